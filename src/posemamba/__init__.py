@@ -1,0 +1,1 @@
+"""PoseMamba: monocular 3D human pose from video."""

@@ -1,0 +1,28 @@
+"""Errors that are the user's to mend: one clear line, no traceback, exit code 2 on the command line."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+
+class PoseMambaError(Exception):
+    """Something in the user's input, files or installation is wrong.
+
+    The message is one line: it names the file or option, what was found, what was expected and what to do.
+    """
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import an optional dependency, or say in one line which extra brings it.
+
+    Raises:
+        PoseMambaError: the module is not installed.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise PoseMambaError(
+            f"this needs the Python package '{module}', which did not import ({error}): "
+            f"pip install 'posemamba[{extra}]'"
+        ) from error

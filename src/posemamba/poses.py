@@ -1,0 +1,172 @@
+"""The two things that flow through the program: 2D keypoints in, 3D poses out.
+
+Shapes: F frames, J joints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.files import atomic_path
+from posemamba.skeleton import H36M17, Skeleton
+
+Progress = Callable[[int, "int | None"], None]
+"""Called as progress(done, total); total is None where it is not known."""
+
+
+@dataclass
+class Keypoints2D:
+    """2D joints of one person over time.
+
+    Attributes:
+        xy: (F, J, 2) float32, pixels, x to the right and y down from the image's top left corner;
+            NaN where a joint was not found.
+        confidence: (F, J) float32 in [0, 1]; 0 where a joint was not found.
+        skeleton: which joints these are.
+        image_size: (width, height) of the image in pixels.
+        fps: frames per second.
+        times: (F,) float64, seconds from the start of the source; None means frame / fps.
+        source: where the keypoints come from (a file name, a detector).
+    """
+
+    xy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    skeleton: Skeleton
+    image_size: tuple[int, int]
+    fps: float
+    times: NDArray[np.float64] | None = None
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        self.xy = np.asarray(self.xy, dtype=np.float32)
+        self.confidence = np.asarray(self.confidence, dtype=np.float32)
+        frames, joints = self.xy.shape[:2]
+        if self.xy.shape != (frames, len(self.skeleton), 2) or self.confidence.shape != (frames, joints):
+            raise ValueError(
+                f"xy {self.xy.shape} and confidence {self.confidence.shape} do not fit "
+                f"{len(self.skeleton)} joints of skeleton {self.skeleton.name}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(F, J): which joints were found."""
+        return np.isfinite(self.xy).all(-1)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(F,): frames in which at least one joint was found."""
+        return self.found.any(-1)
+
+    def frame_times(self) -> NDArray[np.float64]:
+        """(F,) seconds."""
+        return np.arange(len(self)) / self.fps if self.times is None else self.times
+
+
+@dataclass
+class Poses3D:
+    """3D joints of one person over time, as the model gives them.
+
+    Attributes:
+        xyz: (F, 17, 3) float32 in the camera's frame: x to the right, y down, z away from the camera; relative
+            to the pelvis; in pixels at the pelvis's depth (so up to scale: a metre is an unknown number of them).
+            NaN in frames where nobody was seen.
+        confidence: (F, 17) float32 in [0, 1]: the 2D confidence carried through the skeleton's conversion.
+        seen: (F,) bool: frames in which the person was seen; nothing is invented for the others.
+        keypoints: the 2D joints that were lifted, in Human3.6M's skeleton.
+        model: name of the weights.
+        details: whatever else a reader of the file should know (options, versions).
+    """
+
+    xyz: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    keypoints: Keypoints2D
+    model: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+    units = "pixel"
+    frame = "camera: x right, y down, z away from the camera; relative to the pelvis; scale unknown"
+    skeleton = H36M17
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def fps(self) -> float:
+        return self.keypoints.fps
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format": "posemamba-poses-1",
+            "joints": list(self.skeleton.joints),
+            "parents": list(self.skeleton.parents),
+            "units": self.units,
+            "frame": self.frame,
+            "fps": self.fps,
+            "image_size": list(self.keypoints.image_size),
+            "source": self.keypoints.source,
+            "model": self.model,
+            "details": self.details,
+        }
+
+    def save_npz(self, path: str | Path) -> None:
+        """Write arrays xyz, confidence, seen, keypoints_xy, times and a JSON text `header`; no pickles."""
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                xyz=self.xyz,
+                confidence=self.confidence,
+                seen=self.seen,
+                keypoints_xy=self.keypoints.xy,
+                times=self.keypoints.frame_times(),
+                header=np.array(json.dumps(self._header())),
+            )
+
+    @classmethod
+    def load_npz(cls, path: str | Path) -> Poses3D:
+        """Read what `save_npz` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            width, height = header["image_size"]
+            keypoints = Keypoints2D(
+                xy=file["keypoints_xy"],
+                confidence=file["confidence"],
+                skeleton=H36M17,
+                image_size=(width, height),
+                fps=header["fps"],
+                times=file["times"],
+                source=header["source"],
+            )
+            return cls(
+                file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"]
+            )
+
+    def save_json(self, path: str | Path) -> None:
+        """Write the same as JSON: one object a frame, null where nobody was seen."""
+        times = self.keypoints.frame_times()
+        xyz, xy, confidence = (
+            np.round(a.astype(float), d) for a, d in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
+        )
+        frames = [
+            {
+                "frame": i,
+                "time": round(float(times[i]), 6),
+                "seen": bool(self.seen[i]),
+                "xyz": xyz[i].tolist() if self.seen[i] else None,
+                "keypoints": [p if np.isfinite(p).all() else None for p in xy[i].tolist()],
+                "confidence": confidence[i].tolist(),
+            }
+            for i in range(len(self))
+        ]
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps({**self._header(), "frames": frames}, allow_nan=False))
