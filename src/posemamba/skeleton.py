@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.errors import PoseMambaError
+
+if TYPE_CHECKING:
+    from posemamba.poses import Keypoints2D
 
 
 @dataclass(frozen=True)
@@ -66,3 +75,182 @@ H36M17 = Skeleton(
 # The scan's local order: pelvis, right leg, left leg, left arm, right arm, each limb from its root.
 # At position j the token of joint LIMB_ORDER[j] is merged with that of joint j.
 LIMB_ORDER = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
+
+
+def _left_right_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """(left, right) indices of the joints named ``left_*`` and ``right_*``."""
+    return tuple(
+        (i, joints.index("right_" + name.removeprefix("left_")))
+        for i, name in enumerate(joints)
+        if name.startswith("left_")
+    )
+
+
+def _both(*names: str) -> tuple[str, ...]:
+    """Each name for the left and then for the right side."""
+    return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
+
+
+_COCO17_JOINTS = (
+    "nose",
+    *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+)
+
+COCO17 = Skeleton(
+    name="coco17",
+    joints=_COCO17_JOINTS,
+    parents=(-1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    pairs=_left_right_pairs(_COCO17_JOINTS),
+)
+
+_BLAZEPOSE33_JOINTS = (
+    "nose",
+    "left_eye_inner",
+    "left_eye",
+    "left_eye_outer",
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
+    *_both("ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
+    *_both("hip", "knee", "ankle", "heel", "toe"),
+)
+
+BLAZEPOSE33 = Skeleton(
+    name="blazepose33",
+    joints=_BLAZEPOSE33_JOINTS,
+    parents=(
+        *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0),
+        *(7, 8, 11, 12, 13, 14, 15, 16, 15, 16, 15, 16),
+        *(11, 12, 23, 24, 25, 26, 27, 28, 29, 30),
+    ),
+    pairs=_left_right_pairs(_BLAZEPOSE33_JOINTS),
+)
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE33)}
+
+
+def get_skeleton(name: str) -> Skeleton:
+    """The skeleton of that name; upper case, hyphens and underscores do not matter (``COCO-17``).
+
+    Raises:
+        PoseMambaError: there is no such skeleton.
+    """
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    if plain not in SKELETONS:
+        raise PoseMambaError(f"unknown skeleton '{name}': the known ones are {', '.join(SKELETONS)}")
+    return SKELETONS[plain]
+
+
+# Where the training data's motion capture has the joints that detectors do not give, as multiples of the
+# vector from the middle of the hips to the middle of the shoulders (its length is the trunk, about 0.5 m):
+# medians over 71 minutes of motion. The ears' place (0.36) is that of BlazePose on a person seen upright.
+_SPINE = 0.515
+_THORAX = 1.07
+_NOSE = 1.31
+_EARS = 1.36
+_HEAD_TOP = 1.52
+
+# The same heights as shares of the way from the thorax to the middle of the ears: so they follow the head.
+_NOSE_ON_NECK = (_NOSE - _THORAX) / (_EARS - _THORAX)
+_HEAD_TOP_BEYOND_EARS = (_HEAD_TOP - _EARS) / (_EARS - _THORAX)
+
+# Up in the head's own frame is a sum of vectors of the face: from the tip of the nose to the eyes, less the
+# part of it that points backwards (0.3 of the way from the eyes to the ears). It is about 0.09 trunks long.
+_EYES_BACKWARDS = 0.3
+_HEAD_TOP_PER_FACE = (_HEAD_TOP - _EARS) / 0.09
+
+_LIMBS = _both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+
+
+def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
+    """Convert to Human3.6M's 17 joints: (F, J, 2) pixels in, (F, 17, 2) pixels out, same image and times.
+
+    Hips, knees, ankles, shoulders, elbows and wrists are the same joints in all skeletons and are copied.
+    The others are sums of vectors between detected joints, so they hold in any view as far as perspective
+    within one body can be neglected:
+
+    - pelvis: the middle of the hips;
+    - spine and thorax: on the line from the pelvis to the middle of the shoulders, at 0.515 and 1.07 of
+      it;
+    - nose (in Human3.6M a point between neck and face): on the line from the thorax to the middle of the
+      ears;
+    - head top: no detector here gives it. It is extrapolated from the middle of the ears, half along the
+      line from the thorax and half along the head's own up direction, which eyes, nose and ears show also
+      of somebody who looks down or sideways. The second half counts as much as the face is trusted: of
+      somebody seen from behind only the first remains. Expect errors of a few centimetres.
+
+    A derived joint's confidence is the least of its sources'; the two ears (and the eyes) count as one
+    source with their mean, since one of them is hidden in every side view and the other then stands for
+    both. A joint whose sources are missing is NaN with confidence 0.
+
+    Raises:
+        PoseMambaError: the skeleton has no known conversion.
+    """
+    skeleton = keypoints.skeleton
+    if skeleton == H36M17:
+        return keypoints
+    needed = {"nose", *_both("eye", "ear"), *_LIMBS}
+    if missing := sorted(needed - set(skeleton.joints)):
+        raise PoseMambaError(
+            f"skeleton '{skeleton.name}' cannot be converted to Human3.6M's joints: "
+            f"it lacks {', '.join(missing)}; known: {', '.join(SKELETONS)}"
+        )
+    found = keypoints.found
+    xy = np.where(found[..., None], keypoints.xy, np.nan).astype(np.float64)
+    confidence = np.where(found, keypoints.confidence, 0).astype(np.float64)
+
+    def joint(name: str) -> _Point:
+        index = skeleton.joints.index(name)
+        return _Point(xy[:, index], confidence[:, index])
+
+    hips, shoulders = (_middle(joint(f"left_{n}"), joint(f"right_{n}")) for n in ("hip", "shoulder"))
+    ears, eyes = (_middle_of_found(joint(f"left_{n}"), joint(f"right_{n}")) for n in ("ear", "eye"))
+    face = joint("nose")
+
+    trunk = shoulders.xy - hips.xy
+    trusted = np.minimum(hips.confidence, shoulders.confidence)
+    thorax = hips.xy + _THORAX * trunk
+    neck = ears.xy - thorax
+    along_neck = _HEAD_TOP_BEYOND_EARS * neck
+    along_face = _HEAD_TOP_PER_FACE * ((eyes.xy - face.xy) - _EYES_BACKWARDS * (ears.xy - eyes.xy))
+    face_weight = 0.5 * np.minimum(eyes.confidence, face.confidence)[:, None]
+    up = np.where(face_weight > 0, (1 - face_weight) * along_neck + face_weight * along_face, along_neck)
+
+    derived = {
+        "pelvis": hips,
+        "spine": _Point(hips.xy + _SPINE * trunk, trusted),
+        "thorax": _Point(thorax, trusted),
+        "nose": _Point(thorax + _NOSE_ON_NECK * neck, np.minimum(trusted, ears.confidence)),
+        "head_top": _Point(ears.xy + up, np.minimum(trusted, ears.confidence)),
+    }
+    points = [derived[name] if name in derived else joint(name) for name in H36M17.joints]
+    new_xy = np.stack([p.xy for p in points], axis=1)
+    new_confidence = np.stack([p.confidence for p in points], axis=1)
+    new_confidence[~np.isfinite(new_xy).all(-1)] = 0
+    return replace(
+        keypoints,
+        xy=new_xy.astype(np.float32),
+        confidence=new_confidence.astype(np.float32),
+        skeleton=H36M17,
+    )
+
+
+@dataclass(frozen=True)
+class _Point:
+    """One joint over time: xy (F, 2), NaN where missing, and confidence (F,)."""
+
+    xy: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+
+
+def _middle(a: _Point, b: _Point) -> _Point:
+    """The point half-way; missing where either is missing."""
+    return _Point((a.xy + b.xy) / 2, np.minimum(a.confidence, b.confidence))
+
+
+def _middle_of_found(a: _Point, b: _Point) -> _Point:
+    """The point half-way, or the one that was found where the other was not."""
+    xy = np.where(np.isnan(a.xy), b.xy, np.where(np.isnan(b.xy), a.xy, (a.xy + b.xy) / 2))
+    only_one = np.isnan(a.xy).any(-1) | np.isnan(b.xy).any(-1)
+    mean = (a.confidence + b.confidence) / np.where(only_one, 1, 2)  # a missing one has confidence 0
+    return _Point(xy, mean)
