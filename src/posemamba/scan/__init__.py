@@ -1,0 +1,121 @@
+"""The selective scan over (frames, joints): one operator, three ways to run it.
+
+`selective_scan` is the whole interface. Backends: 'triton' on NVIDIA GPUs, 'numba' on CPUs, 'reference' anywhere and
+in any precision. One is chosen by the tensors' device and type; the argument `backend` or the environment variable
+POSEMAMBA_SCAN forces one. `why(device)` says what is chosen and why, for `posemamba doctor`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from posemamba.errors import PoseMambaError
+from posemamba.scan.operator import limb_matrix, scan_op
+from posemamba.scan.orders import ORDERS, OrderName, scan_map
+from posemamba.scan.reference import selective_scan_reference
+
+__all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "selective_scan", "why"]
+
+Backend = Literal["auto", "triton", "numba", "reference"]
+BACKENDS = ("triton", "numba", "reference")
+
+
+def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple[str, str]:
+    """(backend, reason) for tensors of this device and type when nothing is forced."""
+    device = torch.device(device)
+    if dtype == torch.float64:
+        return "reference", "float64 tensors: only the reference computes in float64"
+    if device.type == "cuda":
+        if importlib.util.find_spec("triton") is None:
+            return "reference", "CUDA device, but the package 'triton' is missing: slow, pip install triton"
+        return "triton", "CUDA device and Triton is installed"
+    if device.type == "cpu":
+        return "numba", "CPU: vectorised Numba kernels"
+    return "reference", f"no kernel for device type '{device.type}': slow, use a CPU or an NVIDIA GPU"
+
+
+def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
+    """The backend that runs: `asked`, else the environment variable POSEMAMBA_SCAN, else what suits the device.
+
+    Raises:
+        PoseMambaError: the name is unknown, or that backend cannot run on this device.
+    """
+    name = asked if asked not in (None, "auto") else os.environ.get("POSEMAMBA_SCAN", "auto")
+    if name in ("auto", ""):
+        return why(device, dtype)[0]
+    if name not in BACKENDS:
+        raise PoseMambaError(f"unknown scan backend '{name}': known are auto, {', '.join(BACKENDS)}")
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    needs = {"triton": device.type == "cuda" or interpreted, "numba": device.type == "cpu", "reference": True}
+    if not needs[name]:
+        raise PoseMambaError(f"the scan backend '{name}' does not run on device '{device}': leave it on auto")
+    return str(name)
+
+
+def selective_scan(
+    u: Tensor,
+    x_proj_weight: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A_log: Tensor,
+    Ds: Tensor,
+    *,
+    limb: tuple[int, ...],
+    order: str = "global_local",
+    limb_gradient: bool = True,
+    backend: str | None = None,
+) -> Tensor:
+    """Scan a grid of tokens in four directions and add the outputs. Paper equations 2 to 6, figures 3 and 4.
+
+    For direction k, at token x (a merged direction reads u[t, j] + u[t, limb[j]]):
+    (s, B, C) = W_k x; dt = softplus(P_k s + b_k); h = exp(dt A_k) h + dt B x; y = <C, h> + D_k x.
+
+    Args:
+        u: (B, T, J, D) tokens in natural order.
+        x_proj_weight: (K, R + 2N, D), W_k.
+        dt_weight, dt_bias: (K, D, R) and (K, D), P_k and b_k.
+        A_log: (K * D, N); A = -exp(A_log).
+        Ds: (K * D,), the skip weights D_k.
+        limb: for each joint the joint merged with it.
+        order: one of `ORDERS`.
+        limb_gradient: False leaves the limb partner out of u's gradient, as the published training did.
+        backend: 'triton', 'numba', 'reference' or None to choose.
+
+    Returns:
+        (B, T, J, D), the sum over directions in natural order, in u's type; the state is float32 (float64 for float64).
+    """
+    B, T, J, D = u.shape
+    K, P = x_proj_weight.shape[:2]
+    N = A_log.shape[-1]
+    if len(limb) != J:
+        raise ValueError(f"limb order has {len(limb)} joints, the grid has {J}")
+    maps = scan_map(order, T, J, limb, u.device)
+
+    proj = F.linear(u, x_proj_weight.reshape(K * P, D)).view(B, T, J, K, P)
+    if any(maps.merged):
+        # W (x + x_limb) = W x + W x_limb: the merging is done on the narrow projections, by a (J, J) matrix of 0 and 1.
+        partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
+        rows = limb_matrix(limb, u.device).to(proj.dtype)
+        merged = torch.tensor(maps.merged, device=u.device, dtype=proj.dtype)[:, None]
+        proj = proj + (rows @ partner.reshape(B, T, J, K * P)).view_as(proj) * merged
+
+    weight_dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)
+    parameters = (dt_weight.to(weight_dtype), dt_bias.to(weight_dtype), A, Ds.to(weight_dtype).view(K, D))
+    chosen = choose_backend(u.device, u.dtype, backend)
+    if chosen == "reference":
+        dtype = weight_dtype
+        y = selective_scan_reference(
+            u.reshape(B, T * J, D).to(dtype), proj.reshape(B, T * J, K, P).to(dtype), *parameters,
+            maps.tokens, maps.partner, maps.merged, limb_gradient,
+        )  # fmt: skip
+        return y.view(B, T, J, D).to(u.dtype)
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (u, proj, *parameters))
+    y, _ = scan_op(u, proj.contiguous(), *parameters, order, list(limb), limb_gradient, chosen, keep)
+    return y

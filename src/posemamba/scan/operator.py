@@ -1,0 +1,137 @@
+"""The scan as one PyTorch operator, `posemamba::selective_scan`, with its gradient, for every backend.
+
+Shapes: B clips, T frames, J joints, D inner width, K = 4 directions, N states, R rank, P = R + 2N.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba.scan.orders import ScanMap, scan_map
+from posemamba.scan.reference import selective_scan_reference
+
+
+def _map(u: Tensor, order: str, limb: list[int]) -> ScanMap:
+    return scan_map(order, u.shape[1], u.shape[2], tuple(limb), u.device)
+
+
+@torch.library.custom_op("posemamba::selective_scan", mutates_args=())
+def scan_op(
+    u: Tensor,
+    proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    Ds: Tensor,
+    order: str,
+    limb: list[int],
+    limb_gradient: bool,
+    backend: str,
+    keep_states: bool,
+) -> tuple[Tensor, Tensor]:
+    """Output (B, T, J, D) like u, and what the backward pass keeps of the states (empty unless `keep_states`)."""
+    maps = _map(u, order, limb)
+    if backend == "triton":
+        from posemamba.scan import gpu
+
+        return gpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, keep_states)
+    if backend == "numba":
+        from posemamba.scan import cpu
+
+        return cpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps), u.new_empty(0, dtype=torch.float32)
+    B, T, J, D = u.shape
+    y = selective_scan_reference(
+        u.reshape(B, T * J, D),
+        proj.reshape(B, T * J, *proj.shape[3:]),
+        dt_weight, dt_bias, A, Ds, maps.tokens, maps.partner, maps.merged,
+    )  # fmt: skip
+    return y.view(B, T, J, D), u.new_empty(0, dtype=torch.float32)
+
+
+@scan_op.register_fake
+def _(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor,
+    order: str, limb: list[int], limb_gradient: bool, backend: str, keep_states: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    shape = [0]
+    if backend == "triton" and keep_states:
+        from posemamba.scan import gpu
+
+        shape = list(gpu.states_shape(u, A))
+    return torch.empty_like(u), u.new_empty(shape, dtype=torch.float32)
+
+
+@torch.library.custom_op("posemamba::selective_scan_backward", mutates_args=())
+def scan_backward_op(
+    dy: Tensor,
+    u: Tensor,
+    proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    Ds: Tensor,
+    states: Tensor,
+    order: str,
+    limb: list[int],
+    limb_gradient: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
+    maps = _map(u, order, limb)
+    inputs = (u, proj, dt_weight, dt_bias, A, Ds)
+    if backend == "triton":
+        from posemamba.scan import gpu
+
+        du_BKTJD, *rest = gpu.backward(dy, *inputs, maps, states)
+    elif backend == "numba":
+        from posemamba.scan import cpu
+
+        du_BKTJD, *rest = cpu.backward(dy, *inputs, maps)
+    else:
+        raise ValueError(f"backend {backend!r} has no backward operator; the reference runs under autograd")
+    du = du_BKTJD.sum(1, dtype=torch.float32)
+    if any(maps.merged) and limb_gradient:
+        du += limb_matrix(limb, u.device).T @ du_BKTJD[:, _merged(maps)].sum(1, dtype=torch.float32)
+    gradients = [du, *rest]
+    du, dproj, dweight, dbias, dA, dDs = (
+        grad.to(tensor.dtype) for grad, tensor in zip(gradients, inputs, strict=True)
+    )
+    return du, dproj, dweight, dbias, dA, dDs
+
+
+@scan_backward_op.register_fake
+def _(
+    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor,
+    states: Tensor, order: str, limb: list[int], limb_gradient: bool, backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    return (
+        torch.empty_like(u), torch.empty_like(proj), torch.empty_like(dt_weight), torch.empty_like(dt_bias),
+        torch.empty_like(A), torch.empty_like(Ds),
+    )  # fmt: skip
+
+
+def _merged(maps: ScanMap) -> list[int]:
+    return [k for k, merged in enumerate(maps.merged) if merged]
+
+
+def limb_matrix(limb: list[int] | tuple[int, ...], device: torch.device | str) -> Tensor:
+    """(J, J) float32: row j picks the limb partner of joint j."""
+    return torch.nn.functional.one_hot(torch.tensor(list(limb), device=device), len(limb)).float()
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, order, limb, limb_gradient, backend, _ = inputs
+    ctx.save_for_backward(*tensors, output[1])
+    ctx.options = (order, limb, limb_gradient, backend)
+
+
+def _gradient(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Any, ...]:
+    *tensors, states = ctx.saved_tensors
+    gradients = torch.ops.posemamba.selective_scan_backward(dy.contiguous(), *tensors, states, *ctx.options)
+    return (*gradients, None, None, None, None, None)
+
+
+scan_op.register_autograd(_gradient, setup_context=_setup)
