@@ -1,0 +1,207 @@
+"""PoseMamba (AAAI 2025): lifts a clip of 2D joints to 3D with selective state-space blocks, all frames at once.
+
+Reads from top to bottom like the paper: config and presets, the state-space layer, the block, the whole model.
+
+Shapes in names: B clips, T frames, J joints, C channels; E model width, D = 2E inner width, R = ceil(E / 16) rank of
+the step size, N = 16 states, K = 4 scan directions.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from torch import Tensor, nn
+
+from posemamba.scan import OrderName, selective_scan
+from posemamba.scan.orders import DIRECTIONS
+from posemamba.skeleton import LIMB_ORDER
+
+STATES = 16
+Size = Literal["s", "b", "l", "x"]
+
+
+class PoseMambaConfig(BaseModel):
+    """What a PoseMamba is made of; saved with its weights.
+
+    The paper's N, the number of blocks, is twice `depth`: one spatial and one temporal block at each depth.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(64, ge=8, description="E, the paper's d_m: channels of a joint's feature")
+    depth: int = Field(10, ge=1, description="pairs of a spatial and a temporal block")
+    frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
+    joints: int = Field(17, ge=1, description="J")
+    mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
+    scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
+    limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
+    published_gradient: bool = Field(
+        False,
+        description="leave the limb partner out of the gradient, as the authors' released training code did",
+    )
+
+    @field_validator("limb_order")
+    @classmethod
+    def _limb_order_fits(cls, limb: tuple[int, ...], info: object) -> tuple[int, ...]:
+        joints = getattr(info, "data", {}).get("joints", len(limb))
+        if len(limb) != joints or any(not 0 <= j < joints for j in limb):
+            raise ValueError(f"limb_order must name one of {joints} joints for each of {joints} joints")
+        return limb
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> PoseMambaConfig:
+        """The paper's variants (Table 2): 's', 'b', 'l' or 'x'; `changes` override single fields."""
+        width, depth = {"s": (64, 10), "b": (128, 10), "l": (128, 20), "x": (256, 20)}[size.lower()]
+        return cls.model_validate({"width": width, "depth": depth, **changes})
+
+    @property
+    def inner_width(self) -> int:
+        """D."""
+        return 2 * self.width
+
+    @property
+    def dt_rank(self) -> int:
+        """R."""
+        return math.ceil(self.width / 16)
+
+
+class StateSpace2D(nn.Module):
+    """The state-space layer on a (frames, joints) grid: gate, 3x3 depth-wise conv, four scans, norm. (B, T, J, E)."""
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        E, D, R, K, N = config.width, config.inner_width, config.dt_rank, DIRECTIONS, STATES
+        self.config = config
+        self.in_proj = nn.Linear(E, 2 * D, bias=False)
+        self.conv2d = nn.Conv2d(D, D, kernel_size=3, padding=1, groups=D)
+        self.x_proj_weight = nn.Parameter(torch.empty(K, R + 2 * N, D))
+        self.dt_projs_weight = nn.Parameter(torch.empty(K, D, R))
+        self.dt_projs_bias = nn.Parameter(torch.empty(K, D))
+        self.A_logs = nn.Parameter(torch.empty(K * D, N))
+        self.Ds = nn.Parameter(torch.empty(K * D))
+        self.out_norm = nn.LayerNorm(D)
+        self.out_proj = nn.Linear(D, E, bias=False)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Linear and conv: PyTorch's defaults. A_log = log(1..16); D = 1; step sizes log-uniform in [0.001, 0.1]."""
+        for weight in self.x_proj_weight:
+            nn.init.kaiming_uniform_(weight, a=math.sqrt(5))  # as nn.Linear
+        bound = self.config.dt_rank**-0.5
+        nn.init.uniform_(self.dt_projs_weight, -bound, bound)
+        with torch.no_grad():
+            low, high = math.log(1e-3), math.log(1e-1)
+            dt = torch.exp(torch.rand_like(self.dt_projs_bias) * (high - low) + low).clamp(min=1e-4)
+            self.dt_projs_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
+            self.A_logs.copy_(torch.log(torch.arange(1, STATES + 1, dtype=torch.float32)).expand_as(self.A_logs))
+            self.Ds.fill_(1.0)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        x_BTJD, z_BTJD = self.in_proj(x_BTJE).chunk(2, dim=-1)
+        x_BTJD = F.silu(self.conv2d(x_BTJD.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        y_BTJD = selective_scan(
+            x_BTJD.contiguous(),
+            self.x_proj_weight,
+            self.dt_projs_weight,
+            self.dt_projs_bias,
+            self.A_logs,
+            self.Ds,
+            limb=self.config.limb_order,
+            order=self.config.scan_order,
+            limb_gradient=not self.config.published_gradient,
+        )
+        return self.out_proj(self.out_norm(y_BTJD) * F.silu(z_BTJD))
+
+
+class MLP(nn.Module):
+    """Linear, GELU, linear, on each token."""
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.width, config.mlp_ratio * config.width)
+        self.fc2 = nn.Linear(config.mlp_ratio * config.width, config.width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """Paper equation 8: norm, state space, residual; norm, MLP, residual. Spatial and temporal blocks are alike."""
+
+    def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.op = StateSpace2D(config)
+        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
+        self.mlp = MLP(config)
+        self.drop_path = drop_path
+
+    def _maybe_drop(self, branch_BTJE: Tensor) -> Tensor:
+        """Stochastic depth: in training drop the branch for single clips and scale up the others."""
+        if not self.training or self.drop_path == 0:
+            return branch_BTJE
+        keep = 1 - self.drop_path
+        mask = torch.rand(len(branch_BTJE), 1, 1, 1, device=branch_BTJE.device) < keep
+        return branch_BTJE * (mask.to(branch_BTJE.dtype) / keep)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        x_BTJE = x_BTJE + self._maybe_drop(self.op(self.norm(x_BTJE)))
+        return x_BTJE + self._maybe_drop(self.mlp(self.norm2(x_BTJE)))
+
+
+class PoseMamba(nn.Module):
+    """2D joints (B, T, J, 2) to 3D joints (B, T, J, 3), T up to `config.frames`.
+
+    Input and output are in Human3.6M's normalised image coordinates (x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2);
+    the output is relative to the pelvis as far as training made it so. Attribute names that look odd are those of the
+    authors' checkpoints, so that these load by name.
+    """
+
+    def __init__(self, config: PoseMambaConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PoseMambaConfig.preset("s")
+        E = config.width
+        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        self.Spatial_patch_to_embedding = nn.Linear(2, E)
+        self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, config.joints, E))
+        self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, E))
+        self.STEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
+        self.TTEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
+        self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
+        self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
+        self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> PoseMamba:
+        """A fresh PoseMamba of the paper's size 's', 'b', 'l' or 'x'; `changes` override single config fields."""
+        return cls(PoseMambaConfig.preset(size, **changes))
+
+    @classmethod
+    def from_pretrained(cls, source: str, **changes: object) -> PoseMamba:
+        """A trained PoseMamba in evaluation mode, by name ('posemamba-s') or from a file of ours or the authors'.
+
+        See `posemamba.weights.load_model` for what is read and what is refused.
+        """
+        from posemamba.weights import load_model
+
+        return load_model(source, **changes)
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        B, T, J, C = x_BTJC.shape
+        if C != 2 or J != self.config.joints or not 1 <= T <= self.config.frames:
+            raise ValueError(
+                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
+                f"{self.config.joints} joints, 2)"
+            )
+        x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
+        for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
+            x_BTJE = self.Spatial_norm(spatial(x_BTJE))
+            if i == 0:
+                x_BTJE = x_BTJE + self.Temporal_pos_embed[:, :T, None]
+            x_BTJE = self.Temporal_norm(temporal(x_BTJE))
+        return self.head(x_BTJE)
