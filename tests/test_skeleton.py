@@ -93,7 +93,7 @@ def test_human36m_passes_through_and_unknown_skeletons_are_refused() -> None:
     same = keypoints(np.zeros((1, 17, 2)), H36M17)
     assert to_h36m17(same) is same
     other = Skeleton("triangle", ("a", "b", "c"), (-1, 0, 1), ())
-    with pytest.raises(PoseMambaError, match="triangle.*lacks left_ankle"):
+    with pytest.raises(PoseMambaError, match=r"triangle.*lacks left_ankle"):
         to_h36m17(keypoints(np.zeros((1, 3, 2)), other))
 
 
