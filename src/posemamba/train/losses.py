@@ -1,0 +1,87 @@
+"""The losses of the paper (its equation 11), in the authors' released form.
+
+All take predictions and targets (B, T, J, 3), root-relative, in one unit, and return the mean as a scalar.
+Shapes: B clips, T frames, J joints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+PAPER_WEIGHTS: Mapping[str, float] = {
+    "mpjpe": 1.0,
+    "n_mpjpe": 0.5,
+    "velocity": 20.0,
+    "temporal_consistency": 0.5,
+}
+"""The weights of the released training; Table 5's 'T-Loss' is the last two together."""
+
+# Human3.6M's 17 joints: the farther from the trunk, the more a jump between frames costs.
+TEMPORAL_WEIGHTS = (1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4)
+
+
+def mpjpe(pred: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of joints (equation 12, as a mean)."""
+    return (pred - target).norm(dim=-1).mean()
+
+
+def n_mpjpe(pred: Tensor, target: Tensor) -> Tensor:
+    """MPJPE after each frame's prediction is scaled by <target, pred> / <pred, pred>.
+
+    What the paper calls the 2D re-projection loss: the scale of a frame is free, as it is in a picture.
+    """
+    square = pred.square().sum((-2, -1), keepdim=True).clamp_min(1e-12)
+    scale = (target * pred).sum((-2, -1), keepdim=True) / square
+    return mpjpe(scale * pred, target)
+
+
+def velocity(pred: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the differences between one frame and the next (MPJVE); 0 for clips of one frame."""
+    if pred.shape[1] < 2:
+        return pred.new_zeros(())
+    return mpjpe(pred.diff(dim=1), target.diff(dim=1))
+
+
+def temporal_consistency(pred: Tensor) -> Tensor:
+    """Mean of the weighted squared differences between frames: jumps cost, whatever the target does.
+
+    Weighted by TEMPORAL_WEIGHTS, so only for Human3.6M's 17 joints; 0 for clips of one frame.
+    """
+    if pred.shape[1] < 2:
+        return pred.new_zeros(())
+    weights = torch.tensor(TEMPORAL_WEIGHTS, device=pred.device, dtype=pred.dtype)
+    return (pred.diff(dim=1).square() * weights[:, None]).mean()
+
+
+def total_loss(
+    pred: Tensor, target: Tensor, weights: Mapping[str, float] = PAPER_WEIGHTS
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and its parts without their weights (detached).
+
+    Args:
+        pred, target: (B, T, J, 3).
+        weights: by name, as PAPER_WEIGHTS; a loss of weight 0, or not named, is not computed.
+
+    Raises:
+        ValueError: no weight is positive, or a name is unknown.
+    """
+    unknown = set(weights) - set(PAPER_WEIGHTS)
+    if unknown:
+        raise ValueError(f"unknown losses: {', '.join(sorted(unknown))}")
+    parts: dict[str, Tensor] = {}
+    total: Tensor | None = None
+    for name, weight in weights.items():
+        if weight == 0:
+            continue
+        if name == "temporal_consistency":
+            value = temporal_consistency(pred)
+        else:
+            value = {"mpjpe": mpjpe, "n_mpjpe": n_mpjpe, "velocity": velocity}[name](pred, target)
+        parts[name] = value.detach()
+        total = weight * value if total is None else total + weight * value
+    if total is None:
+        raise ValueError("every loss has weight 0")
+    return total, parts

@@ -1,0 +1,229 @@
+"""The Lightning module: clips made on the device, the paper's losses, averaged weights, errors in millimetres.
+
+Nothing waits for the device in a step: losses are read when they are logged. Data, and the random numbers of the
+model itself, are pure functions of (recipe.seed, step, rank), so that a resumed run repeats what an uninterrupted
+one would have done.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from posemamba.data.mocap import MocapSource, Motions, load_motions
+from posemamba.errors import PoseMambaError
+from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
+from posemamba.train.losses import total_loss
+from posemamba.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    import lightning.pytorch as pl
+else:
+    try:
+        import lightning.pytorch as pl
+    except ImportError:
+        try:
+            import pytorch_lightning as pl
+        except ImportError as error:
+            raise PoseMambaError(
+                f"training needs the Python package 'lightning', which did not import ({error}): "
+                "pip install 'posemamba[train]'"
+            ) from error
+
+TYPICAL_MM_PER_UNIT = 2200.0
+"""Human3.6M's: 5 m away with a focal length of 1.145 image widths."""
+VALIDATION_CAMERAS = (0, 2)
+
+
+class _Count(IterableDataset):
+    """Numbers 0 .. n - 1: Lightning's loop needs something to go over; the clips are made on the device."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(range(self.count))
+
+
+def _numbers(count: int) -> DataLoader:
+    return DataLoader(_Count(count), batch_size=None, num_workers=0)
+
+
+def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    with torch.autocast(x.device.type, enabled=False):
+        return forward(x.float())
+
+
+def keep_ends_in_float32(model: nn.Module) -> None:
+    """Run the embedding and the head in float32 under autocast.
+
+    bfloat16 holds coordinates to 1 part in 256: steps of 2 to 4 pixels in a picture 1000 pixels wide, and of
+    several millimetres in the result, more than a joint moves from one frame to the next.
+    """
+    for name in ("Spatial_patch_to_embedding", "head"):
+        layer = getattr(model, name, None)
+        if isinstance(layer, nn.Module):
+            layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
+
+
+class LiftingModule(pl.LightningModule):
+    """Train a lifting model by a recipe.
+
+    Args:
+        model: (B, T, 17, 2) -> (B, T, 17, 3).
+        recipe: all settings.
+        motions: (training, validation) motions; None reads them from `recipe.data.directory`.
+
+    Attributes:
+        model: what is trained.
+        ema: the average of its weights, what is validated and kept (the model itself, if `recipe.ema` is 0).
+        validation_p1: name of the variant (``exact``, ``noisy``) to the last P1 in millimetres.
+    """
+
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, motions: tuple[Motions, Motions] | None = None
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.model = model
+        self.averaged = copy.deepcopy(model).requires_grad_(False) if recipe.ema else None
+        for each in (self.model, self.averaged):
+            if each is not None:
+                keep_ends_in_float32(each)
+        self.motions = motions
+        self.source: MocapSource | None = None
+        self.validation_p1: dict[str, float] = {}
+        self._validation: list[dict[str, Tensor]] = []
+        self._sums: dict[str, Tensor] = {}
+
+    @property
+    def ema(self) -> nn.Module:
+        return self.model if self.averaged is None else self.averaged
+
+    def setup(self, stage: str) -> None:
+        """Put the motions and the validation clips on the device."""
+        if self.source is not None:
+            return
+        data = self.recipe.data
+        training, validation = self.motions or (
+            load_motions(data.directory, "train"),
+            load_motions(data.directory, "validation"),
+        )
+        self.source = MocapSource(training, data, self.recipe.seed, self.device)
+        self._validation = validation_windows(validation, max(data.lengths), self.recipe.batch * 2)
+        self._validation = [{k: v.to(self.device) for k, v in w.items()} for w in self._validation]
+
+    def train_dataloader(self) -> DataLoader:
+        return _numbers(self.recipe.steps_per_epoch)
+
+    def val_dataloader(self) -> DataLoader:
+        return _numbers(len(self._validation))
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; the learning rate is set step by step."""
+        on_gpu = self.device.type == "cuda"
+        r = self.recipe
+        optimizer = torch.optim.AdamW(
+            self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: r.lr_at(step) / r.lr)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def training_step(self, batch: int, batch_idx: int) -> Tensor:
+        assert self.source is not None
+        r, step = self.recipe, self.global_step
+        clips = self.source.batch(step, r.batch, rank=self.global_rank).zoomed(r.person_size)
+        torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
+        pred = self.model(clips.input).float()
+        target = clips.target
+        if r.loss_unit == "body":
+            scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
+            pred, target = pred * scale, target * scale
+        loss, parts = total_loss(pred, target, r.losses)
+        if step % r.log_every == 0:
+            if not bool(torch.isfinite(loss)):
+                raise PoseMambaError(
+                    f"the loss of step {step} is not finite: lower lr or gradient_clip, or use precision 32-true"
+                )
+            self.log("loss", loss.detach(), prog_bar=True)
+            self.log_dict({f"loss/{name}": value for name, value in parts.items()})
+            error = (pred - target).detach().norm(dim=-1).mean((1, 2))
+            unit = TYPICAL_MM_PER_UNIT if r.loss_unit == "body" else clips.mm_per_unit.mean(1)
+            self.log("train_mm", (error * unit).mean(), prog_bar=True)
+            self.log("lr", r.lr_at(step))
+        return loss
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Step, and then average the weights: before any callback may save a checkpoint."""
+        done = self.global_step
+        super().optimizer_step(*args, **kwargs)
+        if self.averaged is None:
+            return
+        decay = min(self.recipe.ema, (2 + done) / (11 + done))  # short at first, when weights move fast
+        with torch.no_grad():
+            kept: list[Tensor] = list(self.averaged.parameters())
+            torch._foreach_lerp_(kept, [p.detach() for p in self.model.parameters()], 1 - decay)
+            for buffer, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
+                buffer.copy_(now)
+
+    def on_validation_epoch_start(self) -> None:
+        self._sums = {}
+
+    def validation_step(self, batch: int, batch_idx: int) -> None:
+        window = self._validation[int(batch)]
+        frames = window["target"].shape[1]
+        for variant in ("exact", "noisy"):
+            pred = lift_windows(
+                self.ema,
+                window[variant],
+                window=frames,
+                flip=False,
+                person_size=self.recipe.person_size,
+                batch=len(window[variant]),
+            )
+            distance = (pred - window["target"]).norm(dim=-1).mean(-1) * window["mm_per_unit"]
+            total = torch.stack([distance.sum(), torch.tensor(float(distance.numel()), device=self.device)])
+            self._sums[variant] = self._sums.get(variant, 0) + total
+
+    def on_validation_epoch_end(self) -> None:
+        for variant, total in self._sums.items():
+            value = (total[0] / total[1]).item()
+            self.validation_p1[variant] = value
+            self.log(f"val_p1_{variant}", value, prog_bar=True)
+
+
+def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[str, Tensor]]:
+    """Validation motions as two of the benchmark's cameras see them, cut into windows.
+
+    Windows of `frames`, end to end, the last moved back to fit; motions that are shorter give windows of a
+    third as many frames, and none if they are shorter still.
+
+    Returns:
+        Batches: ``exact`` and ``noisy`` (B, T, J, 2), ``target`` (B, T, J, 3), ``mm_per_unit`` (B, T).
+    """
+    keys = ("exact", "noisy", "target", "mm_per_unit")
+    cut: dict[int, list[dict[str, Tensor]]] = {}
+    for clip in range(len(motions)):
+        scene = make_scene(motions, clip, VALIDATION_CAMERAS)
+        length = int(motions.lengths[clip])
+        size = frames if length >= frames else max(1, frames // 3)
+        if length < size:
+            continue
+        arrays = {k: torch.from_numpy(getattr(scene, k)) for k in keys}
+        for start in window_starts(length, size):
+            cut.setdefault(size, []).append({k: v[:, start : start + size] for k, v in arrays.items()})
+    batches = []
+    for windows in cut.values():
+        whole = {k: torch.cat([w[k] for w in windows]) for k in keys}
+        pieces = {k: v.split(batch) for k, v in whole.items()}
+        batches += [{k: pieces[k][i] for k in keys} for i in range(len(pieces["exact"]))]
+    return batches

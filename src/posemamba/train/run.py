@@ -1,0 +1,258 @@
+"""Train by a recipe: start, stop when the time is up, go on where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from posemamba.data.mocap import Motions
+from posemamba.errors import PoseMambaError
+from posemamba.files import atomic_path
+from posemamba.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from posemamba.train.module import LiftingModule
+
+LAST = "last.ckpt"
+BEST = "best.pt"
+WEIGHTS = "weights.pt"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a call of `train` ended.
+
+    Attributes:
+        step: steps done in all, over all calls.
+        finished: all steps of the recipe are done; otherwise the time was up (call again to go on).
+        validation_p1: the last P1 in millimetres by variant (``exact``, ``noisy``); empty if there was none.
+        best_p1: the best mean of the two so far, millimetres.
+        last: the resumable checkpoint.
+        weights: the averaged weights of the last step (`load_weights`).
+        best: those of the best validation; None if there was no validation yet.
+    """
+
+    step: int
+    finished: bool
+    validation_p1: dict[str, float]
+    best_p1: float | None
+    last: Path
+    weights: Path
+    best: Path | None
+
+
+def save_weights(path: Path, module: LiftingModule, **details: float | int) -> None:
+    """Write the averaged weights with the recipe and `details`; whole or not at all."""
+    content = {
+        "state_dict": {k: v.detach().cpu().clone() for k, v in module.ema.state_dict().items()},
+        "recipe": module.recipe.model_dump(mode="json"),
+        "step": module.global_step,
+        "details": details,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dict[str, Any]]:
+    """Read what training kept (``weights.pt`` or ``best.pt``): the state dict, the recipe, details and step.
+
+    Raises:
+        PoseMambaError: not such a file.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        recipe = Recipe.model_validate(content["recipe"])
+        return content["state_dict"], recipe, {"step": content["step"], **content["details"]}
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
+
+
+def build_model(recipe: Recipe) -> nn.Module:
+    """The recipe's model with fresh weights (the recipe's seed).
+
+    Raises:
+        PoseMambaError: an option that the model does not know, by name.
+    """
+    from pydantic import ValidationError
+
+    from posemamba.model import PoseMamba
+
+    torch.manual_seed(recipe.seed)
+    try:
+        return PoseMamba.preset(recipe.model.size, **recipe.model.options)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
+        raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error
+
+
+def train(
+    recipe: Recipe,
+    out_dir: str | Path,
+    *,
+    resume: bool = True,
+    max_minutes: float | None = None,
+    model: nn.Module | None = None,
+    motions: tuple[Motions, Motions] | None = None,
+    accelerator: str = "auto",
+    progress_bar: bool = True,
+) -> TrainingResult:
+    """Train, or go on training.
+
+    In `out_dir`: ``last.ckpt`` (resumable: weights, average, optimiser, step), ``best.pt`` and ``weights.pt``
+    (averaged weights alone; `load_weights`), ``logs/`` (CSV and, where tensorboard is installed, its files).
+    All are written whole or not at all, so a run may be killed at any time and loses no more than
+    `recipe.save_every` steps.
+
+    Args:
+        recipe: what to train.
+        out_dir: where everything goes.
+        resume: go on from ``last.ckpt`` if it is there; otherwise a directory that holds one is refused.
+        max_minutes: stop by then, counted from this call, with everything saved.
+        model: train this one in place of the recipe's.
+        motions: (training, validation) in place of the files in `recipe.data.directory`.
+        accelerator: as Lightning names it: ``auto``, ``gpu``, ``cpu``.
+        progress_bar: show Lightning's.
+
+    Raises:
+        PoseMambaError: no Lightning, no mocap files, a checkpoint of another model, a loss that is not finite.
+    """
+    begin = time.monotonic()
+    from posemamba.train.module import LiftingModule, pl
+
+    out = Path(out_dir)
+    last = out / LAST
+    if last.exists() and not resume:
+        raise PoseMambaError(f"{last} exists: resume it, or choose another directory")
+    out.mkdir(parents=True, exist_ok=True)
+    start = 0
+    if last.exists():
+        start = _check_resumable(last, recipe)
+    torch.set_float32_matmul_precision(recipe.matmul_precision)
+    module = LiftingModule(model if model is not None else build_model(recipe), recipe, motions)
+    keeper = _keeper_class(pl)(out, begin, max_minutes)
+    callbacks: list[Any] = [keeper]
+    if progress_bar:
+        callbacks.append(pl.callbacks.TQDMProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
+    # the CSV logger starts a file anew, so every call logs into a directory of its own
+    loggers: list[Any] = [pl.loggers.CSVLogger(str(out), name="logs", version=f"from_step_{start}")]
+    try:
+        import tensorboard  # noqa: F401
+
+        loggers.append(pl.loggers.TensorBoardLogger(str(out), name="logs", version=f"from_step_{start}"))
+    except ImportError:
+        pass
+    with warnings.catch_warnings():
+        # Lightning warns about loaders of numbers and mid-epoch resuming; both are meant here.
+        warnings.filterwarnings("ignore", module="(lightning|pytorch_lightning).*")
+        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=recipe.devices,
+            precision=recipe.precision,
+            max_steps=recipe.total_steps,
+            max_epochs=-1,
+            gradient_clip_val=recipe.gradient_clip,
+            val_check_interval=recipe.validate_every,
+            check_val_every_n_epoch=None,
+            log_every_n_steps=1,  # the module itself logs every `recipe.log_every` steps
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=progress_bar,
+            callbacks=callbacks,
+            logger=loggers,
+        )
+        if start < recipe.total_steps:
+            trainer.fit(module, ckpt_path=str(last) if start else None)
+        else:
+            module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
+    best = out / BEST
+    weights = out / WEIGHTS
+    step = max(start, trainer.global_step)
+    if trainer.is_global_zero and (step > start or not weights.exists()):
+        save_weights(weights, module, **{f"val_p1_{k}": v for k, v in module.validation_p1.items()})
+    return TrainingResult(
+        step=step,
+        finished=step >= recipe.total_steps,
+        validation_p1=dict(module.validation_p1),
+        best_p1=keeper.best,
+        last=last,
+        weights=weights,
+        best=best if best.exists() else None,
+    )
+
+
+def _check_resumable(last: Path, recipe: Recipe) -> int:
+    """The step of a checkpoint, if this recipe can go on from it."""
+    try:
+        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        step, kept = int(content["global_step"]), content["recipe"]
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise PoseMambaError(
+            f"{last}: not a checkpoint of this program; move it away to start anew"
+        ) from error
+    now = recipe.model_dump(mode="json")
+    for field in ("model", "seed", "steps_per_epoch", "person_size"):
+        if kept[field] != now[field]:
+            raise PoseMambaError(
+                f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
+                "choose another directory or the old recipe"
+            )
+    if bool(kept["ema"]) != bool(now["ema"]):
+        raise PoseMambaError(f"{last}: one of its recipe and this one keeps averaged weights, the other not")
+    return step
+
+
+def _keeper_class(pl: Any) -> Any:
+    """The callback that saves, keeps the best and watches the time (Lightning is imported only for training)."""
+
+    class Keeper(pl.Callback):
+        def __init__(self, out: Path, begin: float, max_minutes: float | None) -> None:
+            self.out, self.begin = out, begin
+            self.deadline = None if max_minutes is None else begin + 60 * max_minutes
+            self.best: float | None = None
+            self.spent = 0.0  # seconds of the longest validation and saving: kept in reserve
+            self._validation_begin = 0.0
+            if (out / BEST).exists():
+                self.best = load_weights(out / BEST)[2].get("p1")
+
+        def _save(self, trainer: Any) -> None:
+            with atomic_path(self.out / LAST) as temporary:
+                trainer.save_checkpoint(temporary)
+
+        def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+            checkpoint["recipe"] = module.recipe.model_dump(mode="json")
+
+        def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
+            step = trainer.global_step
+            late = self.deadline is not None and time.monotonic() + 1.5 * self.spent + 2 > self.deadline
+            if late:
+                trainer.should_stop = True
+            if late or step % module.recipe.save_every == 0 or step >= module.recipe.total_steps:
+                begin = time.monotonic()
+                self._save(trainer)
+                self.spent = max(self.spent, time.monotonic() - begin)
+
+        def on_validation_start(self, trainer: Any, module: Any) -> None:
+            self._validation_begin = time.monotonic()
+
+        def on_validation_end(self, trainer: Any, module: Any) -> None:
+            self.spent = max(self.spent, time.monotonic() - self._validation_begin)
+            values = module.validation_p1
+            if not values or not trainer.is_global_zero:
+                return
+            p1 = sum(values.values()) / len(values)
+            if self.best is None or p1 < self.best:
+                self.best = p1
+                details = {f"val_p1_{k}": v for k, v in values.items()}
+                save_weights(self.out / BEST, module, p1=p1, **details)
+
+    return Keeper
