@@ -1,8 +1,8 @@
 """A walking person made by formula: motion for the demo, the docs and the tests, with no data and no network.
 
 The feet lead: each is planted, rolls over heel and ball, and swings to the next place on the path; the pelvis
-rides above them as high as the legs reach, and two-bone inverse kinematics puts the knees. Trunk and arms swing
-against the legs. World: metres, z up. Shapes: F frames, J = 17 joints (Human3.6M).
+rides above them as high as the legs reach, and two-bone inverse kinematics puts the knees. Trunk and arms
+swing against the legs. World: metres, z up. Shapes: F frames, J = 17 joints (Human3.6M).
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ _MISSING = 65535
 def write_viewer(path: str | Path, poses: Poses3D, *, title: str = "") -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
 
-    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths of
-    a pixel. A frame takes about 250 bytes; the page itself 27 kB.
+    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths
+    of a pixel. A frame takes about 250 bytes; the page itself 27 kB.
 
     Args:
         path: the .html file to write.
@@ -56,9 +56,16 @@ def _page_data(poses: Poses3D) -> dict[str, object]:
     xy = keypoints.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
-    flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
+    flat = np.where(
+        found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING
+    )
 
-    about = [_source(poses), poses.model and f"model {poses.model}", f"{frames} frames", f"{poses.fps:.4g} frames/s"]
+    about = [
+        _source(poses),
+        poses.model and f"model {poses.model}",
+        f"{frames} frames",
+        f"{poses.fps:.4g} frames/s",
+    ]
     return {
         "about": " · ".join(part for part in about if part),
         "frames": frames,

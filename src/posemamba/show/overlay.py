@@ -1,0 +1,292 @@
+"""A video of the result: the filmed frame with the 2D skeleton on it, and the 3D skeleton from another side.
+
+Shapes: F frames, J = 17 joints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.errors import PoseMambaError, require
+from posemamba.poses import Poses3D, Progress
+from posemamba.video import Frame, VideoWriter, probe, read_frames
+
+YAW, PITCH = (
+    math.radians(-35),
+    math.radians(12),
+)  # the 3D panel's eye: to the camera's right, a little above it
+Colour = tuple[int, int, int]
+PAPER: Colour = (246, 247, 249)
+GRID: Colour = (206, 212, 221)
+SHADOW: Colour = (190, 197, 208)
+INK: Colour = (26, 29, 35)
+SOFT: Colour = (89, 96, 109)
+WARNING: Colour = (179, 38, 30)
+BLANK: Colour = (38, 41, 48)
+# blue and orange: told apart by all common kinds of colour vision; (left, right, middle)
+ON_PAPER: tuple[Colour, Colour, Colour] = ((0, 104, 168), (207, 82, 0), (74, 79, 89))
+ON_VIDEO: tuple[Colour, Colour, Colour] = ((60, 170, 255), (255, 140, 30), (240, 240, 240))
+
+
+def write_overlay(
+    path: str | Path,
+    video: str | Path | None,
+    poses: Poses3D,
+    *,
+    height: int = 720,
+    progress: Progress | None = None,
+) -> None:
+    """Write a video of `poses` beside the frames they come from, frame for frame and at the same times.
+
+    On the left the frame with the 2D keypoints; on the right the 3D pose, turned by 35 degrees about the
+    image's upright axis, at one scale over the whole clip. Left limbs are blue, right ones orange, uncertain
+    ones faint; frames in which nobody was seen say so.
+
+    Args:
+        path: the video to write, e.g. overlay.mp4.
+        video: the video that the poses come from; None draws the keypoints on an empty background.
+        poses: F frames, one for each frame of the video (a longer video is cut off after them).
+        height: the greatest height of the result in pixels; smaller videos are not enlarged beyond 360.
+        progress: called as progress(frames done, F).
+
+    Raises:
+        PoseMambaError: the video cannot be read, has fewer frames than there are poses or another shape than
+            the keypoints' image, or the result cannot be written; Pillow or PyAV is not installed.
+        ValueError: there are no frames.
+    """
+    require("PIL", "video")
+    if len(poses) == 0:
+        raise ValueError("there are no frames to draw")
+    painter = _Painter(poses, height)
+    done = 0
+    with VideoWriter(path, poses.fps) as writer:
+        for frame in _frames(video, poses, painter):
+            writer.write(painter.paint(done, frame), frame.time)
+            done += 1
+            if progress is not None:
+                progress(done, len(poses))
+            if done == len(poses):
+                break
+        if done < len(poses):
+            raise PoseMambaError(
+                f"{video}: has {done} frames, but there are poses for {len(poses)}; "
+                "give the video that the poses were made from"
+            )
+
+
+def _frames(video: str | Path | None, poses: Poses3D, painter: _Painter) -> Iterator[Frame]:
+    if video is None:
+        empty = np.empty((painter.height, painter.width, 3), np.uint8)
+        empty[:] = BLANK
+        times = poses.keypoints.frame_times()
+        yield from (Frame(i, float(times[i] - times[0]), empty) for i in range(len(poses)))
+        return
+    info = probe(video)
+    width, height = poses.keypoints.image_size
+    if abs(info.width / info.height - width / height) > 0.01 * width / height:
+        raise PoseMambaError(
+            f"{video}: its frames are {info.width} x {info.height}, but the keypoints belong to an image of "
+            f"{width} x {height}; give the video that the poses were made from"
+        )
+    yield from read_frames(video)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The 3D panel's fixed view: pixels of the panel for a point of the pose."""
+
+    centre: NDArray[np.float64]
+    distance: float
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(..., 3) in pose units -> (..., 3): x and y in the panel, and the depth."""
+        x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64) - self.centre, -1, 0)
+        x, z = x * math.cos(YAW) - z * math.sin(YAW), x * math.sin(YAW) + z * math.cos(YAW)
+        y, z = y * math.cos(PITCH) - z * math.sin(PITCH), y * math.sin(PITCH) + z * math.cos(PITCH)
+        near = self.scale * self.distance / np.maximum(self.distance + z, 0.05 * self.distance)
+        return np.stack([x * near + self.shift[0], y * near + self.shift[1], z], -1)
+
+
+class _Painter:
+    """Draws frames; all that does not change from frame to frame is made once."""
+
+    def __init__(self, poses: Poses3D, height: int) -> None:
+        from PIL import ImageFont
+
+        self.poses = poses
+        source_width, source_height = poses.keypoints.image_size
+        self.height = _even(max(min(source_height, height), min(360, height)))
+        self.width = _even(source_width * self.height / source_height)
+        self.panel_width = _even(0.8 * self.height)
+        self.font: Any = ImageFont.load_default(size=max(13, self.height / 38))
+        self.large_font: Any = ImageFont.load_default(size=max(18, self.height / 18))
+        self.times = poses.keypoints.frame_times()
+        joints = poses.skeleton.joints
+        self.sides = [0 if n.startswith("left") else 1 if n.startswith("right") else 2 for n in joints]
+        scale = np.array([self.width / source_width, self.height / source_height])
+        self.xy = poses.keypoints.xy * scale
+        seen_xy = self.xy[np.isfinite(self.xy).all(-1)]
+        tall = np.ptp(np.percentile(seen_xy[:, 1], [1, 99])) if len(seen_xy) else self.height
+        self.flat_line = float(np.clip(tall / 60, 2, 0.009 * self.height))
+        self.seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
+        self.panel = self._empty_panel()
+
+    def _empty_panel(self) -> Any:
+        """The 3D panel without a person; sets the view and the height of the grid."""
+        from PIL import Image, ImageDraw
+
+        points = self.poses.xyz[self.seen].reshape(-1, 3).astype(np.float64)
+        if not len(points):
+            points = np.array([[-100.0, -100, -100], [100, 100, 100]])
+        # all but the outermost thousandth: a stray joint must not shrink all the rest
+        low, high = np.percentile(points, [0.1, 99.9], axis=0)
+        radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
+        self.floor = float(high[1])
+        cell = _round_length(radius / 2.5)
+        count = max(1, round(0.65 * radius / cell))
+        ends = np.arange(-count, count + 1) * cell
+        corners = np.array([[x, self.floor, z] for x in (ends[0], ends[-1]) for z in (ends[0], ends[-1])])
+
+        view = _View((low + high) / 2, 5 * radius)
+        extent = np.concatenate([view.project(np.clip(points, low, high)), view.project(corners)])[:, :2]
+        (left, top), (right, bottom) = extent.min(0), extent.max(0)
+        line = self.font.size * 1.3
+        room_x, room_y = self.panel_width - 2 * line, self.height - 5.5 * line
+        scale = min(room_x / (right - left), room_y / (bottom - top))
+        middle = self.panel_width / 2, 2.6 * line + room_y / 2
+        shift = middle[0] - scale * (left + right) / 2, middle[1] - scale * (top + bottom) / 2
+        self.view = _View(view.centre, view.distance, scale, shift)
+        self.solid_line = float(np.clip(scale * radius / 45, 2.5, 0.012 * self.height))
+
+        double = Image.new("RGB", (2 * self.panel_width, 2 * self.height), PAPER)
+        draw = ImageDraw.Draw(double)
+        for a in ends:
+            for b in ([(a, ends[0]), (a, ends[-1])], [(ends[0], a), (ends[-1], a)]):
+                line_ends = self.view.project(np.array([(x, self.floor, z) for x, z in b]))[:, :2]
+                draw.line([tuple(2 * p) for p in line_ends], fill=GRID, width=2)
+        panel = double.reduce(2)
+        draw = ImageDraw.Draw(panel)
+        draw.text((0.6 * line, 0.5 * line), f"3D, turned by {-math.degrees(YAW):.0f}°", SOFT, self.font)
+        x = 0.6 * line
+        for name, colour in zip(("left", "right"), ON_PAPER, strict=False):
+            y = self.height - 0.95 * line
+            draw.line([x, y, x + line, y], fill=colour, width=max(3, round(self.solid_line)))
+            draw.text((x + 1.25 * line, y), name, INK, self.font, anchor="lm")
+            x += 1.25 * line + draw.textlength(name, self.font) + 0.8 * line
+        self._mark_camera(ends[0], 0.05 * radius)
+        return panel
+
+    def _mark_camera(self, near: float, wing: float) -> None:
+        """Prepare an arrow for the grid's near edge, the way the camera looks; it goes over the shadow."""
+        from PIL import Image, ImageDraw
+
+        tip = near + 5 * wing
+        arrow = [(0, near), (0, tip), (-wing, tip - 1.6 * wing), (0, tip), (wing, tip - 1.6 * wing)]
+        places = self.view.project(np.array([(x, self.floor, z) for x, z in arrow]))[:, :2]
+        double = Image.new("RGBA", (2 * self.panel_width, 2 * self.height), (*SOFT, 0))
+        draw = ImageDraw.Draw(double)
+        draw.line([tuple(2 * p) for p in places], fill=SOFT, width=4, joint="curve")
+        mark = double.reduce(2)
+        text = ImageDraw.Draw(mark)
+        text.text(tuple(places[0] + (0, 0.3 * self.font.size)), "camera", SOFT, self.font, anchor="ma")
+        box = mark.getbbox() or (0, 0, 1, 1)
+        self.mark, self.mark_corner = mark.crop(box), box[:2]
+
+    def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
+        """(height, width + panel_width, 3) uint8."""
+        from PIL import Image, ImageDraw
+
+        whole = Image.new("RGB", (self.width + self.panel_width, self.height))
+        picture = Image.fromarray(frame.rgb)
+        if picture.size != (self.width, self.height):
+            picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR)
+        panel = self.panel.copy()
+        confidence = self.poses.confidence[index]
+        if self.seen[index]:
+            xyz = self.poses.xyz[index]
+            solid = self.view.project(xyz)
+            shadow = self.view.project(np.stack([xyz[:, 0], np.full(17, self.floor), xyz[:, 2]], -1))
+            self._skeleton(panel, shadow, np.ones(17), (SHADOW,) * 3, 0.8 * self.solid_line, rim=None)
+            panel.paste(self.mark, self.mark_corner, self.mark)
+            self._skeleton(panel, solid, confidence, ON_PAPER, self.solid_line, rim=PAPER)
+            flat = np.concatenate([self.xy[index], np.zeros((17, 1))], -1)
+            self._skeleton(picture, flat, confidence, ON_VIDEO, self.flat_line, rim=(0, 0, 0))
+        else:
+            panel.paste(self.mark, self.mark_corner, self.mark)
+            for image, colour, back in ((picture, (255, 255, 255), WARNING), (panel, WARNING, None)):
+                self._notice(image, "not seen", colour, back)
+        whole.paste(picture, (0, 0))
+        whole.paste(panel, (self.width, 0))
+        clock = f"{self.times[index]:.2f} s   frame {index}"
+        corner = self.width + self.panel_width - 0.8 * self.font.size, self.height - 1.235 * self.font.size
+        ImageDraw.Draw(whole).text(corner, clock, INK, self.font, anchor="rm")
+        return np.asarray(whole)
+
+    def _skeleton(
+        self,
+        image: Any,
+        points: NDArray[np.floating],
+        confidence: NDArray[np.floating],
+        colours: tuple[Colour, Colour, Colour],
+        width: float,
+        rim: Colour | None,
+    ) -> None:
+        """Draw bones, far ones first, onto `image`; points (17, 3): x, y, depth, NaN where not found."""
+        from PIL import Image, ImageDraw
+
+        found = np.isfinite(points).all(-1)
+        if not found.any():
+            return
+        # Pillow's lines have hard steps: draw twice as large, where the image needs it, and shrink
+        margin = 2 * width + 2
+        low = np.floor(np.maximum(points[found, :2].min(0) - margin, 0)).astype(int)
+        high = np.ceil(np.minimum(points[found, :2].max(0) + margin, image.size)).astype(int)
+        if (high <= low).any():
+            return
+        layer = Image.new("RGBA", tuple(2 * (high - low)))
+        draw = ImageDraw.Draw(layer)
+        place = 2 * (points[:, :2] - low)
+        trust = np.clip(np.nan_to_num(confidence), 0, 1)
+        bones = [(p, j) for p, j in self.poses.skeleton.bones if found[p] and found[j]]
+        for p, j in sorted(bones, key=lambda bone: -(points[bone[0], 2] + points[bone[1], 2])):
+            ends = [tuple(place[p]), tuple(place[j])]
+            if rim is not None:
+                draw.line(ends, fill=(*rim, 150), width=round(2 * width + 4))
+            alpha = round(255 * (0.2 + 0.8 * min(trust[p], trust[j])))
+            draw.line(ends, fill=(*colours[self.sides[j]], alpha), width=round(2 * width))
+        for joint in np.flatnonzero(found):
+            alpha = round(255 * (0.3 + 0.7 * trust[joint]))
+            draw.circle(tuple(place[joint]), 1.6 * width, fill=(*colours[self.sides[joint]], alpha))
+        layer = layer.reduce(2)
+        image.paste(layer, tuple(low), layer)
+
+    def _notice(self, image: Any, text: str, colour: Colour, back: Colour | None) -> None:
+        from PIL import ImageDraw
+
+        draw = ImageDraw.Draw(image)
+        middle = image.width / 2, image.height / 2
+        if back is not None:
+            box = draw.textbbox(middle, text, font=self.large_font, anchor="mm")
+            pad = 0.4 * self.large_font.size
+            draw.rounded_rectangle((box[0] - pad, box[1] - pad, box[2] + pad, box[3] + pad), pad, fill=back)
+        draw.text(middle, text, colour, self.large_font, anchor="mm")
+
+
+def _even(length: float) -> int:
+    """The nearest even number of pixels, which video formats want."""
+    return max(2, 2 * round(length / 2))
+
+
+def _round_length(limit: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is not above `limit`."""
+    power = 10.0 ** math.floor(math.log10(limit))
+    return max(m * power for m in (1, 2, 5) if m * power <= limit * (1 + 1e-9))
