@@ -1,0 +1,112 @@
+"""MediaPipe's BlazePose as a detector: one person, 33 landmarks, on the CPU, with the model in its wheel.
+
+Only the legacy interface and its `full` model (complexity 1) work without a download.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.errors import PoseMambaError
+from posemamba.skeleton import BLAZEPOSE33, Skeleton
+
+# What MediaPipe, TensorFlow Lite and absl say of themselves when all is well: information and warnings.
+_CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} [\d:. ]+\S+\] |[IW]\d{4} \d\d:\d\d:\d\d")
+
+
+class MediaPipeDetector:
+    """Finds the most prominent person.
+
+    Raises:
+        PoseMambaError: MediaPipe is not installed, or is a release without the legacy interface.
+    """
+
+    skeleton: Skeleton = BLAZEPOSE33
+
+    def __init__(self, mode: str = "track") -> None:
+        """Load the model.
+
+        Args:
+            mode: ``track`` or ``detect``, see `posemamba.detect.detect_video`.
+        """
+        pose_class = _pose_class()
+        with _quiet():
+            self._pose = pose_class(
+                static_image_mode=mode == "detect",
+                model_complexity=1,
+                smooth_landmarks=True,
+                enable_segmentation=False,
+            )
+            # the models load in threads of their own: after a black frame they are loaded, and have spoken
+            self(np.zeros((64, 64, 3), np.uint8))
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+        """Joints of one frame, see `posemamba.detect.Detector`."""
+        height, width = rgb.shape[:2]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
+            landmarks = self._pose.process(rgb).pose_landmarks
+        if landmarks is None:
+            return None
+        values = np.array([(p.x, p.y, p.visibility) for p in landmarks.landmark], np.float32)
+        # MediaPipe's coordinates are shares of the image's width and height
+        return values[:, :2] * np.array([width, height], np.float32), values[:, 2]
+
+    def close(self) -> None:
+        """Release the model."""
+        self._pose.close()
+
+
+def _pose_class() -> Any:
+    try:
+        with _quiet():
+            from mediapipe.python.solutions.pose import Pose
+    except ImportError as error:
+        version = ".".join(map(str, sys.version_info[:2]))
+        advice = (
+            f"MediaPipe 0.10.14 is not made for Python {version}; pip install 'posemamba[video]' under "
+            "Python 3.10 to 3.12, or bring keypoints of another detector"
+            if sys.version_info >= (3, 13)
+            else "pip install 'posemamba[video]'"
+        )
+        raise PoseMambaError(
+            f"finding people in video needs the Python package 'mediapipe' 0.10.14, which did not import "
+            f"({error}): {advice}"
+        ) from error
+    return Pose
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold back what native code writes to stderr, and pass on whatever is not mere chatter.
+
+    Some of it comes before any log level can be set, hence the detour by the file descriptor.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError, ValueError):  # no stderr at all, as in a windowed program
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            with contextlib.suppress(Exception):
+                sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            if told := b"".join(line for line in held if not _CHATTER.match(line)):
+                os.write(2, told)

@@ -1,0 +1,119 @@
+"""Finding a person in a real video, and saying so when there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from posemamba.detect import detect_video, find_jumps
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Keypoints2D
+from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
+from posemamba.video import VideoWriter
+
+pytest.importorskip("av")
+
+SHARED = Path(os.environ.get("POSEMAMBA_SHARED", Path(__file__).parents[2].parent / "shared"))
+VIDEO = SHARED / "video" / "sports2d_demo.mp4"
+needs_video = pytest.mark.skipif(
+    not VIDEO.exists(), reason="no test video: set POSEMAMBA_SHARED to the folder that holds video/"
+)
+
+
+def write_grey(path: Path, frames: int = 4) -> Path:
+    with VideoWriter(path, 25) as writer:
+        for _ in range(frames):
+            writer.write(np.full((90, 160, 3), 128, np.uint8))
+    return path
+
+
+class Script:
+    """A detector that says what it was told to say."""
+
+    skeleton: Skeleton = COCO17
+
+    def __init__(self, *answers: NDArray | None) -> None:
+        self.answers = list(answers)
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> tuple[NDArray, NDArray] | None:
+        assert rgb.shape == (90, 160, 3)
+        xy = self.answers.pop(0)
+        return None if xy is None else (xy, np.full(17, 1.2, np.float32))
+
+    def close(self) -> None:
+        raise AssertionError("not ours to close")
+
+
+@needs_video
+def test_real_video_in_a_fresh_process_without_chatter() -> None:
+    """Everything in its place on a frame where the person stands upright, and nothing on stderr."""
+    pytest.importorskip("mediapipe")
+    code = (
+        "import sys, numpy as np, warnings; warnings.simplefilter('ignore', UserWarning)\n"
+        "from posemamba.detect import detect_video\n"
+        "k = detect_video(sys.argv[1], progress=lambda done, total: print(done, total))\n"
+        "np.savez(sys.argv[2], xy=k.xy, confidence=k.confidence, times=k.times, size=k.image_size)\n"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "k.npz"
+        done = subprocess.run(
+            [sys.executable, "-c", code, VIDEO, out], capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert done.stdout.splitlines()[-1] == "230 230"
+        with np.load(out) as file:
+            keypoints = Keypoints2D(
+                file["xy"], file["confidence"], BLAZEPOSE33, tuple(file["size"].tolist()), 30.0, file["times"]
+            )
+    assert len(keypoints) == 230 and keypoints.image_size == (1768, 994)
+    assert keypoints.seen.mean() > 0.9
+    assert keypoints.times is not None and keypoints.times[-1] == pytest.approx(229 / 30)
+    np.testing.assert_array_equal(keypoints.confidence > 0, keypoints.found)
+    body = to_h36m17(keypoints)
+    standing = {n: body.xy[60, i] for i, n in enumerate(body.skeleton.joints)}
+    head, pelvis, ankle = (standing[n][1] for n in ("head_top", "pelvis", "left_ankle"))
+    assert 0 < head < pelvis < ankle < 994
+    assert standing["left_shoulder"][0] > standing["right_shoulder"][0]  # he faces the camera
+    assert 0.35 < (ankle - pelvis) / (ankle - head) < 0.6
+    assert len(find_jumps(keypoints)) == 2  # to the woman in front of him, and back
+
+
+def test_nobody_in_the_video(tmp_path: Path) -> None:
+    pytest.importorskip("mediapipe")
+    path = write_grey(tmp_path / "grey.mp4")
+    for mode in ("track", "detect"):
+        with pytest.raises(PoseMambaError, match=r"grey\.mp4: nobody was found in any of its 4 frames"):
+            detect_video(path, mode=mode)  # type: ignore[arg-type]
+    with pytest.raises(PoseMambaError, match=r"'follow'.*track, detect"):
+        detect_video(path, mode="follow")  # type: ignore[arg-type]
+
+
+def test_any_detector_fits_and_far_joints_are_dropped(tmp_path: Path) -> None:
+    path = write_grey(tmp_path / "grey.mp4")
+    here = np.linspace([50, 20], [70, 80], 17)
+    partly = here.copy()
+    partly[3] = [-15, 40]  # just outside of the image: kept
+    partly[4] = [-17, 40]  # farther than a tenth of its width
+    partly[5] = np.nan
+    with pytest.warns(UserWarning, match=r"grey\.mp4: .*jumps.* at 0\.12 s"):
+        result = detect_video(path, detector=Script(here, None, partly, here + np.array([80, 0])))
+    assert result.skeleton is COCO17 and result.fps == 25 and result.image_size == (160, 90)
+    np.testing.assert_allclose(result.xy[0], here, rtol=1e-6)
+    assert not result.found[1].any()
+    assert np.flatnonzero(~result.found[2]).tolist() == [4, 5]
+    np.testing.assert_array_equal(result.confidence, result.found)  # clipped to 1
+
+
+def test_missing_mediapipe_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mediapipe.python.solutions.pose", None)
+    with pytest.raises(PoseMambaError, match=r"mediapipe.*posemamba\[video\]") as error:
+        detect_video(write_grey(tmp_path / "grey.mp4"))
+    assert "\n" not in str(error.value)
