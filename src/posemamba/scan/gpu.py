@@ -1,0 +1,449 @@
+"""The selective scan on NVIDIA GPUs: Triton kernels for the forward and backward pass.
+
+A lane is a channel (blocks of 32 channels, one warp a program); a program walks one direction of one clip in tiles
+of BLOCK_T steps, reading tokens through the index tables. Inside a tile the recurrence of each state is a scan
+along the tile's steps, which lie in one thread. To fill the GPU when there are few clips the sequence is cut into
+segments that run side by side:
+
+1. `scan_state_kernel`: every segment from a zero state: its last state and the sum of its step sizes;
+2. `carry_kernel`: from segment to segment, the true state at the start of each;
+3. `scan_forward_kernel`: every segment from its true state: outputs, and the states at the tiles' starts.
+
+The backward pass is the same three stages from the end to the start, for the gradient of the state.
+Everything is float32 inside; u, projections and outputs may be bfloat16.
+
+Names: i_ program index, o_ offsets, m_ mask, p_ pointer; T steps of a tile, D channels, N states, R rank.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from posemamba.scan.orders import ScanMap
+
+BLOCK_T = 16
+BLOCK_D = 32
+LOG2_E = tl.constexpr(1.4426950408889634)
+LN_2 = tl.constexpr(0.6931471805599453)
+
+
+@triton.jit
+def _affine(decay_1, add_1, decay_2, add_2):
+    """Compose h -> decay * h + add, first 1, then 2."""
+    return decay_1 * decay_2, add_1 * decay_2 + add_2
+
+
+@triton.jit
+def _affine_of_later_decay(gain_1, sum_1, decay_1, gain_2, sum_2, decay_2):
+    """Compose steps backwards in time, where what a step hands on is multiplied by its own decay."""
+    return gain_1 * decay_1 * gain_2, sum_1 * decay_1 * gain_2 + sum_2, decay_2
+
+
+@triton.jit
+def _or(a, b):
+    return a | b
+
+
+@triton.jit
+def _pick(x, mask):
+    """The one row of x that the mask leaves: an `or` of bits, which costs nothing when the mask is known."""
+    bits = tl.where(mask, x.to(tl.int32, bitcast=True), 0)
+    return tl.reduce(bits, 0, _or).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _softplus(x):
+    """log(1 + e^x) and e^-|x|, without cancellation where e^x is small."""
+    e = tl.exp2(-tl.abs(x) * LOG2_E)
+    q = e / (e + 2.0)
+    q2 = q * q
+    series = 1.0 / 13
+    series = series * q2 + 1.0 / 11
+    series = series * q2 + 1.0 / 9
+    series = series * q2 + 1.0 / 7
+    series = series * q2 + 1.0 / 5
+    series = series * q2 + 1.0 / 3
+    series = series * q2 + 1.0
+    return tl.maximum(x, 0.0) + 2.0 * q * series, e
+
+
+@triton.jit
+def _load_tile(
+    u, proj, weight, bias, tokens, partner, start, stop, merged, o_d, m_d, D, KP,
+    R: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+):  # fmt: skip
+    """Of the tile's steps, all (T, D): token, offset of its projections, masks, input x, step size dt, and of the
+    softplus its argument and e^-|argument|. Every lane loads its own copy of what a step shares: one transaction."""
+    o_t = start + tl.arange(0, BLOCK_T)
+    m_t = tl.broadcast_to((o_t < stop)[:, None], [BLOCK_T, BLOCK_D])
+    mask = m_t & m_d[None, :]
+    token = tl.load(tokens + tl.broadcast_to(o_t[:, None], [BLOCK_T, BLOCK_D]), mask=m_t, other=0)
+    x = tl.load(u + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+    limb = tl.load(partner + token, mask=m_t & merged, other=0)
+    x += tl.load(u + limb * D + o_d[None, :], mask=mask & merged, other=0.0).to(tl.float32)
+    row = token * KP
+    pre = tl.zeros_like(x) + tl.load(bias + o_d, mask=m_d, other=0.0)[None, :]
+    for r in tl.static_range(R):
+        w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
+        pre += tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32) * w[None, :]
+    dt, e = _softplus(pre)
+    dt = tl.where(m_t, dt, 0.0)  # steps past the end leave the state alone
+    return token, row, m_t, mask, x, dt, e, pre
+
+
+@triton.jit
+def scan_state_kernel(
+    u, proj, weight, bias, a2, tokens, partner, last, dt_sum, L, D, K, segment, segments,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+):  # fmt: skip
+    """Last state (N, D) of each segment when it starts from zero, and the sum of its step sizes (D)."""
+    i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    i_b, i_s = i_bs // segments, i_bs % segments
+    o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
+    m_d = o_d < D
+    P: tl.constexpr = R + 2 * N
+    u += i_b.to(tl.int64) * L * D
+    proj += i_b.to(tl.int64) * L * K * P + i_k * P
+    weight += i_k * R * D
+    bias += i_k * D
+    a2 += i_k * N * D
+    tokens += i_k * L
+    merged = ((MERGED >> i_k) & 1) == 1
+    start = i_s * segment
+    stop = tl.minimum(start + segment, L)
+    first = tl.arange(0, BLOCK_T)[:, None] == 0
+    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
+    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    total = tl.zeros([BLOCK_D], dtype=tl.float32)
+    for t in range(start, stop, BLOCK_T):
+        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+        )
+        total += tl.sum(dt, 0)
+        dtx = dt * x
+        for n in tl.static_range(N):
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
+            b += tl.where(first, a * _pick(h, o_n[:, None] == n)[None, :], 0.0)
+            _, hs = tl.associative_scan((a, b), 0, _affine)
+            h = tl.where(o_n[:, None] == n, _pick(hs, final)[None, :], h)
+    base = (i_b * K + i_k).to(tl.int64) * segments + i_s
+    tl.store(last + (base * N + o_n[:, None]) * D + o_d[None, :], h, mask=m_d[None, :])
+    tl.store(dt_sum + base * D + o_d, total, mask=m_d)
+
+
+@triton.jit
+def carry_kernel(
+    last, dt_sum, a2, D, K, segments, N: tl.constexpr, BLOCK_D: tl.constexpr, REVERSE: tl.constexpr
+):
+    """In place: last[s] becomes the true state (or its gradient) that enters segment s."""
+    i_d, i_bk = tl.program_id(0), tl.program_id(1)
+    o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
+    m_d = o_d < D
+    place = o_n[:, None] * D + o_d[None, :]
+    mask = tl.broadcast_to(m_d[None, :], [N, BLOCK_D])
+    A = tl.load(a2 + (i_bk % K) * N * D + place, mask=mask, other=0.0)
+    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    for i in range(segments):
+        s = segments - 1 - i if REVERSE else i
+        base = i_bk.to(tl.int64) * segments + s
+        local = tl.load(last + base * N * D + place, mask=mask, other=0.0)
+        total = tl.load(dt_sum + base * D + o_d, mask=m_d, other=0.0)
+        tl.store(last + base * N * D + place, h, mask=mask)
+        h = tl.exp2(A * total[None, :]) * h + local
+
+
+@triton.jit
+def scan_forward_kernel(
+    u, proj, weight, bias, a2, ds, tokens, partner, enter, y, states, L, D, K, segment, segments, tiles,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+    ENTER: tl.constexpr, KEEP: tl.constexpr,
+):  # fmt: skip
+    """Outputs y (B, K, L, D) by direction in token order; with KEEP the states (B, K, tiles, N, D) at tiles' starts."""
+    i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    i_b, i_s = i_bs // segments, i_bs % segments
+    o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
+    m_d = o_d < D
+    place = o_n[:, None] * D + o_d[None, :]
+    P: tl.constexpr = R + 2 * N
+    i_bk = (i_b * K + i_k).to(tl.int64)
+    u += i_b.to(tl.int64) * L * D
+    proj += i_b.to(tl.int64) * L * K * P + i_k * P
+    y += i_bk * L * D
+    states += i_bk * tiles * N * D
+    weight += i_k * R * D
+    bias += i_k * D
+    a2 += i_k * N * D
+    tokens += i_k * L
+    merged = ((MERGED >> i_k) & 1) == 1
+    skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
+    start = i_s * segment
+    stop = tl.minimum(start + segment, L)
+    first = tl.arange(0, BLOCK_T)[:, None] == 0
+    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
+    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    if ENTER:
+        h = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[None, :], other=0.0)
+    for t in range(start, stop, BLOCK_T):
+        if KEEP:
+            tl.store(states + (t // BLOCK_T) * N * D + place, h, mask=m_d[None, :])
+        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+        )
+        dtx = dt * x
+        out = x * skip[None, :]
+        for n in tl.static_range(N):
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
+            b += tl.where(first, a * _pick(h, o_n[:, None] == n)[None, :], 0.0)
+            _, hs = tl.associative_scan((a, b), 0, _affine)
+            h = tl.where(o_n[:, None] == n, _pick(hs, final)[None, :], h)
+            out += hs * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
+        tl.store(y + token * D + o_d[None, :], out.to(y.dtype.element_ty), mask=mask)
+
+
+@triton.jit
+def scan_state_gradient_kernel(
+    u, proj, weight, bias, a2, tokens, partner, dy, first_grad, dt_sum, L, D, K, segment, segments,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+):  # fmt: skip
+    """Gradient (N, D) that each segment hands to the state before it when nothing comes from behind."""
+    i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    i_b, i_s = i_bs // segments, i_bs % segments
+    o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
+    m_d = o_d < D
+    P: tl.constexpr = R + 2 * N
+    u += i_b.to(tl.int64) * L * D
+    dy += i_b.to(tl.int64) * L * D
+    proj += i_b.to(tl.int64) * L * K * P + i_k * P
+    weight += i_k * R * D
+    bias += i_k * D
+    a2 += i_k * N * D
+    tokens += i_k * L
+    start = i_s * segment
+    stop = tl.minimum(start + segment, L)
+    first = tl.arange(0, BLOCK_T)[:, None] == 0
+    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
+    carry = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    total = tl.zeros([BLOCK_D], dtype=tl.float32)
+    count = tl.cdiv(stop - start, BLOCK_T)
+    for i in range(count):
+        t = start + (count - 1 - i) * BLOCK_T
+        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+            u, proj, weight, bias, tokens, partner, t, stop, False, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+        )
+        total += tl.sum(dt, 0)
+        g = tl.load(dy + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+        for n in tl.static_range(N):
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
+            c += tl.where(final, _pick(carry, o_n[:, None] == n)[None, :], 0.0)
+            _, es = tl.associative_scan((a, a * c), 0, _affine, reverse=True)
+            carry = tl.where(o_n[:, None] == n, _pick(es, first)[None, :], carry)
+    base = (i_b * K + i_k).to(tl.int64) * segments + i_s
+    place = (base * N + o_n[:, None]) * D + o_d[None, :]
+    tl.store(first_grad + place, carry, mask=m_d[None, :])
+    tl.store(dt_sum + base * D + o_d, total, mask=m_d)
+
+
+@triton.jit
+def scan_backward_kernel(
+    u, proj, weight, bias, a2, ds, tokens, partner, dy, states, enter,
+    du, dproj, dweight, da, dds, dbias, L, D, K, segment, segments, tiles, clips,
+    R: tl.constexpr, RANKS: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
+    MERGED: tl.constexpr, ENTER: tl.constexpr,
+):  # fmt: skip
+    """Gradients: du (B, K, L, D) in token order; dproj (channel blocks, B, L, K, P) to be summed over blocks; of the
+    parameters one partial sum for each (clip, direction, segment)."""
+    i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
+    i_b, i_s = i_bs // segments, i_bs % segments
+    o_d, o_n, o_r = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N), tl.arange(0, RANKS)
+    o_c = tl.arange(0, 2 * N)
+    m_d = o_d < D
+    place = o_n[:, None] * D + o_d[None, :]
+    P: tl.constexpr = R + 2 * N
+    i_bk = (i_b * K + i_k).to(tl.int64)
+    u += i_b.to(tl.int64) * L * D
+    dy += i_b.to(tl.int64) * L * D
+    proj += i_b.to(tl.int64) * L * K * P + i_k * P
+    dproj += (i_d * clips + i_b).to(tl.int64) * L * K * P + i_k * P
+    du += i_bk * L * D
+    states += i_bk * tiles * N * D
+    weight += i_k * R * D
+    bias += i_k * D
+    a2 += i_k * N * D
+    tokens += i_k * L
+    merged = ((MERGED >> i_k) & 1) == 1
+    skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
+    start = i_s * segment
+    stop = tl.minimum(start + segment, L)
+    first = tl.arange(0, BLOCK_T)[:, None] == 0
+    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
+    carry = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    if ENTER:
+        carry = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[None, :], other=0.0)
+    dA = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    dW = tl.zeros([RANKS, BLOCK_D], dtype=tl.float32)
+    dskip = tl.zeros([BLOCK_D], dtype=tl.float32)
+    dbias_sum = tl.zeros([BLOCK_D], dtype=tl.float32)
+    count = tl.cdiv(stop - start, BLOCK_T)
+    for i in range(count):
+        t = start + (count - 1 - i) * BLOCK_T
+        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+        )
+        g = tl.load(dy + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+        p_h = states + (t // BLOCK_T) * N * D + o_d
+        dtx = dt * x
+        ddt = tl.zeros_like(x)
+        ddtx = tl.zeros_like(x)
+        dBC = tl.zeros([BLOCK_T, 2 * N], dtype=tl.float32)
+        for n in tl.static_range(N):
+            A = tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :]
+            a = tl.exp2(dt * A)
+            B = tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
+            b = dtx * B
+            h0 = tl.load(p_h + n * D, mask=m_d, other=0.0)[None, :]
+            _, hs = tl.associative_scan((a, b + tl.where(first, a * h0, 0.0)), 0, _affine)
+            c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
+            c += tl.where(final, _pick(carry, o_n[:, None] == n)[None, :], 0.0)
+            _, dh, _ = tl.associative_scan(
+                (tl.full([BLOCK_T, BLOCK_D], 1.0, tl.float32), c, a), 0, _affine_of_later_decay, reverse=True
+            )
+            carry = tl.where(o_n[:, None] == n, _pick(a * dh, first)[None, :], carry)
+            decay = dh * (hs - b)  # gradient of dt * A: hs - b is the decayed state before the step
+            ddt += decay * A
+            ddtx += dh * B
+            dA = tl.where(o_n[:, None] == n, dA + tl.sum(decay * dt, 0)[None, :], dA)
+            dBC = tl.where(o_c[None, :] == n, tl.sum(dh * dtx, 1)[:, None], dBC)
+            dBC = tl.where(o_c[None, :] == N + n, tl.sum(hs * g, 1)[:, None], dBC)
+        # the logistic function of the argument, the derivative of the softplus
+        slope = tl.where(pre > 0, 1.0, e) / (1.0 + e)
+        dpre = tl.where(m_t, (ddt * LN_2 + ddtx * x) * slope, 0.0)
+        dx = ddtx * dt + g * skip[None, :]
+        tl.store(du + token * D + o_d[None, :], dx.to(du.dtype.element_ty), mask=mask)
+        dskip += tl.sum(g * x, 0)
+        dbias_sum += tl.sum(dpre, 0)
+        for r in tl.static_range(R):
+            s = tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32)
+            dW = tl.where(o_r[:, None] == r, dW + tl.sum(dpre * s, 0)[None, :], dW)
+        o_t = t + tl.arange(0, BLOCK_T)
+        rows = tl.load(tokens + o_t, mask=o_t < stop, other=0) * (K * P)
+        tl.store(dproj + rows[:, None] + R + o_c[None, :], dBC, mask=(o_t < stop)[:, None])
+        for r in tl.static_range(R):
+            w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
+            tl.store(dproj + rows + r, tl.sum(dpre * w[None, :], 1), mask=o_t < stop)
+    base = i_bk * segments + i_s
+    tl.store(da + base * N * D + place, dA, mask=m_d[None, :])
+    m_rd = m_d[None, :] & (o_r < R)[:, None]
+    tl.store(dweight + base * R * D + o_r[:, None] * D + o_d[None, :], dW, mask=m_rd)
+    tl.store(dds + base * D + o_d, dskip, mask=m_d)
+    tl.store(dbias + base * D + o_d, dbias_sum, mask=m_d)
+
+
+def _segments(clips: int, D: int, L: int, device: torch.device) -> tuple[int, int]:
+    """(steps of a segment, segments): enough programs for several warps on each of an SM's four schedulers."""
+    if device.type == "cuda":
+        wanted = 16 * torch.cuda.get_device_properties(device).multi_processor_count
+    else:
+        wanted = 16  # Triton's interpreter, in tests
+    programs = clips * 4 * triton.cdiv(D, BLOCK_D)
+    segments = max(1, min(wanted // programs, L // (8 * BLOCK_T)))
+    steps = triton.cdiv(triton.cdiv(L, segments), BLOCK_T) * BLOCK_T
+    return steps, triton.cdiv(L, steps)
+
+
+def states_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
+    """Of what the forward pass keeps: (B, K, tiles, N, D)."""
+    B, T, J, D = u.shape
+    K, _, N = A.shape
+    return (B, K, triton.cdiv(T * J, BLOCK_T), N, D)
+
+
+def _prepare(u: Tensor, proj: Tensor, dt_weight: Tensor, A: Tensor, maps: ScanMap) -> tuple[Any, ...]:
+    weight_KRD = dt_weight.transpose(1, 2).contiguous()
+    a2_KND = (A.transpose(1, 2) * LOG2_E.value).contiguous()
+    bits = sum(1 << k for k, merged in enumerate(maps.merged) if merged)
+    return u.contiguous(), proj.contiguous(), weight_KRD, a2_KND, bits
+
+
+def forward(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap, keep: bool
+) -> tuple[Tensor, Tensor]:
+    """Output (B, T, J, D) in u's type, and the states at tiles' starts (empty unless `keep`). Shapes: operator.py."""
+    B, T, J, D = u.shape
+    K, R, N, L = A.shape[0], dt_weight.shape[-1], A.shape[-1], T * J
+    u, proj, weight, a2, bits = _prepare(u, proj, dt_weight, A, maps)
+    steps, segments = _segments(B, D, L, u.device)
+    tiles = triton.cdiv(L, BLOCK_T)
+    blocks = triton.cdiv(D, BLOCK_D)
+    y = u.new_empty(B, K, L, D)
+    states = u.new_empty(states_shape(u.view(B, T, J, D), A) if keep else (0,), dtype=torch.float32)
+    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
+    enter = states
+    grid = (blocks, K, B * segments)
+    if segments > 1:
+        enter = u.new_empty(B, K, segments, N, D, dtype=torch.float32)
+        dt_sum = u.new_empty(B, K, segments, D, dtype=torch.float32)
+        scan_state_kernel[grid](
+            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, enter, dt_sum, L, D, K, steps, segments, **shape
+        )
+        carry_kernel[(blocks, B * K)](
+            enter, dt_sum, a2, D, K, segments, N=N, BLOCK_D=BLOCK_D, REVERSE=False, num_warps=1
+        )
+    scan_forward_kernel[grid](
+        u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, enter, y, states, L, D, K, steps, segments,
+        tiles, ENTER=segments > 1, KEEP=keep, **shape,
+    )  # fmt: skip
+    return y.sum(1, dtype=torch.float32).view(B, T, J, D).to(u.dtype), states
+
+
+def backward(
+    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
+    states: Tensor,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """du by direction (B, K, T, J, D) before limb partners are credited, then the float32 gradients of the rest."""
+    B, T, J, D = u.shape
+    K, R, N, L = A.shape[0], dt_weight.shape[-1], A.shape[-1], T * J
+    P = R + 2 * N
+    u, proj, weight, a2, bits = _prepare(u, proj, dt_weight, A, maps)
+    dy = dy.contiguous()
+    steps, segments = _segments(B, D, L, u.device)
+    blocks = triton.cdiv(D, BLOCK_D)
+    new = dict(device=u.device, dtype=torch.float32)
+    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
+    grid = (blocks, K, B * segments)
+    enter = states
+    if segments > 1:
+        enter = torch.empty(B, K, segments, N, D, **new)
+        dt_sum = torch.empty(B, K, segments, D, **new)
+        scan_state_gradient_kernel[grid](
+            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, dy, enter, dt_sum, L, D, K, steps, segments,
+            **shape,
+        )  # fmt: skip
+        carry_kernel[(blocks, B * K)](
+            enter, dt_sum, a2, D, K, segments, N=N, BLOCK_D=BLOCK_D, REVERSE=True, num_warps=1
+        )
+    du = torch.empty(B, K, T, J, D, device=u.device, dtype=u.dtype)
+    dproj = torch.empty(blocks, *proj.shape, **new)
+    dweight, dA = torch.empty(B, K, segments, R, D, **new), torch.empty(B, K, segments, N, D, **new)
+    dDs, dbias = torch.empty(B, K, segments, D, **new), torch.empty(B, K, segments, D, **new)
+    scan_backward_kernel[grid](
+        u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, dy, states, enter,
+        du, dproj, dweight, dA, dDs, dbias, L, D, K, steps, segments, triton.cdiv(L, BLOCK_T), B,
+        RANKS=triton.next_power_of_2(R), ENTER=segments > 1, **shape,
+    )  # fmt: skip
+    assert dproj.shape[-1] == P
+    return (
+        du,
+        dproj.sum(0),
+        dweight.sum((0, 2)).transpose(1, 2),
+        dbias.sum((0, 2)),
+        dA.sum((0, 2)).transpose(1, 2),
+        dDs.sum((0, 2)),
+    )
