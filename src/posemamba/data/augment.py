@@ -7,6 +7,7 @@ Shapes: B clips, T frames, J = 17 joints of Human3.6M.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -16,7 +17,6 @@ from posemamba.data.cameras import person_size
 from posemamba.data.missing import fill_missing_batch
 from posemamba.skeleton import H36M17
 
-_PARENTS = torch.tensor([max(p, 0) for p in H36M17.parents])
 _DEPTH = [0] * len(H36M17)
 for _joint, _parent in enumerate(H36M17.parents):
     _DEPTH[_joint] = _DEPTH[_parent] + 1 if _parent >= 0 else 0
@@ -27,7 +27,7 @@ BONE_GROUPS = ("hips", "thighs", "shins", "trunk", "neck", "head", "shoulders", 
 _GROUP_OF_JOINT = [0, 0, 1, 2, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 6, 7, 8]  # by the bone's lower joint
 
 # How much worse a detector is at a joint than at a shoulder.
-_DIFFICULTY = torch.tensor([1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0])
+DIFFICULTY = (1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0)
 
 # What is lost together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
 # picture), everything (the person is lost).
@@ -50,6 +50,36 @@ _LEG_SWAP = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
 _ARM_SWAP = [*range(11), 14, 15, 16, 11, 12, 13]
 
 
+@dataclass(frozen=True)
+class _Constants:
+    """What every batch needs on the device: copying it there each time would wait for the device."""
+
+    parents: Tensor
+    mirrored: Tensor
+    leg_swap: Tensor
+    arm_swap: Tensor
+    groups: Tensor
+    difficulty: Tensor
+    lost: Tensor
+
+
+@lru_cache(maxsize=8)
+def _constants(device: torch.device) -> _Constants:
+    with torch.inference_mode(False):  # or they could not be used in training afterwards
+        lost = torch.zeros(LOST_SETS, len(H36M17), dtype=torch.bool)
+        for row, together in enumerate(_LOST_TOGETHER):
+            lost[row, list(together)] = True
+        return _Constants(
+            parents=torch.tensor([max(p, 0) for p in H36M17.parents], device=device),
+            mirrored=torch.tensor(H36M17.mirrored, device=device),
+            leg_swap=torch.tensor(_LEG_SWAP, device=device),
+            arm_swap=torch.tensor(_ARM_SWAP, device=device),
+            groups=torch.tensor(_GROUP_OF_JOINT, device=device),
+            difficulty=torch.tensor(DIFFICULTY, device=device),
+            lost=lost.to(device),
+        )
+
+
 def mirror(positions: Tensor, axis: int = 0) -> Tensor:
     """Mirror bodies or pictures: coordinate `axis` changes its sign, left and right joints change places.
 
@@ -57,9 +87,8 @@ def mirror(positions: Tensor, axis: int = 0) -> Tensor:
         positions: (..., J, C) in any frame in which `axis` is horizontal.
         axis: the coordinate to turn round.
     """
-    sign = torch.ones(positions.shape[-1], device=positions.device, dtype=positions.dtype)
-    sign[axis] = -1
-    return positions[..., list(H36M17.mirrored), :] * sign
+    swapped = positions.index_select(-2, _constants(positions.device).mirrored)
+    return torch.cat([swapped[..., :axis], -swapped[..., axis : axis + 1], swapped[..., axis + 1 :]], -1)
 
 
 def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
@@ -69,8 +98,9 @@ def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
         positions: (B, T, J, 3).
         factors: (B, 9) what to multiply each of BONE_GROUPS by; left and right are one group.
     """
-    factor = factors[:, torch.tensor(_GROUP_OF_JOINT, device=factors.device)]
-    bones = (positions - positions[:, :, _PARENTS.to(positions.device)]) * factor[:, None, :, None]
+    constants = _constants(positions.device)
+    factor = factors[:, constants.groups]
+    bones = (positions - positions[:, :, constants.parents]) * factor[:, None, :, None]
     placed = list(positions.unbind(2))
     bone = bones.unbind(2)
     for level in _LEVELS:
@@ -162,10 +192,11 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     swap = _during(errors.swap_start, errors.swap_length, frames)
     legs = (swap & (errors.swap_what != 1)[..., None]).any(1)[..., None, None]
     arms = (swap & (errors.swap_what != 0)[..., None]).any(1)[..., None, None]
-    seen = torch.where(legs, exact[:, :, _LEG_SWAP], exact)
-    seen = torch.where(arms, seen[:, :, _ARM_SWAP], seen)
+    constants = _constants(device)
+    seen = torch.where(legs, exact[:, :, constants.leg_swap], exact)
+    seen = torch.where(arms, seen[:, :, constants.arm_swap], seen)
 
-    difficulty = _DIFFICULTY.to(device)[:, None]
+    difficulty = constants.difficulty[:, None]
     noise = 0.65 * _slow_noise(batch, frames, joints * 2, 12, generator)
     noise += 0.6 * _slow_noise(batch, frames, joints * 2, 4, generator)
     white = torch.randn(batch, frames, joints, 5, generator=generator, device=device)
@@ -175,15 +206,12 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     constant = torch.randn(batch, 1, joints, 2, generator=generator, device=device)
     displacement = displacement + constant * errors.bias[:, None, None, None]
     chance = torch.rand(batch, frames, joints, generator=generator, device=device)
-    spike = chance < errors.spikes[:, None, None] * difficulty[:, 0]
+    spike = chance < errors.spikes[:, None, None] * constants.difficulty
     spikes = white[..., 2:4] * errors.spike_size[:, None, None, None]
     displacement = displacement * difficulty + torch.where(spike[..., None], spikes, 0.0)
 
-    sets = torch.zeros(LOST_SETS, joints, dtype=torch.bool)
-    for row, together in enumerate(_LOST_TOGETHER):
-        sets[row, list(together)] = True
     stretches = _during(errors.lost_start, errors.lost_length, frames)
-    lost = (stretches[..., None] & sets.to(device)[errors.lost_set][:, :, None]).any(1)
+    lost = (stretches[..., None] & constants.lost[errors.lost_set][:, :, None]).any(1)
     # Something is always found somewhere: a person who is never found is not lifted.
     found = ~lost | ~lost.logical_not().any(2).any(1)[:, None, None]
     noisy = fill_missing_batch(seen + unit * displacement, found)

@@ -123,8 +123,10 @@ def see(positions: Tensor, cameras: Cameras) -> View:
     root = positions[:, :, :1]
     low, high = root.amin(1, keepdim=True), root.amax(1, keepdim=True)
     middle = (low + high) / 2
-    level = torch.tensor([1.0, 1.0, 0.0], device=positions.device, dtype=positions.dtype)
-    placed = positions - middle - cameras.follow[:, None, None, None] * level * (root - middle)
+    travel = cameras.follow[:, None, None, None] * (root - middle)[..., :2]
+    placed = (
+        positions - middle - torch.cat([travel, torch.zeros_like(travel[..., :1])], -1)
+    )  # on level ground
     axes = rotations(cameras.azimuth, cameras.pitch, cameras.roll)
     # Sums and not matrix products: those may run in TF32 or, under autocast, in bfloat16.
     turned = (placed[..., None, :] * axes[:, None, None]).sum(-1)

@@ -49,6 +49,13 @@ def _nearest_joints(parents: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     return tuple(rows)
 
 
+@lru_cache(maxsize=16)
+def _nearest_on(parents: tuple[int, ...], device: torch.device) -> Tensor:
+    """`_nearest_joints` kept on the device: copying it there each time would wait for the device."""
+    with torch.inference_mode(False):
+        return torch.tensor(_nearest_joints(parents), device=device)
+
+
 def fill_missing(xy: NDArray[np.floating], skeleton: Skeleton = H36M17) -> NDArray[np.float32]:
     """Give every joint of one person a place in every frame (rules: top of this module).
 
@@ -102,7 +109,7 @@ def fill_missing_batch(xy: Tensor, found: Tensor, skeleton: Skeleton = H36M17) -
     start = xy.gather(1, index)
     end = xy.gather(1, right[..., None].expand_as(xy))
     filled = torch.where(found[..., None], xy, start + (end - start) * weight)
-    order = torch.tensor(_nearest_joints(skeleton.parents), device=xy.device)
+    order = _nearest_on(skeleton.parents, xy.device)
     ever = found.any(1)
     first = ever[:, order].to(torch.uint8).argmax(-1)  # (B, J): place in `order` of the nearest found joint
     source = order.gather(1, first.T).T  # itself where it was found at some time

@@ -1,9 +1,9 @@
 """Motion capture seen by virtual cameras: as many training clips as wanted, and the fixed split by subject.
 
 The motion is the CMU Graphics Lab Motion Capture Database converted to Human3.6M's 17 joints: three npz
-files with `positions` (frames, 17, 3) float16, metres, z up, 50 frames a second, and for each clip its length,
-name, description and subject. The files are not part of this package; the directory that holds them is given, or
-`$POSEMAMBA_SHARED/mocap`, or `shared/mocap` beside or in the working directory.
+files with `positions` (frames, 17, 3) float16, metres, z up, 50 frames a second, and for each clip its
+length, name, description and subject. The files are not part of this package; the directory that holds them
+is given, or `$POSEMAMBA_SHARED/mocap`, or `shared/mocap` beside or in the working directory.
 
 A training batch is a pure function of (seed, step, rank): what is drawn for a clip (motion, camera, body, the
 detector's habits) comes from NumPy's Philox generator keyed with them, and the noise of every frame from
@@ -337,7 +337,10 @@ class MocapSource:
         drawn = self._draw(random, size, frames)
         table = np.concatenate([drawn[name].reshape(size, width) for name, width in _FIELDS.items()], 1)
         # float32 holds frame numbers below 2**24, 93 hours of motion
-        on_device = torch.from_numpy(table.astype(np.float32)).to(self.device, non_blocking=True)
+        on_host = torch.from_numpy(table.astype(np.float32))
+        if self.device.type == "cuda":
+            on_host = on_host.pin_memory()  # from pageable memory the copy would wait for the device
+        on_device = on_host.to(self.device, non_blocking=True)
         fields = dict(zip(_FIELDS, on_device.split(list(_FIELDS.values()), 1), strict=True))
         self._generator.manual_seed((self.seed * 1_000_003 + step) * 4099 + rank)
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():

@@ -1,7 +1,7 @@
 """Errors of 3D poses. Per frame, batched, NumPy arrays in float64 inside.
 
-Shapes: (..., F, J, 3): F frames, J joints; any dimensions before. The unit of the result is that of the poses,
-millimetres in this package's tables.
+Shapes: (..., F, J, 3): F frames, J joints; any dimensions before. The unit of the result is that of the
+poses, millimetres in this package's tables.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A fixed benchmark on real motion: the mocap's test subjects seen by cameras that a rule places.
 
-Nothing is random: cameras follow closed formulas in the clip's and the camera's number (`benchmark_cameras`), and
-the noisy variant draws from the raw 64-bit stream of PCG64, whose values NumPy guarantees, turned into normal
-numbers by formulas written here. docs/mocap_benchmark.md describes it in full.
+Nothing is random: cameras follow closed formulas in the clip's and the camera's number (`benchmark_cameras`),
+and the noisy variant draws from the raw 64-bit stream of PCG64, whose values NumPy guarantees, turned into
+normal numbers by formulas written here. docs/mocap_benchmark.md describes it in full.
 
 Errors are in Human3.6M's convention (`posemamba.data.cameras`): prediction and target relative to the pelvis,
 times each frame's millimetres per unit at the pelvis's depth.
@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posemamba.data.augment import mirror
+from posemamba.data.augment import DIFFICULTY, mirror
 from posemamba.data.cameras import Cameras, person_size, see, zoom_factor
 from posemamba.data.missing import fill_missing
 from posemamba.data.mocap import MocapOptions, MocapSource, Motions, load_motions
@@ -50,7 +50,8 @@ def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
 
     - in the direction of azimuth 90 k + 37 i degrees,
     - _PITCHES[(i + 2 k) mod 7] degrees down, rolled by _ROLLS[(i + k) mod 3] degrees,
-    - with the focal length _FOCALS[(2 i + 3 k) mod 5] of the longer side, the aspect _ASPECTS[(i + 2 k) mod 3],
+    - with the focal length _FOCALS[(2 i + 3 k) mod 5] of the longer side and the aspect
+      _ASPECTS[(i + 2 k) mod 3],
     - from where 1.7 m fill _HEIGHTS[(i + 3 k) mod 4] of the shorter side, or farther, so far that every joint
       stays in the picture (`cameras.fit_distance`); the middle of the path at _OFFSETS[(3 i + k) mod 4].
     """
@@ -90,8 +91,7 @@ class _Fixed:
         return np.sqrt(-2 * np.log(1 - self.uniform(*shape))) * np.cos(2 * np.pi * self.uniform(*shape))
 
 
-# Standard deviation of the detector's error, of that at a shoulder.
-_DIFFICULTY = np.array([1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0])
+_DIFFICULTY = np.array(DIFFICULTY)
 _LIMB_JOINTS = (2, 3, 5, 6, 12, 13, 15, 16)
 
 
@@ -101,8 +101,8 @@ def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[
     1. jitter: 0.02 h times the joint's difficulty, first-order autoregressive, 0.8 from frame to frame;
     2. each joint constantly displaced by 0.015 h times its difficulty;
     3. one joint and frame in 200 off by another 0.3 h;
-    4. for each knee, ankle, elbow and wrist: not found for 15 frames, once in every 150 frames, filled in as in
-       lifting (`fill_missing`);
+    4. for each knee, ankle, elbow and wrist: not found for 15 frames, once in every 150 frames, filled in as
+       in lifting (`fill_missing`);
     5. left and right leg exchanged for 4 frames, once in every 200 frames.
 
     Args:
@@ -336,7 +336,7 @@ def lift_windows(
         xy: (K, F, 17, 2) on the model's device.
         window: most frames of one window; a frame that two windows hold is taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
-        person_size: zoom each window so that the person has this size, as in training (`cameras.zoom_factor`).
+        person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
         batch: windows at a time, mirrored ones not counted.
 
     Returns:
@@ -389,7 +389,7 @@ def flat_baseline(xy: NDArray[np.float32]) -> NDArray[np.float32]:
 def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDArray[np.float32]:
     """(17,) each joint's mean depth over training clips, in units of `cameras.person_size`.
 
-    Cameras stand all around, so front and back cancel; what remains is the lean that the cameras' pitch gives.
+    Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
     """
     options = MocapOptions(clean=1.0, flip=False, bones=False)
     source = MocapSource(motions, options, seed=0)

@@ -7,6 +7,7 @@ Shapes: B clips, T frames, J joints.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -45,6 +46,12 @@ def velocity(pred: Tensor, target: Tensor) -> Tensor:
     return mpjpe(pred.diff(dim=1), target.diff(dim=1))
 
 
+@lru_cache(maxsize=8)
+def _temporal_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+    with torch.inference_mode(False):  # kept on the device: copying it each time would wait for the device
+        return torch.tensor(TEMPORAL_WEIGHTS, device=device, dtype=dtype)
+
+
 def temporal_consistency(pred: Tensor) -> Tensor:
     """Mean of the weighted squared differences between frames: jumps cost, whatever the target does.
 
@@ -52,8 +59,7 @@ def temporal_consistency(pred: Tensor) -> Tensor:
     """
     if pred.shape[1] < 2:
         return pred.new_zeros(())
-    weights = torch.tensor(TEMPORAL_WEIGHTS, device=pred.device, dtype=pred.dtype)
-    return (pred.diff(dim=1).square() * weights[:, None]).mean()
+    return (pred.diff(dim=1).square() * _temporal_weights(pred.device, pred.dtype)[:, None]).mean()
 
 
 def total_loss(

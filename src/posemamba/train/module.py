@@ -1,8 +1,8 @@
-"""The Lightning module: clips made on the device, the paper's losses, averaged weights, errors in millimetres.
+"""The Lightning module: clips made on the device, the paper's losses, averaged weights, validation.
 
-Nothing waits for the device in a step: losses are read when they are logged. Data, and the random numbers of the
-model itself, are pure functions of (recipe.seed, step, rank), so that a resumed run repeats what an uninterrupted
-one would have done.
+Nothing waits for the device in a step: losses are read when they are logged. Data, and the random numbers of
+the model itself, are pure functions of (recipe.seed, step, rank), so that a resumed run repeats what an
+uninterrupted one would have done.
 """
 
 from __future__ import annotations
@@ -118,9 +118,10 @@ class LiftingModule(pl.LightningModule):
             load_motions(data.directory, "train"),
             load_motions(data.directory, "validation"),
         )
-        self.source = MocapSource(training, data, self.recipe.seed, self.device)
+        device = self.trainer.strategy.root_device  # the module itself may not be there yet
+        self.source = MocapSource(training, data, self.recipe.seed, device)
         self._validation = validation_windows(validation, max(data.lengths), self.recipe.batch * 2)
-        self._validation = [{k: v.to(self.device) for k, v in w.items()} for w in self._validation]
+        self._validation = [{k: v.to(device) for k, v in w.items()} for w in self._validation]
 
     def train_dataloader(self) -> DataLoader:
         return _numbers(self.recipe.steps_per_epoch)
@@ -130,7 +131,7 @@ class LiftingModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate is set step by step."""
-        on_gpu = self.device.type == "cuda"
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
         r = self.recipe
         optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
@@ -152,7 +153,7 @@ class LiftingModule(pl.LightningModule):
         if step % r.log_every == 0:
             if not bool(torch.isfinite(loss)):
                 raise PoseMambaError(
-                    f"the loss of step {step} is not finite: lower lr or gradient_clip, or use precision 32-true"
+                    f"the loss of step {step} is not finite: lower lr or gradient_clip, or train in 32-true"
                 )
             self.log("loss", loss.detach(), prog_bar=True)
             self.log_dict({f"loss/{name}": value for name, value in parts.items()})

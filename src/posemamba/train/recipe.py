@@ -43,7 +43,7 @@ class Recipe(BaseModel):
     losses: dict[str, float] = Field(default=dict(PAPER_WEIGHTS), description="weights by name")
     loss_unit: Literal["normalised", "body"] = Field(
         "normalised",
-        description="'body' scales each clip by its millimetres per unit / 2200 (Human3.6M's typical ones), so "
+        description="'body' scales each clip by its millimetres per unit / 2200 (typical of Human3.6M), so "
         "that a person seen small counts as much as one seen large",
     )
     person_size: float | None = Field(

@@ -122,7 +122,7 @@ def train(
         progress_bar: show Lightning's.
 
     Raises:
-        PoseMambaError: no Lightning, no mocap files, a checkpoint of another model, a loss that is not finite.
+        PoseMambaError: no Lightning, no mocap files, another model's checkpoint, a loss that is not finite.
     """
     begin = time.monotonic()
     from posemamba.train.module import LiftingModule, pl
@@ -212,7 +212,7 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
 
 
 def _keeper_class(pl: Any) -> Any:
-    """The callback that saves, keeps the best and watches the time (Lightning is imported only for training)."""
+    """The callback that saves, keeps the best and watches the time; made here as Lightning is optional."""
 
     class Keeper(pl.Callback):
         def __init__(self, out: Path, begin: float, max_minutes: float | None) -> None:
