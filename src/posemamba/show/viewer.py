@@ -23,7 +23,7 @@ def write_viewer(path: str | Path, poses: Poses3D, *, title: str = "") -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
 
     Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths
-    of a pixel. A frame takes about 250 bytes; the page itself 27 kB.
+    of a pixel. A frame takes about 250 bytes; the page itself 30 kB.
 
     Args:
         path: the .html file to write.
@@ -35,10 +35,16 @@ def write_viewer(path: str | Path, poses: Poses3D, *, title: str = "") -> None:
     """
     if len(poses) == 0:
         raise ValueError("there are no frames to show")
-    parts = {
-        "title": html.escape(title or _source(poses) or "3D pose"),
-        "data": _embedded({"title": title or _source(poses) or "3D pose", **_page_data(poses)}),
-    }
+    source = Path(poses.keypoints.source).name
+    title = title or source or "3D pose"
+    about = [
+        source if source != title else "",
+        f"model {poses.model}" if poses.model else "",
+        f"{len(poses)} frames",
+        f"{poses.fps:.4g} frames/s",
+    ]
+    texts = {"title": title, "about": " · ".join(part for part in about if part)}
+    parts = {"title": html.escape(title), "data": _embedded({**texts, **_page_data(poses)})}
     template = importlib.resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
     page = re.sub(r"\{\{(title|data)\}\}", lambda match: parts[match[1]], template)
     with atomic_path(path) as temporary:
@@ -60,14 +66,7 @@ def _page_data(poses: Poses3D) -> dict[str, object]:
         found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING
     )
 
-    about = [
-        _source(poses),
-        poses.model and f"model {poses.model}",
-        f"{frames} frames",
-        f"{poses.fps:.4g} frames/s",
-    ]
     return {
-        "about": " · ".join(part for part in about if part),
         "frames": frames,
         "fps": float(poses.fps),
         "image_size": [int(n) for n in keypoints.image_size],
@@ -82,10 +81,6 @@ def _page_data(poses: Poses3D) -> dict[str, object]:
         "confidence": _packed(np.round(np.clip(np.nan_to_num(poses.confidence), 0, 1) * 255), "u1"),
         "times": _packed(keypoints.frame_times(), "<f8"),
     }
-
-
-def _source(poses: Poses3D) -> str:
-    return Path(poses.keypoints.source).name
 
 
 def _packed(array: NDArray[np.generic], dtype: str) -> str:
