@@ -155,12 +155,14 @@ class LiftingModule(pl.LightningModule):
                 raise PoseMambaError(
                     f"the loss of step {step} is not finite: lower lr or gradient_clip, or train in 32-true"
                 )
-            self.log("loss", loss.detach(), prog_bar=True)
-            self.log_dict({f"loss/{name}": value for name, value in parts.items()})
             error = (pred - target).detach().norm(dim=-1).mean((1, 2))
             unit = TYPICAL_MM_PER_UNIT if r.loss_unit == "body" else clips.mm_per_unit.mean(1)
-            self.log("train_mm", (error * unit).mean(), prog_bar=True)
-            self.log("lr", r.lr_at(step))
+            shown = {"loss": loss.detach(), "train_mm": (error * unit).mean()}
+            self.log_dict(shown, prog_bar=True, logger=False)
+            named = {f"loss/{name}": value for name, value in parts.items()}
+            values = {k: float(v) for k, v in {**shown, **named}.items()}
+            for logger in self.loggers:
+                logger.log_metrics({**values, "lr": r.lr_at(step), "frames": clips.input.shape[1]}, step=step)
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

@@ -162,7 +162,7 @@ def train(
             gradient_clip_val=recipe.gradient_clip,
             val_check_interval=recipe.validate_every,
             check_val_every_n_epoch=None,
-            log_every_n_steps=1,  # the module itself logs every `recipe.log_every` steps
+            log_every_n_steps=recipe.log_every,
             num_sanity_val_steps=0,
             enable_checkpointing=False,
             enable_model_summary=False,

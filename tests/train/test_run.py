@@ -1,0 +1,119 @@
+import pytest
+import torch
+from torch import nn
+
+pytest.importorskip("lightning", reason="training needs the extra 'train'")
+
+from posemamba.errors import PoseMambaError
+from posemamba.train import module as module_file
+from posemamba.train.recipe import Recipe
+from posemamba.train.run import load_weights, train
+
+
+class Tiny(nn.Module):
+    """A stand-in that also uses random numbers in training, as stochastic depth does."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(34, width), nn.Linear(width, 51)
+
+    def forward(self, x):
+        hidden = torch.relu(self.a(x.flatten(2)))
+        if self.training:
+            hidden = hidden * (torch.rand(len(x), 1, 1) < 0.8)
+        return self.b(hidden).unflatten(-1, (17, 3))
+
+
+@pytest.fixture
+def recipe():
+    return Recipe(
+        data={"lengths": {27: 0.7, 9: 0.3}},
+        batch=2,
+        epochs=2,
+        steps_per_epoch=8,
+        schedule="cosine",
+        lr=1e-3,
+        ema=0.9,
+        gradient_clip=1.0,
+        loss_unit="body",
+        person_size=0.25,
+        validate_every=6,
+        save_every=3,
+        log_every=4,
+    )
+
+
+def run(recipe, out, motions, **options):
+    torch.manual_seed(0)
+    return train(
+        recipe,
+        out,
+        model=Tiny(),
+        motions=(motions, motions),
+        accelerator="cpu",
+        progress_bar=False,
+        **options,
+    )
+
+
+def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, motions, tmp_path, monkeypatch):
+    whole = run(recipe, tmp_path / "whole", motions)
+    assert whole.finished and whole.step == 16 and set(whole.validation_p1) == {"exact", "noisy"}
+
+    original, calls = module_file.total_loss, []
+
+    def dies(*args):
+        calls.append(1)
+        if len(calls) in (5, 12):  # in the first epoch, and (three steps again) in the second
+            raise RuntimeError("killed")
+        return original(*args)
+
+    monkeypatch.setattr(module_file, "total_loss", dies)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="killed"):
+            run(recipe, tmp_path / "cut", motions)
+    cut = run(recipe, tmp_path / "cut", motions)
+    assert cut.finished and cut.validation_p1 == whole.validation_p1
+    expected, _, details = load_weights(whole.weights)
+    found, _, _ = load_weights(cut.weights)
+    assert details["step"] == 16
+    assert all(torch.equal(found[k], expected[k]) for k in expected)
+    assert (tmp_path / "whole" / "logs" / "from_step_0" / "metrics.csv").stat().st_size > 0
+
+    again = run(recipe, tmp_path / "cut", motions)  # nothing left to do
+    assert again.finished and again.step == 16
+
+
+def test_time_limit_stops_and_keeps_everything(recipe, motions, tmp_path):
+    stopped = run(recipe, tmp_path, motions, max_minutes=0.0)
+    assert not stopped.finished and stopped.step == 1
+    assert stopped.last.exists() and load_weights(stopped.weights)[2]["step"] == 1
+    assert run(recipe, tmp_path, motions).finished
+
+
+def test_a_directory_in_use_is_respected(recipe, motions, tmp_path):
+    run(recipe, tmp_path, motions, max_minutes=0.0)
+    with pytest.raises(PoseMambaError, match="exists"):
+        run(recipe, tmp_path, motions, resume=False)
+    with pytest.raises(PoseMambaError, match="seed = 0, the recipe says 3"):
+        run(recipe.model_copy(update={"seed": 3}), tmp_path, motions)
+    (tmp_path / "last.ckpt").write_bytes(b"nothing")
+    with pytest.raises(PoseMambaError, match="not a checkpoint"):
+        run(recipe, tmp_path, motions)
+
+
+def test_a_loss_that_is_not_finite_stops_in_one_line(recipe, motions, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        Tiny, "forward", lambda self, x: self.b.weight.sum() * x.new_full((*x.shape[:3], 3), torch.nan)
+    )
+    with pytest.raises(PoseMambaError, match="not finite"):
+        run(recipe, tmp_path, motions)
+
+
+def test_embedding_and_head_stay_in_float32_under_autocast():
+    model = nn.Module()
+    model.head = nn.Linear(4, 3)
+    module_file.keep_ends_in_float32(model)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert model.head(torch.randn(2, 4)).dtype == torch.float32
+    assert set(model.state_dict()) == {"head.weight", "head.bias"}
