@@ -70,8 +70,8 @@ def detect_video(
     Returns:
         (F, 33, 2) pixels of the frames as shown, in skeleton BlazePose-33 (or the detector's), with the
         frames' times. Joints far outside of the image, and all joints of frames in which nobody was found,
-        are NaN with confidence 0. MediaPipe's confidence is its visibility, a weak one: many wrong joints have a high
-        one.
+        are NaN with confidence 0. MediaPipe's confidence is its visibility, a weak one: many wrong joints
+        have a high one.
 
     Warns:
         UserWarning: the joints jump by more than a body's size, as if to somebody else.
@@ -107,7 +107,8 @@ def detect_video(
     if not keypoints.seen.any():
         raise PoseMambaError(
             f"{path}: nobody was found in any of its {len(keypoints)} frames; expected one person with most "
-            "of the body in the image; crop the video around the person or bring keypoints of another detector"
+            "of the body in the image; crop the video around the person or bring keypoints of another "
+            "detector"
         )
     _warn_of_jumps(keypoints)
     return keypoints

@@ -1,0 +1,134 @@
+"""Keypoints as NumPy's npz: the simplest format, and the one that we write."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.errors import PoseMambaError
+from posemamba.files import atomic_path
+from posemamba.formats.raw import RawKeypoints
+from posemamba.poses import Keypoints2D
+from posemamba.skeleton import get_skeleton
+
+_KEYS = ("keypoints", "xy")
+_CONFIDENCE_KEYS = ("confidence", "scores")
+
+
+def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D) -> None:
+    """Write keypoints so that `read_keypoints` gives them back exactly; no pickles."""
+    arrays: dict[str, Any] = {
+        "keypoints": keypoints.xy,
+        "confidence": keypoints.confidence,
+        "fps": np.float64(keypoints.fps),
+        "image_size": np.array(keypoints.image_size, np.int64),
+        "skeleton": np.array(keypoints.skeleton.name),
+        "source": np.array(keypoints.source),
+    }
+    if keypoints.times is not None:
+        arrays["times"] = keypoints.times
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read(path: Path) -> RawKeypoints:
+    """Read keys keypoints or xy, (F, J, 2) or with the confidence as third channel (F, J, 3); optional keys
+    confidence or scores (F, J), fps, image_size (width, height), skeleton, times (F,) in seconds, source.
+
+    Raises:
+        PoseMambaError: broken, pickled, or other arrays than these.
+    """
+    arrays = _load(path)
+    key = next((k for k in _KEYS if k in arrays), None)
+    if key is None:
+        raise PoseMambaError(
+            f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array 'keypoints' (frames, "
+            "joints, 2 or 3)"
+        )
+    values = _numbers(path, key, arrays[key])
+    if values.ndim != 3 or values.shape[2] not in (2, 3):
+        raise PoseMambaError(
+            f"{path}: '{key}' has shape {values.shape}, expected (frames, joints, 2), or (frames, joints, "
+            "3) with "
+            "the confidence as third channel"
+        )
+    xy = values[..., :2]
+    raw = RawKeypoints(xy)
+    if values.shape[2] == 3:
+        raw.confidence = values[..., 2]
+        if np.nanmin(raw.confidence, initial=0) < 0:
+            raise PoseMambaError(
+                f"{path}: the third channel of '{key}' holds negative numbers, expected confidences from 0 "
+                "to 1 "
+                "(are these 3D joints?)"
+            )
+    for name in _CONFIDENCE_KEYS:
+        if name in arrays:
+            confidence = _numbers(path, name, arrays[name])
+            if confidence.shape not in (xy.shape[:2], (*xy.shape[:2], 1)):
+                raise PoseMambaError(
+                    f"{path}: '{name}' has shape {confidence.shape}, expected {xy.shape[:2]} as '{key}' has"
+                )
+            raw.confidence = confidence.reshape(xy.shape[:2])
+            break
+    if "fps" in arrays:
+        raw.fps = float(_numbers(path, "fps", arrays["fps"], 1)[0])
+    if "image_size" in arrays:
+        width, height = _numbers(path, "image_size", arrays["image_size"], 2)
+        if not (np.isfinite(width) and np.isfinite(height)):
+            raise PoseMambaError(
+                f"{path}: 'image_size' is {width} x {height}, expected width and height in pixels"
+            )
+        raw.image_size = round(float(width)), round(float(height))
+    if "times" in arrays:
+        times = _numbers(path, "times", arrays["times"], len(xy)).astype(np.float64)
+        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+            raise PoseMambaError(f"{path}: 'times' are not increasing, expected the frames' times in seconds")
+        raw.times = times
+    if "skeleton" in arrays:
+        raw.skeleton = get_skeleton(str(arrays["skeleton"]))
+    if "source" in arrays:
+        raw.source = str(arrays["source"])
+    return raw
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if isinstance(file, np.ndarray):
+                raise PoseMambaError(
+                    f"{path}: a single array (.npy), expected an npz with an array 'keypoints'"
+                )
+            wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source")
+            # only what is needed: other arrays may be large, or pickled, and do no harm unread
+            arrays = {name: file[name] for name in wanted if name in file.files}
+            others = {name: np.empty(0) for name in file.files if name not in arrays}
+            return arrays | others
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise PoseMambaError(
+                f"{path}: holds pickled Python objects, which can run code and are not opened; save plain "
+                "arrays: "
+                "numpy.savez(file, keypoints=array of numbers (frames, joints, 2), fps=...)"
+            ) from None
+        raise PoseMambaError(f"{path}: not a readable npz file ({error})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        raise PoseMambaError(
+            f"{path}: the npz file is cut short or damaged ({error}); copy or write it again"
+        ) from None
+
+
+def _numbers(path: Path, name: str, array: NDArray[Any], count: int | None = None) -> NDArray[Any]:
+    """The array, if it holds real numbers (and `count` of them)."""
+    if array.dtype.kind not in "fiu":
+        raise PoseMambaError(f"{path}: '{name}' holds {array.dtype}, expected numbers")
+    if count is None:
+        return array
+    if array.size != count:
+        raise PoseMambaError(f"{path}: '{name}' has shape {array.shape}, expected {count} number(s)")
+    return array.reshape(count)
