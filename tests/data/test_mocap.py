@@ -98,3 +98,19 @@ def test_split_of_the_real_files(mocap_files):
     assert np.isfinite(parts["all"].positions).all()
     batch = MocapSource(parts["train"], MocapOptions(), seed=0).batch(0, 8, frames=243)
     assert all(torch.isfinite(x).all() for x in vars(batch).values())
+
+
+@pytest.mark.gpu
+def test_batches_do_not_wait_for_the_gpu(motions):
+    source = MocapSource(motions, OPTIONS, seed=0, device="cuda")
+    source.batch(0, 4, frames=27)  # constants travel to the device once
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batch = source.batch(1, 4, frames=27).zoomed(0.25)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    on_cpu = MocapSource(motions, OPTIONS, seed=0).batch(1, 4, frames=27).zoomed(0.25)
+    clean = (
+        (on_cpu.input == on_cpu.exact).all(-1).flatten(1).all(1)
+    )  # the zoom is measured on the noisy input
+    assert torch.allclose(batch.target.cpu()[clean], on_cpu.target[clean], atol=1e-4)

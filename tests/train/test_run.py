@@ -117,3 +117,12 @@ def test_embedding_and_head_stay_in_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert model.head(torch.randn(2, 4)).dtype == torch.float32
     assert set(model.state_dict()) == {"head.weight", "head.bias"}
+
+
+@pytest.mark.gpu
+def test_trains_on_the_gpu(recipe, motions, tmp_path):
+    torch.manual_seed(0)
+    quick = recipe.model_copy(update={"precision": "bf16-mixed", "matmul_precision": "high"})
+    result = train(quick, tmp_path, motions=(motions, motions), accelerator="gpu", progress_bar=False)
+    torch.set_float32_matmul_precision("highest")
+    assert result.finished and all(0 < v < 1000 for v in result.validation_p1.values())
