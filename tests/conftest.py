@@ -1,41 +1,50 @@
-"""Fixtures that tests of several packages share."""
+"""Where the tests find the project's shared material, and unwritten memory made visible."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from posemamba.data.mocap import FILES, Motions
-from posemamba.walker import walk
-
-
-def _synthetic(name: str, frames: tuple[int, ...]) -> Motions:
-    clips = [np.asarray(walk(f, 50.0, seed=i), dtype=np.float32) for i, f in enumerate(frames)]
-    return Motions(
-        positions=np.concatenate(clips),
-        lengths=np.array([len(c) for c in clips], dtype=np.int64),
-        names=tuple(f"{name}_{i}" for i in range(len(clips))),
-        descriptions=tuple("walk" if i % 2 else "stroll" for i in range(len(clips))),
-        subjects=tuple(f"{name}{i % 2}" for i in range(len(clips))),
-        fps=50.0,
-    )
+ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.fixture(scope="session")
-def motions() -> Motions:
-    """Three walks made by formula, of 160, 90 and 40 frames."""
-    return _synthetic("walker", (160, 90, 40))
+def shared_path(*parts: str) -> Path:
+    """A file or folder of the shared material; skips the test where it is absent."""
+    root = Path(os.environ.get("POSEMAMBA_SHARED", ROOT.parent / "shared"))
+    path = root.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"needs {Path(*parts)} of the shared material: set POSEMAMBA_SHARED to its folder")
+    return path
 
 
-@pytest.fixture(scope="session")
-def mocap_files() -> Path:
-    """The directory of the real motion capture; without it the test is skipped."""
-    shared = Path(os.environ.get("POSEMAMBA_SHARED", "../shared")) / "mocap"
-    if not all((shared / name).is_file() for name in FILES):
-        pytest.skip(
-            f"no motion capture files in {shared}: set POSEMAMBA_SHARED to the directory that holds mocap"
-        )
-    return shared
+@pytest.fixture
+def shared() -> Callable[..., Path]:
+    return shared_path
+
+
+@pytest.fixture
+def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory that is allocated without being set starts as NaN: an element that nobody writes is seen."""
+
+    def poison(function: Callable[..., Any]) -> Callable[..., Any]:
+        def allocate(*args: Any, **kwargs: Any) -> Any:
+            made = function(*args, **kwargs)
+            floating = made.is_floating_point() if isinstance(made, torch.Tensor) else made.dtype.kind == "f"
+            if floating and isinstance(made, torch.Tensor):
+                made.fill_(float("nan"))
+            elif floating:
+                made.fill(np.nan)
+            return made
+
+        return allocate
+
+    for module, names in ((torch, ("empty", "empty_like")), (np, ("empty", "empty_like"))):
+        for name in names:
+            monkeypatch.setattr(module, name, poison(getattr(module, name)))
+    monkeypatch.setattr(torch.Tensor, "new_empty", poison(torch.Tensor.new_empty))

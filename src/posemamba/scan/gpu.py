@@ -12,6 +12,10 @@ segments that run side by side:
 The backward pass is the same three stages from the end to the start, for the gradient of the state.
 Everything is float32 inside; u, projections and outputs may be bfloat16.
 
+Triton decides which lane holds which element from what it knows of addresses. Left to itself it spreads a tile's
+steps over lanes to read wide words, and the recurrence becomes shuffles. So it is kept from knowing: the width D and
+`one`, the stride of the index table (1), are not specialised, nor is KP, the stride of the projections; then a lane is a channel and a thread holds all steps.
+
 Names: i_ program index, o_ offsets, m_ mask, p_ pointer; T steps of a tile, D channels, N states, R rank.
 """
 
@@ -26,7 +30,8 @@ from torch import Tensor
 
 from posemamba.scan.orders import ScanMap
 
-BLOCK_T = 16
+BLOCK_T = 16  # steps of a backward tile, and between the states that the forward pass keeps
+FORWARD_T = 8  # steps of a forward tile: half the registers, twice the programs on an SM
 BLOCK_D = 32
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
@@ -51,9 +56,9 @@ def _or(a, b):
 
 @triton.jit
 def _pick(x, mask):
-    """The one row of x that the mask leaves: an `or` of bits, which costs nothing when the mask is known."""
+    """The one column of x that the mask leaves: an `or` of bits, which costs nothing when the mask is known."""
     bits = tl.where(mask, x.to(tl.int32, bitcast=True), 0)
-    return tl.reduce(bits, 0, _or).to(tl.float32, bitcast=True)
+    return tl.reduce(bits, 1, _or).to(tl.float32, bitcast=True)
 
 
 @triton.jit
@@ -74,34 +79,34 @@ def _softplus(x):
 
 @triton.jit
 def _load_tile(
-    u, proj, weight, bias, tokens, partner, start, stop, merged, o_d, m_d, D, KP,
+    u, proj, weight, bias, tokens, partner, one, start, stop, merged, o_d, m_d, D, KP,
     R: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Of the tile's steps, all (T, D): token, offset of its projections, masks, input x, step size dt, and of the
+    """Of the tile's steps, all (D, T): token, offset of its projections, masks, input x, step size dt, and of the
     softplus its argument and e^-|argument|. Every lane loads its own copy of what a step shares: one transaction."""
     o_t = start + tl.arange(0, BLOCK_T)
-    m_t = tl.broadcast_to((o_t < stop)[:, None], [BLOCK_T, BLOCK_D])
-    mask = m_t & m_d[None, :]
-    token = tl.load(tokens + tl.broadcast_to(o_t[:, None], [BLOCK_T, BLOCK_D]), mask=m_t, other=0)
-    x = tl.load(u + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+    m_t = tl.broadcast_to((o_t < stop)[None, :], [BLOCK_D, BLOCK_T])
+    mask = m_t & m_d[:, None]
+    token = tl.load(tokens + tl.broadcast_to(o_t[None, :] * one, [BLOCK_D, BLOCK_T]), mask=m_t, other=0)
+    x = tl.load(u + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
     limb = tl.load(partner + token, mask=m_t & merged, other=0)
-    x += tl.load(u + limb * D + o_d[None, :], mask=mask & merged, other=0.0).to(tl.float32)
+    x += tl.load(u + limb * D + o_d[:, None], mask=mask & merged, other=0.0).to(tl.float32)
     row = token * KP
-    pre = tl.zeros_like(x) + tl.load(bias + o_d, mask=m_d, other=0.0)[None, :]
+    pre = tl.zeros_like(x) + tl.load(bias + o_d, mask=m_d, other=0.0)[:, None]
     for r in tl.static_range(R):
         w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
-        pre += tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32) * w[None, :]
+        pre += tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32) * w[:, None]
     dt, e = _softplus(pre)
     dt = tl.where(m_t, dt, 0.0)  # steps past the end leave the state alone
     return token, row, m_t, mask, x, dt, e, pre
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_state_kernel(
-    u, proj, weight, bias, a2, tokens, partner, last, dt_sum, L, D, K, segment, segments,
+    u, proj, weight, bias, a2, tokens, partner, last, dt_sum, L, D, K, KP, one, segment, segments,
     R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
 ):  # fmt: skip
-    """Last state (N, D) of each segment when it starts from zero, and the sum of its step sizes (D)."""
+    """Last state (D, N) of each segment when it starts from zero, and the sum of its step sizes (D)."""
     i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     i_b, i_s = i_bs // segments, i_bs % segments
     o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
@@ -116,28 +121,28 @@ def scan_state_kernel(
     merged = ((MERGED >> i_k) & 1) == 1
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
-    first = tl.arange(0, BLOCK_T)[:, None] == 0
-    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
-    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    first = tl.arange(0, BLOCK_T)[None, :] == 0
+    final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
+    h = tl.zeros([BLOCK_D, N], dtype=tl.float32)
     total = tl.zeros([BLOCK_D], dtype=tl.float32)
     for t in range(start, stop, BLOCK_T):
         token, row, m_t, mask, x, dt, e, pre = _load_tile(
-            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+            u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
-        total += tl.sum(dt, 0)
+        total += tl.sum(dt, 1)
         dtx = dt * x
         for n in tl.static_range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[:, None])
             b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
-            b += tl.where(first, a * _pick(h, o_n[:, None] == n)[None, :], 0.0)
-            _, hs = tl.associative_scan((a, b), 0, _affine)
-            h = tl.where(o_n[:, None] == n, _pick(hs, final)[None, :], h)
+            b += tl.where(first, a * _pick(h, o_n[None, :] == n)[:, None], 0.0)
+            _, hs = tl.associative_scan((a, b), 1, _affine)
+            h = tl.where(o_n[None, :] == n, _pick(hs, final)[:, None], h)
     base = (i_b * K + i_k).to(tl.int64) * segments + i_s
-    tl.store(last + (base * N + o_n[:, None]) * D + o_d[None, :], h, mask=m_d[None, :])
+    tl.store(last + (base * N + o_n[None, :]) * D + o_d[:, None], h, mask=m_d[:, None])
     tl.store(dt_sum + base * D + o_d, total, mask=m_d)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["D"])
 def carry_kernel(
     last, dt_sum, a2, D, K, segments, N: tl.constexpr, BLOCK_D: tl.constexpr, REVERSE: tl.constexpr
 ):
@@ -145,31 +150,31 @@ def carry_kernel(
     i_d, i_bk = tl.program_id(0), tl.program_id(1)
     o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
     m_d = o_d < D
-    place = o_n[:, None] * D + o_d[None, :]
-    mask = tl.broadcast_to(m_d[None, :], [N, BLOCK_D])
+    place = o_n[None, :] * D + o_d[:, None]
+    mask = tl.broadcast_to(m_d[:, None], [BLOCK_D, N])
     A = tl.load(a2 + (i_bk % K) * N * D + place, mask=mask, other=0.0)
-    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    h = tl.zeros([BLOCK_D, N], dtype=tl.float32)
     for i in range(segments):
         s = segments - 1 - i if REVERSE else i
         base = i_bk.to(tl.int64) * segments + s
         local = tl.load(last + base * N * D + place, mask=mask, other=0.0)
         total = tl.load(dt_sum + base * D + o_d, mask=m_d, other=0.0)
         tl.store(last + base * N * D + place, h, mask=mask)
-        h = tl.exp2(A * total[None, :]) * h + local
+        h = tl.exp2(A * total[:, None]) * h + local
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_forward_kernel(
-    u, proj, weight, bias, a2, ds, tokens, partner, enter, y, states, L, D, K, segment, segments, tiles,
+    u, proj, weight, bias, a2, ds, tokens, partner, enter, y, states, L, D, K, KP, one, segment, segments, tiles,
     R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
     ENTER: tl.constexpr, KEEP: tl.constexpr,
 ):  # fmt: skip
-    """Outputs y (B, K, L, D) by direction in token order; with KEEP the states (B, K, tiles, N, D) at tiles' starts."""
+    """Outputs y (B, K, L, D) by direction in token order; with KEEP > 0 the states (B, K, tiles, N, D) before each KEEP-th step."""
     i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     i_b, i_s = i_bs // segments, i_bs % segments
     o_d, o_n = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N)
     m_d = o_d < D
-    place = o_n[:, None] * D + o_d[None, :]
+    place = o_n[None, :] * D + o_d[:, None]
     P: tl.constexpr = R + 2 * N
     i_bk = (i_b * K + i_k).to(tl.int64)
     u += i_b.to(tl.int64) * L * D
@@ -184,32 +189,32 @@ def scan_forward_kernel(
     skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
-    first = tl.arange(0, BLOCK_T)[:, None] == 0
-    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
-    h = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    first = tl.arange(0, BLOCK_T)[None, :] == 0
+    final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
+    h = tl.zeros([BLOCK_D, N], dtype=tl.float32)
     if ENTER:
-        h = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[None, :], other=0.0)
+        h = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[:, None], other=0.0)
     for t in range(start, stop, BLOCK_T):
-        if KEEP:
-            tl.store(states + (t // BLOCK_T) * N * D + place, h, mask=m_d[None, :])
+        if KEEP > 0:
+            tl.store(states + (t // KEEP) * N * D + place, h, mask=m_d[:, None] & (t % KEEP == 0))
         token, row, m_t, mask, x, dt, e, pre = _load_tile(
-            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+            u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
         dtx = dt * x
-        out = x * skip[None, :]
+        out = x * skip[:, None]
         for n in tl.static_range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[:, None])
             b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
-            b += tl.where(first, a * _pick(h, o_n[:, None] == n)[None, :], 0.0)
-            _, hs = tl.associative_scan((a, b), 0, _affine)
-            h = tl.where(o_n[:, None] == n, _pick(hs, final)[None, :], h)
+            b += tl.where(first, a * _pick(h, o_n[None, :] == n)[:, None], 0.0)
+            _, hs = tl.associative_scan((a, b), 1, _affine)
+            h = tl.where(o_n[None, :] == n, _pick(hs, final)[:, None], h)
             out += hs * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-        tl.store(y + token * D + o_d[None, :], out.to(y.dtype.element_ty), mask=mask)
+        tl.store(y + token * D + o_d[:, None], out.to(y.dtype.element_ty), mask=mask)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_state_gradient_kernel(
-    u, proj, weight, bias, a2, tokens, partner, dy, first_grad, dt_sum, L, D, K, segment, segments,
+    u, proj, weight, bias, a2, tokens, partner, dy, first_grad, dt_sum, L, D, K, KP, one, segment, segments,
     R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
 ):  # fmt: skip
     """Gradient (N, D) that each segment hands to the state before it when nothing comes from behind."""
@@ -227,34 +232,35 @@ def scan_state_gradient_kernel(
     tokens += i_k * L
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
-    first = tl.arange(0, BLOCK_T)[:, None] == 0
-    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
-    carry = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    first = tl.arange(0, BLOCK_T)[None, :] == 0
+    final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
+    carry = tl.zeros([BLOCK_D, N], dtype=tl.float32)
     total = tl.zeros([BLOCK_D], dtype=tl.float32)
     count = tl.cdiv(stop - start, BLOCK_T)
     for i in range(count):
         t = start + (count - 1 - i) * BLOCK_T
         token, row, m_t, mask, x, dt, e, pre = _load_tile(
-            u, proj, weight, bias, tokens, partner, t, stop, False, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+            u, proj, weight, bias, tokens, partner, one, t, stop, False, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
-        total += tl.sum(dt, 0)
-        g = tl.load(dy + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+        total += tl.sum(dt, 1)
+        g = tl.load(dy + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
         for n in tl.static_range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :])
+            a = tl.exp2(dt * tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[:, None])
             c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-            c += tl.where(final, _pick(carry, o_n[:, None] == n)[None, :], 0.0)
-            _, es = tl.associative_scan((a, a * c), 0, _affine, reverse=True)
-            carry = tl.where(o_n[:, None] == n, _pick(es, first)[None, :], carry)
+            c += tl.where(final, _pick(carry, o_n[None, :] == n)[:, None], 0.0)
+            # flipped in registers: a scan with reverse=True would flip the lanes too, by shuffles
+            _, es = tl.associative_scan((tl.flip(a, 1), tl.flip(a * c, 1)), 1, _affine)
+            carry = tl.where(o_n[None, :] == n, _pick(es, final)[:, None], carry)
     base = (i_b * K + i_k).to(tl.int64) * segments + i_s
-    place = (base * N + o_n[:, None]) * D + o_d[None, :]
-    tl.store(first_grad + place, carry, mask=m_d[None, :])
+    place = (base * N + o_n[None, :]) * D + o_d[:, None]
+    tl.store(first_grad + place, carry, mask=m_d[:, None])
     tl.store(dt_sum + base * D + o_d, total, mask=m_d)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_backward_kernel(
     u, proj, weight, bias, a2, ds, tokens, partner, dy, states, enter,
-    du, dproj, dweight, da, dds, dbias, L, D, K, segment, segments, tiles, clips,
+    du, dproj, dweight, da, dds, dbias, L, D, K, KP, one, segment, segments, tiles, clips,
     R: tl.constexpr, RANKS: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
     MERGED: tl.constexpr, ENTER: tl.constexpr,
 ):  # fmt: skip
@@ -265,7 +271,7 @@ def scan_backward_kernel(
     o_d, o_n, o_r = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, N), tl.arange(0, RANKS)
     o_c = tl.arange(0, 2 * N)
     m_d = o_d < D
-    place = o_n[:, None] * D + o_d[None, :]
+    place = o_n[None, :] * D + o_d[:, None]
     P: tl.constexpr = R + 2 * N
     i_bk = (i_b * K + i_k).to(tl.int64)
     u += i_b.to(tl.int64) * L * D
@@ -282,66 +288,66 @@ def scan_backward_kernel(
     skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
-    first = tl.arange(0, BLOCK_T)[:, None] == 0
-    final = tl.arange(0, BLOCK_T)[:, None] == BLOCK_T - 1
-    carry = tl.zeros([N, BLOCK_D], dtype=tl.float32)
+    first = tl.arange(0, BLOCK_T)[None, :] == 0
+    final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
+    carry = tl.zeros([BLOCK_D, N], dtype=tl.float32)
     if ENTER:
-        carry = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[None, :], other=0.0)
-    dA = tl.zeros([N, BLOCK_D], dtype=tl.float32)
-    dW = tl.zeros([RANKS, BLOCK_D], dtype=tl.float32)
+        carry = tl.load(enter + (i_bk * segments + i_s) * N * D + place, mask=m_d[:, None], other=0.0)
+    dA = tl.zeros([BLOCK_D, N], dtype=tl.float32)
+    dW = tl.zeros([BLOCK_D, RANKS], dtype=tl.float32)
     dskip = tl.zeros([BLOCK_D], dtype=tl.float32)
     dbias_sum = tl.zeros([BLOCK_D], dtype=tl.float32)
     count = tl.cdiv(stop - start, BLOCK_T)
     for i in range(count):
         t = start + (count - 1 - i) * BLOCK_T
         token, row, m_t, mask, x, dt, e, pre = _load_tile(
-            u, proj, weight, bias, tokens, partner, t, stop, merged, o_d, m_d, D, K * P, R, BLOCK_T, BLOCK_D
+            u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
-        g = tl.load(dy + token * D + o_d[None, :], mask=mask, other=0.0).to(tl.float32)
+        g = tl.load(dy + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
         p_h = states + (t // BLOCK_T) * N * D + o_d
         dtx = dt * x
         ddt = tl.zeros_like(x)
         ddtx = tl.zeros_like(x)
-        dBC = tl.zeros([BLOCK_T, 2 * N], dtype=tl.float32)
+        dBC = tl.zeros([2 * N, BLOCK_T], dtype=tl.float32)
         for n in tl.static_range(N):
-            A = tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[None, :]
+            A = tl.load(a2 + n * D + o_d, mask=m_d, other=0.0)[:, None]
             a = tl.exp2(dt * A)
             B = tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
             b = dtx * B
-            h0 = tl.load(p_h + n * D, mask=m_d, other=0.0)[None, :]
-            _, hs = tl.associative_scan((a, b + tl.where(first, a * h0, 0.0)), 0, _affine)
+            h0 = tl.load(p_h + n * D, mask=m_d, other=0.0)[:, None]
+            _, hs = tl.associative_scan((a, b + tl.where(first, a * h0, 0.0)), 1, _affine)
             c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-            c += tl.where(final, _pick(carry, o_n[:, None] == n)[None, :], 0.0)
-            _, dh, _ = tl.associative_scan(
-                (tl.full([BLOCK_T, BLOCK_D], 1.0, tl.float32), c, a), 0, _affine_of_later_decay, reverse=True
-            )
-            carry = tl.where(o_n[:, None] == n, _pick(a * dh, first)[None, :], carry)
+            c += tl.where(final, _pick(carry, o_n[None, :] == n)[:, None], 0.0)
+            ones = tl.full([BLOCK_D, BLOCK_T], 1.0, tl.float32)
+            _, dh, _ = tl.associative_scan((ones, tl.flip(c, 1), tl.flip(a, 1)), 1, _affine_of_later_decay)
+            dh = tl.flip(dh, 1)
+            carry = tl.where(o_n[None, :] == n, _pick(a * dh, first)[:, None], carry)
             decay = dh * (hs - b)  # gradient of dt * A: hs - b is the decayed state before the step
             ddt += decay * A
             ddtx += dh * B
-            dA = tl.where(o_n[:, None] == n, dA + tl.sum(decay * dt, 0)[None, :], dA)
-            dBC = tl.where(o_c[None, :] == n, tl.sum(dh * dtx, 1)[:, None], dBC)
-            dBC = tl.where(o_c[None, :] == N + n, tl.sum(hs * g, 1)[:, None], dBC)
+            dA = tl.where(o_n[None, :] == n, dA + tl.sum(decay * dt, 1)[:, None], dA)
+            dBC = tl.where(o_c[:, None] == n, tl.sum(dh * dtx, 0)[None, :], dBC)
+            dBC = tl.where(o_c[:, None] == N + n, tl.sum(hs * g, 0)[None, :], dBC)
         # the logistic function of the argument, the derivative of the softplus
         slope = tl.where(pre > 0, 1.0, e) / (1.0 + e)
         dpre = tl.where(m_t, (ddt * LN_2 + ddtx * x) * slope, 0.0)
-        dx = ddtx * dt + g * skip[None, :]
-        tl.store(du + token * D + o_d[None, :], dx.to(du.dtype.element_ty), mask=mask)
-        dskip += tl.sum(g * x, 0)
-        dbias_sum += tl.sum(dpre, 0)
+        dx = ddtx * dt + g * skip[:, None]
+        tl.store(du + token * D + o_d[:, None], dx.to(du.dtype.element_ty), mask=mask)
+        dskip += tl.sum(g * x, 1)
+        dbias_sum += tl.sum(dpre, 1)
         for r in tl.static_range(R):
             s = tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32)
-            dW = tl.where(o_r[:, None] == r, dW + tl.sum(dpre * s, 0)[None, :], dW)
+            dW = tl.where(o_r[None, :] == r, dW + tl.sum(dpre * s, 1)[:, None], dW)
         o_t = t + tl.arange(0, BLOCK_T)
-        rows = tl.load(tokens + o_t, mask=o_t < stop, other=0) * (K * P)
-        tl.store(dproj + rows[:, None] + R + o_c[None, :], dBC, mask=(o_t < stop)[:, None])
+        rows = tl.load(tokens + o_t, mask=o_t < stop, other=0) * KP
+        tl.store(dproj + rows[None, :] + R + o_c[:, None], dBC, mask=(o_t < stop)[None, :])
         for r in tl.static_range(R):
             w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
-            tl.store(dproj + rows + r, tl.sum(dpre * w[None, :], 1), mask=o_t < stop)
+            tl.store(dproj + rows + r, tl.sum(dpre * w[:, None], 0), mask=o_t < stop)
     base = i_bk * segments + i_s
-    tl.store(da + base * N * D + place, dA, mask=m_d[None, :])
-    m_rd = m_d[None, :] & (o_r < R)[:, None]
-    tl.store(dweight + base * R * D + o_r[:, None] * D + o_d[None, :], dW, mask=m_rd)
+    tl.store(da + base * N * D + place, dA, mask=m_d[:, None])
+    m_rd = m_d[:, None] & (o_r < R)[None, :]
+    tl.store(dweight + base * R * D + o_r[None, :] * D + o_d[:, None], dW, mask=m_rd)
     tl.store(dds + base * D + o_d, dskip, mask=m_d)
     tl.store(dbias + base * D + o_d, dbias_sum, mask=m_d)
 
@@ -384,21 +390,21 @@ def forward(
     blocks = triton.cdiv(D, BLOCK_D)
     y = u.new_empty(B, K, L, D)
     states = u.new_empty(states_shape(u.view(B, T, J, D), A) if keep else (0,), dtype=torch.float32)
-    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
+    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=FORWARD_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
     enter = states
     grid = (blocks, K, B * segments)
     if segments > 1:
         enter = u.new_empty(B, K, segments, N, D, dtype=torch.float32)
         dt_sum = u.new_empty(B, K, segments, D, dtype=torch.float32)
         scan_state_kernel[grid](
-            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, enter, dt_sum, L, D, K, steps, segments, **shape
+            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, enter, dt_sum, L, D, K, K * (R + 2 * N), 1, steps, segments, **shape
         )
         carry_kernel[(blocks, B * K)](
             enter, dt_sum, a2, D, K, segments, N=N, BLOCK_D=BLOCK_D, REVERSE=False, num_warps=1
         )
     scan_forward_kernel[grid](
-        u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, enter, y, states, L, D, K, steps, segments,
-        tiles, ENTER=segments > 1, KEEP=keep, **shape,
+        u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, enter, y, states, L, D, K, K * (R + 2 * N), 1, steps, segments,
+        tiles, ENTER=segments > 1, KEEP=BLOCK_T if keep else 0, **shape,
     )  # fmt: skip
     return y.sum(1, dtype=torch.float32).view(B, T, J, D).to(u.dtype), states
 
@@ -423,7 +429,7 @@ def backward(
         enter = torch.empty(B, K, segments, N, D, **new)
         dt_sum = torch.empty(B, K, segments, D, **new)
         scan_state_gradient_kernel[grid](
-            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, dy, enter, dt_sum, L, D, K, steps, segments,
+            u, proj, weight, dt_bias, a2, maps.tokens, maps.partner, dy, enter, dt_sum, L, D, K, K * (R + 2 * N), 1, steps, segments,
             **shape,
         )  # fmt: skip
         carry_kernel[(blocks, B * K)](
@@ -435,7 +441,7 @@ def backward(
     dDs, dbias = torch.empty(B, K, segments, D, **new), torch.empty(B, K, segments, D, **new)
     scan_backward_kernel[grid](
         u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, dy, states, enter,
-        du, dproj, dweight, dA, dDs, dbias, L, D, K, steps, segments, triton.cdiv(L, BLOCK_T), B,
+        du, dproj, dweight, dA, dDs, dbias, L, D, K, K * (R + 2 * N), 1, steps, segments, triton.cdiv(L, BLOCK_T), B,
         RANKS=triton.next_power_of_2(R), ENTER=segments > 1, **shape,
     )  # fmt: skip
     assert dproj.shape[-1] == P
