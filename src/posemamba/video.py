@@ -20,7 +20,7 @@ from posemamba.errors import PoseMambaError, require
 from posemamba.files import atomic_path
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
-_UNSPECIFIED = 2  # FFmpeg's colour space of a file that names none
+_BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 _TICKS = 90_000  # a second in the writer's time base: whole for 24, 25, 30, 50, 60 and 29.97 frames a second
 
@@ -243,7 +243,7 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from None
     with container:
         name = container.format.name
-        streams = [s for s in container.streams.video if not int(s.disposition) & _ATTACHED_PICTURE]
+        streams = [s for s in container.streams.video if not _is_cover(s)]
         if name == "tty":
             raise PoseMambaError(f"{path}: not a video but text; expected for example an mp4 file")
         if name == "image2" or name.endswith("_pipe"):
@@ -292,6 +292,12 @@ def _mp4_without_index(path: Path) -> bool:
     return bool(kinds) and kinds[0] in (b"ftyp", b"wide", b"mdat") and b"moov" not in kinds
 
 
+def _is_cover(stream: Any) -> bool:
+    """Whether this is the cover picture of a music file."""
+    disposition = stream.disposition  # an enumeration or a number, by PyAV's release
+    return bool(getattr(disposition, "value", disposition) & _ATTACHED_PICTURE)
+
+
 def _rotation(frame: Any) -> int:
     """Degrees counter-clockwise, a multiple of 90."""
     return int(round((getattr(frame, "rotation", 0) or 0) / 90) * 90) % 360
@@ -306,10 +312,11 @@ def _as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray
     else:
         stored = shape if turns % 2 == 0 else (shape[1], shape[0])
     options: dict[str, Any] = {}
-    if int(frame.colorspace) == _UNSPECIFIED and frame.height >= 720:
-        options["src_colorspace"] = (
-            "ITU709"  # what players take for high definition; FFmpeg would take BT.601
-        )
+    space = int(frame.colorspace)
+    # Players take high definition that names no colour space for BT.709, FFmpeg for BT.601. PyAV before 17
+    # does so even where BT.709 is named, unless the target differs, which means nothing for RGB.
+    if space == _BT709 or (space == _UNSPECIFIED and frame.height >= 720):
+        options = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
     rgb = frame.reformat(width=stored[1], height=stored[0], format="rgb24", **options).to_ndarray()
     return np.ascontiguousarray(np.rot90(rgb, turns))
 
