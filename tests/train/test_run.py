@@ -86,7 +86,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, motions, tmp_pa
 
 def test_time_limit_stops_and_keeps_everything(recipe, motions, tmp_path):
     stopped = run(recipe, tmp_path, motions, max_minutes=0.0)
-    assert not stopped.finished and stopped.step == 1
+    assert not stopped.finished and stopped.step == 1 and not stopped.validation_p1 and stopped.best is None
     assert stopped.last.exists() and load_weights(stopped.weights)[2]["step"] == 1
     assert run(recipe, tmp_path, motions).finished
 

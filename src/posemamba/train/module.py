@@ -59,8 +59,13 @@ def _numbers(count: int) -> DataLoader:
 
 
 def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return forward(x.float())
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")  # TF32 would round the coordinates, too
+    try:
+        with torch.autocast(x.device.type, enabled=False):
+            return forward(x.float())
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def keep_ends_in_float32(model: nn.Module) -> None:

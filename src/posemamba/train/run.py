@@ -115,7 +115,8 @@ def train(
         recipe: what to train.
         out_dir: where everything goes.
         resume: go on from ``last.ckpt`` if it is there; otherwise a directory that holds one is refused.
-        max_minutes: stop by then, counted from this call, with everything saved.
+        max_minutes: stop by then, counted from this call, with everything saved; time for a last validation
+            is kept in reserve if there was one before, otherwise there is none.
         model: train this one in place of the recipe's.
         motions: (training, validation) in place of the files in `recipe.data.directory`.
         accelerator: as Lightning names it: ``auto``, ``gpu``, ``cpu``.
@@ -220,6 +221,7 @@ def _keeper_class(pl: Any) -> Any:
             self.deadline = None if max_minutes is None else begin + 60 * max_minutes
             self.best: float | None = None
             self.spent = 0.0  # seconds of the longest validation and saving: kept in reserve
+            self.validated = False
             self._validation_begin = 0.0
             if (out / BEST).exists():
                 self.best = load_weights(out / BEST)[2].get("p1")
@@ -236,6 +238,8 @@ def _keeper_class(pl: Any) -> Any:
             late = self.deadline is not None and time.monotonic() + 1.5 * self.spent + 2 > self.deadline
             if late:
                 trainer.should_stop = True
+                if not self.validated:  # Lightning validates when it stops; how long that takes is not known
+                    trainer.limit_val_batches = 0
             if late or step % module.recipe.save_every == 0 or step >= module.recipe.total_steps:
                 begin = time.monotonic()
                 self._save(trainer)
@@ -246,6 +250,7 @@ def _keeper_class(pl: Any) -> Any:
 
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             self.spent = max(self.spent, time.monotonic() - self._validation_begin)
+            self.validated = True
             values = module.validation_p1
             if not values or not trainer.is_global_zero:
                 return

@@ -1,0 +1,1 @@
+from motion_fixtures import mocap_files, motions  # noqa: F401
