@@ -97,7 +97,7 @@ def scan_backward_op(
         du += limb_matrix(limb, u.device).T @ du_BKTJD[:, _merged(maps)].sum(1, dtype=torch.float32)
     gradients = [du, *rest]
     du, dproj, dweight, dbias, dA, dDs = (
-        grad.to(tensor.dtype) for grad, tensor in zip(gradients, inputs, strict=True)
+        grad.to(tensor.dtype).contiguous() for grad, tensor in zip(gradients, inputs, strict=True)
     )
     return du, dproj, dweight, dbias, dA, dDs
 
