@@ -153,7 +153,8 @@ def train(
     with warnings.catch_warnings():
         # Lightning warns about loaders of numbers and mid-epoch resuming; both are meant here.
         warnings.filterwarnings("ignore", module="(lightning|pytorch_lightning).*")
-        logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+        for noisy in ("lightning.pytorch", "pytorch_lightning"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=recipe.devices,
