@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from posemamba.scan import OrderName, selective_scan
@@ -45,13 +45,11 @@ class PoseMambaConfig(BaseModel):
         description="leave the limb partner out of the gradient, as the authors' released training code did",
     )
 
-    @field_validator("limb_order")
-    @classmethod
-    def _limb_order_fits(cls, limb: tuple[int, ...], info: object) -> tuple[int, ...]:
-        joints = getattr(info, "data", {}).get("joints", len(limb))
-        if len(limb) != joints or any(not 0 <= j < joints for j in limb):
-            raise ValueError(f"limb_order must name one of {joints} joints for each of {joints} joints")
-        return limb
+    @model_validator(mode="after")
+    def _limb_order_fits(self) -> PoseMambaConfig:
+        if len(self.limb_order) != self.joints or any(not 0 <= j < self.joints for j in self.limb_order):
+            raise ValueError(f"limb_order must name one of the {self.joints} joints for each of them")
+        return self
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> PoseMambaConfig:
