@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from posemamba.depthwise import conv_silu
 from posemamba.scan import OrderName, selective_scan
 from posemamba.scan.orders import DIRECTIONS
 from posemamba.skeleton import LIMB_ORDER
@@ -101,9 +102,9 @@ class StateSpace2D(nn.Module):
 
     def forward(self, x_BTJE: Tensor) -> Tensor:
         x_BTJD, z_BTJD = self.in_proj(x_BTJE).chunk(2, dim=-1)
-        x_BTJD = F.silu(self.conv2d(x_BTJD.permute(0, 3, 1, 2))).permute(0, 2, 3, 1)
+        x_BTJD = conv_silu(x_BTJD, self.conv2d.weight, self.conv2d.bias)
         y_BTJD = selective_scan(
-            x_BTJD.contiguous(),
+            x_BTJD,
             self.x_proj_weight,
             self.dt_projs_weight,
             self.dt_projs_bias,

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from posemamba.errors import PoseMambaError
-from posemamba.scan.operator import limb_matrix, scan_op
+from posemamba.scan.operator import scan_op
 from posemamba.scan.orders import ORDERS, OrderName, scan_map
 from posemamba.scan.reference import selective_scan_reference
 
@@ -101,9 +101,8 @@ def selective_scan(
     if any(maps.merged):
         # W (x + x_limb) = W x + W x_limb: the merging is done on the narrow projections, by a (J, J) matrix of 0 and 1.
         partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
-        rows = limb_matrix(limb, u.device).to(proj.dtype)
-        merged = torch.tensor(maps.merged, device=u.device, dtype=proj.dtype)[:, None]
-        proj = proj + (rows @ partner.reshape(B, T, J, K * P)).view_as(proj) * merged
+        limb_proj = (maps.limb_rows.to(proj.dtype) @ partner.reshape(B, T, J, K * P)).view_as(proj)
+        proj = torch.addcmul(proj, limb_proj, maps.merging.to(proj.dtype))
 
     weight_dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)

@@ -34,8 +34,9 @@ from torch import Tensor
 
 from posemamba.scan.orders import ScanMap
 
-BLOCK_T = 16  # steps of a tile
-BLOCK_D = 32
+BLOCK_T = 8  # steps of a tile
+BLOCK_D = 64  # channels of a program: two in each lane, which share what they load and their sums over channels
+UNROLL = 2  # states at a time, forward
 PROGRAMS_PER_SM = 16
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
@@ -86,35 +87,41 @@ def _load_tile(
     u, proj, weight, bias, tokens, partner, one, start, stop, merged, o_d, m_d, D, KP,
     R: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
 ):  # fmt: skip
-    """Of the tile's steps, all (D, T): token, offset of its projections, masks, input x, step size dt, and of the
-    softplus its argument and e^-|argument|. Every lane loads its own copy of what a step shares: one transaction."""
+    """Of the tile's steps, all (D, T): token, pointer to its projections, which steps are real, input x, step size dt,
+    and of the softplus its argument and e^-|argument|.
+
+    Steps past the end read the last real one instead (unmasked loads are cheaper) and get dt = 0 and x = 0, which
+    leaves the state alone. Every lane loads its own copy of what a step shares: one transaction.
+    """
     o_t = start + tl.arange(0, BLOCK_T)
-    m_t = tl.broadcast_to((o_t < stop)[None, :], [BLOCK_D, BLOCK_T])
-    mask = m_t & m_d[:, None]
-    token = tl.load(tokens + tl.broadcast_to(o_t[None, :] * one, [BLOCK_D, BLOCK_T]), mask=m_t, other=0)
-    x = tl.load(u + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
-    limb = tl.load(partner + token, mask=m_t & merged, other=0)
-    x += tl.load(u + limb * D + o_d[:, None], mask=mask & merged, other=0.0).to(tl.float32)
-    row = token * KP
-    pre = tl.zeros_like(x) + tl.load(bias + o_d, mask=m_d, other=0.0)[:, None]
+    real = tl.broadcast_to((o_t < stop)[None, :], [BLOCK_D, BLOCK_T])
+    token = tl.load(tokens + tl.broadcast_to(tl.minimum(o_t, stop - 1)[None, :] * one, [BLOCK_D, BLOCK_T]))
+    x = tl.load(u + token * D + o_d[:, None]).to(tl.float32)
+    if merged:
+        limb = tl.load(partner + token)
+        x += tl.load(u + limb * D + o_d[:, None]).to(tl.float32)
+    x = tl.where(real & m_d[:, None], x, 0.0)
+    row = proj + token * KP
+    pre = tl.zeros_like(x) + tl.load(bias + o_d)[:, None]
     for r in tl.static_range(R):
-        w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
-        pre += tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32) * w[:, None]
+        pre += tl.load(row + r).to(tl.float32) * tl.load(weight + r * D + o_d)[:, None]
     dt, e = _softplus(pre)
-    dt = tl.where(m_t, dt, 0.0)  # steps past the end leave the state alone
-    return token, row, m_t, mask, x, dt, e, pre
+    dt = tl.where(real, dt, 0.0)
+    return token, row, real, x, dt, e, pre
 
 
 @triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_state_kernel(
     u, proj, weight, bias, a2, tokens, partner, last, dt_sum, L, D, K, KP, one, segment, segments,
-    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, UNROLL: tl.constexpr,
+    MERGED: tl.constexpr,
 ):  # fmt: skip
     """Last state (N, D) of each segment when it starts from zero, and the sum of its step sizes (D)."""
     i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     i_b, i_s = i_bs // segments, i_bs % segments
     o_d = i_d * BLOCK_D + tl.arange(0, BLOCK_D)
     m_d = o_d < D
+    o_d = tl.minimum(o_d, D - 1)  # channels past the end compute the last one again and store nothing
     P: tl.constexpr = R + 2 * N
     base = (i_b * K + i_k).to(tl.int64) * segments + i_s
     u += i_b.to(tl.int64) * L * D
@@ -131,17 +138,19 @@ def scan_state_kernel(
     final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
     total = tl.zeros([BLOCK_D], dtype=tl.float32)
     for t in range(start, stop, BLOCK_T):
-        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+        token, row, real, x, dt, e, pre = _load_tile(
             u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
         total += tl.sum(dt, 1)
         dtx = dt * x
-        for n in range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D, mask=m_d, other=0.0)[:, None])
-            b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
-            h = tl.load(last + n * D, mask=m_d & (t > start), other=0.0)
-            _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
-            tl.store(last + n * D, _pick(hs, final), mask=m_d)
+        for n_0 in range(0, N, UNROLL):
+            for n_1 in tl.static_range(UNROLL):
+                n = n_0 + n_1
+                a = tl.exp2(dt * tl.load(a2 + n * D)[:, None])
+                b = dtx * tl.load(row + (R + n)).to(tl.float32)
+                h = tl.load(last + n * D, mask=m_d & (t > start), other=0.0)
+                _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
+                tl.store(last + n * D, _pick(hs, final), mask=m_d)
     tl.store(dt_sum + base * D + o_d, total, mask=m_d)
 
 
@@ -173,7 +182,8 @@ def carry_kernel(
 @triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_forward_kernel(
     u, proj, weight, bias, a2, ds, tokens, partner, y, states, L, D, K, KP, one, segment, segments, row_states,
-    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, UNROLL: tl.constexpr,
+    MERGED: tl.constexpr,
     KEEP: tl.constexpr,
 ):  # fmt: skip
     """Outputs y (B, K, L, D) by direction in token order.
@@ -185,6 +195,7 @@ def scan_forward_kernel(
     i_b, i_s = i_bs // segments, i_bs % segments
     o_d = i_d * BLOCK_D + tl.arange(0, BLOCK_D)
     m_d = o_d < D
+    o_d = tl.minimum(o_d, D - 1)  # channels past the end compute the last one again and store nothing
     P: tl.constexpr = R + 2 * N
     i_bk = (i_b * K + i_k).to(tl.int64)
     u += i_b.to(tl.int64) * L * D
@@ -196,13 +207,13 @@ def scan_forward_kernel(
     a2 += i_k * N * D + o_d
     tokens += i_k * L
     merged = ((MERGED >> i_k) & 1) == 1
-    skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
+    skip = tl.load(ds + i_k * D + o_d)
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
     first = tl.arange(0, BLOCK_T)[None, :] == 0
     final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
     for t in range(start, stop, BLOCK_T):
-        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+        token, row, real, x, dt, e, pre = _load_tile(
             u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
         if KEEP:
@@ -217,26 +228,30 @@ def scan_forward_kernel(
         m_after = m_d & (t + BLOCK_T < stop)
         dtx = dt * x
         out = x * skip[:, None]
-        for n in range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D, mask=m_d, other=0.0)[:, None])
-            b = dtx * tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
-            h = tl.load(p_before + n * D, mask=m_before, other=0.0)
-            _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
-            out += hs * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-            tl.store(p_after + n * D, _pick(hs, final), mask=m_after)
-        tl.store(y + token * D + o_d[:, None], out.to(y.dtype.element_ty), mask=mask)
+        for n_0 in range(0, N, UNROLL):
+            for n_1 in tl.static_range(UNROLL):
+                n = n_0 + n_1
+                a = tl.exp2(dt * tl.load(a2 + n * D)[:, None])
+                b = dtx * tl.load(row + (R + n)).to(tl.float32)
+                h = tl.load(p_before + n * D, mask=m_before, other=0.0)
+                _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
+                out += hs * tl.load(row + (R + N + n)).to(tl.float32)
+                tl.store(p_after + n * D, _pick(hs, final), mask=m_after)
+        tl.store(y + token * D + o_d[:, None], out.to(y.dtype.element_ty), mask=real & m_d[:, None])
 
 
 @triton.jit(do_not_specialize=["D", "KP", "one"])
 def scan_state_gradient_kernel(
     u, proj, weight, bias, a2, tokens, partner, dy, last, dt_sum, L, D, K, KP, one, segment, segments,
-    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, MERGED: tl.constexpr,
+    R: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr, UNROLL: tl.constexpr,
+    MERGED: tl.constexpr,
 ):  # fmt: skip
     """Gradient (N, D) that each segment hands to the state before it when nothing comes from behind."""
     i_d, i_k, i_bs = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     i_b, i_s = i_bs // segments, i_bs % segments
     o_d = i_d * BLOCK_D + tl.arange(0, BLOCK_D)
     m_d = o_d < D
+    o_d = tl.minimum(o_d, D - 1)  # channels past the end compute the last one again and store nothing
     P: tl.constexpr = R + 2 * N
     base = (i_b * K + i_k).to(tl.int64) * segments + i_s
     u += i_b.to(tl.int64) * L * D
@@ -255,19 +270,22 @@ def scan_state_gradient_kernel(
     count = tl.cdiv(stop - start, BLOCK_T)
     for i in range(count):
         t = start + (count - 1 - i) * BLOCK_T
-        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+        token, row, real, x, dt, e, pre = _load_tile(
             u, proj, weight, bias, tokens, partner, one, t, stop, False, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
         total += tl.sum(dt, 1)
-        g = tl.load(dy + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
-        for n in range(N):
-            a = tl.exp2(dt * tl.load(a2 + n * D, mask=m_d, other=0.0)[:, None])
-            c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-            carry = tl.load(last + n * D, mask=m_d & (i > 0), other=0.0)
-            c += tl.where(final, carry[:, None], 0.0)
-            # flipped in registers: a scan with reverse=True would flip the lanes too, by shuffles
-            _, es = tl.associative_scan((tl.flip(a, 1), tl.flip(a * c, 1)), 1, _affine)
-            tl.store(last + n * D, _pick(es, final), mask=m_d)
+        g = tl.load(dy + token * D + o_d[:, None]).to(tl.float32)
+        g = tl.where(real & m_d[:, None], g, 0.0)
+        for n_0 in range(0, N, UNROLL):
+            for n_1 in tl.static_range(UNROLL):
+                n = n_0 + n_1
+                a = tl.exp2(dt * tl.load(a2 + n * D)[:, None])
+                c = g * tl.load(row + (R + N + n)).to(tl.float32)
+                carry = tl.load(last + n * D, mask=m_d & (i > 0), other=0.0)
+                c += tl.where(final, carry[:, None], 0.0)
+                # flipped in registers: a scan with reverse=True would flip the lanes too, by shuffles
+                _, es = tl.associative_scan((tl.flip(a, 1), tl.flip(a * c, 1)), 1, _affine)
+                tl.store(last + n * D, _pick(es, final), mask=m_d)
     tl.store(dt_sum + base * D + o_d, total, mask=m_d)
 
 
@@ -276,7 +294,7 @@ def scan_backward_kernel(
     u, proj, weight, bias, a2, ds, tokens, partner, dy, states, carry,
     du, dproj, dweight, da, dds, dbias, L, D, K, KP, one, segment, segments, tiles, clips,
     R: tl.constexpr, RANKS: tl.constexpr, N: tl.constexpr, BLOCK_T: tl.constexpr, BLOCK_D: tl.constexpr,
-    MERGED: tl.constexpr,
+    UNROLL: tl.constexpr, MERGED: tl.constexpr,
 ):  # fmt: skip
     """Gradients: du (B, K, L, D) in token order; dproj (channel blocks, B, L, K, P) to be summed over blocks; of the
     parameters one partial sum for each (clip, direction, segment). `carry` (B, K, segments, N, D) holds the gradient
@@ -286,6 +304,7 @@ def scan_backward_kernel(
     o_d, o_r = i_d * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, RANKS)
     o_c = tl.arange(0, 2 * N)
     m_d = o_d < D
+    o_d = tl.minimum(o_d, D - 1)  # channels past the end compute the last one again and store nothing
     P: tl.constexpr = R + 2 * N
     i_bk = (i_b * K + i_k).to(tl.int64)
     base = i_bk * segments + i_s
@@ -302,7 +321,7 @@ def scan_backward_kernel(
     carry += base * N * D + o_d
     da += base * N * D + o_d
     merged = ((MERGED >> i_k) & 1) == 1
-    skip = tl.load(ds + i_k * D + o_d, mask=m_d, other=0.0)
+    skip = tl.load(ds + i_k * D + o_d)
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
     first = tl.arange(0, BLOCK_T)[None, :] == 0
@@ -314,10 +333,11 @@ def scan_backward_kernel(
     count = tl.cdiv(stop - start, BLOCK_T)
     for i in range(count):
         t = start + (count - 1 - i) * BLOCK_T
-        token, row, m_t, mask, x, dt, e, pre = _load_tile(
+        token, row, real, x, dt, e, pre = _load_tile(
             u, proj, weight, bias, tokens, partner, one, t, stop, merged, o_d, m_d, D, KP, R, BLOCK_T, BLOCK_D
         )
-        g = tl.load(dy + token * D + o_d[:, None], mask=mask, other=0.0).to(tl.float32)
+        g = tl.load(dy + token * D + o_d[:, None]).to(tl.float32)
+        g = tl.where(real & m_d[:, None], g, 0.0)
         p_before = states + (t // BLOCK_T).to(tl.int64) * N * D
         m_before = m_d & (t > 0)
         m_carry = m_d & ((i > 0) | (i_s < segments - 1))
@@ -326,40 +346,42 @@ def scan_backward_kernel(
         ddt = tl.zeros_like(x)
         ddtx = tl.zeros_like(x)
         dBC = tl.zeros([2 * N, BLOCK_T], dtype=tl.float32)
-        for n in range(N):
-            A = tl.load(a2 + n * D, mask=m_d, other=0.0)[:, None]
-            a = tl.exp2(dt * A)
-            B = tl.load(proj + row + (R + n), mask=m_t, other=0.0).to(tl.float32)
-            b = dtx * B
-            h = tl.load(p_before + n * D, mask=m_before, other=0.0)
-            _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
-            c = g * tl.load(proj + row + (R + N + n), mask=m_t, other=0.0).to(tl.float32)
-            c += tl.where(final, tl.load(carry + n * D, mask=m_carry, other=0.0)[:, None], 0.0)
-            # flipped in registers: a scan with reverse=True would flip the lanes too, by shuffles
-            _, dh, _ = tl.associative_scan((ones, tl.flip(c, 1), tl.flip(a, 1)), 1, _affine_of_later_decay)
-            dh = tl.flip(dh, 1)
-            tl.store(carry + n * D, _pick(a * dh, first), mask=m_d)
-            decay = dh * (hs - b)  # gradient of dt * A: hs - b is the decayed state before the step
-            ddt += decay * A
-            ddtx += dh * B
-            dA = tl.load(da + n * D, mask=m_more, other=0.0)
-            tl.store(da + n * D, dA + tl.sum(decay * dt, 1), mask=m_d)
-            dBC = tl.where(o_c[:, None] == n, tl.sum(dh * dtx, 0)[None, :], dBC)
-            dBC = tl.where(o_c[:, None] == N + n, tl.sum(hs * g, 0)[None, :], dBC)
+        for n_0 in range(0, N, UNROLL):
+            for n_1 in tl.static_range(UNROLL):
+                n = n_0 + n_1
+                A = tl.load(a2 + n * D)[:, None]
+                a = tl.exp2(dt * A)
+                B = tl.load(row + (R + n)).to(tl.float32)
+                b = dtx * B
+                h = tl.load(p_before + n * D, mask=m_before, other=0.0)
+                _, hs = tl.associative_scan((a, b + tl.where(first, a * h[:, None], 0.0)), 1, _affine)
+                c = g * tl.load(row + (R + N + n)).to(tl.float32)
+                c += tl.where(final, tl.load(carry + n * D, mask=m_carry, other=0.0)[:, None], 0.0)
+                # flipped in registers: a scan with reverse=True would flip the lanes too, by shuffles
+                _, dh, _ = tl.associative_scan((ones, tl.flip(c, 1), tl.flip(a, 1)), 1, _affine_of_later_decay)
+                dh = tl.flip(dh, 1)
+                tl.store(carry + n * D, _pick(a * dh, first), mask=m_d)
+                decay = dh * (hs - b)  # gradient of dt * A: hs - b is the decayed state before the step
+                ddt += decay * A
+                ddtx += dh * B
+                dA = tl.load(da + n * D, mask=m_more, other=0.0)
+                tl.store(da + n * D, dA + tl.sum(decay * dt, 1), mask=m_d)
+                dBC = tl.where(o_c[:, None] == n, tl.sum(dh * dtx, 0)[None, :], dBC)
+                dBC = tl.where(o_c[:, None] == N + n, tl.sum(hs * g, 0)[None, :], dBC)
         # the logistic function of the argument, the derivative of the softplus
         slope = tl.where(pre > 0, 1.0, e) / (1.0 + e)
-        dpre = tl.where(m_t, (ddt * LN_2 + ddtx * x) * slope, 0.0)
+        dpre = tl.where(real & m_d[:, None], (ddt * LN_2 + ddtx * x) * slope, 0.0)
         dx = ddtx * dt + g * skip[:, None]
-        tl.store(du + token * D + o_d[:, None], dx.to(du.dtype.element_ty), mask=mask)
+        tl.store(du + token * D + o_d[:, None], dx.to(du.dtype.element_ty), mask=real & m_d[:, None])
         dskip += tl.sum(g * x, 1)
         dbias_sum += tl.sum(dpre, 1)
         o_t = t + tl.arange(0, BLOCK_T)
         rows = tl.load(tokens + o_t, mask=o_t < stop, other=0) * KP
         tl.store(dproj + rows[None, :] + R + o_c[:, None], dBC, mask=(o_t < stop)[None, :])
         for r in tl.static_range(R):
-            s = tl.load(proj + row + r, mask=m_t, other=0.0).to(tl.float32)
+            s = tl.load(row + r).to(tl.float32)
             dW = tl.where(o_r[None, :] == r, dW + tl.sum(dpre * s, 1)[:, None], dW)
-            w = tl.load(weight + r * D + o_d, mask=m_d, other=0.0)
+            w = tl.load(weight + r * D + o_d)
             tl.store(dproj + rows + r, tl.sum(dpre * w[:, None], 0), mask=o_t < stop)
     m_rd = m_d[:, None] & (o_r < R)[None, :]
     tl.store(dweight + base * R * D + o_r[None, :] * D + o_d[:, None], dW, mask=m_rd)
@@ -404,7 +426,7 @@ def forward(
     blocks = triton.cdiv(D, BLOCK_D)
     grid = (blocks, K, B * segments)
     sizes = (L, D, K, K * (R + 2 * N), 1, steps, segments)
-    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
+    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, UNROLL=UNROLL, MERGED=bits, num_warps=1)
     y = u.new_empty(B, K, L, D)
     kept = states_shape(u, A) if keep else (B, K, 2 * segments, N, D)
     states = u.new_empty(kept, dtype=torch.float32)
@@ -420,7 +442,7 @@ def forward(
     scan_forward_kernel[grid](
         u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, y, states, *sizes, kept[2], KEEP=keep, **shape
     )
-    out = y.sum(1, dtype=torch.float32).view(B, T, J, D).to(u.dtype)
+    out = y.sum(1).view(B, T, J, D)  # in float32 inside, whatever the type
     return out, states if keep else u.new_empty(0, dtype=torch.float32)
 
 
@@ -437,7 +459,7 @@ def backward(
     blocks = triton.cdiv(D, BLOCK_D)
     grid = (blocks, K, B * segments)
     sizes = (L, D, K, K * (R + 2 * N), 1, steps, segments)
-    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, MERGED=bits, num_warps=1)
+    shape: dict[str, Any] = dict(R=R, N=N, BLOCK_T=BLOCK_T, BLOCK_D=BLOCK_D, UNROLL=1, MERGED=bits, num_warps=1)
 
     def empty(*size: int) -> Tensor:
         return torch.empty(size, device=u.device, dtype=torch.float32)

@@ -92,9 +92,9 @@ def scan_backward_op(
         du_BKTJD, *rest = cpu.backward(dy, *inputs, maps)
     else:
         raise ValueError(f"backend {backend!r} has no backward operator; the reference runs under autograd")
-    du = du_BKTJD.sum(1, dtype=torch.float32)
+    du = du_BKTJD.sum(1)  # in float32 inside, whatever the type
     if any(maps.merged) and limb_gradient:
-        du += limb_matrix(limb, u.device).T @ du_BKTJD[:, _merged(maps)].sum(1, dtype=torch.float32)
+        du += maps.limb_rows.to(du.dtype).T @ du_BKTJD[:, _merged(maps)].sum(1)
     gradients = [du, *rest]
     du, dproj, dweight, dbias, dA, dDs = (
         grad.to(tensor.dtype).contiguous() for grad, tensor in zip(gradients, inputs, strict=True)
@@ -113,13 +113,9 @@ def _(
     )  # fmt: skip
 
 
-def _merged(maps: ScanMap) -> list[int]:
-    return [k for k, merged in enumerate(maps.merged) if merged]
-
-
-def limb_matrix(limb: list[int] | tuple[int, ...], device: torch.device | str) -> Tensor:
-    """(J, J) float32: row j picks the limb partner of joint j."""
-    return torch.nn.functional.one_hot(torch.tensor(list(limb), device=device), len(limb)).float()
+def _merged(maps: ScanMap) -> slice:
+    """The merging directions; a slice, so that picking them copies nothing."""
+    return {(True, False, True, False): slice(0, None, 2)}[maps.merged]
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

@@ -77,11 +77,15 @@ class ScanMap:
         tokens: (K, L) int32, the token visited at each step of each direction.
         partner: (L,) int32, for each token the limb token that is merged with it.
         merged: for each direction whether it merges.
+        limb_rows: (J, J) float32, row j picks the limb partner of joint j.
+        merging: (K, 1) float32, 1 for the directions that merge.
     """
 
     tokens: Tensor
     partner: Tensor
     merged: tuple[bool, ...]
+    limb_rows: Tensor
+    merging: Tensor
 
 
 @lru_cache(maxsize=64)
@@ -94,11 +98,20 @@ def scan_map(
         order: one of `ORDERS`; 'global_local' is the paper's, the others are its Table 4's ablations.
         limb: for each joint the joint merged with it (skeleton.LIMB_ORDER for Human3.6M's skeleton).
     """
-    directions = _DIRECTIONS[order]
+    with torch.inference_mode(False):  # the tables are kept, and used in training too
+        return _scan_map(_DIRECTIONS[order], frames, joints, limb, device)
+
+
+def _scan_map(
+    directions: tuple[Direction, ...], frames: int, joints: int, limb: tuple[int, ...], device: torch.device | str
+) -> ScanMap:
     tokens = torch.stack([direction.steps(frames, joints) for direction in directions])
     partner = torch.arange(frames)[:, None] * joints + torch.tensor(limb)[None]
+    merged = tuple(direction.merged for direction in directions)
     return ScanMap(
         tokens=tokens.int().to(device),
         partner=partner.reshape(-1).int().to(device),
-        merged=tuple(direction.merged for direction in directions),
+        merged=merged,
+        limb_rows=torch.nn.functional.one_hot(torch.tensor(limb), joints).float().to(device),
+        merging=torch.tensor(merged).float()[:, None].to(device),
     )

@@ -144,6 +144,17 @@ class LiftingModule(pl.LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: r.lr_at(step) / r.lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip by norm. Lightning refuses to under mixed precision with a fused optimiser, fearing for a gradient
+        scaler that bfloat16 does not have."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         assert self.source is not None
         r, step = self.recipe, self.global_step

@@ -1,0 +1,50 @@
+"""The depth-wise convolution with SiLU against PyTorch's in float64: output and gradients, memory poisoned with NaN."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from posemamba.depthwise import conv_silu, conv_silu_op
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [(2, 5, 17, 40), (1, 1, 1, 3), (1, 33, 3, 130), (2, 243, 17, 128)])
+def test_triton_agrees_with_pytorch(shape, poisoned):  # type: ignore[no-untyped-def]
+    g = torch.Generator().manual_seed(0)
+    B, T, J, D = shape
+    values = [torch.randn(s, generator=g, dtype=torch.float64) for s in (shape, (D, 1, 3, 3), (D,))]
+    weight = torch.randn(shape, generator=g, dtype=torch.float64)
+    results = []
+    for backend, dtype in (("torch", torch.float64), ("triton", torch.float32)):
+        tensors = [v.to("cuda", dtype).requires_grad_() for v in values]
+        y = conv_silu(*tensors, backend=backend)  # type: ignore[arg-type]
+        loss = (y * weight.to("cuda", dtype)).sum()
+        results.append([y.detach(), *torch.autograd.grad(loss, tensors)])
+    for name, want, got in zip(("y", "x", "weight", "bias"), *results, strict=True):
+        error = (got.double() - want).abs().max() / want.abs().max()
+        assert error < 1e-5, f"{name}: {error:.1e} (NaN: not written)"
+
+
+def test_channels_last_view_of_a_wider_tensor() -> None:
+    """The model hands over half of a wider projection, a view with gaps."""
+    wide = torch.randn(2, 4, 5, 12)
+    weight, bias = torch.randn(6, 1, 3, 3), torch.randn(6)
+    half = wide[..., :6]
+    got = conv_silu(half, weight, bias)
+    assert got.is_contiguous()
+    assert torch.allclose(got, conv_silu(half.contiguous(), weight, bias), atol=1e-6)
+    y = bias.clone()
+    for a in range(3):
+        for b in range(3):
+            if 0 <= 1 + a - 1 < 4 and 0 <= 4 + b - 1 < 5:
+                y = y + half[0, 1 + a - 1, 4 + b - 1] * weight[:, 0, a, b]
+    assert torch.allclose(got[0, 1, 4], y * torch.sigmoid(y), atol=1e-5)
+
+
+def test_shapes_are_known_without_running() -> None:
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        x = torch.empty(2, 3, 4, 5)
+        assert conv_silu_op(x, torch.empty(5, 1, 3, 3), torch.empty(5)).shape == x.shape
