@@ -1,1 +1,57 @@
-"""PoseMamba: monocular 3D human pose from video."""
+"""PoseMamba: monocular 3D human pose from video.
+
+>>> import posemamba
+>>> lifter = posemamba.Lifter.from_pretrained("posemamba-s")
+>>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from posemamba.errors import PoseMambaError
+    from posemamba.lift import Lifter
+    from posemamba.model import PoseMamba, PoseMambaConfig
+    from posemamba.poses import Keypoints2D, Poses3D
+
+    __version__: str
+
+__all__ = [
+    "Keypoints2D",
+    "Lifter",
+    "PoseMamba",
+    "PoseMambaConfig",
+    "PoseMambaError",
+    "Poses3D",
+    "__version__",
+]
+
+# Imported when first used: PyTorch alone takes about a second.
+_HOMES = {
+    "Keypoints2D": "posemamba.poses",
+    "Lifter": "posemamba.lift",
+    "PoseMamba": "posemamba.model",
+    "PoseMambaConfig": "posemamba.model",
+    "PoseMambaError": "posemamba.errors",
+    "Poses3D": "posemamba.poses",
+}
+
+
+def __getattr__(name: str) -> Any:
+    value: Any
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value = version("posemamba")
+    elif name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    else:
+        raise AttributeError(f"module 'posemamba' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

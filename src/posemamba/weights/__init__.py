@@ -87,7 +87,7 @@ def load_model(source: str | Path, **changes: object) -> PoseMamba:
         PoseMambaError: no such weights, a damaged or foreign file, names or shapes that do not fit.
     """
     path = find(source)
-    if _is_safetensors(path):
+    if is_safetensors(path):
         config, state = _read_safetensors(path)
     else:
         config, state = _read_checkpoint(path)
@@ -98,7 +98,7 @@ def load_model(source: str | Path, **changes: object) -> PoseMamba:
     return model.eval()
 
 
-def _is_safetensors(path: Path) -> bool:
+def is_safetensors(path: Path) -> bool:
     """A safetensors file starts with the length of its header (8 bytes) and a JSON object."""
     with path.open("rb") as file:
         return file.read(9)[8:] == b"{"

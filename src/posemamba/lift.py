@@ -1,0 +1,342 @@
+"""Lift 2D joints to 3D: clips of any length, through a model that sees at most some hundred frames at once.
+
+The steps, in order:
+
+1. joints of another skeleton are converted to Human3.6M's (`skeleton.to_h36m17`);
+2. the clip is split where the person is not seen for longer than `Lifter.max_gap` seconds: what lies further
+   apart does not influence each other;
+3. in each stretch, joints that were not found get a place (`data.missing`), as the model needs one;
+4. the stretch is cut into overlapping windows, each is lifted, and neighbours are cross-faded;
+5. the result is made relative to the pelvis and NaN where the person was not seen.
+
+Shapes: F frames, B windows, T frames of a window, J = 17 joints.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from posemamba.data.augment import mirror
+from posemamba.data.cameras import zoom_factor
+from posemamba.data.missing import fill_missing
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Keypoints2D, Poses3D, Progress
+from posemamba.skeleton import H36M17, to_h36m17
+from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
+
+__all__ = ["Lifter", "Window", "choose_device", "split_at_gaps", "windows"]
+
+_BATCH_ON_GPU = 8  # windows; on a CPU one after another is fastest
+
+
+class Lifter:
+    """Turns 2D joints of one person into 3D poses: ``lifter(keypoints)``.
+
+    >>> lifter = Lifter.from_pretrained("posemamba-s")
+    >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
+
+    Attributes:
+        model: (B, T, 17, 2) normalised -> (B, T, 17, 3), T up to `window`; on `device`, in evaluation mode.
+        name: of the weights; goes into the results.
+        device: where it runs.
+        flip: lift the mirrored picture too and average: more accurate, twice the time.
+        person_size: show the person to the model at this size, as it was trained (`data.cameras.zoom_factor`;
+            root mean square distance of the joints from their mean, in normalised units); None: as seen.
+        window: most frames that the model is given at once.
+        overlap: least frames that two neighbouring windows share.
+        max_gap: seconds without the person beyond which the clip is split.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        name: str = "",
+        device: torch.device | str | None = None,
+        flip: bool = True,
+        person_size: float | None = None,
+        window: int | None = None,
+        overlap: int | None = None,
+        max_gap: float = 1.0,
+    ) -> None:
+        """A lifter around a model that is there already; the attributes, with these defaults:
+
+        Args:
+            model: a `PoseMamba`, or any module like it (then `window` must be given); moved to `device`.
+            name: of the weights.
+            device: None or "auto": an NVIDIA GPU if there is one, else the CPU.
+            flip: see above.
+            person_size: see above.
+            window: None: as many frames as the model was made for.
+            overlap: None: a third of the window.
+            max_gap: see above.
+
+        Raises:
+            PoseMambaError: a device that is not there, or numbers that do not fit the model.
+        """
+        config = getattr(model, "config", None)
+        joints, most = getattr(config, "joints", len(H36M17)), getattr(config, "frames", None)
+        if joints != len(H36M17):
+            raise PoseMambaError(
+                f"{name or 'the model'} was made for {joints} joints, lifting needs Human3.6M's {len(H36M17)}"
+            )
+        window = most if window is None else window
+        if window is None or window < 1 or (most is not None and window > most):
+            raise PoseMambaError(f"window is {window} frames, expected 1 to {most or 'what the model takes'}")
+        overlap = window // 3 if overlap is None else overlap
+        if not 0 <= overlap <= window // 2:
+            raise PoseMambaError(f"overlap is {overlap} frames, expected 0 to half of the window's {window}")
+        if person_size is not None and not (math.isfinite(person_size) and person_size > 0):
+            raise PoseMambaError(f"person_size is {person_size}, expected a positive number or None")
+        self.name, self.flip, self.person_size = name, flip, person_size
+        self.window, self.overlap, self.max_gap = window, overlap, max_gap
+        self.device = choose_device(device)
+        self.model = model.to(self.device).eval()
+
+    def __repr__(self) -> str:
+        return f"Lifter({self.name!r}, device='{self.device}', flip={self.flip}, window={self.window})"
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        source: str | Path = "posemamba-s",
+        *,
+        device: torch.device | str | None = None,
+        flip: bool = True,
+    ) -> Lifter:
+        """A lifter with trained weights.
+
+        Args:
+            source: a name that comes with the package, a safetensors file, or a checkpoint of the authors'
+                code (`posemamba.weights.load_model`). The size at which people are to be shown is read from
+                the file's card.
+            device: see `Lifter`.
+            flip: see `Lifter`.
+
+        Raises:
+            PoseMambaError: no such weights, a damaged or foreign file, a device that is not there.
+        """
+        chosen = choose_device(device)
+        path = find(source)
+        model = load_model(path)
+        size = None
+        if is_safetensors(path):  # the authors' checkpoints hold no card, and were trained without zoom
+            card = read_card(path).get("card") or {}
+            size = card.get("person_size")
+            if size is not None and (isinstance(size, bool) or not isinstance(size, int | float)):
+                raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a number")
+        name = str(source) if str(source) in bundled() else path.stem
+        return cls(model, name=name, device=chosen, flip=flip, person_size=size)
+
+    def __call__(self, keypoints: Keypoints2D, *, progress: Progress | None = None) -> Poses3D:
+        """Lift a clip.
+
+        Args:
+            keypoints: F frames, from 1 to any number; NaN where a joint was not found.
+            progress: called as progress(frames done, frames to do).
+
+        Returns:
+            F frames; camera's frame (x right, y down, z away), relative to the pelvis, in pixels at the
+            pelvis's depth. NaN where `seen` is false: none of the 17 joints was found. In the other frames a
+            joint that was not found has confidence 0: it was lifted from the place that `data.missing` gives
+            it. `details` says how many there are, and with what options the clip was lifted.
+
+        Warns:
+            UserWarning: some joints were found in less than half of the frames in which the person was seen.
+
+        Raises:
+            PoseMambaError: zero frames, infinite coordinates, nobody seen in any frame, an image without
+                size, or a skeleton without a conversion.
+        """
+        name = keypoints.source or "keypoints"
+        frames = len(keypoints)
+        if frames == 0:
+            raise PoseMambaError(f"{name}: holds zero frames, expected at least one")
+        if np.isinf(keypoints.xy).any():
+            frame, joint = np.argwhere(np.isinf(keypoints.xy))[0][:2]
+            raise PoseMambaError(
+                f"{name}: frame {frame}, joint {joint} is infinite, expected pixels, or NaN for not found"
+            )
+        if min(keypoints.image_size) <= 0:
+            width, height = keypoints.image_size
+            raise PoseMambaError(f"{name}: the image is {width}x{height} pixels, expected positive numbers")
+        joints = to_h36m17(keypoints)
+        found, seen = joints.found, joints.seen
+        if not seen.any():
+            raise PoseMambaError(
+                f"{name}: none of the joints that lifting needs was found in any of its {frames} frames"
+            )
+        _warn_of_guesses(name, joints)
+        xyz = np.full((frames, len(H36M17), 3), np.nan, np.float32)
+        stretches = split_at_gaps(seen, joints.frame_times(), self.max_gap)
+        total, done = sum(end - start for start, end in stretches), 0
+        for start, end in stretches:
+            for at, piece in self._lift_stretch(joints.xy[start:end], joints.image_size):
+                xyz[start + at : start + at + len(piece)] = piece
+                if progress is not None:
+                    progress(done + at + len(piece), total)
+            done += end - start
+        xyz[~seen] = np.nan
+        return Poses3D(
+            xyz=xyz,
+            confidence=np.where(found, joints.confidence, 0).astype(np.float32),
+            seen=seen,
+            keypoints=joints,
+            model=self.name,
+            details=self._details(int((~seen).sum()), int((~found[seen]).sum()), len(stretches)),
+        )
+
+    def _details(self, unseen: int, filled: int, stretches: int) -> dict[str, Any]:
+        from posemamba import __version__
+
+        return {
+            "posemamba": __version__,
+            "flip_averaging": self.flip,
+            "window": self.window,
+            "overlap": self.overlap,
+            "person_size": self.person_size,
+            "max_gap_seconds": self.max_gap,
+            "stretches": stretches,
+            "frames_not_seen": unseen,
+            "joints_filled_in": filled,
+        }
+
+    def _lift_stretch(
+        self, xy: NDArray[np.float32], image_size: tuple[int, int]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Lift one stretch, (F, J, 2) pixels: yields (first frame, (f, J, 3) pixels), final and in order.
+
+        Only a few windows are held at a time.
+        """
+        width, height = image_size
+        filled = fill_missing(xy)
+        places = windows(len(filled), self.window, self.overlap)
+        batch = 1 if self.device.type == "cpu" else _BATCH_ON_GPU
+        held = np.empty((0, len(H36M17), 3), np.float32)  # lifted, but the next window has a say in it
+        for first in range(0, len(places), batch):
+            group = places[first : first + batch]
+            cut = np.stack([filled[place.start : place.end] for place in group])
+            given = cut * np.float32(2 / width) - np.array([1, height / width], np.float32)
+            for place, lifted in zip(group, self._lift(given) * np.float32(width / 2), strict=True):
+                shared = len(held)
+                if shared:
+                    new = place.weights(shared)[:, None, None]
+                    lifted[:shared] = (1 - new) * held + new * lifted[:shared]
+                ready = place.next_start - place.start
+                held = lifted[ready:]
+                yield place.start, lifted[:ready]
+
+    @torch.inference_mode()
+    def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(B, T, J, 2) normalised -> (B, T, J, 3) in the same unit, relative to the pelvis."""
+        x = torch.from_numpy(given).to(self.device)
+        zoom: Tensor | float = 1.0
+        if self.person_size is not None:
+            zoom = zoom_factor(x, self.person_size)[:, None, None, None]
+            x = x * zoom
+        y = self.model(x).float()
+        if self.flip:
+            y = (y + mirror(self.model(mirror(x)).float())) / 2
+        y = (y - y[:, :, :1]) / zoom
+        return y.cpu().numpy()
+
+
+def _warn_of_guesses(name: str, keypoints: Keypoints2D) -> None:
+    share = keypoints.found[keypoints.seen].mean(0)
+    if (share < 0.5).any():
+        rare = ", ".join(keypoints.skeleton.joints[j] for j in np.flatnonzero(share < 0.5))
+        warnings.warn(
+            f"{name}: {rare}: found in less than half of the frames in which the person was seen; elsewhere "
+            "these joints are guesses (confidence 0)",
+            stacklevel=3,
+        )
+
+
+@dataclass(frozen=True)
+class Window:
+    """A piece of a clip that is lifted at once.
+
+    Attributes:
+        start, end: frames [start, end).
+        next_start: where the next window starts (the clip's end for the last one).
+        fade: (first, length) in frames of the whole clip: where it takes over from the window before.
+    """
+
+    start: int
+    end: int
+    next_start: int
+    fade: tuple[int, int]
+
+    def weights(self, shared: int) -> NDArray[np.float32]:
+        """(shared,) its share in its first frames, from 0 to 1; the window before has the rest."""
+        first, length = self.fade
+        position = (np.arange(self.start, self.start + shared) - first + 1) / (length + 1)
+        return (np.sin(0.5 * np.pi * np.clip(position, 0, 1)) ** 2).astype(np.float32)
+
+
+def windows(frames: int, window: int, overlap: int) -> list[Window]:
+    """Windows over a clip: all of one length and evenly spread, so that the last is as good as the others.
+
+    Neighbours share at least `overlap` frames. They are cross-faded over `overlap` frames in the middle of
+    those that they share: away from both windows' ends, where a model knows least.
+
+    Args:
+        frames: of the clip; up to `window` of them make one window.
+        window: frames of a window.
+        overlap: at most half of `window`.
+    """
+    if frames <= window:
+        return [Window(0, frames, frames, (0, 0))]
+    count = 1 + -(-(frames - window) // (window - overlap))
+    starts = [i * (frames - window) // (count - 1) for i in range(count)]
+    placed = []
+    for start, before, after in zip(starts, [None, *starts], [*starts[1:], frames], strict=False):
+        shared = 0 if before is None else before + window - start
+        fade = min(overlap, shared)
+        placed.append(Window(start, start + window, after, (start + (shared - fade) // 2, fade)))
+    return placed
+
+
+def split_at_gaps(
+    seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float
+) -> list[tuple[int, int]]:
+    """Stretches [start, end) that begin and end with a seen frame, apart by more than `max_gap` seconds.
+
+    Args:
+        seen: (F,).
+        times: (F,) seconds.
+        max_gap: longest time between two seen frames of a stretch; neighbouring frames are never split.
+    """
+    index = np.flatnonzero(seen)
+    if not len(index):
+        return []
+    apart = (np.diff(index) > 1) & (np.diff(times[index]) > max_gap)
+    cuts = np.flatnonzero(apart) + 1
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, cuts)]
+
+
+def choose_device(device: torch.device | str | None = None) -> torch.device:
+    """The device by name; None or "auto": an NVIDIA GPU if there is one, else the CPU.
+
+    Raises:
+        PoseMambaError: no such device.
+    """
+    if device is None or device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(1, device=chosen).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = (str(error).strip().splitlines() or ["not available"])[0].rstrip(".")[:120]
+        raise PoseMambaError(f"device '{device}' cannot be used ({reason}): try cpu, cuda or auto") from error
+    return chosen
