@@ -36,7 +36,11 @@ from posemamba.weights import bundled, find, is_safetensors, load_model, read_ca
 
 __all__ = ["Lifter", "Window", "choose_device", "split_at_gaps", "windows"]
 
-_BATCH_ON_GPU = 8  # windows; on a CPU one after another is fastest
+
+def _batch_size(device: torch.device) -> int:
+    """Windows at a time: on a CPU one after another is fastest."""
+    return 1 if device.type == "cpu" else 8
+
 
 
 class Lifter:
@@ -221,7 +225,7 @@ class Lifter:
         width, height = image_size
         filled = fill_missing(xy)
         places = windows(len(filled), self.window, self.overlap)
-        batch = 1 if self.device.type == "cpu" else _BATCH_ON_GPU
+        batch = _batch_size(self.device)
         held = np.empty((0, len(H36M17), 3), np.float32)  # lifted, but the next window has a say in it
         for first in range(0, len(places), batch):
             group = places[first : first + batch]
