@@ -24,8 +24,11 @@ def _neighbours(x, weight, sums, t, T, J, D, o_j, o_d, m_d, FLIP: tl.constexpr):
             value = tl.load(
                 x + (tt * J + jj)[:, None] * D + o_d[None, :], mask=inside[:, None] & m_d[None, :], other=0.0
             ).to(tl.float32)
-            tap: tl.constexpr = 8 - (a * 3 + b) if FLIP else a * 3 + b
-            sums += value * tl.load(weight + o_d * 9 + tap, mask=m_d, other=0.0).to(tl.float32)[None, :]
+            if FLIP:
+                tap = tl.load(weight + o_d * 9 + (8 - a * 3 - b), mask=m_d, other=0.0)
+            else:
+                tap = tl.load(weight + o_d * 9 + (a * 3 + b), mask=m_d, other=0.0)
+            sums += value * tap.to(tl.float32)[None, :]
     return sums
 
 

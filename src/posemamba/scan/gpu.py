@@ -37,6 +37,7 @@ from posemamba.scan.orders import ScanMap
 BLOCK_T = 8  # steps of a tile
 BLOCK_D = 64  # channels of a program: two in each lane, which share what they load and their sums over channels
 UNROLL = 2  # states at a time, forward
+BACKWARD_REGISTERS: int | None = None  # most registers of a thread in the backward kernel; None leaves it to the compiler
 PROGRAMS_PER_SM = 16
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
@@ -442,7 +443,8 @@ def forward(
     scan_forward_kernel[grid](
         u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, y, states, *sizes, kept[2], KEEP=keep, **shape
     )
-    out = y.sum(1).view(B, T, J, D)  # in float32 inside, whatever the type
+    with torch.autocast("cuda", enabled=False):  # under autocast a sum becomes float32
+        out = y.sum(1).view(B, T, J, D)
     return out, states if keep else u.new_empty(0, dtype=torch.float32)
 
 
@@ -478,7 +480,8 @@ def backward(
     dDs, dbias = empty(B, K, segments, D), empty(B, K, segments, D)
     scan_backward_kernel[grid](
         u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, dy, states, carry,
-        du, dproj, dweight, dA, dDs, dbias, *sizes, states.shape[2], B, RANKS=triton.next_power_of_2(R), **shape,
+        du, dproj, dweight, dA, dDs, dbias, *sizes, states.shape[2], B, RANKS=triton.next_power_of_2(R),
+        maxnreg=BACKWARD_REGISTERS, **shape,
     )  # fmt: skip
     return (
         du,
