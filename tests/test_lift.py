@@ -107,22 +107,28 @@ def test_a_clip_of_at_most_a_window_is_lifted_as_it_is(lifter: Lifter) -> None:
     np.testing.assert_allclose(plain(keypoints).xyz, want - want[:, :1], atol=0.01)
 
 
-def test_no_seam_shows(lifter: Lifter) -> None:
+def test_no_seam_shows() -> None:
     """Three windows of a smooth motion: where they are cross-faded nothing jumps more than elsewhere."""
-    for frames in (27 + 2 * 18, 27 + 18 + 1, 60):
-        placed = windows(frames, 27, 9)
+    model = tiny_model(81)
+    for frames in (150, 189):
+        keypoints, placed = walker_keypoints(frames), windows(frames, 81, 27)
         assert len(placed) == 3
-        xyz = lifter(walker_keypoints(frames)).xyz
-        jump = np.linalg.norm(np.diff(xyz, axis=0), axis=-1).max(-1)  # between frames i and i + 1
-        at_seam = np.zeros(frames - 1, bool)
+        jump = largest_jumps(Lifter(model, device="cpu", person_size=0.25)(keypoints).xyz)
+        at_seam = np.zeros(len(jump), bool)
         for this in placed[1:]:
-            at_seam[max(this.fade[0] - 1, 0) : this.fade[0] + this.fade[1] + 1] = True
-        assert 0 < at_seam.sum() < frames - 1
+            at_seam[this.fade[0] - 1 : this.fade[0] + this.fade[1] + 1] = True
         assert jump[at_seam].max() <= jump[~at_seam].max()
+        inside = ~at_seam
+        inside[:5] = inside[-5:] = False  # this untrained model jumps most at the ends of the clip
+        assert jump[at_seam].max() <= jump[inside].max()
     # the same windows put end to end do show
-    hard = Lifter(lifter.model, device="cpu", person_size=0.25, overlap=0)
-    cut = np.linalg.norm(np.diff(hard(walker_keypoints(81)).xyz, axis=0), axis=-1).max(-1)
-    assert max(cut[26], cut[53]) > 1.5 * np.delete(cut, [26, 53]).max()
+    hard = largest_jumps(Lifter(model, device="cpu", person_size=0.25, overlap=0)(walker_keypoints(162)).xyz)
+    assert hard[80] > 3 * np.delete(hard[5:-5], 75).max()
+
+
+def largest_jumps(xyz: np.ndarray) -> np.ndarray:
+    """(F - 1,) how far the fastest joint moves from frame i to i + 1."""
+    return np.linalg.norm(np.diff(xyz, axis=0), axis=-1).max(-1)
 
 
 def test_in_the_middle_of_a_window_nothing_else_has_a_say(lifter: Lifter) -> None:
