@@ -123,7 +123,7 @@ def test_no_seam_shows() -> None:
         assert jump[at_seam].max() <= jump[inside].max()
     # the same windows put end to end do show
     hard = largest_jumps(Lifter(model, device="cpu", person_size=0.25, overlap=0)(walker_keypoints(162)).xyz)
-    assert hard[80] > 1.5 * np.delete(hard[5:-5], 75).max()
+    assert hard[80] > 3 * max(hard[5:75].max(), hard[86:-5].max())
 
 
 def largest_jumps(xyz: np.ndarray) -> np.ndarray:
