@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,3 +29,28 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_files(directory: str | Path) -> Iterator[Path]:
+    """Yield an empty temporary folder inside `directory`; move its files there if the block ends well.
+
+    If the block raises, nothing has changed: earlier files in `directory` stay as they were, and folders that
+    were made for it are removed again.
+    """
+    directory = Path(directory)
+    missing = [d for d in (directory, *directory.parents) if not d.exists()]
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=directory, prefix=".unfinished."))
+        try:
+            yield folder
+            for file in sorted(folder.iterdir()):
+                file.replace(directory / file.name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    except BaseException:
+        for made in missing:
+            with contextlib.suppress(OSError):  # not made yet, or somebody else has put something there
+                made.rmdir()
+        raise

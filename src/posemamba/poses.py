@@ -154,19 +154,24 @@ class Poses3D:
     def save_json(self, path: str | Path) -> None:
         """Write the same as JSON: one object a frame, null where nobody was seen."""
         times = self.keypoints.frame_times()
-        xyz, xy, confidence = (
-            np.round(a.astype(float), d) for a, d in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
-        )
-        frames = [
-            {
+
+        def frame(i: int) -> dict[str, Any]:
+            xyz, xy, confidence = (
+                np.round(a[i].astype(float), digits)
+                for a, digits in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
+            )
+            return {
                 "frame": i,
                 "time": round(float(times[i]), 6),
                 "seen": bool(self.seen[i]),
-                "xyz": xyz[i].tolist() if self.seen[i] else None,
-                "keypoints": [p if np.isfinite(p).all() else None for p in xy[i].tolist()],
-                "confidence": confidence[i].tolist(),
+                "xyz": xyz.tolist() if self.seen[i] else None,
+                "keypoints": [p if np.isfinite(p).all() else None for p in xy.tolist()],
+                "confidence": confidence.tolist(),
             }
-            for i in range(len(self))
-        ]
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps({**self._header(), "frames": frames}, allow_nan=False))
+
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            # frame by frame: an hour of poses as Python's numbers would take gigabytes
+            file.write(json.dumps(self._header(), allow_nan=False)[:-1] + ', "frames": [')
+            for i in range(len(self)):
+                file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))
+            file.write("]}")

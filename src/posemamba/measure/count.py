@@ -53,7 +53,7 @@ def count(model: PoseMamba, frames: int | None = None) -> Counts:
         if isinstance(module, nn.Linear | nn.Conv2d | nn.LayerNorm):
             parameters += sum(p.numel() for p in module.parameters())
         if isinstance(module, nn.Linear | nn.Conv2d):
-            linear += module.weight.numel()  # a convolution has one output per token, as its padding keeps the grid
+            linear += module.weight.numel()  # of a convolution too: its padding keeps the grid
         elif isinstance(module, nn.LayerNorm):
             norms += calls.get(module, 1) * _NORM_MACS * module.normalized_shape[0]
         elif isinstance(module, StateSpace2D):

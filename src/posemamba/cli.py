@@ -1,0 +1,602 @@
+"""The command line: ``posemamba lift | demo | info | doctor | evaluate | train | export``.
+
+What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
+commands, so that help comes at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from posemamba.errors import PoseMambaError, require
+
+if TYPE_CHECKING:
+    from posemamba.poses import Keypoints2D, Poses3D, Progress
+
+RESULTS = ("poses.npz", "poses.json", "overlay.mp4", "viewer.html")
+KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl")
+UNITS_NOTE = (
+    "3D joints are relative to the pelvis, in the camera's frame (x right, y down, z away), in pixels at the "
+    "pelvis's depth: one camera does not tell how many of them are a metre."
+)
+
+app = typer.Typer(
+    name="posemamba",
+    help="3D human pose from video or 2D keypoints, with PoseMamba.",
+    pretty_exceptions_enable=False,  # an unexpected error keeps Python's traceback
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class Mode(str, Enum):
+    """How to look for the person in a video."""
+
+    track = "track"
+    detect = "detect"
+
+
+class Size(str, Enum):
+    """The paper's variants."""
+
+    s = "s"
+    b = "b"
+    l = "l"  # noqa: E741
+    x = "x"
+
+
+Weights = Annotated[
+    str,
+    typer.Option(
+        help="A name that comes with the package, a weights file, or a checkpoint of the authors' code."
+    ),
+]
+Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")]
+Flip = Annotated[
+    bool,
+    typer.Option(
+        "--flip/--no-flip", help="Average with the mirrored lifting of the mirrored picture: twice the work."
+    ),
+]
+MocapFolder = Annotated[
+    Path | None, typer.Option("--data", help="Folder of the motion capture files.", show_default=False)
+]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
+        try:
+            code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
+        except PoseMambaError as error:
+            return _complain(str(error))
+        except (KeyboardInterrupt, typer.Abort):
+            return 130
+        except Exception as error:
+            if not hasattr(error, "format_message"):  # Typer's errors of usage have it
+                raise
+            where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
+            return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:
+    print("warning:", " ".join(str(message).split()), file=sys.stderr)
+
+
+class _Stages:
+    """A progress bar for each stage, where somebody watches, and how long each took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[Progress]:
+        from rich import progress as rich_progress
+        from rich.console import Console
+
+        console = Console(stderr=True)
+        bars = rich_progress.Progress(
+            rich_progress.TextColumn("{task.description:<22}"),
+            rich_progress.BarColumn(),
+            rich_progress.MofNCompleteColumn(),
+            rich_progress.TimeElapsedColumn(),
+            rich_progress.TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        task: rich_progress.TaskID | None = None
+
+        def update(done: int, total: int | None) -> None:
+            nonlocal task
+            if task is None:  # not before: a detector's start writes to the terminal, too
+                bars.start()
+                task = bars.add_task(name, total=total)
+            bars.update(task, completed=done, total=total)
+
+        begin = time.perf_counter()
+        try:
+            yield update
+        finally:
+            if task is not None:
+                bars.stop()
+            self.seconds[name] = time.perf_counter() - begin
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from posemamba import __version__
+
+        print(f"posemamba {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    pass
+
+
+# --- lift and demo
+
+
+@app.command()
+def lift(
+    source: Annotated[Path, typer.Argument(help="A video, or a file of 2D keypoints.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
+    weights: Weights = "posemamba-s",
+    mode: Annotated[
+        Mode | None,
+        typer.Option(
+            help="Video: look where the person was (track, the default), or afresh in each frame.",
+            show_default=False,
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="Keypoints: the file's format (npz, mmpose); recognised.", show_default=False),
+    ] = None,
+    skeleton: Annotated[
+        str | None,
+        typer.Option(help="Keypoints: h36m17, coco17 or blazepose33; recognised.", show_default=False),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Keypoints: frames per second; the file's.", show_default=False)
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="Keypoints: the image's size in pixels, WxH; the file's.", show_default=False),
+    ] = None,
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            help="Keypoints: the video they belong to, for its size, frame rate and pictures.",
+            show_default=False,
+        ),
+    ] = None,
+    flip: Flip = True,
+    device: Device = "auto",
+    overlay: Annotated[
+        bool | None,
+        typer.Option("--overlay/--no-overlay", help="Write overlay.mp4 (default: yes).", show_default=False),
+    ] = None,
+    viewer: Annotated[bool, typer.Option("--viewer/--no-viewer", help="Write viewer.html.")] = True,
+) -> None:
+    """Lift a video or 2D keypoints to 3D poses: poses.npz, poses.json, overlay.mp4 and viewer.html.
+
+    Earlier results in the folder are replaced when all is done, and stay as they were if anything fails.
+    """
+    _check_source(source)
+    _check_out(out, source)
+    of_keypoints: dict[str, object] = {
+        "--format": format,
+        "--skeleton": skeleton,
+        "--fps": fps,
+        "--image-size": image_size,
+        "--video": video,
+    }
+    from_keypoints = format is not None or _is_keypoint_file(source)
+    if not from_keypoints and (given := [name for name, value in of_keypoints.items() if value is not None]):
+        raise PoseMambaError(
+            f"{given[0]} is for keypoint files, and {source} is taken for a video; leave it out"
+        )
+    if from_keypoints and mode is not None:
+        raise PoseMambaError(f"--mode is for videos, and {source} is a keypoint file; leave it out")
+
+    from posemamba.lift import Lifter
+
+    stages = _Stages()
+    if from_keypoints:
+        # it reads in no time, and its mistakes are commoner than those of the weights
+        keypoints = _read_keypoints(source, format, skeleton, fps, _parse_size(image_size), video)
+        lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
+    else:
+        from posemamba.detect import detect_video
+
+        lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
+        with stages("finding joints") as progress:
+            keypoints = detect_video(source, mode=(mode or Mode.track).value, progress=progress)
+    with stages("lifting") as progress:
+        poses = lifter(keypoints, progress=progress)
+    behind = video if from_keypoints else source
+    if overlay is None:
+        overlay = _can_draw(must=behind is not None)
+    written = _write(out, poses, stages, video=behind, overlay=overlay, viewer=viewer)
+    print(
+        f"{source.name}: {len(poses)} frames ({poses.keypoints.frame_times()[-1] + 1 / poses.fps:.1f} s), "
+        f"person seen in {int(poses.seen.sum())}; {stages}"
+    )
+    for path in written:
+        print(f"  {path}")
+    print(UNITS_NOTE)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
+        "posemamba-demo"
+    ),
+    weights: Weights = "posemamba-s",
+    frames: Annotated[int, typer.Option(min=1, help="Length of the walk, at 50 frames a second.")] = 400,
+    seed: Annotated[int, typer.Option(min=0, help="Another walk, other errors of the detector.")] = 0,
+    flip: Flip = True,
+    device: Device = "auto",
+    open_page: Annotated[
+        bool, typer.Option("--open/--no-open", help="Open the page, if somebody watches.")
+    ] = True,
+) -> None:
+    """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
+    _check_out(out)
+    from posemamba.demo import run_demo
+    from posemamba.lift import Lifter
+
+    lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
+    stages = _Stages()
+    with stages("lifting") as progress:
+        result = run_demo(lifter, frames=frames, seed=seed, progress=progress)
+    written = _write(out, result.poses, stages, video=None, overlay=_can_draw(must=False), viewer=True)
+    print(
+        f"A made-up walker, {frames} frames, 2D joints with a detector's errors; lifted by {lifter.name}; "
+        f"{stages}"
+    )
+    print("Error against the truth, mm            P1     P2   (mean distance of joints; after alignment)")
+    print(f"  lifted                          {result.score.p1:7.1f}{result.score.p2:7.1f}")
+    print(f"  every joint at the pelvis's depth{result.flat_score.p1:6.1f}{result.flat_score.p2:7.1f}")
+    for path in written:
+        print(f"  {path}")
+    page = (out / "viewer.html").resolve()
+    if open_page and sys.stdout.isatty():
+        import webbrowser
+
+        if webbrowser.open(page.as_uri()):
+            return
+    print(f"Open in a browser: {page.as_uri()}")
+
+
+def _check_source(source: Path) -> None:
+    if source.is_dir():
+        raise PoseMambaError(f"{source}: is a directory, expected a video or a keypoint file")
+    if not source.exists():
+        raise PoseMambaError(f"{source}: no such file")
+
+
+def _check_out(out: Path, source: Path | None = None) -> None:
+    """Say now, and not after all the work, that results cannot go there."""
+    import os
+
+    if out.exists() and not out.is_dir():
+        raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
+    nearest = next(d for d in (out.absolute(), *out.absolute().parents) if d.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise PoseMambaError(f"{out}: cannot be made or written to; choose another folder (-o)")
+    if source is not None and source.resolve() in [(out / name).resolve() for name in RESULTS]:
+        raise PoseMambaError(f"{source}: would be overwritten by the results; choose another folder (-o)")
+
+
+def _is_keypoint_file(path: Path) -> bool:
+    """By the name's end, else by the content: npz and npy, JSON, pickles."""
+    if path.suffix.lower() in KEYPOINT_SUFFIXES:
+        return True
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError:
+        return False  # the video's reader says what is wrong
+    return head.startswith((b"PK\x03\x04", b"\x93NUMPY", b"\x80")) or head.lstrip()[:1] in (b"{", b"[")
+
+
+def _parse_size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise PoseMambaError(f"--image-size is '{text}', expected width and height in pixels, e.g. 1920x1080")
+    return int(parts[0]), int(parts[1])
+
+
+def _read_keypoints(
+    source: Path,
+    format: str | None,
+    skeleton: str | None,
+    fps: float | None,
+    size: tuple[int, int] | None,
+    video: Path | None,
+) -> Keypoints2D:
+    from posemamba.formats import read_keypoints
+
+    if video is not None:
+        from posemamba.video import probe
+
+        _check_source(video)
+        info = probe(video)
+        fps, size = fps or info.fps, size or info.image_size
+    return read_keypoints(source, format=format or "auto", skeleton=skeleton, fps=fps, image_size=size)
+
+
+def _can_draw(must: bool) -> bool:
+    """Whether the packages for overlay.mp4 are there; if not, say so, and raise if they `must` be."""
+    try:
+        require("av", "video")
+        require("PIL", "video")
+        return True
+    except PoseMambaError as error:
+        if must:
+            raise
+        _show_warning(f"overlay.mp4 is left out: {error}")
+        return False
+
+
+def _write(
+    out: Path, poses: Poses3D, stages: _Stages, *, video: Path | None, overlay: bool, viewer: bool
+) -> list[Path]:
+    """Write all results, then put them in place together; those of an earlier call that this one lacks go."""
+    from posemamba.files import atomic_files
+    from posemamba.show.overlay import write_overlay
+    from posemamba.show.viewer import write_viewer
+
+    earlier = (out / "poses.npz").exists()
+    try:
+        with atomic_files(out) as folder:
+            if overlay:
+                with stages("drawing") as progress:
+                    write_overlay(folder / "overlay.mp4", video, poses, progress=progress)
+            with stages("writing"):
+                poses.save_npz(folder / "poses.npz")
+                poses.save_json(folder / "poses.json")
+                if viewer:
+                    write_viewer(folder / "viewer.html", poses)
+            names = [name for name in RESULTS if (folder / name).exists()]
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    if earlier:
+        for name in set(RESULTS) - set(names):  # else the folder would show two clips
+            (out / name).unlink(missing_ok=True)
+    return [out / name for name in names]
+
+
+# --- looking inside
+
+
+@app.command()
+def info(
+    model: Annotated[
+        Size | None, typer.Option(help="One of the paper's variants.", show_default=False)
+    ] = None,
+    frames: Annotated[int, typer.Option(min=1, help="Frames of a forward pass.")] = 243,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="A weights file or name: print what it says of itself.", show_default=False),
+    ] = None,
+) -> None:
+    """Parameters and operations of a model, as the paper counts them and in full."""
+    from posemamba.measure.count import Counts, count, count_preset
+
+    counts: Counts
+    if (model is None) == (weights is None):
+        raise PoseMambaError("give --model s, b, l or x, or --weights with a name or file")
+    if model is not None:
+        counts = count_preset(model.value, frames)
+        print(f"PoseMamba-{model.value.upper()}, {frames} frames of 17 joints")
+    else:
+        import yaml
+
+        from posemamba.weights import find, is_safetensors, load_model, read_card
+
+        path = find(str(weights))
+        network = load_model(path)
+        counts = count(network, min(frames, network.config.frames))
+        print(f"{weights}: {counts.frames} frames of {network.config.joints} joints")
+        if is_safetensors(path):
+            print(yaml.safe_dump(read_card(path), sort_keys=False, width=100).rstrip())
+    print(f"{'':24}{'parameters':>14}{'MACs':>20}{'MACs/frame':>16}")
+    for name, parameters, macs in (
+        ("paper's count", counts.paper_parameters, counts.paper_macs),
+        ("full count", counts.parameters, counts.macs),
+    ):
+        print(f"{name:24}{parameters:>14,}{macs:>20,}{macs // counts.frames:>16,}")
+    print(f"{'scan, FLOPs':24}{'':14}{counts.scan_flops:>20,}{counts.scan_flops // counts.frames:>16,}")
+    print(
+        "The paper counts Linear, Conv and LayerNorm modules only. The full count has every parameter and\n"
+        "the MACs of all linear maps, x_proj and dt_proj of the scan too; the scan itself is the last line."
+    )
+
+
+@app.command()
+def doctor() -> None:
+    """What is installed, which scan runs here and why, and whether it works (exit code 1 if not)."""
+    from posemamba.doctor import examine
+
+    problems = 0
+    for finding in examine():
+        mark = "PROBLEM: " if finding.problem else ""
+        print(f"{finding.about:18} {mark}{finding.text}", flush=True)
+        problems += finding.problem
+    print("All is well." if not problems else f"{problems} problem{'s' if problems > 1 else ''}.")
+    if problems:
+        raise typer.Exit(1)
+
+
+# --- training and evaluation
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[
+        str, typer.Argument(help="A name that comes with the package, or a weights file.", show_default=False)
+    ],
+    benchmark: Annotated[str, typer.Argument(help="Which benchmark: mocap.")] = "mocap",
+    quick: Annotated[
+        bool, typer.Option("--quick", help="One camera for each clip in place of four.")
+    ] = False,
+    flip: Flip = True,
+    baselines: Annotated[bool, typer.Option("--baselines", help="Also what any model must beat.")] = False,
+    actions: Annotated[bool, typer.Option("--actions", help="A line for each kind of motion.")] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the model's scores there.", show_default=False)
+    ] = None,
+    data: MocapFolder = None,
+    device: Device = "auto",
+) -> None:
+    """Score weights on motion capture that virtual cameras see (docs/mocap_benchmark.md)."""
+    if benchmark != "mocap":
+        raise PoseMambaError(f"unknown benchmark '{benchmark}', expected mocap")
+    from posemamba.data.mocap import load_motions
+    from posemamba.evaluate import mocap_benchmark as bench
+    from posemamba.lift import Lifter
+
+    lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
+    predict = bench.model_predictor(
+        lifter.model,
+        window=lifter.window,
+        flip=flip,
+        person_size=lifter.person_size,
+        batch=_clips_at_once(lifter.device),
+    )
+    predictors = [(lifter.name, predict)]
+    if baselines:
+        depths = bench.mean_depths(load_motions(data, "train"))
+        predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
+    motions, stages = load_motions(data, "test"), _Stages()
+    for name, predictor in predictors:
+        with stages(name) as progress:
+            result = bench.run_benchmark(
+                predictor, name=name, motions=motions, quick=quick, progress=progress
+            )
+        print(result.table(actions=actions))
+        if json_file is not None and name == lifter.name:
+            result.save_json(json_file)
+
+
+def _clips_at_once(device: Any) -> int:
+    return 1 if device.type == "cpu" else 32
+
+
+@app.command()
+def train(
+    recipe: Annotated[
+        Path, typer.Argument(help="A YAML file, e.g. recipes/mocap_s.yaml.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop by then, with everything saved; call again to go on.", show_default=False),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")
+    ] = True,
+    export_file: Annotated[
+        Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
+    ] = None,
+    data: MocapFolder = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+) -> None:
+    """Train by a recipe, or go on training."""
+    if max_minutes is not None and max_minutes <= 0:
+        raise PoseMambaError(f"--max-minutes is {max_minutes:g}, expected a positive number")
+    from posemamba.train.recipe import load_recipe
+    from posemamba.train.run import train as run
+
+    content = load_recipe(recipe)
+    if data is not None:
+        content.data.directory = data
+    accelerator = {"cuda": "gpu"}.get(device, device)
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise PoseMambaError(f"--device is '{device}', expected auto, cpu or gpu")
+    result = run(
+        content,
+        out,
+        resume=resume,
+        max_minutes=max_minutes,
+        accelerator=accelerator,
+        progress_bar=sys.stderr.isatty(),
+    )
+    p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
+    state = "finished" if result.finished else "stopped, call again to go on"
+    print(
+        f"{content.name}: step {result.step} of {content.total_steps}, {state}" + (f"; P1 {p1}" if p1 else "")
+    )
+    print(f"  {result.weights}")
+    if export_file is not None:
+        _export(result.weights, export_file, half=False)
+
+
+@app.command()
+def export(
+    run: Annotated[
+        Path,
+        typer.Argument(help="Folder of a training run, or its weights.pt or best.pt.", show_default=False),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The safetensors file to write.", show_default=False)
+    ],
+    best: Annotated[
+        bool, typer.Option("--best", help="Those of the best validation in place of the last ones.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
+) -> None:
+    """Make a weights file, with its card, of a training run."""
+    from posemamba.train.run import BEST, WEIGHTS
+
+    path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
+    if not path.exists():
+        raise PoseMambaError(f"{path}: no such file; expected the folder of a training run")
+    _export(path, out, half)
+
+
+def _export(path: Path, out: Path, half: bool) -> None:
+    from posemamba.weights.export import export_weights
+
+    if out.suffix != ".safetensors":
+        raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")
+    try:
+        export_weights(path, out, half=half)
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    print(f"  {out}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
