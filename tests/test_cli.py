@@ -1,0 +1,484 @@
+"""The command line: what it writes; whatever is wrong ends in one line and leaves nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from posemamba import cli
+from posemamba.data.mocap import Motions
+from posemamba.files import atomic_files
+from posemamba.formats import write_keypoints_npz
+from posemamba.model import PoseMamba
+from posemamba.poses import Keypoints2D, Poses3D
+from posemamba.skeleton import COCO17, H36M17
+from posemamba.walker import walk
+from posemamba.weights import bundled, save_model
+
+pytest_plugins = ("motion_fixtures",)
+
+FILES = ["overlay.mp4", "poses.json", "poses.npz", "viewer.html"]
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    save_model(path, PoseMamba.preset("s", width=16, depth=1, frames=27), {"person_size": 0.25})
+    return path
+
+
+def keypoints(frames: int = 12) -> Keypoints2D:
+    xy = walk(frames, 50)[..., [0, 2]] * np.float32([80, -80]) + np.float32([160, 200])
+    return Keypoints2D(xy, np.ones((frames, 17), np.float32), H36M17, (320, 240), 50, source="walker")
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "keypoints.npz"
+    write_keypoints_npz(path, keypoints())
+    return path
+
+
+def write_video(path: Path, frames: int = 6, shade: int = 90) -> Path:
+    pytest.importorskip("av")
+    from posemamba.video import VideoWriter
+
+    with VideoWriter(path, 25) as writer:
+        for i in range(frames):
+            writer.write(np.full((240, 320, 3), shade + i, np.uint8))
+    return path
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """All that lies in a folder, hidden files too."""
+    return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else b"" for p in folder.rglob("*")}
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """Run the command line on something wrong; the one line that it says."""
+    assert cli.main([str(a) for a in arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    lines = [line for line in said.err.splitlines() if not line.startswith("warning:")]
+    assert len(lines) == 1 and lines[0].startswith("error: ")
+    return lines[0]
+
+
+# --- lift
+
+
+def test_lifts_a_keypoint_file(
+    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("av")
+    out = tmp_path / "new" / "out"
+    assert cli.main(["lift", str(source), "-o", str(out), "--weights", str(weights)]) == 0
+    assert sorted(p.name for p in out.iterdir()) == FILES
+    poses = Poses3D.load_npz(out / "poses.npz")
+    assert poses.xyz.shape == (12, 17, 3) and poses.model == "tiny" and poses.details["flip_averaging"]
+    content = json.loads((out / "poses.json").read_text())
+    assert len(content["frames"]) == 12 and content["joints"][0] == "pelvis"
+    np.testing.assert_allclose(content["frames"][3]["xyz"], poses.xyz[3], atol=6e-4)
+    said = capsys.readouterr()
+    assert "12 frames" in said.out and "seen in 12" in said.out and "one camera does not tell" in said.out
+    assert str(out / "poses.npz") in said.out and said.err == ""
+
+
+def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    xy = np.random.default_rng(0).uniform(50, 300, (5, 17, 2)).round(1).tolist()
+    frames = [
+        {"frame_id": i, "instances": [{"keypoints": p, "keypoint_scores": [0.9] * 17}]}
+        for i, p in enumerate(xy)
+    ]
+    path = tmp_path / "predictions.txt"  # told by its content
+    path.write_text(json.dumps(frames))
+    arguments = ["lift", path, "-o", tmp_path / "out", "--weights", weights, "--no-overlay", "--no-flip"]
+    arguments += ["--skeleton", COCO17.name, "--fps", "25", "--image-size", "640x480", "--device", "cpu"]
+    assert cli.main([str(a) for a in arguments]) == 0
+    poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
+    assert poses.fps == 25 and poses.keypoints.image_size == (640, 480)
+    assert poses.details["flip_averaging"] is False
+
+
+def test_one_frame(weights: Path, tmp_path: Path) -> None:
+    write_keypoints_npz(tmp_path / "k.npz", keypoints(1))
+    assert (
+        cli.main(["lift", str(tmp_path / "k.npz"), "-o", str(tmp_path / "o"), "--weights", str(weights)]) == 0
+    )
+    assert len(Poses3D.load_npz(tmp_path / "o" / "poses.npz")) == 1
+
+
+def test_results_of_an_earlier_call_are_replaced_together(
+    source: Path, weights: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    for name in FILES:
+        (out / name).write_text("old")
+    arguments = [
+        "lift",
+        str(source),
+        "-o",
+        str(out),
+        "--weights",
+        str(weights),
+        "--no-overlay",
+        "--no-viewer",
+    ]
+    assert cli.main(arguments) == 0
+    assert sorted(snapshot(out)) == ["notes.txt", "poses.json", "poses.npz"]  # nothing of another clip
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_with_the_video_that_keypoints_belong_to(source: Path, weights: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "clip.mp4", frames=12)
+    arguments = ["lift", source, "-o", tmp_path / "out", "--weights", weights, "--video", video]
+    assert cli.main([str(a) for a in arguments]) == 0
+    assert Poses3D.load_npz(tmp_path / "out" / "poses.npz").fps == 25
+
+
+def test_without_the_video_extra_the_overlay_is_left_out(
+    source: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert cli.main(["lift", str(source), "-o", str(tmp_path / "out"), "--weights", str(weights)]) == 0
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES[1:]
+    assert "pip install 'posemamba[video]'" in capsys.readouterr().err
+
+
+# --- input that is wrong
+
+
+def bad_sources(folder: Path) -> dict[str, tuple[Path, str]]:
+    """Name of the case: the file, and what its message must say."""
+    good = keypoints().xy
+
+    def npz(name: str, **arrays: object) -> Path:
+        np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]
+        return folder / f"{name}.npz"
+
+    infinite = good.copy()
+    infinite[3, 4] = np.inf
+    (folder / "empty.mp4").touch()
+    (folder / "empty.npz").touch()
+    (folder / "text.mp4").write_text("not a video at all\n" * 50)
+    (folder / "broken.json").write_text('[{"frame_id": 0, "instances": [')
+    whole = npz("whole", keypoints=good)
+    (folder / "cut.npz").write_bytes(whole.read_bytes()[:700])
+    video = write_video(folder / "whole.mp4", frames=50)
+    (folder / "cut.mp4").write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
+    return {
+        "no such file": (folder / "nothing.mp4", "no such file"),
+        "a directory": (folder, "is a directory"),
+        "empty video": (folder / "empty.mp4", "empty"),
+        "empty keypoints": (folder / "empty.npz", "empty"),
+        "no video": (folder / "text.mp4", "not a video"),
+        "truncated video": (folder / "cut.mp4", "cut short"),
+        "truncated npz": (folder / "cut.npz", "cut short"),
+        "broken JSON": (folder / "broken.json", "not JSON"),
+        "only NaN": (npz("nan", keypoints=np.full_like(good, np.nan)), "no joint was found"),
+        "infinity": (npz("inf", keypoints=infinite), "infinite"),
+        "wrong shape": (npz("shape", keypoints=good[..., 0]), "shape"),
+        "unknown joints": (npz("joints", keypoints=good[:, :11]), "11 joints"),
+        "zero frames": (npz("zero", keypoints=good[:0]), "zero frames"),
+        "a pickle": (npz("pickle", keypoints=np.array([{}], object)), "pickle"),
+        "other arrays": (npz("other", positions=good), "positions"),
+    }
+
+
+def test_bad_input_is_one_line_and_touches_nothing(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = tmp_path / "earlier"
+    earlier.mkdir()
+    for name in FILES:
+        (earlier / name).write_text("an earlier result")
+    before = snapshot(earlier)
+    (tmp_path / "bad").mkdir()
+    for case, (path, message) in bad_sources(tmp_path / "bad").items():
+        said = refused(capsys, "lift", path, "-o", earlier, "--weights", weights)
+        assert message in said and path.name in said, f"{case}: {said}"
+        assert snapshot(earlier) == before, case
+        refused(capsys, "lift", path, "-o", tmp_path / "new" / "deep", "--weights", weights)
+        assert not (tmp_path / "new").exists(), case
+
+
+def test_a_video_with_nobody_in_it(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mediapipe")
+    video = write_video(tmp_path / "wall.mp4")
+    assert "nobody was found" in refused(capsys, "lift", video, "-o", tmp_path / "out", "--weights", weights)
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_weights(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cut.safetensors").write_bytes(weights.read_bytes()[:5000])
+    (tmp_path / "text.bin").write_text("hello\n" * 100)
+    torch.save({"something": torch.zeros(3)}, tmp_path / "else.pth")
+    torch.save({"model_pos": PoseMamba.preset("s", width=16, depth=1).state_dict()}, tmp_path / "whole.bin")
+    (tmp_path / "cut.bin").write_bytes((tmp_path / "whole.bin").read_bytes()[:9000])
+    (tmp_path / "empty.bin").touch()
+    (tmp_path / "words.bin").write_text("something else")
+    for name, message in {
+        "cut.safetensors": "truncated",
+        "text.bin": "not a checkpoint",
+        "words.bin": "not a checkpoint",
+        "else.pth": "model_pos",
+        "cut.bin": "truncated",
+        "empty.bin": "not a checkpoint",
+        "nothing": "neither a file nor a name",
+    }.items():
+        said = refused(capsys, "lift", source, "-o", tmp_path / "out", "--weights", tmp_path / name)
+        assert message in said and name in said
+        assert not (tmp_path / "out").exists()
+
+
+def test_bad_options(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write_video(tmp_path / "clip.mp4")
+    out = ["-o", tmp_path / "out", "--weights", weights]
+    (tmp_path / "file").touch()
+    cases: list[tuple[list[object], str]] = [
+        (["lift", source, *out, "--image-size", "large"], "--image-size"),
+        (["lift", source, *out, "--image-size", "0x480"], "image size"),
+        (["lift", source, *out, "--fps", "0"], "--fps"),
+        (["lift", source, *out, "--skeleton", "octopus"], "octopus"),
+        (["lift", source, *out, "--format", "csv"], "csv"),
+        (["lift", source, *out, "--mode", "track"], "--mode"),
+        (["lift", source, *out, "--device", "abacus"], "abacus"),
+        (["lift", source, *out, "--video", tmp_path / "none.mp4"], "no such file"),
+        (["lift", source, *out, "--video", video], "frames"),  # shorter than the keypoints
+        (["lift", video, *out, "--fps", "30"], "--fps"),
+        (["lift", video, *out, "--mode", "guess"], "guess"),
+        (["lift", source, "--weights", weights], "--out"),
+        (["lift", source, "-o", tmp_path / "file", "--weights", weights], "is a file"),
+        (["lift", source, "-o", tmp_path / "file" / "out", "--weights", weights], "cannot be made"),
+        (["lift"], "source"),
+        (["lift", "--bad"], "--bad"),
+        (["fly"], "fly"),
+        (["demo", "--frames", "0"], "--frames"),
+        (["info"], "--model"),
+        (["info", "--model", "m"], "'m'"),
+        (["evaluate", weights, "h36m"], "h36m"),
+        (["evaluate", weights, "mocap", "--data", tmp_path], "no motion capture files"),
+        (["train", tmp_path / "none.yaml", "-o", tmp_path / "run"], "none.yaml"),
+        (["export", tmp_path / "none", "-o", tmp_path / "x.safetensors"], "no such file"),
+    ]
+    for arguments, message in cases:
+        assert message in refused(capsys, *arguments), arguments
+    assert not (tmp_path / "out").exists() and not (tmp_path / "run").exists()
+
+
+def test_the_source_is_never_overwritten(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = write_video(tmp_path / "overlay.mp4")
+    before = video.read_bytes()
+    assert "overwritten" in refused(capsys, "lift", video, "-o", tmp_path, "--weights", weights)
+    assert video.read_bytes() == before
+
+
+def test_a_failure_while_writing_leaves_the_earlier_result(
+    source: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["lift", str(source), "-o", str(out), "--weights", str(weights), "--no-overlay"]
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    before = snapshot(out)
+
+    def full(*unused: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Poses3D, "save_json", full)
+    assert "No space left" in refused(capsys, *arguments)
+    assert snapshot(out) == before
+
+    def interrupted(*unused: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Poses3D, "save_json", interrupted)
+    assert cli.main(arguments) == 130
+    assert capsys.readouterr().err.strip() == ""
+    assert snapshot(out) == before
+
+    def broken(*unused: object) -> None:
+        raise RuntimeError("a fault of the program")
+
+    monkeypatch.setattr(Poses3D, "save_json", broken)
+    with pytest.raises(RuntimeError, match="a fault"):  # keeps its traceback
+        cli.main(arguments)
+    assert snapshot(out) == before
+
+
+def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
+    out = tmp_path / "a" / "b"
+    with pytest.raises(ValueError, match="no"), atomic_files(out) as folder:
+        (folder / "one").write_text("1")
+        raise ValueError("no")
+    assert snapshot(tmp_path) == {}
+    with atomic_files(out) as folder:
+        (folder / "one").write_text("1")
+        assert not (out / "one").exists()
+    assert snapshot(out) == {"one": b"1"}
+
+
+def test_warnings_are_one_line_each(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "k.npz", keypoints=keypoints().xy)  # does not say frame rate and image size
+    arguments = ["lift", tmp_path / "k.npz", "-o", tmp_path / "o", "--weights", weights, "--no-overlay"]
+    assert cli.main([str(a) for a in arguments]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and lines[0].startswith("warning: k.npz: ") and "assumed" in lines[0]
+    assert warnings.showwarning is not cli._show_warning
+
+
+# --- the other commands
+
+
+def test_demo(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "demo",
+        "-o",
+        str(tmp_path / "demo"),
+        "--weights",
+        str(weights),
+        "--frames",
+        "20",
+        "--no-open",
+    ]
+    assert cli.main(arguments) == 0
+    assert {"poses.npz", "poses.json", "viewer.html"} <= {p.name for p in (tmp_path / "demo").iterdir()}
+    said = capsys.readouterr().out
+    assert "every joint at the pelvis's depth" in said and "file://" in said
+
+
+def test_info(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "--model", "l"]) == 0
+    said = capsys.readouterr().out
+    for number in ("6,713,859", "27,881,407,872", "9,450,499"):
+        assert number in said
+    assert cli.main(["info", "--weights", str(weights)]) == 0
+    assert "person_size: 0.25" in capsys.readouterr().out
+
+
+def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from posemamba import doctor
+
+    monkeypatch.setattr(doctor, "_extras", lambda: iter(()))  # MediaPipe takes long to load
+    monkeypatch.setattr(doctor, "_forward_time", lambda device: doctor.Finding("speed", "not measured"))
+    code = cli.main(["doctor"])
+    said = capsys.readouterr().out
+    assert "numba: CPU: vectorised Numba kernels" in said and "agrees with the float64 reference" in said
+    assert code == (0 if bundled() else 1)
+    monkeypatch.setenv("POSEMAMBA_SCAN", "reference")
+    cli.main(["doctor"])
+    assert "reference: forced by POSEMAMBA_SCAN; otherwise numba" in capsys.readouterr().out
+    monkeypatch.setenv("POSEMAMBA_SCAN", "abacus")
+    assert cli.main(["doctor"]) == 1
+    assert "PROBLEM: unknown scan backend 'abacus'" in capsys.readouterr().out
+
+
+def test_evaluate(
+    weights: Path,
+    motions: Motions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("posemamba.data.mocap.load_motions", lambda *unused: motions)
+    arguments = ["evaluate", str(weights), "--quick", "--baselines", "--json", str(tmp_path / "scores.json")]
+    assert cli.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert all(f"{name}: CMU mocap test" in said for name in ("tiny", "depth zero", "mean depth"))
+    assert json.loads((tmp_path / "scores.json").read_text())["name"] == "tiny"
+
+
+def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("lightning")
+    from posemamba.train.recipe import load_recipe
+    from posemamba.train.run import WEIGHTS, build_model, save_weights
+
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: small\nperson_size: 0.25\nmodel: {options: {width: 16, depth: 1, frames: 27}}\n")
+    content = load_recipe(recipe)
+
+    class Trained:
+        """What `save_weights` looks at."""
+
+        ema, recipe, global_step = build_model(content), content, 7
+
+    run = tmp_path / "run"
+    run.mkdir()
+    save_weights(run / WEIGHTS, Trained(), val_p1_exact=71.234)  # type: ignore[arg-type]
+    out = tmp_path / "mine.safetensors"
+    assert cli.main(["export", str(run), "-o", str(out), "--half"]) == 0
+    capsys.readouterr()
+    assert cli.main(["info", "--weights", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "steps: 7" in said and "mocap.cs.cmu.edu" in said and "exact: 71.23" in said
+    assert "directory" not in said
+    assert "ends with .safetensors" in refused(capsys, "export", run, "-o", tmp_path / "mine.pt")
+    assert "no such file" in refused(capsys, "export", run, "-o", out, "--best")
+    torch.save({"something": "else"}, run / "best.pt")
+    assert "not weights that training kept" in refused(capsys, "export", run, "-o", out, "--best")
+
+
+# --- as a program
+
+
+def program(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "posemamba.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "100"}
+    )
+
+
+def test_help_is_quick_and_needs_no_torch() -> None:
+    script = "import sys, posemamba, posemamba.cli; assert not {'torch', 'numpy', 'av'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    for arguments in ((), ("--help",)):
+        done = program(*arguments)
+        assert done.returncode == 0 and done.stderr == ""
+        for command in ("lift", "demo", "info", "doctor", "evaluate", "train", "export"):
+            assert command in done.stdout
+    result = CliRunner().invoke(cli.app, ["lift", "--help"])
+    assert result.exit_code == 0 and "--weights" in result.output
+    assert cli.main(["--version"]) == 0
+
+
+def test_a_program_that_fails_says_one_line(tmp_path: Path, weights: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"\0" * 1000)
+    done = program("lift", tmp_path / "bad.mp4", "-o", tmp_path / "out", "--weights", weights)
+    assert done.returncode == 2 and done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1 and done.stderr.startswith("error: ")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_the_shared_video(shared: object, weights: Path, tmp_path: Path) -> None:
+    video = shared("video", "sports2d_demo.mp4")  # type: ignore[operator]
+    done = program("lift", video, "-o", tmp_path / "out", "--weights", weights)
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
+    poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
+    assert len(poses) == 230 and 200 < poses.seen.sum() <= 230
+    assert np.isnan(poses.xyz[~poses.seen]).all() and np.isfinite(poses.xyz[poses.seen]).all()
