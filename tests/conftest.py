@@ -11,6 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from posemamba.measure.speed import scan_inputs
+from posemamba.scan import selective_scan
+from posemamba.skeleton import LIMB_ORDER
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,6 +35,10 @@ def shared() -> Callable[..., Path]:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that is allocated without being set starts as NaN: an element that nobody writes is seen."""
+    inputs = scan_inputs(1, 1, 16, 1, torch.device("cpu"), torch.float32)
+    inputs["u"].requires_grad_()
+    # Numba compiles now: it would not know the functions that are put in NumPy's place below.
+    selective_scan(**inputs, limb=LIMB_ORDER).sum().backward()
 
     def poison(function: Callable[..., Any]) -> Callable[..., Any]:
         def allocate(*args: Any, **kwargs: Any) -> Any:

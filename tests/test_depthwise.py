@@ -12,7 +12,7 @@ from posemamba.depthwise import conv_silu, conv_silu_op
 @pytest.mark.parametrize("shape", [(2, 5, 17, 40), (1, 1, 1, 3), (1, 33, 3, 130), (2, 243, 17, 128)])
 def test_triton_agrees_with_pytorch(shape, poisoned):  # type: ignore[no-untyped-def]
     g = torch.Generator().manual_seed(0)
-    B, T, J, D = shape
+    D = shape[-1]
     values = [torch.randn(s, generator=g, dtype=torch.float64) for s in (shape, (D, 1, 3, 3), (D,))]
     weight = torch.randn(shape, generator=g, dtype=torch.float64)
     results = []

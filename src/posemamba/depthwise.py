@@ -13,18 +13,20 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def conv_silu(x: Tensor, weight: Tensor, bias: Tensor, backend: str | None = None) -> Tensor:
+def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | None = None) -> Tensor:
     """SiLU of the depth-wise convolution, zero padded.
 
     Args:
         x: (B, T, J, D), any strides with channels last.
         weight: (D, 1, 3, 3), rows are frames, columns joints.
-        bias: (D,).
+        bias: (D,); None is zero.
         backend: 'triton', 'torch' or None to choose.
 
     Returns:
         (B, T, J, D) contiguous, in x's type.
     """
+    if bias is None:
+        bias = weight.new_zeros(len(weight))
     if backend is None:
         on_gpu = x.device.type == "cuda" and x.dtype in (torch.float32, torch.bfloat16)
         backend = "triton" if on_gpu and importlib.util.find_spec("triton") is not None else "torch"

@@ -42,7 +42,6 @@ def _batch_size(device: torch.device) -> int:
     return 1 if device.type == "cpu" else 8
 
 
-
 class Lifter:
     """Turns 2D joints of one person into 3D poses: ``lifter(keypoints)``.
 

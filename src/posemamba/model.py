@@ -191,8 +191,8 @@ class PoseMamba(nn.Module):
         return load_model(source, **changes)
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
-        B, T, J, C = x_BTJC.shape
-        if C != 2 or J != self.config.joints or not 1 <= T <= self.config.frames:
+        _, T, J, C = x_BTJC.shape
+        if C != 2 or self.config.joints != J or not 1 <= T <= self.config.frames:
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, 2)"

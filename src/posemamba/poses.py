@@ -60,12 +60,12 @@ class Keypoints2D:
     @property
     def found(self) -> NDArray[np.bool_]:
         """(F, J): which joints were found."""
-        return np.isfinite(self.xy).all(-1)
+        return np.asarray(np.isfinite(self.xy).all(-1))
 
     @property
     def seen(self) -> NDArray[np.bool_]:
         """(F,): frames in which at least one joint was found."""
-        return self.found.any(-1)
+        return np.asarray(self.found.any(-1))
 
     def frame_times(self) -> NDArray[np.float64]:
         """(F,) seconds."""

@@ -9,6 +9,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
@@ -40,7 +41,7 @@ def median_ms(function: Callable[[], object], device: torch.device, repeats: int
 
 def scan_inputs(
     clips: int, frames: int, inner_width: int, rank: int, device: torch.device, dtype: torch.dtype
-) -> dict[str, torch.Tensor]:
+) -> dict[str, Any]:
     """Random inputs of `selective_scan` like those inside a trained model."""
     g = torch.Generator().manual_seed(0)
     K, N, D, R = 4, 16, inner_width, rank

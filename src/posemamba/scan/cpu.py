@@ -28,9 +28,10 @@ from posemamba.scan.orders import ScanMap
 STATES = 16
 CHUNK = 32  # steps whose states the backward pass holds at once: 2 x 32 KiB a thread
 
-if "NUMBA_THREADING_LAYER" not in os.environ and numba.config.THREADING_LAYER == "default":
+numba_config: Any = numba.config  # its attributes are made when Numba is imported
+if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER == "default":
     # Numba's own thread pool fights with PyTorch's OpenMP threads; OpenMP beside OpenMP does not.
-    numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+    numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
 def _step_size(g: Lanes, proj: Any, row: Any, weight: Any, bias: Vec, D: Any, R: Any) -> Vec:
@@ -298,7 +299,7 @@ def _arguments(
 
 def _with_threads(kernel: Any, *arguments: Any) -> None:
     """Run with as many threads as PyTorch is set to use."""
-    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba.config.NUMBA_NUM_THREADS)))
+    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba_config.NUMBA_NUM_THREADS)))
     kernel(*arguments)
 
 

@@ -37,8 +37,7 @@ from posemamba.scan.orders import ScanMap
 BLOCK_T = 8  # steps of a tile
 BLOCK_D = 64  # channels of a program: two in each lane, which share what they load and their sums over channels
 UNROLL = 2  # states at a time, forward
-BACKWARD_REGISTERS: int | None = None  # most registers of a thread in the backward kernel; None leaves it to the compiler
-PROGRAMS_PER_SM = 16
+PROGRAMS_PER_SM = 16  # so many are made by cutting into segments
 LOG2_E = tl.constexpr(1.4426950408889634)
 LN_2 = tl.constexpr(0.6931471805599453)
 
@@ -265,7 +264,6 @@ def scan_state_gradient_kernel(
     last += base * N * D + o_d
     start = i_s * segment
     stop = tl.minimum(start + segment, L)
-    first = tl.arange(0, BLOCK_T)[None, :] == 0
     final = tl.arange(0, BLOCK_T)[None, :] == BLOCK_T - 1
     total = tl.zeros([BLOCK_D], dtype=tl.float32)
     count = tl.cdiv(stop - start, BLOCK_T)
@@ -480,8 +478,7 @@ def backward(
     dDs, dbias = empty(B, K, segments, D), empty(B, K, segments, D)
     scan_backward_kernel[grid](
         u, proj, weight, dt_bias, a2, Ds, maps.tokens, maps.partner, dy, states, carry,
-        du, dproj, dweight, dA, dDs, dbias, *sizes, states.shape[2], B, RANKS=triton.next_power_of_2(R),
-        maxnreg=BACKWARD_REGISTERS, **shape,
+        du, dproj, dweight, dA, dDs, dbias, *sizes, states.shape[2], B, RANKS=triton.next_power_of_2(R), **shape,
     )  # fmt: skip
     return (
         du,

@@ -1,4 +1,4 @@
-"""The selective scan in a few plain lines: slow, any precision, differentiable by autograd. All else must agree with it.
+"""The selective scan in a few plain lines: slow, any precision, differentiable by autograd. All else must agree.
 
 B batch, L tokens, D inner width, N states, K directions, R rank of the step size.
 """

@@ -228,6 +228,9 @@ def _keeper_class(pl: Any) -> Any:
                 self.best = load_weights(out / BEST)[2].get("p1")
 
         def _save(self, trainer: Any) -> None:
+            if not trainer.is_global_zero:
+                trainer.save_checkpoint(self.out / LAST)  # takes part, writes nothing
+                return
             with atomic_path(self.out / LAST) as temporary:
                 trainer.save_checkpoint(temporary)
 
@@ -237,6 +240,9 @@ def _keeper_class(pl: Any) -> Any:
         def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
             step = trainer.global_step
             late = self.deadline is not None and time.monotonic() + 1.5 * self.spent + 2 > self.deadline
+            if trainer.world_size > 1 and self.deadline is not None:
+                # clocks differ, and all processes must stop at the same step; asking waits for the device
+                late = step % 10 == 0 and trainer.strategy.reduce_boolean_decision(late, all=False)
             if late:
                 trainer.should_stop = True
                 if not self.validated:  # Lightning validates when it stops; how long that takes is not known
