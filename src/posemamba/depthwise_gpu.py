@@ -119,4 +119,5 @@ def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tenso
         dsum, weight, bias, dx, T, J, D, J_PADDED=padded, BLOCK_D=128, FLIP=True, SILU=False
     )
     sums = partial.sum(0)
-    return dx, sums[:9].T.clone(memory_format=torch.contiguous_format).view(weight.shape).to(weight.dtype), sums[9].clone().to(bias.dtype)
+    taps = sums[:9].T.clone(memory_format=torch.contiguous_format).view(weight.shape)
+    return dx, taps.to(weight.dtype), sums[9].clone().to(bias.dtype)

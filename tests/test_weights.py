@@ -1,0 +1,118 @@
+"""Weights: read whole and strictly, or refused in one line; nothing in a file is ever run."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from posemamba.errors import PoseMambaError
+from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.weights import bundled, load_model, read_card, save_model
+
+
+@pytest.fixture
+def model() -> PoseMamba:
+    torch.manual_seed(0)
+    return PoseMamba(PoseMambaConfig(width=16, depth=1, frames=9, scan_order="bs_ft")).eval()
+
+
+def refusal(path: Path, **changes: object) -> str:
+    with pytest.raises(PoseMambaError) as caught:
+        load_model(path, **changes)
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message
+    return message
+
+
+def save_checkpoint(path: Path, model: PoseMamba, **other: object) -> Path:
+    """As the authors' training saves it."""
+    state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    torch.save({"epoch": 3, "lr": 1e-4, "optimizer": {}, "model_pos": state, "min_loss": 40.0, **other}, path)
+    return path
+
+
+def test_what_is_saved_is_read_again(model: PoseMamba, tmp_path: Path) -> None:
+    x = torch.randn(1, 5, 17, 2)
+    for half, tolerance in ((False, 0.0), (True, 5e-3)):
+        save_model(tmp_path / "w.safetensors", model, {"data": "made up"}, half=half)
+        again = PoseMamba.from_pretrained(str(tmp_path / "w.safetensors"))
+        assert again.config == model.config and not again.training
+        with torch.no_grad():
+            assert (again(x) - model(x)).abs().max() <= tolerance
+    assert read_card(tmp_path / "w.safetensors")["card"] == {"data": "made up"}
+
+
+def test_the_authors_format_is_read_and_the_scan_order_is_given(model: PoseMamba, tmp_path: Path) -> None:
+    path = save_checkpoint(tmp_path / "best_epoch.bin", model)
+    x = torch.randn(1, 5, 17, 2)
+    with torch.no_grad():
+        assert torch.equal(load_model(path, scan_order="bs_ft")(x), model(x))
+        assert not torch.allclose(load_model(path)(x), model(x))
+
+
+def test_a_truncated_file_is_refused_wherever_it_ends(model: PoseMamba, tmp_path: Path) -> None:
+    save_model(tmp_path / "w.safetensors", model, {})
+    save_checkpoint(tmp_path / "w.bin", model)
+    for name in ("w.safetensors", "w.bin"):
+        whole = (tmp_path / name).read_bytes()
+        for share in (0, 0.001, 0.3, 0.9, 0.999):
+            cut = tmp_path / f"cut_{name}"
+            cut.write_bytes(whole[: int(len(whole) * share)])
+            refusal(cut)
+
+
+def test_a_pickle_that_runs_code_is_refused(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+
+    class Trap:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return os.mkdir, (str(marker),)
+
+    torch.save({"model_pos": Trap()}, tmp_path / "trap.bin")
+    (tmp_path / "trap.pkl").write_bytes(pickle.dumps(Trap()))
+    assert "run code" in refusal(tmp_path / "trap.bin")
+    refusal(tmp_path / "trap.pkl")
+    assert not marker.exists()
+
+
+def test_what_does_not_fit_is_named(model: PoseMamba, tmp_path: Path) -> None:
+    path = tmp_path / "w.bin"
+    state = {f"module.{name}": tensor for name, tensor in model.state_dict().items()}
+    missing = {name: tensor for name, tensor in state.items() if name != "module.head.1.bias"}
+    torch.save({"model_pos": missing}, path)
+    assert "missing 'head.1.bias'" in refusal(path)
+    torch.save({"model_pos": {**state, "module.head.2.bias": torch.zeros(3)}}, path)
+    assert "extra 'head.2.bias'" in refusal(path)
+    torch.save({"model_pos": {**state, "module.head.1.weight": torch.zeros(3, 8)}}, path)
+    assert "'head.1.weight' is (3, 8), expected (3, 16)" in refusal(path)
+    save_checkpoint(path, model)
+    assert "'Temporal_pos_embed' is (1, 9, 16), expected (1, 27, 16)" in refusal(path, frames=27)
+    assert "width 32" in refusal(path, width=32)
+    torch.save({"model_pos": {**state, "module.head.1.bias": torch.full((3,), float("nan"))}}, path)
+    assert "NaN" in refusal(path)
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("these are not weights")
+    (tmp_path / "empty.bin").write_bytes(b"")
+    torch.save([1, 2, 3], tmp_path / "list.bin")
+    torch.save({"model": {}}, tmp_path / "other.bin")
+    save_file({"a": torch.zeros(3)}, tmp_path / "other.safetensors")
+    for name in ("notes.txt", "empty.bin", "list.bin", "other.bin", "other.safetensors"):
+        refusal(tmp_path / name)
+    assert "model_pos" in refusal(tmp_path / "other.bin")
+    assert "neither a file nor a name" in refusal(tmp_path / "nothing.bin")
+
+
+def test_bundled_weights_load_and_say_what_they_are() -> None:
+    assert "posemamba-s" in bundled()
+    model = PoseMamba.from_pretrained("posemamba-s")
+    assert model.config == PoseMambaConfig.preset("s", drop_path=0.0)
+    card = read_card("posemamba-s")["card"]
+    assert "mocap.cs.cmu.edu" in card["acknowledgement"]
+    assert card["person_size"] == 0.25
