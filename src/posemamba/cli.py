@@ -56,16 +56,12 @@ class Size(str, Enum):
 
 Weights = Annotated[
     str,
-    typer.Option(
-        help="A name that comes with the package, a weights file, or a checkpoint of the authors' code."
-    ),
+    typer.Option(help="A name that comes with the package, a weights file, or a checkpoint of the authors' code."),
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")]
 Flip = Annotated[
     bool,
-    typer.Option(
-        "--flip/--no-flip", help="Average with the mirrored lifting of the mirrored picture: twice the work."
-    ),
+    typer.Option("--flip/--no-flip", help="Average with the mirrored lifting of the mirrored picture: twice the work."),
 ]
 MocapFolder = Annotated[
     Path | None, typer.Option("--data", help="Folder of the motion capture files.", show_default=False)
@@ -224,9 +220,7 @@ def lift(
     }
     from_keypoints = format is not None or _is_keypoint_file(source)
     if not from_keypoints and (given := [name for name, value in of_keypoints.items() if value is not None]):
-        raise PoseMambaError(
-            f"{given[0]} is for keypoint files, and {source} is taken for a video; leave it out"
-        )
+        raise PoseMambaError(f"{given[0]} is for keypoint files, and {source} is taken for a video; leave it out")
     if from_keypoints and mode is not None:
         raise PoseMambaError(f"--mode is for videos, and {source} is a keypoint file; leave it out")
 
@@ -260,17 +254,13 @@ def lift(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path(
-        "posemamba-demo"
-    ),
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("posemamba-demo"),
     weights: Weights = "posemamba-s",
     frames: Annotated[int, typer.Option(min=1, help="Length of the walk, at 50 frames a second.")] = 400,
     seed: Annotated[int, typer.Option(min=0, help="Another walk, other errors of the detector.")] = 0,
     flip: Flip = True,
     device: Device = "auto",
-    open_page: Annotated[
-        bool, typer.Option("--open/--no-open", help="Open the page, if somebody watches.")
-    ] = True,
+    open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if somebody watches.")] = True,
 ) -> None:
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
     _check_out(out)
@@ -282,10 +272,7 @@ def demo(
     with stages("lifting") as progress:
         result = run_demo(lifter, frames=frames, seed=seed, progress=progress)
     written = _write(out, result.poses, stages, video=None, overlay=_can_draw(must=False), viewer=True)
-    print(
-        f"A made-up walker, {frames} frames, 2D joints with a detector's errors; lifted by {lifter.name}; "
-        f"{stages}"
-    )
+    print(f"A made-up walker, {frames} frames, 2D joints with a detector's errors; lifted by {lifter.name}; {stages}")
     print("Error against the truth, mm            P1     P2   (mean distance of joints; after alignment)")
     print(f"  lifted                          {result.score.p1:7.1f}{result.score.p2:7.1f}")
     print(f"  every joint at the pelvis's depth{result.flat_score.p1:6.1f}{result.flat_score.p2:7.1f}")
@@ -404,9 +391,7 @@ def _write(
 
 @app.command()
 def info(
-    model: Annotated[
-        Size | None, typer.Option(help="One of the paper's variants.", show_default=False)
-    ] = None,
+    model: Annotated[Size | None, typer.Option(help="One of the paper's variants.", show_default=False)] = None,
     frames: Annotated[int, typer.Option(min=1, help="Frames of a forward pass.")] = 243,
     weights: Annotated[
         str | None,
@@ -432,7 +417,7 @@ def info(
         counts = count(network, min(frames, network.config.frames))
         print(f"{weights}: {counts.frames} frames of {network.config.joints} joints")
         if is_safetensors(path):
-            print(yaml.safe_dump(read_card(path), sort_keys=False, width=100).rstrip())
+            print(yaml.safe_dump(read_card(path), sort_keys=False, width=100, default_flow_style=None).rstrip())
     print(f"{'':24}{'parameters':>14}{'MACs':>20}{'MACs/frame':>16}")
     for name, parameters, macs in (
         ("paper's count", counts.paper_parameters, counts.paper_macs),
@@ -470,9 +455,7 @@ def evaluate(
         str, typer.Argument(help="A name that comes with the package, or a weights file.", show_default=False)
     ],
     benchmark: Annotated[str, typer.Argument(help="Which benchmark: mocap.")] = "mocap",
-    quick: Annotated[
-        bool, typer.Option("--quick", help="One camera for each clip in place of four.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="One camera for each clip in place of four.")] = False,
     flip: Flip = True,
     baselines: Annotated[bool, typer.Option("--baselines", help="Also what any model must beat.")] = False,
     actions: Annotated[bool, typer.Option("--actions", help="A line for each kind of motion.")] = False,
@@ -504,9 +487,7 @@ def evaluate(
     motions, stages = load_motions(data, "test"), _Stages()
     for name, predictor in predictors:
         with stages(name) as progress:
-            result = bench.run_benchmark(
-                predictor, name=name, motions=motions, quick=quick, progress=progress
-            )
+            result = bench.run_benchmark(predictor, name=name, motions=motions, quick=quick, progress=progress)
         print(result.table(actions=actions))
         if json_file is not None and name == lifter.name:
             result.save_json(json_file)
@@ -518,17 +499,13 @@ def _clips_at_once(device: Any) -> int:
 
 @app.command()
 def train(
-    recipe: Annotated[
-        Path, typer.Argument(help="A YAML file, e.g. recipes/mocap_s.yaml.", show_default=False)
-    ],
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, e.g. recipes/mocap_s.yaml.", show_default=False)],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
     max_minutes: Annotated[
         float | None,
         typer.Option(help="Stop by then, with everything saved; call again to go on.", show_default=False),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")
-    ] = True,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")] = True,
     export_file: Annotated[
         Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
     ] = None,
@@ -557,9 +534,7 @@ def train(
     )
     p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
     state = "finished" if result.finished else "stopped, call again to go on"
-    print(
-        f"{content.name}: step {result.step} of {content.total_steps}, {state}" + (f"; P1 {p1}" if p1 else "")
-    )
+    print(f"{content.name}: step {result.step} of {content.total_steps}, {state}" + (f"; P1 {p1}" if p1 else ""))
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
@@ -571,9 +546,7 @@ def export(
         Path,
         typer.Argument(help="Folder of a training run, or its weights.pt or best.pt.", show_default=False),
     ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The safetensors file to write.", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.", show_default=False)],
     best: Annotated[
         bool, typer.Option("--best", help="Those of the best validation in place of the last ones.")
     ] = False,
