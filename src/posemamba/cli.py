@@ -551,6 +551,12 @@ def export(
         bool, typer.Option("--best", help="Those of the best validation in place of the last ones.")
     ] = False,
     half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            "--card", help="JSON file whose fields go into the card: hours, hardware, limits.", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Make a weights file, with its card, of a training run."""
     from posemamba.train.run import BEST, WEIGHTS
@@ -558,16 +564,30 @@ def export(
     path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
     if not path.exists():
         raise PoseMambaError(f"{path}: no such file; expected the folder of a training run")
-    _export(path, out, half)
+    _export(path, out, half, _read_card_fields(card))
 
 
-def _export(path: Path, out: Path, half: bool) -> None:
+def _read_card_fields(path: Path | None) -> dict[str, Any]:
+    import json
+
+    if path is None:
+        return {}
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoseMambaError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise PoseMambaError(f"{path}: expected a JSON object of fields for the card, found {type(fields).__name__}")
+    return fields
+
+
+def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = None) -> None:
     from posemamba.weights.export import export_weights
 
     if out.suffix != ".safetensors":
         raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")
     try:
-        export_weights(path, out, half=half)
+        export_weights(path, out, half=half, more=more)
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
     print(f"  {out}")

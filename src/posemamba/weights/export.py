@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from posemamba.train.run import build_model, load_weights
 from posemamba.weights import save_model
 
 
-def export_weights(kept: str | Path, out: str | Path, *, half: bool = False) -> dict[str, Any]:
+def export_weights(
+    kept: str | Path, out: str | Path, *, half: bool = False, more: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write a safetensors file that `load_model` and `Lifter.from_pretrained` read.
 
     Args:
         kept: ``weights.pt`` or ``best.pt`` of a training run.
         out: the file to write, whole or not at all.
         half: in half precision.
+        more: what else the card should say: hours, hardware, limits.
 
     Returns:
         The card: name, steps, person_size, validation errors, data and its acknowledgement, the recipe.
@@ -48,6 +52,7 @@ def export_weights(kept: str | Path, out: str | Path, *, half: bool = False) -> 
         f"{', '.join((*TEST_SUBJECTS, *VALIDATION_SUBJECTS))}",
         "acknowledgement": ACKNOWLEDGEMENT,
         "precision": "float16" if half else "float32",
+        **(more or {}),
         "recipe": settings,
     }
     save_model(out, model, card, half=half)
