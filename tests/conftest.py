@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before PyTorch: its threads would spin while others wait
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

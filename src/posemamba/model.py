@@ -165,7 +165,7 @@ class PoseMamba(nn.Module):
         super().__init__()
         self.config = config = config or PoseMambaConfig.preset("s")
         E = config.width
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.Spatial_patch_to_embedding = nn.Linear(2, E)
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, config.joints, E))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, E))
