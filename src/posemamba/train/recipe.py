@@ -39,6 +39,9 @@ class Recipe(BaseModel):
     name: str = Field(default="run", description="goes into the weights' card")
     model: ModelRecipe = Field(default_factory=ModelRecipe)
     data: DataRecipe = Field(default_factory=DataRecipe)
+    start_from: str | None = Field(
+        default=None, description="weights to start from in place of random ones: a bundled name or a file"
+    )
 
     losses: dict[str, float] = Field(default=dict(PAPER_WEIGHTS), description="weights by name")
     loss_unit: Literal["normalised", "body"] = Field(

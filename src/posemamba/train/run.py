@@ -76,18 +76,22 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
 
 
 def build_model(recipe: Recipe) -> nn.Module:
-    """The recipe's model with fresh weights (the recipe's seed).
+    """The recipe's model with fresh weights (the recipe's seed), or those that it says to start from.
 
     Raises:
-        PoseMambaError: an option that the model does not know, by name.
+        PoseMambaError: an option that the model does not know, by name, or weights of another model.
     """
     from pydantic import ValidationError
 
     from posemamba.model import PoseMamba
+    from posemamba.weights import load_model
 
     torch.manual_seed(recipe.seed)
     try:
-        return PoseMamba.preset(recipe.model.size, **recipe.model.options)
+        model = PoseMamba.preset(recipe.model.size, **recipe.model.options)
+        if recipe.start_from is not None:
+            model.load_state_dict(load_model(recipe.start_from, **model.config.model_dump()).state_dict())
+        return model
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error

@@ -132,7 +132,7 @@ def _read_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
         raise PoseMambaError(f"{path}: not a checkpoint: {_first_line(error)}") from error
     except Exception as error:  # on bytes that are no pickle at all its reader raises whatever comes
         raise PoseMambaError(
-            f"{path}: not a checkpoint or other weights file, or cut short: expected safetensors, or what torch.save wrote"
+            f"{path}: not a checkpoint or other weights file, or truncated: expected safetensors, or what torch.save wrote"
         ) from error
     state = checkpoint.get("model_pos") if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):

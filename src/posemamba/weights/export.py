@@ -31,7 +31,7 @@ def export_weights(
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.
     """
     state, recipe, details = load_weights(kept)
-    model = build_model(recipe)
+    model = build_model(recipe.model_copy(update={"start_from": None}))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:
