@@ -458,7 +458,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     for arguments in ((), ("--help",)):
         done = program(*arguments)
         assert done.returncode == 0 and done.stderr == ""
-        for command in ("lift", "demo", "info", "doctor", "evaluate", "train", "export"):
+        for command in ("lift", "demo", "info", "doctor", "evaluate", "bench", "train", "export"):
             assert command in done.stdout
     result = CliRunner().invoke(cli.app, ["lift", "--help"])
     assert result.exit_code == 0 and "--weights" in result.output

@@ -1,4 +1,4 @@
-"""The command line: ``posemamba lift | demo | info | doctor | evaluate | train | export``.
+"""The command line: ``posemamba lift | demo | info | doctor | evaluate | bench | train | export``.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -538,6 +538,23 @@ def train(
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
+
+
+@app.command()
+def bench(
+    size: Annotated[list[Size] | None, typer.Option(help="The paper's variants to time. [default: s]")] = None,
+    clips: Annotated[list[int] | None, typer.Option(help="Clips at once. [default: 1]", min=1)] = None,
+    frames: Annotated[int, typer.Option(help="Frames of a clip.", min=1)] = 243,
+    half: Annotated[bool, typer.Option("--half", help="bfloat16 around the scan.")] = False,
+    device: Device = "auto",
+) -> None:
+    """Time the scan and whole models on this machine: medians, correctness checked first."""
+    from posemamba.lift import choose_device
+    from posemamba.measure.speed import speed_table
+
+    sizes = [s.value for s in size] if size else ["s"]
+    for line in speed_table(choose_device(device), sizes, clips or [1], frames, half):
+        print(line, flush=True)
 
 
 @app.command()

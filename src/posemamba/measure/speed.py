@@ -1,19 +1,20 @@
 """Time the scan and the whole model, forward and training step, on one device: medians, correctness checked first.
 
-``python -m posemamba.measure.speed`` prints the table.
+``posemamba bench`` prints the table.
 """
 
 from __future__ import annotations
 
-import argparse
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 
-from posemamba.model import PoseMamba
+from posemamba.errors import PoseMambaError
+from posemamba.model import PoseMamba, PoseMambaConfig
 from posemamba.scan import selective_scan
 from posemamba.skeleton import LIMB_ORDER
 
@@ -110,32 +111,35 @@ def _model_times(size: str, clips: int, frames: int, device: torch.device, half:
     return forward_ms, step_ms, peak
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--clips", type=int, nargs="+", default=[1, 16])
-    parser.add_argument("--sizes", nargs="+", default=["s", "l"])
-    parser.add_argument("--frames", type=int, default=243)
-    parser.add_argument("--half", action="store_true", help="bfloat16 around the scan")
-    options = parser.parse_args()
-    device = torch.device(options.device)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+def speed_table(
+    device: torch.device, sizes: Sequence[str], clips: Sequence[int], frames: int, half: bool
+) -> Iterator[str]:
+    """The lines of the table, each as soon as it is known; the scan is checked against float64 before any timing.
+
+    Args:
+        device: where to measure.
+        sizes: of the models: s, b, l, x.
+        clips: numbers of clips lifted at once.
+        frames: of a clip.
+        half: bfloat16 around the scan.
+
+    Raises:
+        PoseMambaError: the scan is wrong on this device: no figure is given.
+    """
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     error = check_scan(device)
-    print(f"{name}, torch {torch.__version__}; scan against float64: {error:.1e}")
     if not error < 1e-4:
-        raise SystemExit("the scan is wrong on this device: no timings")
-    dtype = torch.bfloat16 if options.half else torch.float32
-    print("scan of one layer        clips  width   forward ms  with backward ms")
-    for D in (128, 256):
-        for clips in options.clips:
-            forward, both = _scan_times(clips, options.frames, D, device, dtype)
-            print(f"{'':24} {clips:5d} {D:6d} {forward:12.2f} {both:17.2f}", flush=True)
-    print("whole model              clips   size   forward ms  training step ms   peak MB")
-    for size in options.sizes:
-        for clips in options.clips:
-            forward, step, peak = _model_times(size, clips, options.frames, device, options.half)
-            print(f"{'':24} {clips:5d} {size:>6} {forward:12.2f} {step:17.2f} {peak:9.0f}", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+        raise PoseMambaError(f"{name}: the scan differs from float64 by {error:.1e}, expected 1e-4: no timings")
+    yield f"{name}, torch {torch.__version__}; scan against float64: {error:.1e}; {frames} frames, medians"
+    dtype = torch.bfloat16 if half else torch.float32
+    yield f"{'scan of one layer':<20} {'clips':>6} {'width':>6} {'forward ms':>12} {'with backward':>14}"
+    for width in sorted({PoseMambaConfig.preset(size).inner_width for size in sizes}):
+        for count in clips:
+            forward, both = _scan_times(count, frames, width, device, dtype)
+            yield f"{'':<20} {count:>6} {width:>6} {forward:>12.2f} {both:>14.2f}"
+    yield f"{'whole model':<20} {'clips':>6} {'size':>6} {'forward ms':>12} {'training step':>14} {'peak MB':>9}"
+    for size in sizes:
+        for count in clips:
+            forward, both, peak = _model_times(size, count, frames, device, half)
+            shown = "" if math.isnan(peak) else f"{peak:>9.0f}"
+            yield f"{'':<20} {count:>6} {size:>6} {forward:>12.2f} {both:>14.2f} {shown}".rstrip()
