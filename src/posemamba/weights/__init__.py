@@ -17,7 +17,7 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
@@ -90,11 +90,12 @@ def load_model(source: str | Path, **changes: object) -> PoseMamba:
     if is_safetensors(path):
         config, state = _read_safetensors(path)
     else:
-        config, state = _read_checkpoint(path)
+        config, state = _read_authors_checkpoint(path)
     if changes:
         config = PoseMambaConfig.model_validate({**config.model_dump(), **changes})
     model = PoseMamba(config)
-    _load_strictly(path, model, state)
+    what = f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks, {config.frames} frames"
+    load_strictly(path, model, state, what)
     return model.eval()
 
 
@@ -120,8 +121,12 @@ def _read_safetensors(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
         raise PoseMambaError(f"{path}: config in the file: {first['loc']}: {first['msg']}") from error
 
 
-def _read_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
-    """A checkpoint as the authors' training saves it; the config is read off the shapes."""
+def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
+    """The float32 parameters that torch.save wrote under `key`, names without the prefix 'module.'.
+
+    Raises:
+        PoseMambaError: damaged, truncated or another file, or one that wants to run code.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -129,16 +134,23 @@ def _read_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
             raise PoseMambaError(
                 f"{path}: refused: the file wants to run code when loaded, and holds more than tensors"
             ) from error
-        raise PoseMambaError(f"{path}: not a checkpoint: {_first_line(error)}") from error
+        raise PoseMambaError(f"{path}: not a checkpoint: {first_line(error)}") from error
     except Exception as error:  # on bytes that are no pickle at all its reader raises whatever comes
         raise PoseMambaError(
             f"{path}: not a checkpoint or other weights file, or truncated: expected safetensors, or what torch.save wrote"
         ) from error
-    state = checkpoint.get("model_pos") if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+    state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
-        raise PoseMambaError(f"{path}: expected a checkpoint with the key 'model_pos', found: {found[:200]}")
-    state = {name.removeprefix("module."): tensor.float() for name, tensor in state.items()}
+        raise PoseMambaError(f"{path}: expected a checkpoint with the key '{key}', found: {found[:200]}")
+    return {name.removeprefix("module."): tensor.float() for name, tensor in state.items()}
+
+
+def _read_authors_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
+    """A checkpoint as the authors' training saves it; the config is read off the shapes."""
+    state = read_checkpoint(path, "model_pos")
     try:
         config = PoseMambaConfig(
             width=state["Spatial_patch_to_embedding.weight"].shape[0],
@@ -149,12 +161,17 @@ def _read_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
         )
     except (KeyError, ValueError, IndexError) as error:
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {_first_line(error)} is missing or odd"
+            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {first_line(error)} is missing or odd"
         ) from error
     return config, state
 
 
-def _load_strictly(path: Path, model: PoseMamba, state: dict[str, Tensor]) -> None:
+def load_strictly(path: Path, model: nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Load parameters that fit exactly by name and shape and are finite; `what` names the model in a refusal.
+
+    Raises:
+        PoseMambaError: names or shapes that do not fit, NaN or infinity.
+    """
     wanted = model.state_dict()
     problems = [f"missing '{name}'" for name in wanted if name not in state]
     problems += [f"extra '{name}'" for name in state if name not in wanted]
@@ -165,15 +182,13 @@ def _load_strictly(path: Path, model: PoseMamba, state: dict[str, Tensor]) -> No
     ]
     if problems:
         more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise PoseMambaError(
-            f"{path}: does not fit a PoseMamba of width {model.config.width}, {model.config.depth} pairs of blocks, "
-            f"{model.config.frames} frames: {'; '.join(problems[:3])}{more}"
-        )
+        raise PoseMambaError(f"{path}: does not fit {what}: {'; '.join(problems[:3])}{more}")
     bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise PoseMambaError(f"{path}: NaN or infinity in '{bad[0]}' ({len(bad)} tensors): the file is damaged")
     model.load_state_dict(state)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, for a refusal that is one line."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
