@@ -159,7 +159,7 @@ def test_a_long_clip_is_lifted_window_by_window(frames: int) -> None:
 def test_windows_in_batches_give_the_same(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
     keypoints = walker_keypoints(200)
     want = lifter(keypoints).xyz
-    monkeypatch.setattr("posemamba.lift._batch_size", lambda device: 4)
+    monkeypatch.setattr("posemamba.lift.batch_size", lambda device: 4)
     np.testing.assert_allclose(lifter(keypoints).xyz, want, atol=0.01)
 
 

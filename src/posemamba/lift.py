@@ -34,12 +34,35 @@ from posemamba.poses import Keypoints2D, Poses3D, Progress
 from posemamba.skeleton import H36M17, to_h36m17
 from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
 
-__all__ = ["Lifter", "Window", "choose_device", "split_at_gaps", "windows"]
+__all__ = ["Lifter", "Window", "batch_size", "choose_device", "lift_batch", "split_at_gaps", "windows"]
 
 
-def _batch_size(device: torch.device) -> int:
+def batch_size(device: torch.device) -> int:
     """Windows at a time: on a CPU one after another is fastest."""
-    return 1 if device.type == "cpu" else 8
+    return 1 if device.type == "cpu" else 16
+
+
+@torch.inference_mode()
+def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: float | None) -> Tensor:
+    """Lift windows as the model was trained: at one size of the person, and mirrored too.
+
+    Args:
+        model: (B, T, 17, 2) normalised -> (B, T, 17, 3), in evaluation mode.
+        x_BTJC: (B, T, 17, 2) on the model's device.
+        flip: average with the mirrored lifting of the mirrored picture.
+        person_size: zoom each window to this size of the person (`data.cameras.zoom_factor`); None: as seen.
+
+    Returns:
+        (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
+    """
+    zoom: Tensor | float = 1.0
+    if person_size is not None:
+        zoom = zoom_factor(x_BTJC, person_size)[:, None, None, None]
+    given = x_BTJC * zoom
+    y = model(given).float()
+    if flip:
+        y = (y + mirror(model(mirror(given)).float())) / 2
+    return (y - y[:, :, :1]) / zoom
 
 
 class Lifter:
@@ -224,7 +247,7 @@ class Lifter:
         width, height = image_size
         filled = fill_missing(xy)
         places = windows(len(filled), self.window, self.overlap)
-        batch = _batch_size(self.device)
+        batch = batch_size(self.device)
         held = np.empty((0, len(H36M17), 3), np.float32)  # lifted, but the next window has a say in it
         for first in range(0, len(places), batch):
             group = places[first : first + batch]
@@ -239,19 +262,10 @@ class Lifter:
                 held = lifted[ready:]
                 yield place.start, lifted[:ready]
 
-    @torch.inference_mode()
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, T, J, 2) normalised -> (B, T, J, 3) in the same unit, relative to the pelvis."""
         x = torch.from_numpy(given).to(self.device)
-        zoom: Tensor | float = 1.0
-        if self.person_size is not None:
-            zoom = zoom_factor(x, self.person_size)[:, None, None, None]
-            x = x * zoom
-        y = self.model(x).float()
-        if self.flip:
-            y = (y + mirror(self.model(mirror(x)).float())) / 2
-        y = (y - y[:, :, :1]) / zoom
-        return y.cpu().numpy()
+        return lift_batch(self.model, x, flip=self.flip, person_size=self.person_size).cpu().numpy()
 
 
 def _warn_of_guesses(name: str, keypoints: Keypoints2D) -> None:

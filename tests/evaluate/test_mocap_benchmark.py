@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from posemamba.data.augment import mirror
 from posemamba.data.mocap import load_motions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import mocap_benchmark as bench
@@ -81,7 +82,7 @@ def test_windows_cover_every_frame_once(frames):
 
 def test_flip_averaging_makes_the_lifting_symmetric():
     xy = torch.randn(1, 9, 17, 2)
-    mirrored = bench.mirror(bench.lift_windows(Copies(), bench.mirror(xy)))
+    mirrored = mirror(bench.lift_windows(Copies(), mirror(xy)))
     assert torch.allclose(bench.lift_windows(Copies(), xy), mirrored, atol=1e-6)
     predict = bench.model_predictor(Copies(), window=5)
     assert predict(xy.numpy()).shape == (1, 9, 17, 3)

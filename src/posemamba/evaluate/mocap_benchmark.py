@@ -22,13 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posemamba.data.augment import DIFFICULTY, mirror
-from posemamba.data.cameras import Cameras, person_size, see, zoom_factor
+from posemamba.data.augment import DIFFICULTY
+from posemamba.data.cameras import Cameras, person_size, see
 from posemamba.data.missing import fill_missing
 from posemamba.data.mocap import MocapOptions, MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
 from posemamba.files import atomic_path
+from posemamba.lift import batch_size, lift_batch
 from posemamba.poses import Progress
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -327,7 +328,7 @@ def lift_windows(
     window: int = 243,
     flip: bool = True,
     person_size: float | None = None,
-    batch: int = 32,
+    batch: int | None = None,
 ) -> Tensor:
     """Lift sequences window by window, without cross-fading.
 
@@ -337,7 +338,7 @@ def lift_windows(
         window: most frames of one window; a frame that two windows hold is taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
-        batch: windows at a time, mirrored ones not counted.
+        batch: windows at a time; None: what suits the device.
 
     Returns:
         (K, F, 17, 3), in the unit of `xy`, relative to joint 0.
@@ -345,20 +346,15 @@ def lift_windows(
     sequences, frames = xy.shape[:2]
     starts = window_starts(frames, window)
     cut = torch.stack([xy[:, s : s + window] for s in starts], 1).flatten(0, 1)
-    zoom = torch.ones_like(cut[:, 0, 0, 0]) if person_size is None else zoom_factor(cut, person_size)
-    zoom = zoom[:, None, None, None]
-    lifted = []
-    for given in (cut * zoom).split(batch):
-        if flip:
-            straight, mirrored = model(torch.cat([given, mirror(given)])).float().chunk(2)
-            lifted.append((straight + mirror(mirrored)) / 2)
-        else:
-            lifted.append(model(given).float())
-    windows = (torch.cat(lifted) / zoom).unflatten(0, (sequences, len(starts)))
+    lifted = [
+        lift_batch(model, given, flip=flip, person_size=person_size)
+        for given in cut.split(batch or batch_size(xy.device))
+    ]
+    windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
     whole = xy.new_empty(sequences, frames, *windows.shape[3:])
     for number in reversed(range(len(starts))):
         whole[:, starts[number] : starts[number] + window] = windows[:, number]
-    return whole - whole[:, :, :1]
+    return whole
 
 
 def model_predictor(
@@ -367,7 +363,7 @@ def model_predictor(
     window: int = 243,
     flip: bool = True,
     person_size: float | None = None,
-    batch: int = 32,
+    batch: int | None = None,
 ) -> Predict:
     """A model as a predictor (`lift_windows`), on the device of its parameters, in inference mode."""
     device = next(model.parameters()).device
