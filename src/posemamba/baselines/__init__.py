@@ -1,0 +1,1 @@
+"""Other authors' models, to compare with in the same harness."""
