@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -53,6 +56,18 @@ def test_the_authors_format_is_read_and_the_scan_order_is_given(model: PoseMamba
     with torch.no_grad():
         assert torch.equal(load_model(path, scan_order="bs_ft")(x), model(x))
         assert not torch.allclose(load_model(path)(x), model(x))
+
+
+@pytest.mark.parametrize("module", [b"numpy.core.multiarray", b"numpy._core.multiarray"])
+def test_a_numpy_number_beside_the_weights_is_passed_over(model: PoseMamba, tmp_path: Path, module: bytes) -> None:
+    """The authors' code saves the lowest error as np.mean gave it, by a NumPy before or after version 2."""
+    save_checkpoint(tmp_path / "mine.bin", model, min_loss=np.mean([41.5, 38.5]))
+    path = tmp_path / "best_epoch.bin"
+    with zipfile.ZipFile(tmp_path / "mine.bin") as mine, zipfile.ZipFile(path, "w") as file:
+        for name in mine.namelist():
+            file.writestr(name, re.sub(rb"numpy\._?core\.multiarray", module, mine.read(name)))
+    assert module in path.read_bytes()
+    assert torch.equal(load_model(path).head[1].weight, model.head[1].weight)
 
 
 def test_a_truncated_file_is_refused_wherever_it_ends(model: PoseMamba, tmp_path: Path) -> None:

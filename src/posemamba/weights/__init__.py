@@ -121,6 +121,23 @@ def _read_safetensors(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
         raise PoseMambaError(f"{path}: config in the file: {first['loc']}: {first['msg']}") from error
 
 
+class _Ignored:
+    """Stands in for a NumPy number in a checkpoint: nothing of NumPy's runs, and nothing is kept."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+# The error in mm that the authors' codes save beside the weights is a NumPy float, which PyTorch's safe reader refuses.
+_NUMPY_NUMBERS: list[Any] = [
+    type(name, (_Ignored,), {"__module__": module})
+    for module, name in (("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"))
+]
+
+
 def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
     """The float32 parameters that torch.save wrote under `key`, names without the prefix 'module.'.
 
@@ -128,7 +145,8 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         PoseMambaError: damaged, truncated or another file, or one that wants to run code.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
             raise PoseMambaError(
@@ -137,7 +155,7 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         raise PoseMambaError(f"{path}: not a checkpoint: {first_line(error)}") from error
     except Exception as error:  # on bytes that are no pickle at all its reader raises whatever comes
         raise PoseMambaError(
-            f"{path}: not a checkpoint or other weights file, or truncated: expected safetensors, or what torch.save wrote"
+            f"{path}: not a checkpoint or other weights file, or truncated (safetensors or torch.save)"
         ) from error
     state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(
