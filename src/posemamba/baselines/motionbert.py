@@ -1,7 +1,8 @@
 """MotionBERT's DSTformer (Zhu et al., 'MotionBERT: A Unified Perspective on Learning Human Motion Representations',
-ICCV 2023, 'Network Architecture'): two streams of attention over joints and over frames, in either order, fused token by token.
+ICCV 2023): two streams of attention over joints and over frames, in either order, fused token by token.
 
-Written from the paper; attribute names are those of the parameters in the authors' checkpoints, so that these load.
+Written anew. What the paper leaves open (norms, initial values) is as in the authors' repository Walter0807/MotionBERT;
+attribute names are those of the parameters in their checkpoints, so that these load by name.
 
 Shapes in names: B clips, T frames, J joints, C channels; E model width, H heads, D = E / H width of a head; N sequences
 of L tokens each, the joints of a frame or the frames of a joint.
