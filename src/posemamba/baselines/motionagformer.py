@@ -84,7 +84,10 @@ def bone_graph() -> Tensor:
 
 
 def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
-    """Of each group, (G, L, L): row i is 1 at the tokens most similar to token i by inner product, ties included."""
+    """Of each group, (G, L, L): row i is 1 at the tokens most similar to token i by inner product, ties included.
+
+    Rounding decides between near ties (a joint that rests), so the output there may jump between devices or precisions.
+    """
     similarity_GLL = x_GLE @ x_GLE.mT
     least_GL1 = similarity_GLL.topk(neighbours, dim=-1).values[..., -1:]
     return (similarity_GLL >= least_GL1).to(x_GLE.dtype)
