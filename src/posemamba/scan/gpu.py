@@ -1,9 +1,10 @@
 """The selective scan on NVIDIA GPUs: Triton kernels for the forward and backward pass.
 
-A lane is a channel (blocks of 32 channels, one warp a program); a program walks one direction of one clip in tiles
-of BLOCK_T steps, reading tokens through the index tables. Inside a tile it takes one state after the other: the
+A program is one warp and has BLOCK_D channels, two in a lane; it walks one direction of one clip in tiles of BLOCK_T
+steps, reading tokens through the index tables. Inside a tile it takes one state after the other: the
 recurrence is a scan along the tile's steps, which all lie in one thread. The state between tiles passes through
-memory (`states`), which is also what the backward pass needs to compute a tile's states again.
+memory (`states`), which is also what the backward pass needs to compute a tile's states again; the thread that
+writes a channel's state is the one that reads it.
 
 To fill the GPU when there are few clips the sequence is cut into segments that run side by side:
 
@@ -17,8 +18,8 @@ Everything is float32 inside; u, projections and outputs may be bfloat16.
 Triton decides which lane holds which element from what it knows of addresses. Left to itself it spreads a tile's
 steps over lanes to read wide words, and the recurrence becomes shuffles. So it is kept from knowing: the width D, the
 stride KP of the projections and `one`, the stride of the index table (1), are not specialised; and the channel is a
-tile's first axis, which Triton takes for lanes when nothing else decides. Loops over states are not unrolled: sixteen
-copies took a minute to compile and did not fit the instruction cache.
+tile's first axis, which Triton takes for lanes when nothing else decides. Loops over states are hardly unrolled: sixteen
+copies took a minute to compile, and their code was larger than the instruction cache.
 
 Names: i_ program index, o_ offsets, m_ mask, p_ pointer; T steps of a tile, D channels, N states, R rank.
 """
