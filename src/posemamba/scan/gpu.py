@@ -18,8 +18,8 @@ Everything is float32 inside; u, projections and outputs may be bfloat16.
 Triton decides which lane holds which element from what it knows of addresses. Left to itself it spreads a tile's
 steps over lanes to read wide words, and the recurrence becomes shuffles. So it is kept from knowing: the width D, the
 stride KP of the projections and `one`, the stride of the index table (1), are not specialised; and the channel is a
-tile's first axis, which Triton takes for lanes when nothing else decides. Loops over states are hardly unrolled: sixteen
-copies took a minute to compile, and their code was larger than the instruction cache.
+tile's first axis, which Triton takes for lanes when nothing else decides. Loops over states are hardly unrolled:
+sixteen copies took a minute to compile, and their code was larger than the instruction cache.
 
 Names: i_ program index, o_ offsets, m_ mask, p_ pointer; T steps of a tile, D channels, N states, R rank.
 """
