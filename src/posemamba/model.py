@@ -120,10 +120,10 @@ class StateSpace2D(nn.Module):
 class MLP(nn.Module):
     """Linear, GELU, linear, on each token."""
 
-    def __init__(self, config: PoseMambaConfig) -> None:
+    def __init__(self, width: int, ratio: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(config.width, config.mlp_ratio * config.width)
-        self.fc2 = nn.Linear(config.mlp_ratio * config.width, config.width)
+        self.fc1 = nn.Linear(width, ratio * width)
+        self.fc2 = nn.Linear(ratio * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
@@ -137,7 +137,7 @@ class Block(nn.Module):
         self.norm = nn.LayerNorm(config.width, eps=1e-6)
         self.op = StateSpace2D(config)
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
-        self.mlp = MLP(config)
+        self.mlp = MLP(config.width, config.mlp_ratio)
         self.drop_path = drop_path
 
     def _maybe_drop(self, branch_BTJE: Tensor) -> Tensor:

@@ -158,3 +158,9 @@ def test_backend_choice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(PoseMambaError, match="does not run on device 'cpu'"):
         choose_backend(cpu, torch.float32, "triton")
+
+
+def test_the_slow_reference_is_never_chosen_in_silence(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.delenv("POSEMAMBA_SCAN", raising=False)
+    with pytest.warns(UserWarning, match="step by step in plain PyTorch"):
+        assert choose_backend(torch.device("meta"), torch.float32) == "reference"

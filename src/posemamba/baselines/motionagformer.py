@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.errors import PoseMambaError
+from posemamba.model import MLP
 from posemamba.skeleton import H36M17
 from posemamba.weights import first_line, load_strictly, read_checkpoint
 
@@ -119,18 +120,6 @@ class GraphConv(nn.Module):
         return F.relu(x_GLE + self.batch_norm(gathered_GLE + self.U(x_GLE)))
 
 
-class MLP(nn.Module):
-    """Linear, GELU, linear, on each token."""
-
-    def __init__(self, config: MotionAGFormerConfig) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(config.width, config.mlp_ratio * config.width)
-        self.fc2 = nn.Linear(config.mlp_ratio * config.width, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class Block(nn.Module):
     """Norm, mixer, scale, residual; norm, MLP, scale, residual. (G, L, E)."""
 
@@ -139,7 +128,7 @@ class Block(nn.Module):
         self.norm1 = nn.LayerNorm(config.width)
         self.mixer = mixer
         self.norm2 = nn.LayerNorm(config.width)
-        self.mlp = MLP(config)
+        self.mlp = MLP(config.width, config.mlp_ratio)
         self.layer_scale_1 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
         self.layer_scale_2 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.errors import PoseMambaError
+from posemamba.model import MLP
 from posemamba.weights import first_line, load_strictly, read_checkpoint
 
 Axis = Literal["joints", "frames"]
@@ -68,18 +69,6 @@ class AxialAttention(nn.Module):
         return y_BNLE if self.axis == "joints" else y_BNLE.transpose(1, 2)
 
 
-class MLP(nn.Module):
-    """Linear, GELU, linear, on each token."""
-
-    def __init__(self, config: MotionBERTConfig) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(config.width, config.mlp_ratio * config.width)
-        self.fc2 = nn.Linear(config.mlp_ratio * config.width, config.width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class Block(nn.Module):
     """Attention and MLP over one axis, then over the other, each after a norm and added. (B, T, J, E) to the same."""
 
@@ -89,11 +78,11 @@ class Block(nn.Module):
         self.norm1_s = nn.LayerNorm(config.width, eps=1e-6)
         self.attn_s = AxialAttention(config, "joints")
         self.norm2_s = nn.LayerNorm(config.width, eps=1e-6)
-        self.mlp_s = MLP(config)
+        self.mlp_s = MLP(config.width, config.mlp_ratio)
         self.norm1_t = nn.LayerNorm(config.width, eps=1e-6)
         self.attn_t = AxialAttention(config, "frames")
         self.norm2_t = nn.LayerNorm(config.width, eps=1e-6)
-        self.mlp_t = MLP(config)
+        self.mlp_t = MLP(config.width, config.mlp_ratio)
 
     def _over_joints(self, x_BTJE: Tensor) -> Tensor:
         x_BTJE = x_BTJE + self.attn_s(self.norm1_s(x_BTJE))

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import warnings
+from functools import lru_cache
 from typing import Literal
 
 import torch
@@ -40,6 +42,12 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
     return "reference", f"no kernel for device type '{device.type}': slow, use a CPU or an NVIDIA GPU"
 
 
+@lru_cache(maxsize=8)
+def _warn_of_reference(reason: str) -> None:
+    """Once for each reason: nobody should run the slow reference without knowing."""
+    warnings.warn(f"the scan runs step by step in plain PyTorch: {reason}", stacklevel=4)
+
+
 def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
     """The backend that runs: `asked`, else the environment variable POSEMAMBA_SCAN, else what suits the device.
 
@@ -48,7 +56,10 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
     """
     name = asked if asked not in (None, "auto") else os.environ.get("POSEMAMBA_SCAN", "auto")
     if name in ("auto", ""):
-        return why(device, dtype)[0]
+        chosen, reason = why(device, dtype)
+        if chosen == "reference" and dtype != torch.float64:
+            _warn_of_reference(reason)
+        return chosen
     if name not in BACKENDS:
         raise PoseMambaError(f"unknown scan backend '{name}': known are auto, {', '.join(BACKENDS)}")
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"

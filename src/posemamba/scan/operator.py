@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from posemamba.scan.orders import ScanMap, scan_map
-from posemamba.scan.reference import selective_scan_reference
 
 
 def _map(u: Tensor, order: str, limb: list[int]) -> ScanMap:
@@ -42,13 +41,7 @@ def scan_op(
         from posemamba.scan import cpu
 
         return cpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps), u.new_empty(0, dtype=torch.float32)
-    B, T, J, D = u.shape
-    y = selective_scan_reference(
-        u.reshape(B, T * J, D),
-        proj.reshape(B, T * J, *proj.shape[3:]),
-        dt_weight, dt_bias, A, Ds, maps.tokens, maps.partner, maps.merged,
-    )  # fmt: skip
-    return y.view(B, T, J, D), u.new_empty(0, dtype=torch.float32)
+    raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
 
 
 @scan_op.register_fake
@@ -91,7 +84,7 @@ def scan_backward_op(
 
         du_BKTJD, *rest = cpu.backward(dy, *inputs, maps)
     else:
-        raise ValueError(f"backend {backend!r} has no backward operator; the reference runs under autograd")
+        raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
     du = du_BKTJD.sum(1)  # in float32 inside, whatever the type
     if any(maps.merged) and limb_gradient:
         du += maps.limb_rows.to(du.dtype).T @ du_BKTJD[:, _merged(maps)].sum(1)
