@@ -59,3 +59,17 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
         for name in names:
             monkeypatch.setattr(module, name, poison(getattr(module, name)))
     monkeypatch.setattr(torch.Tensor, "new_empty", poison(torch.Tensor.new_empty))
+
+
+@pytest.fixture
+def interpreted() -> None:
+    """The test runs Triton kernels on the CPU, in Triton's interpreter; skips it where they cannot run so.
+
+    TRITON_INTERPRET=1 must be set before kernels are imported, so for the whole run:
+    ``TRITON_INTERPRET=1 pytest tests/fused tests/test_depthwise.py``.
+    """
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("runs with TRITON_INTERPRET=1")
+    pytest.importorskip("triton")
+    if np.lib.NumpyVersion(np.__version__) >= "2.4.0":
+        pytest.skip("Triton's interpreter needs NumPy before 2.4")

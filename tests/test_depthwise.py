@@ -8,22 +8,49 @@ import torch
 from posemamba.depthwise import conv_silu, conv_silu_op
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("shape", [(2, 5, 17, 40), (1, 1, 1, 3), (1, 33, 3, 130), (2, 243, 17, 128)])
-def test_triton_agrees_with_pytorch(shape, poisoned):  # type: ignore[no-untyped-def]
+def assert_triton_agrees_with_pytorch(shape: tuple[int, ...], device: str, half_of_wider: bool) -> None:
     g = torch.Generator().manual_seed(0)
     D = shape[-1]
-    values = [torch.randn(s, generator=g, dtype=torch.float64) for s in (shape, (D, 1, 3, 3), (D,))]
+    wide = (*shape[:-1], 2 * D)
+    values = [torch.randn(s, generator=g, dtype=torch.float64) for s in (wide, (D, 1, 3, 3), (D,))]
     weight = torch.randn(shape, generator=g, dtype=torch.float64)
     results = []
     for backend, dtype in (("torch", torch.float64), ("triton", torch.float32)):
-        tensors = [v.to("cuda", dtype).requires_grad_() for v in values]
-        y = conv_silu(*tensors, backend=backend)  # type: ignore[arg-type]
-        loss = (y * weight.to("cuda", dtype)).sum()
+        x, *tensors = (v.to(device, dtype) for v in values)
+        x = x[..., :D] if half_of_wider else x[..., :D].contiguous()
+        tensors = [t.requires_grad_() for t in (x, *tensors)]
+        y = conv_silu(*tensors, backend=backend)
+        loss = (y * weight.to(device, dtype)).sum()
         results.append([y.detach(), *torch.autograd.grad(loss, tensors)])
     for name, want, got in zip(("y", "x", "weight", "bias"), *results, strict=True):
         error = (got.double() - want).abs().max() / want.abs().max()
         assert error < 1e-5, f"{name}: {error:.1e} (NaN: not written)"
+
+
+SIZES = [(2, 5, 17, 40), (1, 1, 1, 3), (1, 9, 3, 130)]
+
+
+@pytest.mark.parametrize("half_of_wider", [False, True])
+@pytest.mark.parametrize("shape", SIZES)
+def test_interpreted_kernels_agree_with_pytorch(shape, half_of_wider, poisoned, interpreted):  # type: ignore[no-untyped-def]
+    assert_triton_agrees_with_pytorch(shape, "cpu", half_of_wider)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("half_of_wider", [False, True])
+@pytest.mark.parametrize("shape", [*SIZES, (1, 33, 3, 130), (2, 243, 17, 128)])
+def test_triton_agrees_with_pytorch(shape, half_of_wider, poisoned):  # type: ignore[no-untyped-def]
+    assert_triton_agrees_with_pytorch(shape, "cuda", half_of_wider)
+
+
+@pytest.mark.gpu
+def test_a_large_batch_in_bfloat16() -> None:
+    """More programs than the joints need to be cut for, and the type that is used in earnest."""
+    g = torch.Generator(device="cuda").manual_seed(0)
+    x = torch.randn(40, 243, 17, 256, device="cuda", generator=g).bfloat16()
+    weight, bias = torch.randn(256, 1, 3, 3, device="cuda", generator=g), torch.randn(256, device="cuda", generator=g)
+    got, want = conv_silu(x, weight, bias), conv_silu(x[38:].double(), weight.double(), bias.double(), "torch")
+    assert (got[38:].double() - want).norm() / want.norm() < 3e-3
 
 
 def test_channels_last_view_of_a_wider_tensor() -> None:

@@ -5,19 +5,20 @@ Triton kernels where a GPU runs them, PyTorch elsewhere. Shapes: B clips, T fram
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from posemamba import triton_support
+
 
 def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | None = None) -> Tensor:
     """SiLU of the depth-wise convolution, zero padded.
 
     Args:
-        x: (B, T, J, D), any strides with channels last.
+        x: (B, T, J, D), any strides; half of a wider tensor is read where it lies.
         weight: (D, 1, 3, 3), rows are frames, columns joints.
         bias: (D,); None is zero.
         backend: 'triton', 'torch' or None to choose.
@@ -29,9 +30,9 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | Non
         bias = weight.new_zeros(len(weight))
     if backend is None:
         on_gpu = x.device.type == "cuda" and x.dtype in (torch.float32, torch.bfloat16)
-        backend = "triton" if on_gpu and importlib.util.find_spec("triton") is not None else "torch"
+        backend = "triton" if on_gpu and triton_support.runs(x.device) else "torch"
     if backend == "triton":
-        return torch.ops.posemamba.conv_silu(x.contiguous(), weight, bias)
+        return torch.ops.posemamba.conv_silu(x, weight, bias)
     y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=x.shape[-1])
     return F.silu(y).permute(0, 2, 3, 1).contiguous()
 
@@ -52,12 +53,12 @@ def conv_silu_backward_op(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -
 
 @conv_silu_op.register_fake
 def _(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return torch.empty_like(x)
+    return x.new_empty(x.shape)
 
 
 @conv_silu_backward_op.register_fake
 def _(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    return torch.empty_like(x), torch.empty_like(weight), torch.empty_like(bias)
+    return x.new_empty(x.shape), torch.empty_like(weight), torch.empty_like(bias)
 
 
 def _setup(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

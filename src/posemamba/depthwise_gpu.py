@@ -1,6 +1,10 @@
-"""Triton kernels of the depth-wise convolution with SiLU; a program takes one frame and a block of channels.
+"""Triton kernels of the depth-wise convolution with SiLU.
 
-The nine neighbours come from memory each time: the same few rows, so from cache. Sums are float32.
+A program is one warp: the channels lie in its lanes, a few frames in each lane, and it walks along the joints. Each
+step loads one joint of those frames and of their two neighbours, once, and gives it to the three sums it belongs to:
+of the joint before, of its own and of the next. Sums are float32.
+
+Names: i_ program index, o_ offsets, m_ mask; `row` one (frame, joint) of a clip, `taps` the nine weights (9, D).
 """
 
 from __future__ import annotations
@@ -10,114 +14,156 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-FRAMES = 16  # frames of a program that sums the weights' gradient
+from posemamba.triton_math import sigmoid, silu
+
+FRAMES = 4  # of a program, forward
+GRADIENT_FRAMES = 3  # likewise, for the weights' gradient, which needs more registers
+WALKS = 8  # groups of GRADIENT_FRAMES that one program takes one after another, so that few partial sums are written
+BLOCK_D = 128  # channels of a program
+PROGRAMS = 1024  # so many at least, if cutting the joints makes them
+STAGES = 3  # joints on their way from memory at once, plus one
 
 
 @triton.jit
-def _neighbours(x, weight, sums, t, T, J, D, o_j, o_d, m_d, FLIP: tl.constexpr):
-    """sums + the convolution at frame t for joints o_j and channels o_d; FLIP transposes it (for the gradient)."""
-    for a in tl.static_range(3):
-        for b in tl.static_range(3):
-            tt = t + a - 1
-            jj = o_j + b - 1
-            inside = (jj >= 0) & (jj < J) & (tt >= 0) & (tt < T)
-            value = tl.load(
-                x + (tt * J + jj)[:, None] * D + o_d[None, :], mask=inside[:, None] & m_d[None, :], other=0.0
-            ).to(tl.float32)
-            if FLIP:
-                tap = tl.load(weight + o_d * 9 + (8 - a * 3 - b), mask=m_d, other=0.0)
-            else:
-                tap = tl.load(weight + o_d * 9 + (a * 3 + b), mask=m_d, other=0.0)
-            sums += value * tap.to(tl.float32)[None, :]
-    return sums
+def _load_taps(taps, D, o_d, m_d):
+    k = ()
+    for i in tl.static_range(9):
+        k += (tl.load(taps + i * D + o_d, mask=m_d, other=0.0),)
+    return k
 
 
 @triton.jit
+def _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES: tl.constexpr):
+    """Joint j of the frames from t - 1 to t + FRAMES, zero outside of the clip."""
+    rows = ()
+    for i in tl.static_range(FRAMES + 2):
+        f = t + i - 1
+        m = m_d & (j >= 0) & (j < J) & (f >= 0) & (f < T)
+        rows += (tl.load(x + (f * J + j) * token_stride, mask=m, other=0.0).to(tl.float32),)
+    return rows
+
+
+@triton.jit
+def _add_joint(sums, rows, k0, k1, k2, FRAMES: tl.constexpr):
+    """sums (one for each frame) plus one joint's part in them; k0, k1, k2: its taps for the three frames."""
+    added = ()
+    for i in tl.static_range(FRAMES):
+        added += (sums[i] + rows[i] * k0 + rows[i + 1] * k1 + rows[i + 2] * k2,)
+    return added
+
+
+@triton.jit(do_not_specialize=["T", "J", "chunks", "joints"])
 def conv_silu_kernel(
-    x, weight, bias, y, T, J, D, J_PADDED: tl.constexpr, BLOCK_D: tl.constexpr, FLIP: tl.constexpr, SILU: tl.constexpr
-):
-    """y = SiLU(conv(x) + bias), or with FLIP and without SILU the gradient of the convolution's input."""
-    i_bt, i_d = tl.program_id(0), tl.program_id(1)
-    i_b, t = i_bt // T, i_bt % T
-    o_j, o_d = tl.arange(0, J_PADDED), i_d * BLOCK_D + tl.arange(0, BLOCK_D)
-    m_d = o_d < D
-    x += i_b.to(tl.int64) * T * J * D
-    y += i_b.to(tl.int64) * T * J * D
-    sums = tl.zeros([J_PADDED, BLOCK_D], dtype=tl.float32)
-    if SILU:
-        sums += tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)[None, :]
-    sums = _neighbours(x, weight, sums, t, T, J, D, o_j, o_d, m_d, FLIP)
-    if SILU:
-        sums = sums / (1.0 + tl.exp(-sums))
-    place = (t * J + o_j)[:, None] * D + o_d[None, :]
-    tl.store(y + place, sums.to(y.dtype.element_ty), mask=(o_j < J)[:, None] & m_d[None, :])
-
-
-@triton.jit
-def conv_silu_gradient_kernel(
-    dy, x, weight, bias, dsum, dweight, T, J, D, chunks,
-    J_PADDED: tl.constexpr, BLOCK_D: tl.constexpr, FRAMES: tl.constexpr,
+    x, taps, bias, y, T, J, D, clip_stride, token_stride, chunks, joints,
+    FRAMES: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr, ACTIVATE: tl.constexpr,
 ):  # fmt: skip
-    """dsum: gradient before SiLU and bias (the sum is computed again); partial sums (programs, 10, D) of the
-    gradients of the nine taps and the bias."""
-    i_p, i_d = tl.program_id(0), tl.program_id(1)
-    i_b, i_c = i_p // chunks, i_p % chunks
-    o_j, o_d = tl.arange(0, J_PADDED), i_d * BLOCK_D + tl.arange(0, BLOCK_D)
-    o_tap = tl.arange(0, 16)
+    """y = SiLU(conv(x) + bias), or without ACTIVATE the convolution alone, for `joints` joints of FRAMES frames."""
+    i_b, t = tl.program_id(0) // chunks, tl.program_id(0) % chunks * FRAMES
+    o_d, first = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.program_id(2) * joints
     m_d = o_d < D
-    m = (o_j < J)[:, None] & m_d[None, :]
-    x += i_b.to(tl.int64) * T * J * D
-    dy += i_b.to(tl.int64) * T * J * D
-    dsum += i_b.to(tl.int64) * T * J * D
-    total = tl.zeros([16, BLOCK_D], dtype=tl.float32)
-    for t in range(i_c * FRAMES, tl.minimum((i_c + 1) * FRAMES, T)):
-        sums = tl.zeros([J_PADDED, BLOCK_D], dtype=tl.float32)
-        sums += tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)[None, :]
-        sums = _neighbours(x, weight, sums, t, T, J, D, o_j, o_d, m_d, False)
-        place = (t * J + o_j)[:, None] * D + o_d[None, :]
-        g = tl.load(dy + place, mask=m, other=0.0).to(tl.float32)
-        logistic = 1.0 / (1.0 + tl.exp(-sums))
-        g = g * logistic * (1.0 + sums * (1.0 - logistic))
-        tl.store(dsum + place, g.to(dsum.dtype.element_ty), mask=m)
-        total += tl.where(o_tap[:, None] == 9, tl.sum(g, 0)[None, :], 0.0)
-        for a in tl.static_range(3):
-            for b in tl.static_range(3):
-                tt = t + a - 1
-                jj = o_j + b - 1
-                inside = (jj >= 0) & (jj < J) & (tt >= 0) & (tt < T)
-                value = tl.load(
-                    x + (tt * J + jj)[:, None] * D + o_d[None, :], mask=inside[:, None] & m_d[None, :], other=0.0
-                ).to(tl.float32)
-                total += tl.where(o_tap[:, None] == a * 3 + b, tl.sum(g * value, 0)[None, :], 0.0)
-    place = (i_p * 10 + o_tap)[:, None] * D + o_d[None, :]
-    tl.store(dweight + place, total, mask=(o_tap < 10)[:, None] & m_d[None, :])
+    x += i_b.to(tl.int64) * clip_stride + o_d
+    y += i_b.to(tl.int64) * T * J * D + o_d
+    k = _load_taps(taps, D, o_d, m_d)
+    empty = tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)
+    before, here = (empty,) * FRAMES, (empty,) * FRAMES  # sums at joints j - 1 and j
+    for j in tl.range(first - 1, tl.minimum(first + joints, J) + 1, num_stages=STAGES):
+        rows = _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES)
+        done = _add_joint(before, rows, k[2], k[5], k[8], FRAMES)
+        before = _add_joint(here, rows, k[1], k[4], k[7], FRAMES)
+        here = _add_joint((empty,) * FRAMES, rows, k[0], k[3], k[6], FRAMES)
+        for i in tl.static_range(FRAMES):
+            value = silu(done[i]) if ACTIVATE else done[i]
+            place = ((t + i) * J + j - 1) * D
+            tl.store(y + place, value.to(y.dtype.element_ty), mask=m_d & (j > first) & (t + i < T))
 
 
-def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """SiLU(conv(x) + bias), (B, T, J, D)."""
+@triton.jit(do_not_specialize=["T", "J", "chunks"])
+def conv_silu_gradient_kernel(
+    dy, x, taps, bias, dsum, partial, T, J, D, clip_stride, token_stride, chunks,
+    FRAMES: tl.constexpr, WALKS: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr,
+):  # fmt: skip
+    """dsum: the gradient before SiLU and bias (the sums are computed again); partial (programs, 10, D): of each
+    program's frames, the gradients of the nine taps and of the bias."""
+    i_b, start = tl.program_id(0) // chunks, tl.program_id(0) % chunks * (FRAMES * WALKS)
+    o_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    m_d = o_d < D
+    x += i_b.to(tl.int64) * clip_stride + o_d
+    dy += i_b.to(tl.int64) * T * J * D + o_d
+    dsum += i_b.to(tl.int64) * T * J * D + o_d
+    k = _load_taps(taps, D, o_d, m_d)
+    empty = tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)
+    zero = tl.zeros([BLOCK_D], dtype=tl.float32)
+    total = (zero,) * 10
+    for t in range(start, tl.minimum(start + FRAMES * WALKS, T), FRAMES):
+        before, here = (empty,) * FRAMES, (empty,) * FRAMES
+        rows_2, rows_1 = (zero,) * (FRAMES + 2), (zero,) * (FRAMES + 2)  # joints j - 2 and j - 1
+        for j in tl.range(0, J + 1, num_stages=STAGES):
+            rows = _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES)
+            done = _add_joint(before, rows, k[2], k[5], k[8], FRAMES)
+            before = _add_joint(here, rows, k[1], k[4], k[7], FRAMES)
+            here = _add_joint((empty,) * FRAMES, rows, k[0], k[3], k[6], FRAMES)
+            for i in tl.static_range(FRAMES):
+                place = ((t + i) * J + j - 1) * D
+                m = m_d & (j > 0) & (t + i < T)
+                logistic = sigmoid(done[i])
+                g = tl.load(dy + place, mask=m, other=0.0).to(tl.float32)
+                g = g * logistic * (1.0 + done[i] * (1.0 - logistic))
+                tl.store(dsum + place, g.to(dsum.dtype.element_ty), mask=m)
+                total = (
+                    total[0] + g * rows_2[i], total[1] + g * rows_1[i], total[2] + g * rows[i],
+                    total[3] + g * rows_2[i + 1], total[4] + g * rows_1[i + 1], total[5] + g * rows[i + 1],
+                    total[6] + g * rows_2[i + 2], total[7] + g * rows_1[i + 2], total[8] + g * rows[i + 2],
+                    total[9] + g,
+                )  # fmt: skip
+            rows_2, rows_1 = rows_1, rows
+    for i in tl.static_range(10):
+        tl.store(partial + (tl.program_id(0) * 10 + i) * D + o_d, total[i], mask=m_d)
+
+
+def _as_rows(x: Tensor) -> Tensor:
+    """x (B, T, J, D) itself if its rows follow one another at one distance, as in half of a projection; else a copy."""
+    regular = x.stride(3) == 1 and x.stride(1) == x.shape[2] * x.stride(2)
+    return x if regular else x.contiguous()
+
+
+def taps_of(weight: Tensor) -> Tensor:
+    """The weight (D, 1, 3, 3) as taps (9, D), float32."""
+    return weight.detach().float().reshape(-1, 9).T.contiguous()
+
+
+def convolve(x: Tensor, taps: Tensor, bias: Tensor, activate: bool) -> Tensor:
+    """The convolution of x (B, T, J, D) with taps (9, D), plus bias, with or without SiLU after it."""
+    x = _as_rows(x)
     B, T, J, D = x.shape
-    y = torch.empty_like(x)
-    grid = (B * T, triton.cdiv(D, 128))
-    conv_silu_kernel[grid](
-        x, weight.contiguous(), bias, y, T, J, D,
-        J_PADDED=triton.next_power_of_2(J), BLOCK_D=128, FLIP=False, SILU=True,
+    y = x.new_empty(x.shape)
+    chunks, blocks = triton.cdiv(T, FRAMES), triton.cdiv(D, BLOCK_D)
+    pieces = max(1, min(J, PROGRAMS // (B * chunks * blocks)))
+    joints = triton.cdiv(J, pieces)
+    conv_silu_kernel[(B * chunks, blocks, triton.cdiv(J, joints))](
+        x, taps, bias, y, T, J, D, x.stride(0), x.stride(2), chunks, joints,
+        FRAMES=FRAMES, BLOCK_D=min(BLOCK_D, triton.next_power_of_2(D)), STAGES=STAGES, ACTIVATE=activate, num_warps=1,
     )  # fmt: skip
     return y
 
 
+def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """SiLU(conv(x) + bias), (B, T, J, D)."""
+    return convolve(x, taps_of(weight), bias, activate=True)
+
+
 def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, weight and bias."""
+    x, dy, taps = _as_rows(x), dy.contiguous(), taps_of(weight)
     B, T, J, D = x.shape
-    weight = weight.contiguous()
-    padded, chunks = triton.next_power_of_2(J), triton.cdiv(T, FRAMES)
-    dsum, dx = torch.empty_like(x), torch.empty_like(x)
-    partial = torch.empty(B * chunks, 10, D, device=x.device, dtype=torch.float32)
-    conv_silu_gradient_kernel[(B * chunks, triton.cdiv(D, 32))](
-        dy, x, weight, bias, dsum, partial, T, J, D, chunks, J_PADDED=padded, BLOCK_D=32, FRAMES=FRAMES
-    )
-    conv_silu_kernel[(B * T, triton.cdiv(D, 128))](
-        dsum, weight, bias, dx, T, J, D, J_PADDED=padded, BLOCK_D=128, FLIP=True, SILU=False
-    )
+    chunks, blocks = triton.cdiv(T, GRADIENT_FRAMES * WALKS), triton.cdiv(D, BLOCK_D)
+    dsum = x.new_empty(x.shape)
+    partial = taps.new_empty(B * chunks, 10, D)
+    conv_silu_gradient_kernel[(B * chunks, blocks)](
+        dy, x, taps, bias, dsum, partial, T, J, D, x.stride(0), x.stride(2), chunks,
+        FRAMES=GRADIENT_FRAMES, WALKS=WALKS, BLOCK_D=min(BLOCK_D, triton.next_power_of_2(D)), STAGES=STAGES,
+        num_warps=1,
+    )  # fmt: skip
+    dx = convolve(dsum, taps.flip(0), taps.new_zeros(D), activate=False)
     sums = partial.sum(0)
-    taps = sums[:9].T.clone(memory_format=torch.contiguous_format).view(weight.shape)
-    return dx, taps.to(weight.dtype), sums[9].clone().to(bias.dtype)
+    dweight = sums[:9].T.clone(memory_format=torch.contiguous_format).view(weight.shape)
+    return dx, dweight.to(weight.dtype), sums[9].clone().to(bias.dtype)
