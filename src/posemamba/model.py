@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from posemamba import fused
 from posemamba.depthwise import conv_silu
 from posemamba.scan import OrderName, selective_scan
 from posemamba.scan.orders import DIRECTIONS
@@ -197,6 +198,8 @@ class PoseMamba(nn.Module):
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, 2)"
             )
+        if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
+            return fused.forward(self, x_BTJC)
         x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
             x_BTJE = self.Spatial_norm(spatial(x_BTJE))
