@@ -13,7 +13,7 @@ from posemamba.skeleton import LIMB_ORDER
 
 PATHS = [
     pytest.param("numba", "cpu", id="numba"),
-    pytest.param("triton", "cuda", id="triton", marks=pytest.mark.gpu),
+    pytest.param("cuda", "cuda", id="cuda", marks=pytest.mark.gpu),
 ]
 # (clips, frames, joints, inner width, rank): L = 1, 17, 63, 65, 4131; widths that do not fill a block
 SIZES = [
@@ -93,16 +93,16 @@ def test_published_gradient_leaves_the_limb_term_out(backend, device):  # type: 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("clips", [1, 16])
-def test_triton_segments_and_bfloat16(clips, poisoned):  # type: ignore[no-untyped-def]
+def test_segments_and_bfloat16(clips, poisoned):  # type: ignore[no-untyped-def]
     """Enough clips to run unsegmented, and one that is cut into segments; then bfloat16 in and out."""
     values = make(clips, 61, 17, 128, 4, seed=5)
     want, names = run(values, "reference", "cuda", torch.float64)
     want = [w.cpu() for w in want]
-    got, _ = run(values, "triton", "cuda", torch.float32)
+    got, _ = run(values, "cuda", "cuda", torch.float32)
     assert_agree(got, want, names, 2e-5)
     half = {name: v.cuda().to(torch.bfloat16 if name == "u" else torch.float32) for name, v in values.items()}
     with torch.autocast("cuda", torch.bfloat16), torch.no_grad():
-        y = selective_scan(**half, limb=LIMB_ORDER, backend="triton")
+        y = selective_scan(**half, limb=LIMB_ORDER, backend="cuda")
     assert y.dtype == torch.bfloat16
     assert (y.double().cpu() - want[0]).norm() / want[0].norm() < 1e-2
 
@@ -155,9 +155,8 @@ def test_backend_choice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     assert choose_backend(cpu, torch.float32, "numba") == "numba"
     with pytest.raises(PoseMambaError, match="unknown scan backend 'fast'"):
         choose_backend(cpu, torch.float32, "fast")
-    monkeypatch.setenv("TRITON_INTERPRET", "0")
     with pytest.raises(PoseMambaError, match="does not run on device 'cpu'"):
-        choose_backend(cpu, torch.float32, "triton")
+        choose_backend(cpu, torch.float32, "cuda")
 
 
 def test_the_slow_reference_is_never_chosen_in_silence(monkeypatch) -> None:  # type: ignore[no-untyped-def]

@@ -1,13 +1,12 @@
 """The selective scan over (frames, joints): one operator, three ways to run it.
 
-`selective_scan` is the whole interface. Backends: 'triton' on NVIDIA GPUs, 'numba' on CPUs, 'reference' anywhere and
+`selective_scan` is the whole interface. Backends: 'cuda' on NVIDIA GPUs, 'numba' on CPUs, 'reference' anywhere and
 in any precision. One is chosen by the tensors' device and type; the argument `backend` or the environment variable
 POSEMAMBA_SCAN forces one. `why(device)` says what is chosen and why, for `posemamba doctor`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import warnings
 from functools import lru_cache
@@ -18,14 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from posemamba.errors import PoseMambaError
-from posemamba.scan.operator import scan_op
+from posemamba.scan.operator import merges_inside, scan_op
 from posemamba.scan.orders import ORDERS, OrderName, scan_map
 from posemamba.scan.reference import selective_scan_reference
 
 __all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "selective_scan", "why"]
 
-Backend = Literal["auto", "triton", "numba", "reference"]
-BACKENDS = ("triton", "numba", "reference")
+Backend = Literal["auto", "cuda", "numba", "reference"]
+BACKENDS = ("cuda", "numba", "reference")
 
 
 def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple[str, str]:
@@ -34,9 +33,9 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
     if dtype == torch.float64:
         return "reference", "float64 tensors: only the reference computes in float64"
     if device.type == "cuda":
-        if importlib.util.find_spec("triton") is None:
-            return "reference", "CUDA device, but the package 'triton' is missing: slow, pip install triton"
-        return "triton", "CUDA device and Triton is installed"
+        if torch.version.cuda is None:
+            return "reference", "a GPU that is not NVIDIA's: no kernel for it, slow"
+        return "cuda", "NVIDIA GPU: CUDA kernels, compiled at first use by the NVRTC that comes with PyTorch"
     if device.type == "cpu":
         return "numba", "CPU: vectorised Numba kernels"
     return "reference", f"no kernel for device type '{device.type}': slow, use a CPU or an NVIDIA GPU"
@@ -62,8 +61,7 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
         return chosen
     if name not in BACKENDS:
         raise PoseMambaError(f"unknown scan backend '{name}': known are auto, {', '.join(BACKENDS)}")
-    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
-    needs = {"triton": device.type == "cuda" or interpreted, "numba": device.type == "cpu", "reference": True}
+    needs = {"cuda": device.type == "cuda", "numba": device.type == "cpu", "reference": True}
     if not needs[name]:
         raise PoseMambaError(f"the scan backend '{name}' does not run on device '{device}': leave it on auto")
     return str(name)
@@ -96,7 +94,7 @@ def selective_scan(
         limb: for each joint the joint merged with it.
         order: one of `ORDERS`.
         limb_gradient: False leaves the limb partner out of u's gradient, as the published training did.
-        backend: 'triton', 'numba', 'reference' or None to choose.
+        backend: 'cuda', 'numba', 'reference' or None to choose.
 
     Returns:
         (B, T, J, D), the sum over directions in natural order, in u's type; the state is float32 (float64 for float64).
@@ -108,8 +106,9 @@ def selective_scan(
         raise ValueError(f"limb order has {len(limb)} joints, the grid has {J}")
     maps = scan_map(order, T, J, limb, u.device)
 
+    chosen = choose_backend(u.device, u.dtype, backend)
     proj = F.linear(u, x_proj_weight.reshape(K * P, D)).view(B, T, J, K, P)
-    if any(maps.merged):
+    if any(maps.merged) and not merges_inside(chosen, limb_gradient):
         # W (x + x_limb) = W x + W x_limb: the merging is done on the narrow projections, by a (J, J) matrix of 0 and 1.
         partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
         limb_proj = (maps.limb_rows.to(proj.dtype) @ partner.reshape(B, T, J, K * P)).view_as(proj)
@@ -118,7 +117,6 @@ def selective_scan(
     weight_dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
     A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)
     parameters = (dt_weight.to(weight_dtype), dt_bias.to(weight_dtype), A, Ds.to(weight_dtype).view(K, D))
-    chosen = choose_backend(u.device, u.dtype, backend)
     if chosen == "reference":
         dtype = weight_dtype
         y = selective_scan_reference(

@@ -13,6 +13,11 @@ from torch import Tensor
 from posemamba.scan.orders import ScanMap, scan_map
 
 
+def merges_inside(backend: str, limb_gradient: bool) -> bool:
+    """Whether the backend adds limb partners' projections itself and wants them as they are."""
+    return backend == "cuda" and limb_gradient
+
+
 def _map(u: Tensor, order: str, limb: list[int]) -> ScanMap:
     return scan_map(order, u.shape[1], u.shape[2], tuple(limb), u.device)
 
@@ -33,10 +38,11 @@ def scan_op(
 ) -> tuple[Tensor, Tensor]:
     """Output (B, T, J, D) like u, and what the backward pass keeps of the states (empty unless `keep_states`)."""
     maps = _map(u, order, limb)
-    if backend == "triton":
+    if backend == "cuda":
         from posemamba.scan import gpu
 
-        return gpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, keep_states)
+        inside = merges_inside(backend, limb_gradient)
+        return gpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, inside, keep_states)
     if backend == "numba":
         from posemamba.scan import cpu
 
@@ -50,7 +56,7 @@ def _(
     order: str, limb: list[int], limb_gradient: bool, backend: str, keep_states: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     shape = [0]
-    if backend == "triton" and keep_states:
+    if backend == "cuda" and keep_states:
         from posemamba.scan import gpu
 
         shape = list(gpu.states_shape(u, A))
@@ -75,19 +81,20 @@ def scan_backward_op(
     """Gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
     maps = _map(u, order, limb)
     inputs = (u, proj, dt_weight, dt_bias, A, Ds)
-    if backend == "triton":
+    credit = any(maps.merged) and limb_gradient
+    if backend == "cuda":
         from posemamba.scan import gpu
 
-        du_BKTJD, *rest = gpu.backward(dy, *inputs, maps, states)
+        du, *rest = gpu.backward(dy, *inputs, maps, states, merges_inside(backend, limb_gradient), credit)
     elif backend == "numba":
         from posemamba.scan import cpu
 
         du_BKTJD, *rest = cpu.backward(dy, *inputs, maps)
+        du = du_BKTJD.sum(1)
+        if credit:
+            du += maps.limb_rows.to(du.dtype).T @ du_BKTJD[:, _merged(maps)].sum(1)
     else:
         raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
-    du = du_BKTJD.sum(1)  # in float32 inside, whatever the type
-    if any(maps.merged) and limb_gradient:
-        du += maps.limb_rows.to(du.dtype).T @ du_BKTJD[:, _merged(maps)].sum(1)
     gradients = [du, *rest]
     du, dproj, dweight, dbias, dA, dDs = (
         grad.to(tensor.dtype).contiguous() for grad, tensor in zip(gradients, inputs, strict=True)

@@ -79,6 +79,9 @@ class ScanMap:
         merged: for each direction whether it merges.
         limb_rows: (J, J) float32, row j picks the limb partner of joint j.
         merging: (K, 1) float32, 1 for the directions that merge.
+        steps: (K, L, 2) int32, at each step the token and, where the direction merges, its limb partner, else -1.
+        first_giver, givers: (J + 1) and (J) int32: joint j is the limb partner of the joints
+            givers[first_giver[j]:first_giver[j + 1]].
     """
 
     tokens: Tensor
@@ -86,6 +89,9 @@ class ScanMap:
     merged: tuple[bool, ...]
     limb_rows: Tensor
     merging: Tensor
+    steps: Tensor
+    first_giver: Tensor
+    givers: Tensor
 
 
 @lru_cache(maxsize=64)
@@ -108,10 +114,16 @@ def _scan_map(
     tokens = torch.stack([direction.steps(frames, joints) for direction in directions])
     partner = torch.arange(frames)[:, None] * joints + torch.tensor(limb)[None]
     merged = tuple(direction.merged for direction in directions)
+    limbs = torch.where(torch.tensor(merged)[:, None], partner.reshape(-1)[tokens], -1)
+    receivers = torch.tensor(limb)
+    counts = torch.bincount(receivers, minlength=joints).cumsum(0)
     return ScanMap(
         tokens=tokens.int().to(device),
         partner=partner.reshape(-1).int().to(device),
         merged=merged,
         limb_rows=torch.nn.functional.one_hot(torch.tensor(limb), joints).float().to(device),
         merging=torch.tensor(merged).float()[:, None].to(device),
+        steps=torch.stack([tokens, limbs], -1).int().to(device),
+        first_giver=torch.cat([torch.zeros(1), counts]).int().to(device),
+        givers=torch.argsort(receivers, stable=True).int().to(device),
     )

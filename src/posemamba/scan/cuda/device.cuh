@@ -1,0 +1,74 @@
+// Instructions of the GPU that C++ has no word for. Tests replace this file by plain C++ to run the kernels on a CPU.
+
+__device__ __forceinline__ float exp2_fast(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+__device__ __forceinline__ unsigned short to_bfloat16(float x) {
+#if __CUDA_ARCH__ >= 800
+    unsigned short y;
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+#else
+    const unsigned bits = __float_as_uint(x);
+    return x != x ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // to nearest even
+#endif
+}
+
+__device__ __forceinline__ float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
+
+// Lanes of a warp see each other's shared memory after this; the compiler also forgets what it read from there.
+__device__ __forceinline__ void warp_barrier() { __syncwarp(); }
+
+// Copies BYTES from global to shared memory; done, for this thread, after `copies_done`.
+template <int BYTES> __device__ __forceinline__ void start_copy(void* to, const void* from) {
+#if __CUDA_ARCH__ >= 800
+    if constexpr (BYTES >= 4) {
+        const unsigned address = (unsigned)__cvta_generic_to_shared(to);
+        asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(address), "l"(from), "n"(BYTES));
+        return;
+    }
+#endif
+    for (int i = 0; i < BYTES / 2; i++) ((unsigned short*)to)[i] = ((const unsigned short*)from)[i];
+}
+__device__ __forceinline__ void copies_done() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+}
+
+// Adds COUNT neighbouring numbers to global memory, one after another for other threads.
+template <int COUNT> __device__ __forceinline__ void add_to_global(float* to, const float (&x)[COUNT]) {
+#if __CUDA_ARCH__ >= 900
+    if constexpr (COUNT == 4) {
+        asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};" ::"l"(to), "f"(x[0]), "f"(x[1]), "f"(x[2]), "f"(x[3])
+                     : "memory");
+        return;
+    }
+#endif
+    for (int i = 0; i < COUNT; i++) atomicAdd(to + i, x[i]);
+}
+
+// The tensor cores cut float32 to TF32, 10 bits after the leading one; this makes it, on average, a rounding. What has
+// no more bits, such as a bfloat16, stays what it is.
+__device__ __forceinline__ float round_to_tf32(float x) { return x * (1.0f + 0.7f / 2048); }
+__device__ __forceinline__ float cut_to_tf32(float x) { return __uint_as_float(__float_as_uint(x) & 0xffffe000u); }
+
+// Products on the tensor cores, which cut float32 to TF32. Lane 4 g + t holds of sums (16, 8) the elements (g, 2t),
+// (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// sums += a (16, 8) b (8, 8): the lane holds a (g, t), a (g + 8, t), a (g, t + 4), a (g + 8, t + 4); b (t, g), b (t + 4, g).
+__device__ __forceinline__ void multiply_add(float (&sums)[4], const float (&a)[4], float b0, float b1) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(a[2])),
+          "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b0)), "r"(__float_as_uint(b1)));
+}
+// sums += a (16, 4) b (4, 8): the lane holds a (g, t), a (g + 8, t); b (t, g).
+__device__ __forceinline__ void multiply_add(float (&sums)[4], const float (&a)[2], float b) {
+    asm("mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5}, {%6}, {%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(b)));
+}

@@ -1,0 +1,52 @@
+"""The CUDA kernels' own source, run on the CPU thread by thread, against the float64 reference."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from posemamba.scan import gpu
+from posemamba.scan.orders import scan_map
+from tests.scan.emulation import cuda_on_cpu  # noqa: F401
+from tests.scan.test_scan import assert_agree, limb_of, make, run
+
+# (clips, frames, joints, inner width, rank); blocks of channels full and not, ranks of all alignments
+SIZES = [
+    pytest.param((2, 1, 1, 16, 1), id="L1"),
+    pytest.param((1, 63, 1, 40, 3), id="L63"),
+    pytest.param((2, 13, 5, 128, 4), id="L65"),
+    pytest.param((1, 40, 17, 64, 8), id="segments"),
+]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+    values = make(*size)
+    want, names = run(values, "reference", "cpu", torch.float64)
+    got, _ = run(values, "cuda", "cpu", torch.float32)
+    assert_agree(got, want, names, 2e-6)
+
+
+@pytest.mark.parametrize("option", [{"order": "fs_bt"}, {"limb_gradient": False}], ids=["unmerged", "published"])
+def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+    values = make(2, 13, 5, 128, 4)
+    want, names = run(values, "reference", "cpu", torch.float64, **option)
+    got, _ = run(values, "cuda", "cpu", torch.float32, **option)
+    assert_agree(got, want, names, 2e-6)
+
+
+@pytest.mark.parametrize("layout", [gpu.Layout(4, 1), gpu.Layout(4, 2), gpu.Layout(2, 2)], ids=str)
+def test_every_layout_of_the_forward_kernel(layout, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+    """bfloat16 in and out: as exact as rounding the inputs and the outputs of single directions allows."""
+    B, T, J, D, R = 2, 13, 5, 128, 4
+    values = make(B, T, J, D, R)
+    K, N = 4, 16
+    maps = scan_map("global_local", T, J, limb_of(J))
+    proj = (values["u"] @ values["x_proj_weight"].reshape(-1, D).T).view(B, T, J, K, R + 2 * N)
+    u, proj = values["u"].bfloat16(), proj.bfloat16()
+    A = -torch.exp(values["A_log"]).view(K, D, N)
+    parameters = gpu.Parameters.of(values["dt_weight"], values["dt_bias"], A, values["Ds"].view(K, D))
+    exact, _ = gpu.forward_by_direction(u.float(), proj.float(), parameters, maps, merge_rows=True)
+    got, _ = gpu.forward_by_direction(u, proj, parameters, maps, merge_rows=True, layout=layout)
+    assert got.dtype == torch.bfloat16
+    assert ((got.float() - exact).abs() <= exact.abs() * 2**-8 + 1e-6).all()
