@@ -4,5 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PYTHONPATH=src
 python3 -m pytest -m gpu -q --no-header -p no:cacheprovider "$@"
-python3 -m posemamba bench --size s --size l --clips 1 --clips 16
-python3 -m posemamba bench --size s --size l --clips 1 --clips 16 --half
+python3 -m posemamba bench scan-s:bf16 scan-l:bf16 s l s:bf16 l:bf16 l:bf16+graph --clips 1,16 --task forward,train

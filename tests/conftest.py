@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from posemamba.measure.speed import scan_inputs
+from posemamba.measure.checks import scan_inputs
 from posemamba.scan import selective_scan
 from posemamba.skeleton import LIMB_ORDER
 

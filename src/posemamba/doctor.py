@@ -15,7 +15,7 @@ import torch
 
 from posemamba import scan, weights
 from posemamba.errors import PoseMambaError
-from posemamba.measure.speed import check_scan
+from posemamba.measure.checks import check_scan
 from posemamba.model import PoseMamba
 
 _LARGEST_SCAN_ERROR = 1e-4  # relative to the largest output; float32 gives about 1e-6
@@ -93,6 +93,7 @@ def _extras() -> Iterator[Finding]:
     for extra, modules in (
         ("video", {"av": "av", "PIL": "pillow"}),
         ("train", {"lightning.pytorch": "lightning"}),
+        ("plot", {"matplotlib": "matplotlib"}),
     ):
         found, missing = [], []
         for module, package in modules.items():

@@ -1,0 +1,221 @@
+"""The benchmark: checks, then every case with its contestants taking turns; what is known is kept after each step."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import importlib.metadata
+import os
+import platform
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from posemamba.errors import PoseMambaError
+from posemamba.measure import checks
+from posemamba.measure.contender import Case, Contender, Models, WrongOutputError, infer, make_ready
+from posemamba.measure.contestants import Contestant
+from posemamba.measure.report import Check, Report, Row, Run
+from posemamba.measure.timing import block_ms, calls_in_block, free_memory, is_out_of_memory, make_workspaces, turns
+
+Say = Callable[[str], None]
+ENVIRONMENT = ("POSEMAMBA_SCAN", "POSEMAMBA_FUSED")  # variables that change how our models run
+MANY_VARIANTS = 64  # of one compiled function: past PyTorch's limit of 8 it would run uncompiled without a word
+
+
+class Bench:
+    """Times cases on one device.
+
+    >>> bench = Bench(plan(...), torch.device("cpu"), command="posemamba bench s")
+    >>> for rows in bench.run():  # of one case after the other
+    ...     print(plain_table(rows, None))
+
+    Attributes:
+        report: all rows from the start; those not reached yet say so.
+    """
+
+    def __init__(
+        self,
+        cases: Sequence[Case],
+        device: torch.device,
+        *,
+        command: str,
+        reference: Contestant | None = None,
+        rounds: int = 7,
+        limit_s: float = 300.0,
+        json_file: Path | None = None,
+        say: Say = lambda what: None,
+    ) -> None:
+        """
+        Args:
+            cases: of `plan`.
+            device: where to measure.
+            command: for the record.
+            reference: whom the others are compared with; has to take part.
+            rounds: turns of every contestant in a case.
+            limit_s: seconds that one contestant may take in all; looked at between its steps.
+            json_file: where the report is kept, written again after each step.
+            say: told what is going on.
+
+        Raises:
+            PoseMambaError: a setting that is not for this device, a reference that does not take part.
+        """
+        contestants = [contestant for case in cases for contestant in case.contestants]
+        for contestant in contestants:
+            contestant.refuse_device(device)
+        if reference is not None and reference not in contestants:
+            taking_part = ", ".join(dict.fromkeys(map(str, contestants)))
+            raise PoseMambaError(f"the reference '{reference}' is none of the contestants: {taking_part}")
+        self.cases, self.device = list(cases), device
+        self.rounds, self.limit_s, self.json_file, self.say = rounds, limit_s, json_file, say
+        self._rows = [[Row.of(case, contestant) for contestant in case.contestants] for case in cases]
+        self._spent: dict[Contestant, float] = defaultdict(float)
+        run = describe_run(device, command, rounds, limit_s)
+        run.reference = None if reference is None else str(reference)
+        self.report = Report(runs=[run], rows=[row for rows in self._rows for row in rows])
+
+    def run(self) -> Iterator[list[Row]]:
+        """Check, then time; yields the rows of each case when it is done.
+
+        Raises:
+            PoseMambaError: a check failed: nothing is timed.
+        """
+        self._save()
+        on_device = torch.cuda.device(self.device) if self.device.type == "cuda" else contextlib.nullcontext()
+        compiled = any(contestant.compiled for case in self.cases for contestant in case.contestants)
+        with on_device, _room_for_variants() if compiled else contextlib.nullcontext():
+            for check in run_checks(self.cases, self.device, self.say):
+                self.report.runs[0].checks.append(check)
+            make_workspaces(self.device)
+            for case, rows in zip(self.cases, self._rows, strict=True):
+                self._time(case, rows)
+                yield rows
+        self.report.runs[0].finished = True
+        self._save()
+
+    def _save(self) -> None:
+        self.report.save(self.json_file)
+
+    def _time(self, case: Case, rows: list[Row]) -> None:
+        models = Models(case, self.device)
+        ready: list[tuple[Contender, Row]] = []
+        for contestant, row in zip(case.contestants, rows, strict=True):
+            if self._spent[contestant] > self.limit_s:
+                row.status, row.note = "over the limit", f"its {self.limit_s:g} s were spent before"
+                continue
+            self.say(f"{case}: {contestant}")
+            begin = time.perf_counter()
+            with self._accounted(contestant, row):
+                contender = make_ready(contestant, models)
+                ready.append((contender, row))
+                row.peak_bytes, row.parameters = contender.peak_bytes, contender.parameters
+            row.setup_s = time.perf_counter() - begin
+            free_memory(self.device)
+            self._save()
+        for number in range(self.rounds):
+            for contender, row in turns(ready, number):
+                if self._spent[contender.contestant] > self.limit_s:
+                    if not row.times_ms:  # the call after warming up is all there is
+                        row.times_ms, row.status = [contender.warm_ms], "ok"
+                    row.note = f"calls: only {len(row.times_ms)}, as its {self.limit_s:g} s were spent"
+                    continue
+                self.say(f"{case}: round {number + 1} of {self.rounds}, {contender.contestant}")
+                with self._accounted(contender.contestant, row):
+                    row.times_ms += block_ms(contender.call, self.device, calls_in_block(contender.warm_ms))
+                    row.status = "ok"
+            self._save()
+            ready = [(contender, row) for contender, row in ready if row.status == "ok"]
+        ready.clear()
+        del models
+        if any(contestant.compiled for contestant in case.contestants):
+            torch.compiler.reset()  # compiled code keeps models alive
+        free_memory(self.device)
+
+    @contextlib.contextmanager
+    def _accounted(self, contestant: Contestant, row: Row) -> Iterator[None]:
+        """Count the seconds; what goes wrong is the row's end, not the run's."""
+        begin = time.perf_counter()
+        try:
+            yield
+        except Exception as error:  # whatever a compiler or a kernel raises, the others go on
+            row.status = "failed"
+            row.note = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+            if isinstance(error, WrongOutputError):
+                row.status, row.note = "wrong", str(error)
+            elif is_out_of_memory(error):
+                row.status, row.note = "out of memory", ""
+            row.times_ms = []
+        finally:
+            self._spent[contestant] += time.perf_counter() - begin
+        if row.status not in ("not run", "ok"):
+            free_memory(self.device)  # after the error has let go of its frames
+
+
+@contextlib.contextmanager
+def _room_for_variants() -> Iterator[None]:
+    import torch._dynamo
+
+    with torch._dynamo.config.patch(recompile_limit=MANY_VARIANTS, fail_on_recompile_limit_hit=True):
+        yield
+
+
+def run_checks(cases: Sequence[Case], device: torch.device, say: Say = lambda what: None) -> Iterator[Check]:
+    """The scan, its gradients and our models in the precisions that are timed, against float64.
+
+    Raises:
+        PoseMambaError: one of them is off by more than its bound: no figure is to be given.
+    """
+    say("checking against float64")
+    yield _passed("scan", checks.check_scan(device), checks.SCAN_BOUND)
+    yield _passed("scan's gradients", checks.check_scan_gradients(device), checks.GRADIENT_BOUND)
+    ours = {c: None for case in cases for c in case.contestants if c.entry.ours}
+    frames = min(243, max(case.frames for case in cases))
+    for width in sorted({c.entry.scan_width for c in ours if c.entry.scan_width is not None}):
+        error = checks.check_scan(device, clips=1, frames=frames, inner_width=width)
+        yield _passed(f"scan of {frames} frames, width {width}", error, checks.SCAN_BOUND)
+    for name, precision in dict.fromkeys((c.model, c.precision) for c in ours if c.entry.channels == 2):
+        say(f"checking {name} in {precision} against float64")
+        torch.manual_seed(0)
+        model = Contestant(name).entry.build(checks.MODEL_FRAMES)
+        error = checks.check_model(model, device, lambda m, x, p=precision: infer(p, m, x))  # type: ignore[misc]
+        yield _passed(f"{name} in {precision}", error, checks.MODEL_BOUNDS[precision])
+
+
+def _passed(what: str, error: float, bound: float) -> Check:
+    if not error < bound:
+        raise PoseMambaError(f"{what}: differs from float64 by {error:.1e}, expected {bound:.0e}: no timings")
+    return Check(what=what, error=error, bound=bound)
+
+
+def describe_run(device: torch.device, command: str, rounds: int, limit_s: float) -> Run:
+    """Machine, versions and date."""
+    cpu = _processor()
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    if device.type == "cuda" and torch.version.cuda:
+        versions["cuda"] = torch.version.cuda
+    for package in ("posemamba", "triton", "numba", "numpy"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[package] = importlib.metadata.version(package)
+    threads = torch.get_num_threads()
+    return Run(
+        command=command,
+        date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else f"{cpu}, {threads} threads",
+        cpu=cpu,
+        threads=threads,
+        versions=versions,
+        environment={name: os.environ[name] for name in ENVIRONMENT if os.environ.get(name)},
+        rounds=rounds,
+        limit_s=limit_s,
+    )
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

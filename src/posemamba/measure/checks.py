@@ -1,0 +1,87 @@
+"""What has to be right before anything is timed: the scan, its gradients and whole models, against float64."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from posemamba.scan import selective_scan
+from posemamba.skeleton import LIMB_ORDER
+
+SCAN_BOUND = 1e-4
+GRADIENT_BOUND = 1e-4
+MODEL_FRAMES = 6  # of the clips on which whole models are compared: float64 runs step by step
+# Whole models: rounding to 24, 11 and 8 bits in each of up to 40 blocks; seen on CPUs: 1e-6 and, bfloat16, 2e-2.
+MODEL_BOUNDS = {"float32": 1e-4, "tf32": 2e-2, "bf16": 5e-2}
+
+
+def scan_inputs(
+    clips: int, frames: int, inner_width: int, rank: int, device: torch.device, dtype: torch.dtype
+) -> dict[str, Any]:
+    """Random inputs of `selective_scan` like those inside a trained model."""
+    g = torch.Generator().manual_seed(0)
+    K, N, D, R = 4, 16, inner_width, rank
+    values = {
+        "x_proj_weight": torch.randn(K, R + 2 * N, D, generator=g) / D**0.5,
+        "dt_weight": torch.randn(K, D, R, generator=g) * 0.5,
+        "dt_bias": torch.randn(K, D, generator=g) * 1.5 - 4,
+        "A_log": torch.log(torch.arange(1.0, N + 1)).repeat(K * D, 1),
+        "Ds": torch.ones(K * D),
+    }
+    moved = {name: value.to(device) for name, value in values.items()}
+    moved["u"] = torch.randn(clips, frames, 17, D, generator=g).to(device, dtype)
+    return moved
+
+
+def relative_error(got: Tensor, want: Tensor) -> float:
+    """Largest difference, relative to the largest value wanted; infinite where something is not finite."""
+    difference = (got.detach().to(want.device, torch.float64) - want.detach().double()).abs().max()
+    error = (difference / want.detach().double().abs().max()).item()
+    return error if error == error else float("inf")
+
+
+def check_scan(device: torch.device, *, clips: int = 2, frames: int = 21, inner_width: int = 64) -> float:
+    """Largest error of the scan against float64, relative to the largest output."""
+    inputs = scan_inputs(clips, frames, inner_width, max(1, inner_width // 32), device, torch.float32)
+    exact = {name: value.double() for name, value in inputs.items()}
+    with torch.no_grad():
+        got = selective_scan(**inputs, limb=LIMB_ORDER)
+        return relative_error(got, selective_scan(**exact, limb=LIMB_ORDER, backend="reference"))
+
+
+def check_scan_gradients(device: torch.device) -> float:
+    """Largest error of the gradients of the scan's inputs and weights, each relative to its largest value."""
+
+    def gradients(dtype: torch.dtype, **options: str) -> tuple[Tensor, ...]:
+        inputs = scan_inputs(2, 11, 64, 4, device, torch.float32)
+        trained = {name: value.to(dtype).requires_grad_() for name, value in inputs.items()}
+        y = selective_scan(**trained, limb=LIMB_ORDER, **options)  # type: ignore[arg-type]
+        weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(y)
+        return torch.autograd.grad((y * weight).sum(), list(trained.values()))
+
+    pairs = zip(gradients(torch.float32), gradients(torch.float64, backend="reference"), strict=True)
+    return max(relative_error(got, want) for got, want in pairs)
+
+
+@torch.no_grad()
+def check_model(model: nn.Module, device: torch.device, run: Callable[[nn.Module, Tensor], Tensor]) -> float:
+    """Largest error of a whole model against the same weights in float64 on the CPU, relative to the largest output.
+
+    Args:
+        model: on the CPU; it is changed: moved to `device`, and what starts as zeros or
+            ones (norms, biases, embeddings) is shaken, so that every part of it tells.
+        device: where it is timed.
+        run: calls a model as it is timed, in the precision that is timed.
+    """
+    g = torch.Generator().manual_seed(2)
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1 or "embed" in name or "A_log" in name:
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=g))
+    x = torch.randn(2, MODEL_FRAMES, 17, 2, generator=g)
+    with torch.enable_grad():  # as training runs it: a shortcut of inference's own would not be seen otherwise
+        want = copy.deepcopy(model).eval().double()(x.double())
+    return relative_error(run(model.eval().to(device), x.to(device)), want)
