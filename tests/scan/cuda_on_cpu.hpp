@@ -153,3 +153,27 @@ inline void multiply_add(float (&sums)[4], const float (&a)[4], float b0, float 
 inline void multiply_add(float (&sums)[4], const float (&a)[2], float b) {
     multiply_add(sums, {a[0], a[1], 0.0f, 0.0f}, b, 0.0f);
 }
+
+inline void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1);
+inline unsigned pack_pair(float low, float high) { return to_bfloat16(low) | (unsigned)to_bfloat16(high) << 16; }
+inline float low_of(unsigned pair) { return __uint_as_float(pair << 16); }
+inline float high_of(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+inline void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    auto& x = exchange(__uint_as_float(a[0]), __uint_as_float(a[1]), __uint_as_float(a[2]), __uint_as_float(a[3]),
+                       __uint_as_float(b0), __uint_as_float(b1));
+    const int first = fibers::current / 32 * 32, g = fibers::current % 32 / 4, t = fibers::current % 4;
+    auto half = [](float pair, int k) { return k % 2 ? high_of(__float_as_uint(pair)) : low_of(__float_as_uint(pair)); };
+    for (int i = 0; i < 4; i++)
+        for (int k = 0; k < 16; k++)
+            sums[i] += half(x[first + 4 * g + k % 8 / 2][k / 8 * 2 + i / 2], k) *
+                       half(x[first + 4 * (2 * t + i % 2) + k % 8 / 2][4 + k / 8], k);
+}
+inline unsigned transpose(unsigned pair) {
+    auto& x = exchange(__uint_as_float(pair));
+    const int first = fibers::current / 32 * 32, g = fibers::current % 32 / 4, t = fibers::current % 4;
+    auto at = [&](int row, int column) {
+        const unsigned word = __float_as_uint(x[first + 4 * row + column / 2][0]);
+        return column % 2 ? word >> 16 : word & 0xffff;
+    };
+    return at(2 * t, g) | at(2 * t + 1, g) << 16;
+}

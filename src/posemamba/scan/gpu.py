@@ -48,7 +48,7 @@ class Layout:
 
 
 FORWARD = Layout(warps=4, parts=1)
-BACKWARD_WARPS = 8
+BACKWARD_WARPS = 4
 BACKWARD_BLOCKS = 2  # of a multiprocessor: limits the registers of a thread
 
 
@@ -211,7 +211,7 @@ def backward(
     warps = BACKWARD_WARPS
     half = u.dtype == torch.bfloat16
     macros = dict(
-        RANK=R, HALF=half, EXACT=not half, WIDE=D % (4 * warps) == 0, THREADS=32 * warps, WARPS=warps, CHANNELS=4 * warps, TILE=TILE,
+        RANK=R, HALF=half, EXACT=not half, WIDE=D % (16 * warps) == 0, THREADS=32 * warps, WARPS=warps, CHANNELS=16 * warps, TILE=TILE,
         GRADIENT=1, BLOCKS_PER_SM=BACKWARD_BLOCKS,
     )  # fmt: skip
     kernel = _kernel("backward.cu", "scan_backward", 32 * warps, {k: int(v) for k, v in macros.items()}, device)
@@ -223,7 +223,7 @@ def backward(
     dproj = torch.zeros(proj.shape, device=device, dtype=torch.float32)
     dweight, dA, dDs, dbias = empty(B, K, R, D), empty(B, K, N, D), empty(B, K, D), empty(B, K, D)
     kernel(
-        (-(-D // (4 * warps)), K, B), u, proj, parameters.weight, parameters.bias, parameters.a2, parameters.skip,
+        (-(-D // (16 * warps)), K, B), u, proj, parameters.weight, parameters.bias, parameters.a2, parameters.skip,
         maps.steps, dy, states, du, dproj, dweight, dA, dDs, dbias, L, D, int(merge_rows),
     )  # fmt: skip
     return (

@@ -30,6 +30,9 @@ struct __align__(8) Step {
 };
 
 #define PACK (WIDE ? 16 / (int)sizeof(Element) : 1)  // channels that one access takes
+#define GROUP 8                                       // steps whose operands a product takes together
+#define CHANNEL_ROW (CHANNELS + 8)                    // 8 modulo 32, so that lanes read from different banks, as is
+#define NUMBERS_ROW (WIDTH <= 40 ? 40 : 72)           // this, of the row of a step's B, C and s
 #define LOG2_E 1.4426950408889634f
 #define LN_2 0.6931471805599453f
 
@@ -72,3 +75,6 @@ __device__ __forceinline__ void accumulate(float (&sums)[4], const float (&a)[2]
 }
 // Rounds what the tensor cores will cut, unless all of it is used.
 __device__ __forceinline__ float for_product(float x) { return EXACT ? x : round_to_tf32(x); }
+
+// Channels g and g + 8 of sixteen lie side by side in shared memory.
+__device__ __forceinline__ int channel_place(int c) { return c / 16 * 16 + c % 8 * 2 + c % 16 / 8; }

@@ -72,3 +72,27 @@ __device__ __forceinline__ void multiply_add(float (&sums)[4], const float (&a)[
         : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
         : "r"(__float_as_uint(a[0])), "r"(__float_as_uint(a[1])), "r"(__float_as_uint(b)));
 }
+// sums += a (16, 16) b (16, 8) of pairs of bfloat16: a (g, 2t..), a (g + 8, 2t..), a (g, 2t + 8..), a (g + 8, 2t + 8..);
+// b (2t.., g), b (2t + 8.., g).
+__device__ __forceinline__ void multiply_add(float (&sums)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(sums[0]), "+f"(sums[1]), "+f"(sums[2]), "+f"(sums[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+// Two bfloat16 in a word, and out of it.
+__device__ __forceinline__ unsigned pack_pair(float low, float high) {
+    unsigned y;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(y) : "f"(high), "f"(low));
+    return y;
+}
+__device__ __forceinline__ float low_of(unsigned pair) { return __uint_as_float(pair << 16); }
+__device__ __forceinline__ float high_of(unsigned pair) { return __uint_as_float(pair & 0xffff0000u); }
+
+// Of an 8 x 8 matrix whose row g lane 4 g + t holds columns 2t and 2t + 1 of: its transpose, held likewise.
+__device__ __forceinline__ unsigned transpose(unsigned pair) {
+    unsigned y;
+    asm("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(y) : "r"(pair));
+    return y;
+}

@@ -13,12 +13,9 @@
 // 0: write the segment's last state, from a zero state, and the sum of its step sizes; KEEP 1: also write the state
 // before each tile.
 
-#define STATE_TILES (2 / PARTS)       // of eight states
-#define ROWS (THREADS / CHANNELS)     // steps that the first stage takes at a time, a channel to a thread
-#define PAIR (WIDE ? 2 : 1)           // channels of one output access
-#define GROUP 8                       // steps
-#define CHANNEL_ROW (CHANNELS + 8)    // 8 modulo 32, so that lanes' reads go to different banks; likewise:
-#define NUMBERS_ROW (WIDTH <= 40 ? 40 : 72)
+#define STATE_TILES (2 / PARTS)    // of eight states
+#define ROWS (THREADS / CHANNELS)  // steps that the first stage takes at a time, a channel to a thread
+#define PAIR (WIDE ? 2 : 1)        // channels of one output access
 
 struct Shared {
     Raw raw;
@@ -32,9 +29,6 @@ struct Shared {
     int token[TILE];
 };
 extern "C" __constant__ int shared_bytes = sizeof(Shared);
-
-// Channels g and g + 8 of sixteen lie side by side.
-__device__ __forceinline__ int channel_place(int c) { return c / 16 * 16 + c % 8 * 2 + c % 16 / 8; }
 
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forward(
     const Element* __restrict__ u,      // (B, L, D)
