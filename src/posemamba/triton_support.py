@@ -35,9 +35,14 @@ def why_not(device: torch.device) -> str:
 
 
 @lru_cache(maxsize=16)
+def _warn(device: torch.device, reason: str) -> None:
+    warnings.warn(f"slower kernels on {device}: {reason}", stacklevel=4)
+
+
+@torch.compiler.assume_constant_result
 def runs(device: torch.device) -> bool:
     """Whether Triton's kernels run on `device`; warns once on a GPU where they do not."""
     reason = why_not(device)
     if reason and device.type == "cuda":
-        warnings.warn(f"slower kernels on {device}: {reason}", stacklevel=3)
+        _warn(device, reason)
     return not reason

@@ -13,10 +13,14 @@ from torch import Tensor
 
 from posemamba import fused
 from posemamba.errors import PoseMambaError
+from posemamba.fused import layers
 from posemamba.fused.layers import forward as run_layers
 from posemamba.fused.tiles import Tile
 from posemamba.fused.weights import EndWeights, LayerWeights, Weights
 from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.scan import cpu
+from posemamba.scan.gpu import LOG2_E
+from posemamba.scan.orders import scan_map
 
 CPU = torch.device("cpu")
 
@@ -50,6 +54,20 @@ def error(got: Tensor, want: Tensor) -> float:
 # --- kernels in the interpreter
 
 
+@pytest.fixture
+def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyped-def]
+    """Kernels in the interpreter, and in place of the GPU's scan the CPU's."""
+
+    def scan(u, proj, layer, config):  # type: ignore[no-untyped-def]
+        B, T, J, D = u.shape
+        maps = scan_map(config.scan_order, T, J, config.limb_order)
+        proj = proj + (maps.limb_rows @ proj.reshape(B, T, J, -1)).view_as(proj) * maps.merging
+        dt_weight, A = layer.dt_weight.transpose(1, 2).contiguous(), layer.a2.transpose(1, 2).contiguous() / LOG2_E
+        return cpu.forward(u, proj, dt_weight, layer.dt_bias, A, layer.skip, maps).view(B, 1, T * J, D)
+
+    monkeypatch.setattr(layers, "scan", scan)
+
+
 @pytest.mark.parametrize(
     ("width", "depth", "clips", "frames", "config"),
     [
@@ -59,7 +77,7 @@ def error(got: Tensor, want: Tensor) -> float:
         pytest.param(128, 1, 1, 5, {}, id="L's width, rows that do not fill the blocks"),
     ],
 )
-def test_agrees_with_float64(width, depth, clips, frames, config, poisoned, interpreted):  # type: ignore[no-untyped-def]
+def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):  # type: ignore[no-untyped-def]
     model = small(width, depth, **config)
     x = torch.randn(clips, frames, model.config.joints, 2)
     got = run_layers(x, Weights(model, torch.float32, CPU), model.config)
@@ -67,25 +85,23 @@ def test_agrees_with_float64(width, depth, clips, frames, config, poisoned, inte
     assert error(got, exact(model, x)) < 1e-6
 
 
-def test_slabs_are_added_up(monkeypatch, poisoned, interpreted):  # type: ignore[no-untyped-def]
+def test_slabs_are_added_up(monkeypatch, on_cpu):  # type: ignore[no-untyped-def]
     """A scan that hands over three slabs a clip, whose sum is right."""
-    from posemamba.fused import layers
-
-    scan = layers._scan
+    scan = layers.scan
 
     def in_slabs(*inputs):  # type: ignore[no-untyped-def]
         y = scan(*inputs)
         parts = [torch.randn_like(y), torch.randn_like(y)]
         return torch.cat([*parts, y - parts[0] - parts[1]], dim=1)
 
-    monkeypatch.setattr(layers, "_scan", in_slabs)
+    monkeypatch.setattr(layers, "scan", in_slabs)
     model = small(32, 1)
     x = torch.randn(2, 3, 17, 2)
     got = run_layers(x, Weights(model, torch.float32, CPU), model.config, Tile(32, 16, 4))
     assert error(got, exact(model, x)) < 1e-6
 
 
-def test_normalising_survives_a_large_mean(poisoned, interpreted):  # type: ignore[no-untyped-def]
+def test_normalising_survives_a_large_mean(on_cpu):  # type: ignore[no-untyped-def]
     """Rows whose mean is far from 0 keep their variance: it is not found as a difference of squares."""
     model = small(32, 1)
     with torch.no_grad():

@@ -92,7 +92,7 @@ def applies(model: PoseMamba, x: Tensor) -> bool:
         and model.config.width in WIDTHS.get(dtype, ())
         and model.Spatial_pos_embed.device == x.device
         and triton_support.runs(x.device)
-        and choose_backend(x.device, dtype) != "reference"
+        and choose_backend(x.device, dtype) == "cuda"
         and not any(_fast_model(model, x.device).hooks)
     )
 

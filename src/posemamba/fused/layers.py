@@ -13,27 +13,19 @@ from torch import Tensor
 
 from posemamba.fused.tiles import Tile, choose_tile
 from posemamba.fused.weights import LayerWeights, Weights
-from posemamba.scan import choose_backend
-from posemamba.scan.operator import scan_op
+from posemamba.scan import gpu
 from posemamba.scan.orders import DIRECTIONS, scan_map
 
 if TYPE_CHECKING:
     from posemamba.model import PoseMambaConfig
 
 
-def _scan(u_BTJD: Tensor, proj_BTJKP: Tensor, layer: LayerWeights, config: PoseMambaConfig) -> Tensor:
+def scan(u_BTJD: Tensor, proj_BTJKP: Tensor, layer: LayerWeights, config: PoseMambaConfig) -> Tensor:
     """The scan as slabs (B, S, T * J, D) that have yet to be added up; `proj` before limbs are merged."""
     B, T, J, D = u_BTJD.shape
     maps = scan_map(config.scan_order, T, J, config.limb_order, u_BTJD.device)
-    proj = proj_BTJKP
-    if any(maps.merged):
-        limb = (maps.limb_rows.to(proj.dtype) @ proj.reshape(B, T, J, -1)).view_as(proj)
-        proj = torch.addcmul(proj, limb, maps.merging.to(proj.dtype))
-    y, _ = scan_op(
-        u_BTJD, proj.contiguous(), layer.dt_weight, layer.dt_bias, layer.A, layer.Ds,
-        config.scan_order, list(config.limb_order), True, choose_backend(u_BTJD.device, u_BTJD.dtype), False,
-    )  # fmt: skip
-    return y.view(B, 1, T * J, D)
+    y, _ = gpu.forward_by_direction(u_BTJD, proj_BTJKP, layer.scan, maps, merge_rows=True)
+    return y.view(B, -1, T * J, D)
 
 
 def _launch_options(tile: Tile, dtype: torch.dtype) -> dict[str, Any]:
@@ -109,7 +101,7 @@ def forward(x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Til
         u = convolve(inner, layer.taps, layer.conv_bias, activate=True)
         del inner
         proj = F.linear(u, layer.x_proj).view(B, T, J, DIRECTIONS, -1)
-        y = _scan(u, proj, layer, config)
+        y = scan(u, proj, layer, config)
         del u, proj
         inner = tail(y, weights, i, stream_ME, T, tile)
         del y

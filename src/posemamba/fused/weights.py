@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from posemamba.scan.gpu import Parameters
+
 if TYPE_CHECKING:
     from posemamba.model import Block, PoseMamba
 
@@ -25,7 +27,7 @@ class LayerWeights:
         weight_x, weight_z: (D, E) each, the halves of the in-projection.
         taps, conv_bias: (9, D) and (D,).
         x_proj: (K * (R + 2N), D).
-        dt_weight, dt_bias, A, Ds: (K, D, R), (K, D), (K, D, N), (K, D), what the scan takes.
+        dt_weight, dt_bias, a2, skip: (K, R, D), (K, D), (K, N, D), (K, D), the scan's `Parameters`.
         out_norm_weight, out_norm_bias: (D,).
         weight_out: (E, D).
         norm2_weight, norm2_bias: (E,) before the MLP.
@@ -41,8 +43,8 @@ class LayerWeights:
     x_proj: Tensor
     dt_weight: Tensor
     dt_bias: Tensor
-    A: Tensor
-    Ds: Tensor
+    a2: Tensor
+    skip: Tensor
     out_norm_weight: Tensor
     out_norm_bias: Tensor
     weight_out: Tensor
@@ -52,6 +54,11 @@ class LayerWeights:
     bias_1: Tensor
     weight_2: Tensor
     bias_2: Tensor
+
+    @property
+    def scan(self) -> Parameters:
+        """What the scan takes."""
+        return Parameters(self.dt_weight, self.dt_bias, self.a2, self.skip)
 
 
 OPERANDS = ("weight_x", "weight_z", "x_proj", "weight_out", "weight_1", "weight_2")
@@ -86,6 +93,8 @@ def _read_layer(block: Block) -> LayerWeights:
     """The layer's weights as they are now: views, or results of small computations."""
     op, mlp = block.op, block.mlp
     D = op.out_proj.in_features
+    A = -torch.exp(op.A_logs.float()).view(-1, D, op.A_logs.shape[-1])
+    scan = Parameters.of(op.dt_projs_weight, op.dt_projs_bias, A, op.Ds.view(-1, D))
     return LayerWeights(
         norm_weight=block.norm.weight,
         norm_bias=block.norm.bias,
@@ -94,10 +103,10 @@ def _read_layer(block: Block) -> LayerWeights:
         taps=op.conv2d.weight.reshape(D, 9).T,
         conv_bias=op.conv2d.bias,  # type: ignore[arg-type]
         x_proj=op.x_proj_weight.flatten(0, 1),
-        dt_weight=op.dt_projs_weight,
-        dt_bias=op.dt_projs_bias,
-        A=-torch.exp(op.A_logs.float()).view(-1, D, op.A_logs.shape[-1]),
-        Ds=op.Ds.view(-1, D),
+        dt_weight=scan.weight,
+        dt_bias=scan.bias,
+        a2=scan.a2,
+        skip=scan.skip,
         out_norm_weight=op.out_norm.weight,
         out_norm_bias=op.out_norm.bias,
         weight_out=op.out_proj.weight,
