@@ -40,6 +40,14 @@ def test_the_gate_lets_through_what_is_right(tiny: dict[str, Model]) -> None:
     assert passed["s in float32"].bound == 1e-4 < 1e-3 < passed["s in bf16"].error, "bf16 really rounds"
 
 
+def test_a_forced_scan_is_what_is_checked(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    forced = []
+    for name in ("reference", "numba"):
+        monkeypatch.setenv("POSEMAMBA_SCAN", name)
+        forced.append({check.what: check.error for check in gate("s")})
+    assert forced[0]["scan"] != forced[1]["scan"] and max(forced[1].values()) < 1e-5
+
+
 def broken_output(scan: Scan) -> Scan:
     return lambda *args, **options: scan(*args, **options) * (1 if "backend" in options else 1.001)
 
