@@ -30,9 +30,16 @@ def assert_triton_agrees_with_pytorch(shape: tuple[int, ...], device: str, half_
 SIZES = [(2, 5, 17, 40), (1, 1, 1, 3), (1, 9, 3, 130)]
 
 
+@pytest.mark.parametrize("programs", [1024, 1])
 @pytest.mark.parametrize("half_of_wider", [False, True])
 @pytest.mark.parametrize("shape", SIZES)
-def test_interpreted_kernels_agree_with_pytorch(shape, half_of_wider, poisoned, interpreted):  # type: ignore[no-untyped-def]
+def test_interpreted_kernels_agree_with_pytorch(  # type: ignore[no-untyped-def]
+    shape, half_of_wider, programs, monkeypatch, poisoned, interpreted
+):
+    """With the work cut into many programs or into few."""
+    from posemamba import depthwise_gpu
+
+    monkeypatch.setattr(depthwise_gpu, "PROGRAMS", programs)
     assert_triton_agrees_with_pytorch(shape, "cpu", half_of_wider)
 
 

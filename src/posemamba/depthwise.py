@@ -41,14 +41,16 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | Non
 def conv_silu_op(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     from posemamba import depthwise_gpu
 
-    return depthwise_gpu.forward(x, weight, bias)
+    with torch.cuda.device_of(x):
+        return depthwise_gpu.forward(x, weight, bias)
 
 
 @torch.library.custom_op("posemamba::conv_silu_backward", mutates_args=())
 def conv_silu_backward_op(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     from posemamba import depthwise_gpu
 
-    return depthwise_gpu.backward(dy, x, weight, bias)
+    with torch.cuda.device_of(x):
+        return depthwise_gpu.backward(dy, x, weight, bias)
 
 
 @conv_silu_op.register_fake

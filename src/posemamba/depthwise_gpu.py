@@ -16,11 +16,9 @@ from torch import Tensor
 
 from posemamba.triton_math import sigmoid, silu
 
-FRAMES = 4  # of a program, forward
-GRADIENT_FRAMES = 3  # likewise, for the weights' gradient, which needs more registers
-WALKS = 8  # groups of GRADIENT_FRAMES that one program takes one after another, so that few partial sums are written
+FRAMES = 4  # that a program walks along at once
 BLOCK_D = 128  # channels of a program
-PROGRAMS = 1024  # so many at least, if cutting the joints makes them
+PROGRAMS = 1024  # forward so many at least, if cutting the joints makes them; backward at most twice as many
 STAGES = 3  # joints on their way from memory at once, plus one
 
 
@@ -77,14 +75,14 @@ def conv_silu_kernel(
             tl.store(y + place, value.to(y.dtype.element_ty), mask=m_d & (j > first) & (t + i < T))
 
 
-@triton.jit(do_not_specialize=["T", "J", "chunks"])
+@triton.jit(do_not_specialize=["T", "J", "chunks", "frames"])
 def conv_silu_gradient_kernel(
-    dy, x, taps, bias, dsum, partial, T, J, D, clip_stride, token_stride, chunks,
-    FRAMES: tl.constexpr, WALKS: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr,
+    dy, x, taps, bias, dsum, partial, T, J, D, clip_stride, token_stride, chunks, frames,
+    FRAMES: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """dsum: the gradient before SiLU and bias (the sums are computed again); partial (programs, 10, D): of each
-    program's frames, the gradients of the nine taps and of the bias."""
-    i_b, start = tl.program_id(0) // chunks, tl.program_id(0) % chunks * (FRAMES * WALKS)
+    program's `frames` frames, the gradients of the nine taps and of the bias."""
+    i_b, start = tl.program_id(0) // chunks, tl.program_id(0) % chunks * frames
     o_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
     m_d = o_d < D
     x += i_b.to(tl.int64) * clip_stride + o_d
@@ -94,7 +92,7 @@ def conv_silu_gradient_kernel(
     empty = tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)
     zero = tl.zeros([BLOCK_D], dtype=tl.float32)
     total = (zero,) * 10
-    for t in range(start, tl.minimum(start + FRAMES * WALKS, T), FRAMES):
+    for t in range(start, tl.minimum(start + frames, T), FRAMES):
         before, here = (empty,) * FRAMES, (empty,) * FRAMES
         rows_2, rows_1 = (zero,) * (FRAMES + 2), (zero,) * (FRAMES + 2)  # joints j - 2 and j - 1
         for j in tl.range(0, J + 1, num_stages=STAGES):
@@ -155,13 +153,15 @@ def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tenso
     """Gradients of x, weight and bias."""
     x, dy, taps = _as_rows(x), dy.contiguous(), taps_of(weight)
     B, T, J, D = x.shape
-    chunks, blocks = triton.cdiv(T, GRADIENT_FRAMES * WALKS), triton.cdiv(D, BLOCK_D)
+    blocks = triton.cdiv(D, BLOCK_D)
+    walks = max(1, B * triton.cdiv(T, FRAMES) * blocks // (2 * PROGRAMS))
+    frames = FRAMES * walks
+    chunks = triton.cdiv(T, frames)
     dsum = x.new_empty(x.shape)
     partial = taps.new_empty(B * chunks, 10, D)
     conv_silu_gradient_kernel[(B * chunks, blocks)](
-        dy, x, taps, bias, dsum, partial, T, J, D, x.stride(0), x.stride(2), chunks,
-        FRAMES=GRADIENT_FRAMES, WALKS=WALKS, BLOCK_D=min(BLOCK_D, triton.next_power_of_2(D)), STAGES=STAGES,
-        num_warps=1,
+        dy, x, taps, bias, dsum, partial, T, J, D, x.stride(0), x.stride(2), chunks, frames,
+        FRAMES=FRAMES, BLOCK_D=min(BLOCK_D, triton.next_power_of_2(D)), STAGES=STAGES, num_warps=1,
     )  # fmt: skip
     dx = convolve(dsum, taps.flip(0), taps.new_zeros(D), activate=False)
     sums = partial.sum(0)

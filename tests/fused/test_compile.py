@@ -14,7 +14,7 @@ from posemamba.fused import tiles
 
 triton = pytest.importorskip("triton")
 TOOL = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "cuobjdump"
-INTEGERS = ("M", "T", "J", "D", "tokens", "chunks", "joints", "clip_stride", "token_stride")
+INTEGERS = ("M", "T", "J", "D", "tokens", "chunks", "joints", "frames", "clip_stride", "token_stride")
 MULTIPLES_OF_16 = ("D", "clip_stride", "token_stride")
 HALF = (
     *("x", "dy", "dsum", "y", "inner", "out"),
@@ -97,11 +97,10 @@ def test_embedding(width) -> None:  # type: ignore[no-untyped-def]
 def test_convolution(activate) -> None:  # type: ignore[no-untyped-def]
     from posemamba import depthwise_gpu as conv
 
-    sizes = dict(BLOCK_D=conv.BLOCK_D, STAGES=conv.STAGES)
-    forward = dict(FRAMES=conv.FRAMES, ACTIVATE=activate, **sizes)
-    assert_nothing_spilled(compiled(conv.conv_silu_kernel, (), {"num_warps": 1}, **forward)[1])
-    gradient = dict(FRAMES=conv.GRADIENT_FRAMES, WALKS=conv.WALKS, **sizes)
-    assert_nothing_spilled(compiled(conv.conv_silu_gradient_kernel, (), {"num_warps": 1}, **gradient)[1])
+    sizes = dict(FRAMES=conv.FRAMES, BLOCK_D=conv.BLOCK_D, STAGES=conv.STAGES)
+    options = {"num_warps": 1}
+    assert_nothing_spilled(compiled(conv.conv_silu_kernel, (), options, ACTIVATE=activate, **sizes)[1])
+    assert_nothing_spilled(compiled(conv.conv_silu_gradient_kernel, (), options, **sizes)[1])
 
 
 def test_tiles_without_a_hopper_gpu_fit_into_any() -> None:

@@ -116,7 +116,8 @@ def forward(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tens
     if graph is None:
         graph = mode == "graph" or (mode != "eager" and x_BTJC.numel() <= 2 * GRAPH_TOKENS)
     fast = _fast_model(model, x_BTJC.device)
-    with torch.inference_mode(False), torch.no_grad(), torch.autocast(x_BTJC.device.type, enabled=False):
+    no_autocast = torch.autocast(x_BTJC.device.type, enabled=False)
+    with torch.inference_mode(False), torch.no_grad(), no_autocast, torch.cuda.device_of(x_BTJC):
         y = fast.run(x_BTJC, graph)
         if fast.weights.refresh(model):  # looked at while the GPU is at work already
             y = fast.run(x_BTJC, graph)
