@@ -1,10 +1,9 @@
 """The selective scan on a CPU: Numba kernels of explicit vector code, no compiler needed on the user's machine.
 
-A lane is a channel; the 16 states of 16 channels are 16 vectors that stay in registers while the four directions
-walk the grid through their index tables. B, C and the low-rank step size are read as scalars from the row of
-projections of each token, so the step size of (token, channel) never exists in memory. Forward: parallel over
-(clip, 16 channels), each item owns its columns of the output. Backward: parallel over (clip, direction); states
-are recomputed from those kept at the starts of chunks.
+A lane is a channel; the 16 states of 16 channels are 16 vectors that stay in registers while the four directions walk
+the grid through their index tables, in tiles of a few steps. In a tile the step sizes of all tokens come first, as they
+do not wait for each other; they stay in the first cache. Parallel over (clip, group of channels): an item owns its
+columns of the output. Backward: states are computed anew from those at the starts of tiles.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
-from llvmlite import ir
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -26,7 +24,11 @@ from posemamba.scan.lanes import LOG2_E, WIDTH, Lanes, Vec
 from posemamba.scan.orders import ScanMap
 
 STATES = 16
-CHUNK = 32  # steps whose states the backward pass holds at once: 2 x 32 KiB a thread
+TILE = 32  # steps that are prepared together; what is kept of them stays in the first cache
+CHUNK = 16  # the same for the backward pass, which keeps more
+TOGETHER = 4  # states that the backward pass treats at once: what it carries of them fits into registers
+VECS = STATES * WIDTH  # floats of the states of 16 channels
+SLOT = 2 * VECS + 5 * WIDTH  # floats that the backward pass keeps of a step
 
 numba_config: Any = numba.config  # its attributes are made when Numba is imported
 if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER == "default":
@@ -34,12 +36,19 @@ if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER ==
     numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-def _step_size(g: Lanes, proj: Any, row: Any, weight: Any, bias: Vec, D: Any, R: Any) -> Vec:
-    """Before the softplus: bias + sum over r of s_r * weight_r, R known at run time only."""
+def _step_size(g: Lanes, row: Any, weight: Any, bias: Vec, D: Any, R: Any) -> Vec:
+    """Before the softplus: bias + sum over r of s_r * weight_r, R known at run time only, four at a time."""
     total = g.variable(bias)
-    with cgutils.for_range(g.builder, R) as loop:
-        s = g.load_splat(proj, g.add(row, loop.index))
-        g.set(total, g.fma(s, g.load(weight, g.mul(loop.index, D)), g.get(total)))
+
+    def add(first: Any, ranks: int) -> None:
+        for r in (g.add(first, i) for i in range(ranks)):
+            g.set(total, g.fma(g.load_splat(row, r), g.load(weight, g.mul(r, D)), g.get(total)))
+
+    fours = g.builder.and_(R, g.i64(-4))
+    with cgutils.for_range_slice(g.builder, g.i64(0), fours, g.i64(4)) as (first, _):
+        add(first, 4)
+    with cgutils.for_range_slice(g.builder, fours, R, g.i64(1)) as (first, _):
+        add(first, 1)
     return g.get(total)
 
 
@@ -52,224 +61,348 @@ def _token_input(g: Lanes, u: Any, partner: Any, token: Any, D: Any, merged: Any
 
 
 @intrinsic
-def _forward_line(
-    typingctx, u, proj, weight, a2, ds, bias, tokens, partner, out, states, L, D, K, R, k, merged, first, every
-):
-    """One direction over all tokens for 16 channels. Adds to `out` unless `first`; with every > 0 keeps the state
-    before each `every`-th step in `states` and leaves `out` alone."""
+def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
+    """Projections of `count` tokens to `rows`, (count, P) without gaps; with those of the limb partner if `merged`."""
 
     def codegen(context, builder, signature, args):
-        (u, proj, weight, a2, ds, bias, tokens, partner, out, states, L, D, K, R, k, merged, first, every) = args
+        proj, tokens, partner, rows, count, K, R, k, merged = args
         g, b = Lanes(builder), builder
-        h = [g.variable() for _ in range(STATES)]
-        A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
-        skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
         width = g.add(R, 2 * STATES)
-        keeping = b.icmp_signed(">", every, g.i64(0))
-        divisor = b.select(keeping, every, g.i64(1))
-        with cgutils.for_range(b, L) as loop:
-            step = loop.index
-            with (
-                b.if_then(keeping),
-                b.if_then(b.icmp_signed("==", b.srem(step, divisor), g.i64(0)), likely=False),
-            ):
-                base = g.mul(b.sdiv(step, divisor), STATES * WIDTH)
-                for n in range(STATES):
-                    g.store(states, g.add(base, n * WIDTH), g.get(h[n]))
-            token = g.load_index(tokens, step)
-            ahead = g.add(step, 6)
-            ahead = b.select(b.icmp_signed("<", ahead, L), ahead, step)
-            ahead_token = g.load_index(tokens, ahead)
-            g.prefetch(u, g.mul(ahead_token, D))
-            ahead_row = g.mul(g.add(g.mul(ahead_token, K), k), width)
-            for line in range(3):
-                g.prefetch(proj, g.add(ahead_row, line * 16))
+        merging = b.icmp_signed("!=", merged, g.i64(0))
 
-            x = _token_input(g, u, partner, token, D, merged)
-            row = g.mul(g.add(g.mul(token, K), k), width)
-            dt, _ = g.softplus(_step_size(g, proj, row, weight, bias_vec, D, R))
-            dtx = dt * x
-            B, C = g.add(row, R), g.add(row, R, STATES)
-            ys: list[Vec] = [x * skip, g.const(0.0)]  # two sums: half the length of the chain of additions
-            for n in range(STATES):
-                hn = g.fma(g.exp2(dt * A[n]), g.get(h[n]), dtx * g.load_splat(proj, g.add(B, n)))
-                g.set(h[n], hn)
-                ys[n % 2] = g.fma(hn, g.load_splat(proj, g.add(C, n)), ys[n % 2])
-            with b.if_then(b.not_(keeping)):
-                place = g.mul(token, D)
-                old = g.select(b.icmp_signed("!=", first, g.i64(0)), g.const(0.0), g.load(out, place))
-                g.store(out, place, old + (ys[0] + ys[1]))
+        def fetch(partnered: bool) -> None:
+            with cgutils.for_range(b, count) as loop:
+                token = g.load_index(tokens, loop.index)
+                sources = [token, g.load_index(partner, token)] if partnered else [token]
+                starts = [g.mul(g.add(g.mul(source, K), k), width) for source in sources]
+                to = g.mul(loop.index, width)
+                with cgutils.for_range(b, R) as ranks:
+                    terms = [g.load_scalar(proj, g.add(start, ranks.index)) for start in starts]
+                    g.store_scalar(rows, g.add(to, ranks.index), b.fadd(*terms) if partnered else terms[0])
+                for half in (0, STATES):
+                    vecs = [g.load(proj, g.add(start, R, half)) for start in starts]
+                    g.store(rows, g.add(to, R, half), vecs[0] + vecs[1] if partnered else vecs[0])
+
+        with b.if_else(merging) as (then, otherwise):
+            with then:
+                fetch(True)
+            with otherwise:
+                fetch(False)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 18), codegen
+    return types.void(*[types.int64] * 9), codegen
+
+
+def _step_sizes(g: Lanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any, out: Any,
+                scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> None:  # fmt: skip
+    """To `scratch`, for each token: dt, dt x, and what the output is before the states are added.
+
+    Tokens do not wait for each other here, in the recurrence they do.
+    """
+    b = g.builder
+    width = g.add(R, 2 * STATES)
+    is_first = b.icmp_signed("!=", first, g.i64(0))
+    skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
+    with cgutils.for_range(b, count) as loop:
+        token = g.load_index(tokens, loop.index)
+        x = _token_input(g, u, partner, token, D, merged)
+        row = g.address(rows, g.mul(loop.index, width))
+        dt = g.softplus(_step_size(g, row, weight, bias_vec, D, R))
+        old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
+        g.store_all(scratch, g.mul(loop.index, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
 
 
 @intrinsic
-def _backward_chunk(
-    typingctx, u, proj, weight, a2, ds, bias, tokens, partner, dout, start_state, scratch, carry, du, dproj,
-    dweight, da, dds, dbias, s0, s1, D, K, R, k, merged, first,
-):  # fmt: skip
-    """Steps s0..s1 of one direction for 16 channels: states forwards from `start_state`, gradients backwards.
+def _forward_tile(
+    typingctx, u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first
+):
+    """`count` steps of one direction for 16 channels, from `state` and back to it. Adds to `out` unless `first`."""
 
-    `carry` holds the gradient that flows to the state before step s1 and is left with that for s0. `first` is 1 for
-    the first 16 channels of a direction: dproj is then set, otherwise added to.
+    def codegen(context, builder, signature, args):
+        u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first = args
+        g = Lanes(builder)
+        _step_sizes(g, u, rows, weight, ds, bias, tokens, partner, out, scratch, count, D, R, merged, first)
+        h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
+        A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
+        with cgutils.for_range(builder, count) as loop:
+            dt, dtx, y = g.load_all(scratch, g.mul(loop.index, 3 * WIDTH), 3)
+            B = g.add(g.mul(loop.index, g.add(R, 2 * STATES)), R)
+            C = g.add(B, STATES)
+            ys = [y, g.const(0.0)]  # two sums: half the length of the chain of additions
+            for n in range(STATES):
+                hn = g.fma(g.exp2(dt * A[n]), g.get(h[n]), dtx * g.load_splat(rows, g.add(B, n)))
+                g.set(h[n], hn)
+                ys[n % 2] = g.fma(hn, g.load_splat(rows, g.add(C, n)), ys[n % 2])
+            g.store(out, g.mul(g.load_index(tokens, loop.index), D), ys[0] + ys[1])
+        g.store_all(state, 0, [g.get(hn) for hn in h])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 16), codegen
+
+
+def _states_intrinsic(keep: bool) -> Any:
+    @intrinsic
+    def states(typingctx, u, rows, weight, a2, bias, tokens, partner, state, scratch, count, D, R, merged):
+        def codegen(context, builder, signature, args):
+            u, rows, weight, a2, bias, tokens, partner, state, scratch, count, D, R, merged = args
+            g, b = Lanes(builder), builder
+            width = g.add(R, 2 * STATES)
+            bias_vec = g.load(bias, g.i64(0))
+            with cgutils.for_range(b, count) as loop:
+                x = _token_input(g, u, partner, g.load_index(tokens, loop.index), D, merged)
+                row = g.address(rows, g.mul(loop.index, width))
+                before = _step_size(g, row, weight, bias_vec, D, R)
+                at = g.add(g.mul(loop.index, SLOT), 2 * STATES * WIDTH)
+                g.store_all(scratch, at, (g.softplus(before), *((g.logistic(before),) if keep else (x,)), x))
+
+            h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
+            A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
+            with cgutils.for_range(b, count) as loop:
+                at = g.mul(loop.index, SLOT)
+                dt, _, x = g.load_all(scratch, g.add(at, 2 * STATES * WIDTH), 3)
+                dtx = dt * x
+                B = g.add(g.mul(loop.index, width), R)
+                for n in range(STATES):
+                    a = g.exp2(dt * A[n])
+                    kept = a * g.get(h[n])
+                    if keep:
+                        g.store(scratch, g.add(at, n * WIDTH), a)
+                        g.store(scratch, g.add(at, (STATES + n) * WIDTH), kept)
+                    g.set(h[n], g.fma(dtx, g.load_splat(rows, g.add(B, n)), kept))
+            g.store_all(state, 0, [g.get(hn) for hn in h])
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 13), codegen
+
+    return states
+
+
+# As `_forward_tile` without an output: `state` only. The second leaves in `scratch` what `_gradient_tile` needs, for
+# each step 16 decays, 16 decayed states, then dt, its derivative and x.
+_states_tile, _replay_tile = _states_intrinsic(keep=False), _states_intrinsic(keep=True)
+
+
+@intrinsic
+def _gradient_tile(
+    typingctx, rows, a2, ds, tokens, dout, scratch, carry, du, dBC, ddelta, da, dds, dbias, count, D, R, pitch,
+    partner, credit,
+):  # fmt: skip
+    """`count` steps of one direction backwards for 16 channels, after `_replay_tile`.
+
+    `carry` holds the gradient that flows to the state after the last step and is left with that for the state before
+    the first. Sets `ddelta` (count, pitch), the gradient before the softplus. Adds to `dBC`, (count, 32) with the lanes
+    not added up yet, and to all other gradients; to that of `u` at the limb partner too if `credit`.
     """
 
     def codegen(context, builder, signature, args):
-        (u, proj, weight, a2, ds, bias, tokens, partner, dout, start_state, scratch, carry, du, dproj,
-         dweight, da, dds, dbias, s0, s1, D, K, R, k, merged, first) = args  # fmt: skip
+        rows, a2, ds, tokens, dout, scratch, carry, du, dBC, ddelta, da, dds, dbias, count, D, R, pitch = args[:17]
+        partner, credit = args[17:]
         g, b = Lanes(builder), builder
-        A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
-        skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
         width = g.add(R, 2 * STATES)
-        count = b.sub(s1, s0)
-        # scratch, per step of the chunk: 16 states before the step, 16 decays, then dt, logistic, x
-        slot = (2 * STATES + 3) * WIDTH
-        dt_at, logistic_at, x_at = ((2 * STATES + i) * WIDTH for i in range(3))
+        last = b.sub(count, g.i64(1))
+        for first in range(0, STATES, TOGETHER):
+            states = range(first, first + TOGETHER)
+            dh = {n: g.variable(g.load(carry, n * WIDTH)) for n in states}
+            dA = {n: g.variable(g.load(da, g.mul(D, n))) for n in states}
+            A = {n: g.load(a2, g.mul(D, n)) for n in states}
+            with cgutils.for_range(b, count) as loop:
+                step = b.sub(last, loop.index)
+                at, sums, row = g.mul(step, SLOT), g.mul(step, 2 * VECS), g.mul(step, width)
+                dt, _, x, *kept_sums = g.load_all(scratch, g.add(at, 2 * VECS), 5)
+                dtx, dy = dt * x, g.load(dout, g.mul(g.load_index(tokens, step), D))
+                ddt, ddtx = kept_sums if first else (g.const(0.0), g.const(0.0))
+                for n in states:
+                    a, kept = (g.load(scratch, g.add(at, place + n * WIDTH)) for place in (0, VECS))
+                    Bn, Cn = (g.load_splat(rows, g.add(row, R, place + n)) for place in (0, STATES))
+                    grad = g.fma(Cn, dy, g.get(dh[n]))
+                    for place, one, other in ((0, grad, dtx), (VECS, g.fma(dtx, Bn, kept), dy)):
+                        to = g.add(sums, place + n * WIDTH)
+                        g.store(dBC, to, g.fma(one, other, g.load(dBC, to)))
+                    decay = grad * kept  # gradient of dt * A
+                    ddt = g.fma(decay, A[n], ddt)
+                    g.set(dA[n], g.fma(decay, dt, g.get(dA[n])))
+                    ddtx = g.fma(grad, Bn, ddtx)
+                    g.set(dh[n], grad * a)
+                g.store_all(scratch, g.add(at, 2 * VECS + 3 * WIDTH), (ddt, ddtx))
+            for n in states:
+                g.store(carry, n * WIDTH, g.get(dh[n]))
+                g.store(da, g.mul(D, n), g.get(dA[n]))
 
-        h = [g.variable(g.load(start_state, g.i64(n * WIDTH))) for n in range(STATES)]
+        skip, crediting = g.load(ds, 0), b.icmp_signed("!=", credit, g.i64(0))
+        dskip, dbias_sum = g.variable(g.load(dds, 0)), g.variable(g.load(dbias, 0))
         with cgutils.for_range(b, count) as loop:
-            token = g.load_index(tokens, g.add(s0, loop.index))
-            x = _token_input(g, u, partner, token, D, merged)
-            row = g.mul(g.add(g.mul(token, K), k), width)
-            dt, logistic = g.softplus(_step_size(g, proj, row, weight, bias_vec, D, R))
-            base = g.mul(loop.index, slot)
-            for place, vec in ((dt_at, dt), (logistic_at, logistic), (x_at, x)):
-                g.store(scratch, g.add(base, place), vec)
-            dtx = dt * x
-            B = g.add(row, R)
-            for n in range(STATES):
-                a, before = g.exp2(dt * A[n]), g.get(h[n])
-                g.store(scratch, g.add(base, n * WIDTH), before)
-                g.store(scratch, g.add(base, (STATES + n) * WIDTH), a)
-                g.set(h[n], g.fma(a, before, dtx * g.load_splat(proj, g.add(B, n))))
-
-        dh = [g.variable(g.load(carry, g.i64(n * WIDTH))) for n in range(STATES)]
-        dA = [g.variable(g.load(da, g.mul(D, n))) for n in range(STATES)]
-        dskip, dbias_sum = g.variable(g.load(dds, g.i64(0))), g.variable(g.load(dbias, g.i64(0)))
-        with cgutils.for_range(b, count) as loop:
-            back = b.sub(b.sub(count, g.i64(1)), loop.index)
-            token = g.load_index(tokens, g.add(s0, back))
-            row = g.mul(g.add(g.mul(token, K), k), width)
-            base = g.mul(back, slot)
-            dt, logistic, x = (g.load(scratch, g.add(base, place)) for place in (dt_at, logistic_at, x_at))
-            dtx, dy = dt * x, g.load(dout, g.mul(token, D))
-            B, C = g.add(row, R), g.add(row, R, STATES)
-            ddt, ddtx = g.const(0.0), g.const(0.0)
-            dB, dC = [], []
-            for n in range(STATES):
-                before = g.load(scratch, g.add(base, n * WIDTH))
-                a = g.load(scratch, g.add(base, (STATES + n) * WIDTH))
-                Bn = g.load_splat(proj, g.add(B, n))
-                kept = a * before
-                grad = g.fma(g.load_splat(proj, g.add(C, n)), dy, g.get(dh[n]))
-                dC.append(g.fma(dtx, Bn, kept) * dy)
-                dB.append(grad * dtx)
-                decay = grad * kept  # gradient of dt * A
-                ddt = g.fma(decay, A[n], ddt)
-                g.set(dA[n], g.fma(decay, dt, g.get(dA[n])))
-                ddtx = g.fma(grad, Bn, ddtx)
-                g.set(dh[n], grad * a)
-            is_first = b.icmp_signed("!=", first, g.i64(0))
-            for at, parts in ((B, dB), (C, dC)):
-                old = g.select(is_first, g.const(0.0), g.load(dproj, at))
-                g.store(dproj, at, old + g.sums(parts))
+            token = g.load_index(tokens, loop.index)
+            place = g.mul(token, D)
+            dt, logistic, x, ddt, ddtx = g.load_all(scratch, g.add(g.mul(loop.index, SLOT), 2 * VECS), 5)
+            dy = g.load(dout, place)
             # A is kept in units of log2; its gradient by dt is not
-            ddelta = g.fma(ddt, g.const(1 / LOG2_E), ddtx * x) * logistic
-            g.store(du, g.mul(token, D), g.fma(ddtx, dt, dy * skip))
+            delta = g.fma(ddt, g.const(1 / LOG2_E), ddtx * x) * logistic
+            g.store(ddelta, g.mul(loop.index, pitch), delta)
+            dx = g.fma(ddtx, dt, dy * skip)
+            g.store(du, place, g.load(du, place) + dx)
+            with b.if_then(crediting):
+                limb = g.mul(g.load_index(partner, token), D)
+                g.store(du, limb, g.load(du, limb) + dx)
             g.set(dskip, g.fma(dy, x, g.get(dskip)))
-            g.set(dbias_sum, g.get(dbias_sum) + ddelta)
-            with cgutils.for_range(b, R) as ranks:
-                at, line = g.add(row, ranks.index), g.mul(ranks.index, D)
-                s = g.load_splat(proj, at)
-                g.store(dweight, line, g.fma(ddelta, s, g.load(dweight, line)))
-                total = _total(g, ddelta * g.load(weight, line))
-                pointer = g._pointer(dproj, at)
-                old = b.select(is_first, ir.Constant(ir.FloatType(), 0.0), b.load(pointer, typ=ir.FloatType()))
-                b.store(b.fadd(old, total), pointer)
-        for n in range(STATES):
-            g.store(carry, g.i64(n * WIDTH), g.get(dh[n]))
-            g.store(da, g.mul(D, n), g.get(dA[n]))
-        g.store(dds, g.i64(0), g.get(dskip))
-        g.store(dbias, g.i64(0), g.get(dbias_sum))
+            g.set(dbias_sum, g.get(dbias_sum) + delta)
+        g.store(dds, 0, g.get(dskip))
+        g.store(dbias, 0, g.get(dbias_sum))
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 26), codegen
+    return types.void(*[types.int64] * 19), codegen
 
 
-def _total(g: Lanes, vec: Vec) -> Any:
-    """Sum over the lanes as a scalar."""
-    b = g.builder
-    parts = [b.extract_element(vec.value, ir.Constant(ir.IntType(32), i)) for i in range(WIDTH)]
-    while len(parts) > 1:
-        parts = [b.fadd(x, y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
-    return parts[0]
+@intrinsic
+def _rows_gradient(typingctx, rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch):
+    """The gradient of `rows`, set, and that of `weight`, added to, from what `_gradient_tile` left of all channels."""
+
+    def codegen(context, builder, signature, args):
+        rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch = args
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        with cgutils.for_range(b, count) as loop:
+            row, sums = g.mul(loop.index, width), g.mul(loop.index, 2 * VECS)
+            delta = g.address(ddelta, g.mul(loop.index, pitch))
+            for place in range(2):
+                lanes = g.load_all(dBC, g.add(sums, place * VECS), STATES)
+                g.store(drows, g.add(row, R, place * STATES), g.sums(lanes))
+            with cgutils.for_range(b, R) as ranks:
+                at, line = g.add(row, ranks.index), g.mul(ranks.index, D)
+                s, total = g.load_splat(rows, at), g.variable()
+                with cgutils.for_range_slice(b, g.i64(0), pitch, g.i64(WIDTH)) as (channel, _):
+                    to, vec = g.add(line, channel), g.load(delta, channel)
+                    g.store(dweight, to, g.fma(vec, s, g.load(dweight, to)))
+                    g.set(total, g.fma(vec, g.load(weight, to), g.get(total)))
+                g.store_scalar(drows, at, g.total(g.get(total)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 10), codegen
+
+
+@njit
+def _floats(count):  # type: ignore[no-untyped-def]
+    """`count` float32, aligned to a vector: a load across two lines of the cache costs twice."""
+    memory = np.empty(count + WIDTH, dtype=np.float32)
+    start = (-(memory.ctypes.data >> 2)) % WIDTH
+    return memory[start : start + count]
 
 
 @njit(parallel=True, cache=True)
-def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, out):  # type: ignore[no-untyped-def]
+def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out, group):  # type: ignore[no-untyped-def]
     clips, L, D = u.shape
     K, R = weight.shape[0], weight.shape[1]
-    row = R + 2 * STATES
-    blocks = D // WIDTH
-    for item in prange(clips * blocks):
-        clip, at = item // blocks, (item % blocks) * WIDTH * 4
+    width = R + 2 * STATES
+    groups = (D // WIDTH + group - 1) // group
+    for item in prange(clips * groups):
+        clip, start = item // groups, (item % groups) * group
+        blocks = min(group, D // WIDTH - start)
+        rows, scratch = _floats(TILE * width), _floats(TILE * 3 * WIDTH)
+        state = _floats(blocks * VECS).reshape((blocks, VECS))
         for k in range(K):
-            _forward_line(
-                u.ctypes.data + clip * L * D * 4 + at,
-                proj.ctypes.data + clip * L * K * row * 4,
-                weight.ctypes.data + k * R * D * 4 + at,
-                a2.ctypes.data + k * STATES * D * 4 + at,
-                ds.ctypes.data + k * D * 4 + at,
-                bias.ctypes.data + k * D * 4 + at,
-                tokens.ctypes.data + k * L * 4,
-                partner.ctypes.data,
-                out.ctypes.data + clip * L * D * 4 + at,
-                out.ctypes.data,
-                L, D, K, R, k, merged[k], 1 if k == 0 else 0, 0,
-            )  # fmt: skip
+            state[:] = 0
+            for step in range(0, L, TILE):
+                count = min(TILE, L - step)
+                tokens_ = tokens.ctypes.data + (k * L + step) * 4
+                proj_ = proj.ctypes.data + clip * L * K * width * 4
+                _gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, merged[k] * inside)
+                for block in range(blocks):
+                    at = (start + block) * WIDTH * 4
+                    _forward_tile(
+                        u.ctypes.data + clip * L * D * 4 + at,
+                        rows.ctypes.data,
+                        weight.ctypes.data + k * R * D * 4 + at,
+                        a2.ctypes.data + k * STATES * D * 4 + at,
+                        ds.ctypes.data + k * D * 4 + at,
+                        bias.ctypes.data + k * D * 4 + at,
+                        tokens_,
+                        partner.ctypes.data,
+                        out.ctypes.data + clip * L * D * 4 + at,
+                        state[block].ctypes.data,
+                        scratch.ctypes.data,
+                        count, D, R, merged[k], 1 if k == 0 else 0,
+                    )  # fmt: skip
 
 
 @njit(parallel=True, cache=True)
-def _backward(u, proj, weight, a2, ds, bias, tokens, partner, merged, dout, du, dproj, dweight, da, dds, dbias):  # type: ignore[no-untyped-def]
+def _backward(
+    u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, credit,
+    dout, du, dproj, dweight, da, dds, dbias, group,
+):  # type: ignore[no-untyped-def]  # fmt: skip
     clips, L, D = u.shape
     K, R = weight.shape[0], weight.shape[1]
-    row = R + 2 * STATES
-    chunks = (L + CHUNK - 1) // CHUNK
-    for item in prange(clips * K):
-        clip, k = item // K, item % K
-        states = np.empty((chunks, STATES, WIDTH), dtype=np.float32)
-        scratch = np.empty((CHUNK, 2 * STATES + 3, WIDTH), dtype=np.float32)
-        carry = np.empty((STATES, WIDTH), dtype=np.float32)
-        for block in range(D // WIDTH):
-            at = block * WIDTH * 4
-            u_ = u.ctypes.data + clip * L * D * 4 + at
-            proj_ = proj.ctypes.data + clip * L * K * row * 4
-            weight_ = weight.ctypes.data + k * R * D * 4 + at
-            a2_ = a2.ctypes.data + k * STATES * D * 4 + at
-            ds_ = ds.ctypes.data + k * D * 4 + at
-            bias_ = bias.ctypes.data + k * D * 4 + at
-            tokens_ = tokens.ctypes.data + k * L * 4
-            _forward_line(
-                u_, proj_, weight_, a2_, ds_, bias_, tokens_, partner.ctypes.data, states.ctypes.data,
-                states.ctypes.data, L, D, K, R, k, merged[k], 1, CHUNK,
-            )  # fmt: skip
-            carry[:] = 0
-            for chunk in range(chunks - 1, -1, -1):
-                _backward_chunk(
-                    u_, proj_, weight_, a2_, ds_, bias_, tokens_, partner.ctypes.data,
-                    dout.ctypes.data + clip * L * D * 4 + at,
-                    states.ctypes.data + chunk * STATES * WIDTH * 4,
-                    scratch.ctypes.data,
-                    carry.ctypes.data,
-                    du.ctypes.data + item * L * D * 4 + at,
-                    dproj.ctypes.data + clip * L * K * row * 4,
-                    dweight.ctypes.data + item * R * D * 4 + at,
-                    da.ctypes.data + item * STATES * D * 4 + at,
-                    dds.ctypes.data + item * D * 4 + at,
-                    dbias.ctypes.data + item * D * 4 + at,
-                    chunk * CHUNK, min((chunk + 1) * CHUNK, L), D, K, R, k, merged[k], 1 if block == 0 else 0,
-                )  # fmt: skip
+    width = R + 2 * STATES
+    tiles, groups = (L + CHUNK - 1) // CHUNK, dproj.shape[1]
+    for item in prange(clips * groups):
+        clip, part = item // groups, item % groups
+        blocks = min(group, D // WIDTH - part * group)
+        rows, drows, scratch = _floats(CHUNK * width), _floats(CHUNK * width), _floats(CHUNK * SLOT)
+        dBC, ddelta = _floats(CHUNK * 2 * VECS), _floats(CHUNK * blocks * WIDTH)
+        starts = _floats(tiles * blocks * VECS).reshape((tiles, blocks, VECS))  # states before each tile
+        state = _floats(blocks * VECS).reshape((blocks, VECS))
+        proj_ = proj.ctypes.data + clip * L * K * width * 4
+        columns, first = clip * L * D * 4 + part * group * WIDTH * 4, part * group * WIDTH * 4
+        for k in range(K):
+            add_rows, sums = merged[k] * inside, clip * K + k
+            for forward in (True, False):
+                state[:] = 0  # on the way back the gradient that flows to the state
+                for i in range(tiles):
+                    tile = i if forward else tiles - 1 - i
+                    step = tile * CHUNK
+                    count = min(CHUNK, L - step)
+                    tokens_ = tokens.ctypes.data + (k * L + step) * 4
+                    _gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, add_rows)
+                    dBC[:] = 0
+                    for block in range(blocks):
+                        at = block * WIDTH * 4
+                        u_ = u.ctypes.data + columns + at
+                        weight_ = weight.ctypes.data + k * R * D * 4 + first + at
+                        a2_ = a2.ctypes.data + k * STATES * D * 4 + first + at
+                        bias_ = bias.ctypes.data + k * D * 4 + first + at
+                        if forward:
+                            starts[tile, block] = state[block]
+                            _states_tile(
+                                u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
+                                state[block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
+                            )  # fmt: skip
+                            continue
+                        _replay_tile(
+                            u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
+                            starts[tile, block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
+                        )  # fmt: skip
+                        _gradient_tile(
+                            rows.ctypes.data,
+                            a2_,
+                            ds.ctypes.data + k * D * 4 + first + at,
+                            tokens_,
+                            dout.ctypes.data + columns + at,
+                            scratch.ctypes.data,
+                            state[block].ctypes.data,
+                            du.ctypes.data + columns + at,
+                            dBC.ctypes.data,
+                            ddelta.ctypes.data + at,
+                            da.ctypes.data + sums * STATES * D * 4 + first + at,
+                            dds.ctypes.data + sums * D * 4 + first + at,
+                            dbias.ctypes.data + sums * D * 4 + first + at,
+                            count, D, R, blocks * WIDTH, partner.ctypes.data, merged[k] * credit,
+                        )  # fmt: skip
+                    if forward:
+                        continue
+                    _rows_gradient(
+                        rows.ctypes.data,
+                        weight.ctypes.data + k * R * D * 4 + first,
+                        dBC.ctypes.data,
+                        ddelta.ctypes.data,
+                        dweight.ctypes.data + sums * R * D * 4 + first,
+                        drows.ctypes.data,
+                        count, D, R, blocks * WIDTH,
+                    )  # fmt: skip
+                    for i in range(count):
+                        token = tokens[k, step + i]
+                        for p in range(width):
+                            dproj[clip, part, token, k, p] += drows[i * width + p]
+                        if add_rows:
+                            for p in range(width):
+                                dproj[clip, part, partner[token], k, p] += drows[i * width + p]
 
 
 def _arguments(
@@ -282,11 +415,12 @@ def _arguments(
     pad = (-D) % WIDTH
 
     def padded(x: Tensor) -> np.ndarray:
-        return np.ascontiguousarray(F.pad(x.detach().float(), (0, pad)).numpy())
+        x = x.detach().float()
+        return (F.pad(x, (0, pad)) if pad else x).contiguous().numpy()
 
     return [
         padded(u.reshape(B, T * J, D)),
-        np.ascontiguousarray(proj.detach().float().reshape(B, T * J, *proj.shape[3:]).numpy()),
+        proj.detach().float().reshape(B, T * J, *proj.shape[3:]).contiguous().numpy(),
         padded(dt_weight.transpose(1, 2)),
         padded(A.transpose(1, 2) * LOG2_E),
         padded(Ds),
@@ -303,32 +437,45 @@ def _with_threads(kernel: Any, *arguments: Any) -> None:
     kernel(*arguments)
 
 
+def _blocks_of_an_item(clips: int, blocks: int) -> int:
+    """Blocks of 16 channels that a work item takes: as many as leave every thread something to do."""
+    threads = torch.get_num_threads()
+    return blocks if clips >= threads else max(1, blocks * clips // threads)
+
+
 def forward(
-    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap, inside: bool
 ) -> Tensor:
-    """Output (B, T, J, D) in u's type, computed in float32. Shapes as in operator.py."""
+    """Output (B, T, J, D) in u's type, computed in float32. Shapes as in operator.py.
+
+    `inside`: the projections of limb partners are still to be added in the directions that merge.
+    """
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
-    out = np.empty_like(arguments[0])
-    _with_threads(_forward, *arguments, out)
-    return torch.from_numpy(out)[..., : u.shape[-1]].reshape(u.shape).to(u.dtype)
+    B, L, wide = arguments[0].shape
+    out = torch.empty(B, L, wide)
+    _with_threads(_forward, *arguments, int(inside), out.numpy(), _blocks_of_an_item(B, wide // WIDTH))
+    return out[..., : u.shape[-1]].reshape(u.shape).to(u.dtype)
 
 
 def backward(
-    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap
-) -> tuple[Tensor, ...]:
-    """Float32 gradients: du by direction (B, K, T, J, D) before limb partners are credited, then those of the rest."""
+    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
+    inside: bool, credit: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Float32 gradients of u, proj and the rest. `credit`: that of u also reaches the limb partners merged with it."""
     B, T, J, D = u.shape
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
     K, R, wide = arguments[2].shape
-    dout = np.ascontiguousarray(F.pad(dy.detach().float().reshape(B, T * J, D), (0, wide - D)).numpy())
-    du = np.empty((B, K, T * J, wide), dtype=np.float32)
-    dproj = np.empty_like(arguments[1])
-    sums = [np.zeros((B, K, *rows, wide), dtype=np.float32) for rows in ((R,), (STATES,), (), ())]
-    _with_threads(_backward, *arguments, dout, du, dproj, *sums)
-    dweight, dA, dDs, dbias = (torch.from_numpy(x)[..., :D].sum(0) for x in sums)
+    group = _blocks_of_an_item(B, wide // WIDTH)
+    dout = F.pad(dy.detach().float().reshape(B, T * J, D), (0, wide - D)).contiguous()
+    du = torch.zeros(B, T * J, wide)
+    dproj = torch.zeros(B, -(-wide // WIDTH // group), *arguments[1].shape[1:])
+    sums = [torch.zeros(B, K, *rows, wide) for rows in ((R,), (STATES,), (), ())]
+    written = (x.numpy() for x in (dout, du, dproj, *sums))
+    _with_threads(_backward, *arguments, int(inside), int(credit), *written, group)
+    dweight, dA, dDs, dbias = (x[..., :D].sum(0) for x in sums)
     return (
-        torch.from_numpy(du)[..., :D].reshape(B, K, T, J, D),
-        torch.from_numpy(dproj).view(proj.shape),
+        du[..., :D].reshape(u.shape),
+        dproj.sum(1).view(proj.shape),
         dweight.transpose(1, 2),
         dbias,
         dA.transpose(1, 2),

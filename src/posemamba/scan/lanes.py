@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import llvmlite.binding as llvm
+import numba
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -19,6 +21,24 @@ LOG2_E = 1.4426950408889634
 
 # 2^f on [-0.5, 0.5] to 9e-08 of its value, and exact at 0: decays close to 1 are applied thousands of times.
 _EXP2 = (0.001326472726, 0.009671512638, 0.05550733743, 0.2402224209, 0.6931469776, 1.0)
+
+# log(1 + e) / e on [0, 1] to 2e-07 of its value.
+_LOG1P = (
+    0.005364819017, -0.03006577253, 0.07920450593, -0.1375380005, 0.1915365397, -0.2485716345, 0.333213226,
+    -0.4999964796, 1.0,
+)  # fmt: skip
+
+
+def _target_has_avx512() -> bool:
+    """Whether the code is compiled for a processor with AVX-512; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override."""
+    features = numba_config.CPU_FEATURES
+    if features is None:
+        return bool(llvm.get_host_cpu_features().get("avx512f", False))
+    return "+avx512f" in features.split(",")
+
+
+numba_config: Any = numba.config  # its attributes are made when Numba is imported
+AVX512 = _target_has_avx512()
 
 
 class Vec:
@@ -51,19 +71,25 @@ class Lanes:
     def i64(self, value: int) -> Any:
         return ir.Constant(I64, value)
 
+    def _index(self, value: Any) -> Any:
+        return self.i64(value) if isinstance(value, int) else value
+
     def add(self, *terms: Any) -> Any:
-        total = terms[0]
+        total = self._index(terms[0])
         for term in terms[1:]:
-            total = self.builder.add(total, term if not isinstance(term, int) else self.i64(term))
+            total = self.builder.add(total, self._index(term))
         return total
 
     def mul(self, a: Any, b: Any) -> Any:
-        return self.builder.mul(a, b if not isinstance(b, int) else self.i64(b))
+        return self.builder.mul(self._index(a), self._index(b))
 
     # memory
+    def address(self, address: Any, offset: Any) -> Any:
+        """The address of the element at `offset`."""
+        return self.builder.add(address, self.builder.shl(self._index(offset), self.i64(2)))
+
     def _pointer(self, address: Any, offset: Any) -> Any:
-        byte = self.builder.add(address, self.builder.shl(offset, self.i64(2)))
-        return self.builder.inttoptr(byte, ir.PointerType())
+        return self.builder.inttoptr(self.address(address, offset), ir.PointerType())
 
     def load(self, address: Any, offset: Any) -> Vec:
         return Vec(self, self.builder.load(self._pointer(address, offset), align=4, typ=VEC))
@@ -71,13 +97,27 @@ class Lanes:
     def store(self, address: Any, offset: Any, vec: Vec) -> None:
         self.builder.store(vec.value, self._pointer(address, offset), align=4)
 
+    def load_all(self, address: Any, offset: Any, count: int) -> list[Vec]:
+        """`count` vectors one after another."""
+        return [self.load(address, self.add(self._index(offset), i * WIDTH)) for i in range(count)]
+
+    def store_all(self, address: Any, offset: Any, vecs: Sequence[Vec]) -> None:
+        for i, vec in enumerate(vecs):
+            self.store(address, self.add(self._index(offset), i * WIDTH), vec)
+
     def load_index(self, address: Any, offset: Any) -> Any:
         value = self.builder.load(self._pointer(address, offset), align=4, typ=I32)
         return self.builder.sext(value, I64)
 
     def load_splat(self, address: Any, offset: Any) -> Vec:
         """One float32 from memory in all lanes."""
-        return self.splat(self.builder.load(self._pointer(address, offset), align=4, typ=F32))
+        return self.splat(self.load_scalar(address, offset))
+
+    def load_scalar(self, address: Any, offset: Any) -> Any:
+        return self.builder.load(self._pointer(address, offset), align=4, typ=F32)
+
+    def store_scalar(self, address: Any, offset: Any, value: Any) -> None:
+        self.builder.store(value, self._pointer(address, offset), align=4)
 
     def prefetch(self, address: Any, offset: Any) -> None:
         kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), I32, I32, I32])
@@ -119,36 +159,50 @@ class Lanes:
     def maximum(self, a: Vec, b: Vec) -> Vec:
         return self.select(self.builder.fcmp_ordered(">", a.value, b.value), a, b)
 
+    def _polynomial(self, coefficients: Sequence[float], x: Vec) -> Vec:
+        """Coefficients from the highest power down to the constant."""
+        total = self.const(coefficients[0])
+        for coefficient in coefficients[1:]:
+            total = self.fma(total, x, self.const(coefficient))
+        return total
+
     def exp2(self, x: Vec) -> Vec:
-        """2^x for x <= 0; below -126 it stays at 2^-126."""
+        """2^x for x <= 0; without AVX-512 it stays at 2^-126 below -126."""
         b = self.builder
-        # NaN fails the comparison inside maximum() and would come out finite: keep it.
+        if AVX512:
+            whole = self._avx512("rndscale", x, ir.Constant(I32, 8))  # to the nearest integer
+            return self._avx512("scalef", self._polynomial(_EXP2, x - whole), whole.value)
+        # NaN fails the comparison and stays.
         x = self.select(b.fcmp_ordered("<", x.value, self.const(-126.0).value), self.const(-126.0), x)
         magic = self.const(12582912.0)  # 1.5 * 2^23: adding it rounds to the nearest integer
         shifted = x + magic
-        fraction = x - (shifted - magic)
-        poly = self.const(_EXP2[0])
-        for coefficient in _EXP2[1:]:
-            poly = self.fma(poly, fraction, self.const(coefficient))
+        poly = self._polynomial(_EXP2, x - (shifted - magic))
         exponent = b.shl(b.bitcast(shifted.value, IVEC), ir.Constant(IVEC, [ir.Constant(I32, 23)] * WIDTH))
         bits = b.add(b.bitcast(poly.value, IVEC), exponent)
         return Vec(self, b.bitcast(bits, VEC))
 
-    def softplus(self, x: Vec) -> tuple[Vec, Vec]:
-        """log(1 + e^x) and its derivative, the logistic function, both to float32's precision at either end."""
-        b = self.builder
-        zero, one = self.const(0.0), self.const(1.0)
-        positive = b.fcmp_ordered(">", x.value, zero.value)
-        magnitude = self.select(positive, x, zero - x)
-        e = self.exp2(magnitude * self.const(-LOG2_E))
-        # log(1 + e) = 2 artanh(e / (2 + e)): no cancellation for small e, and e / (2 + e) <= 1/3.
-        q = e / (e + self.const(2.0))
-        q2 = q * q
-        series = self.const(1 / 13)
-        for n in (11, 9, 7, 5, 3, 1):
-            series = self.fma(series, q2, self.const(1 / n))
-        logistic = self.select(positive, one, e) / (one + e)
-        return self.fma(q + q, series, self.select(positive, x, zero)), logistic
+    def _avx512(self, name: str, x: Vec, operand: Any) -> Vec:
+        """An AVX-512 instruction on all lanes, rounding as usual."""
+        kind = ir.FunctionType(VEC, [VEC, operand.type, VEC, ir.IntType(16), I32])
+        function = cgutils.get_or_insert_function(self.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
+        every_lane, rounding = ir.Constant(ir.IntType(16), -1), ir.Constant(I32, 4)
+        return Vec(self, self.builder.call(function, [x.value, operand, x.value, every_lane, rounding]))
+
+    def _exp_of_minus_magnitude(self, x: Vec) -> tuple[Vec, Any]:
+        """e^-|x| and the mask of lanes where x > 0."""
+        positive = self.builder.fcmp_ordered(">", x.value, self.const(0.0).value)
+        return self.exp2(self.select(positive, x, self.const(0.0) - x) * self.const(-LOG2_E)), positive
+
+    def softplus(self, x: Vec) -> Vec:
+        """log(1 + e^x), to float32's precision at either end."""
+        e, positive = self._exp_of_minus_magnitude(x)
+        return self.fma(self._polynomial(_LOG1P, e), e, self.select(positive, x, self.const(0.0)))
+
+    def logistic(self, x: Vec) -> Vec:
+        """1 / (1 + e^-x), the derivative of softplus."""
+        e, positive = self._exp_of_minus_magnitude(x)
+        one = self.const(1.0)
+        return self.select(positive, one, e) / (one + e)
 
     def sums(self, vecs: Sequence[Vec]) -> Vec:
         """Lane i of the result is the sum over the lanes of vecs[i]; 16 vectors in, one out."""
@@ -162,6 +216,13 @@ class Lanes:
                 for a, b in zip(level[::2], level[1::2], strict=True)
             ]
         return level[0]
+
+    def total(self, vec: Vec) -> Any:
+        """Sum over the lanes as a scalar."""
+        parts = [self.builder.extract_element(vec.value, ir.Constant(I32, i)) for i in range(WIDTH)]
+        while len(parts) > 1:
+            parts = [self.builder.fadd(x, y) for x, y in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
 
 def _float32(value: float) -> float:

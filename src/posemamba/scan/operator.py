@@ -15,7 +15,7 @@ from posemamba.scan.orders import ScanMap, scan_map
 
 def merges_inside(backend: str, limb_gradient: bool) -> bool:
     """Whether the backend adds limb partners' projections itself and wants them as they are."""
-    return backend == "cuda" and limb_gradient
+    return backend in ("cuda", "numba") and limb_gradient
 
 
 def _map(u: Tensor, order: str, limb: list[int]) -> ScanMap:
@@ -38,15 +38,15 @@ def scan_op(
 ) -> tuple[Tensor, Tensor]:
     """Output (B, T, J, D) like u, and what the backward pass keeps of the states (empty unless `keep_states`)."""
     maps = _map(u, order, limb)
+    inside = merges_inside(backend, limb_gradient)
     if backend == "cuda":
         from posemamba.scan import gpu
 
-        inside = merges_inside(backend, limb_gradient)
         return gpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, inside, keep_states)
     if backend == "numba":
         from posemamba.scan import cpu
 
-        return cpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps), u.new_empty(0, dtype=torch.float32)
+        return cpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, inside), u.new_empty(0, dtype=torch.float32)
     raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
 
 
@@ -81,18 +81,15 @@ def scan_backward_op(
     """Gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
     maps = _map(u, order, limb)
     inputs = (u, proj, dt_weight, dt_bias, A, Ds)
-    credit = any(maps.merged) and limb_gradient
+    options = merges_inside(backend, limb_gradient), any(maps.merged) and limb_gradient
     if backend == "cuda":
         from posemamba.scan import gpu
 
-        du, *rest = gpu.backward(dy, *inputs, maps, states, merges_inside(backend, limb_gradient), credit)
+        du, *rest = gpu.backward(dy, *inputs, maps, states, *options)
     elif backend == "numba":
         from posemamba.scan import cpu
 
-        du_BKTJD, *rest = cpu.backward(dy, *inputs, maps)
-        du = du_BKTJD.sum(1)
-        if credit:
-            du += maps.limb_rows.to(du.dtype).T @ du_BKTJD[:, _merged(maps)].sum(1)
+        du, *rest = cpu.backward(dy, *inputs, maps, *options)
     else:
         raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
     gradients = [du, *rest]
@@ -111,13 +108,6 @@ def _(
         torch.empty_like(u), torch.empty_like(proj), torch.empty_like(dt_weight), torch.empty_like(dt_bias),
         torch.empty_like(A), torch.empty_like(Ds),
     )  # fmt: skip
-
-
-def _merged(maps: ScanMap) -> slice:
-    """The merging directions; a slice, so that picking them copies nothing."""
-    if maps.merged != (True, False, True, False):
-        raise NotImplementedError(f"directions {maps.merged} merge: only the first and third may")
-    return slice(0, None, 2)
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
