@@ -76,6 +76,7 @@ class Graphs:
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
                 y = forward(x, self._weights, self._config)
         except Exception as error:
+            self._pool = torch.cuda.graph_pool_handle()  # the old one may still count as being captured into
             raise PoseMambaError(
                 f"no CUDA graph could be made of the forward pass for {tuple(x_BTJC.shape)} ({error}): set "
                 "POSEMAMBA_FUSED=eager to do without graphs"

@@ -48,7 +48,7 @@ def _project_in(
         tl.store(inner + c, product.to(inner.dtype.element_ty), mask=m_m[:, None])
 
 
-@triton.jit(do_not_specialize=["M", "J"])
+@triton.jit(do_not_specialize=["xy", "M", "J"])
 def embed_kernel(
     xy, weight, bias, joint_embedding, norm_weight, norm_bias, weight_x, stream, inner, M, J,
     E: tl.constexpr, BLOCK_M: tl.constexpr, CHUNK: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
