@@ -18,9 +18,9 @@ from posemamba.fused.layers import forward as run_layers
 from posemamba.fused.tiles import Tile
 from posemamba.fused.weights import EndWeights, LayerWeights, Weights
 from posemamba.model import PoseMamba, PoseMambaConfig
-from posemamba.scan import cpu
 from posemamba.scan.gpu import LOG2_E
-from posemamba.scan.orders import scan_map
+from posemamba.scan.orders import DIRECTIONS, scan_map
+from posemamba.scan.reference import selective_scan_reference
 
 CPU = torch.device("cpu")
 
@@ -56,14 +56,18 @@ def error(got: Tensor, want: Tensor) -> float:
 
 @pytest.fixture
 def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyped-def]
-    """Kernels in the interpreter, and in place of the GPU's scan the CPU's."""
+    """Kernels in the interpreter, and in place of the GPU's scan the reference."""
 
     def scan(u, proj, layer, config):  # type: ignore[no-untyped-def]
         B, T, J, D = u.shape
         maps = scan_map(config.scan_order, T, J, config.limb_order)
         proj = proj + (maps.limb_rows @ proj.reshape(B, T, J, -1)).view_as(proj) * maps.merging
-        dt_weight, A = layer.dt_weight.transpose(1, 2).contiguous(), layer.a2.transpose(1, 2).contiguous() / LOG2_E
-        return cpu.forward(u, proj, dt_weight, layer.dt_bias, A, layer.skip, maps).view(B, 1, T * J, D)
+        dt_weight, A = layer.dt_weight.transpose(1, 2), layer.a2.transpose(1, 2) / LOG2_E
+        y = selective_scan_reference(
+            u.view(B, T * J, D), proj.reshape(B, T * J, DIRECTIONS, -1), dt_weight, layer.dt_bias, A, layer.skip,
+            maps.tokens, maps.partner, maps.merged,
+        )  # fmt: skip
+        return y[:, None]
 
     monkeypatch.setattr(layers, "scan", scan)
 
