@@ -115,6 +115,16 @@ def test_normalising_survives_a_large_mean(on_cpu):  # type: ignore[no-untyped-d
     assert error(run_layers(x, Weights(model, torch.float32, CPU), model.config), exact(model, x)) < 1e-4
 
 
+def test_a_call_follows_changed_weights(on_cpu):  # type: ignore[no-untyped-def]
+    model, x = small(16, 1), torch.randn(1, 1, 17, 2)
+    with torch.inference_mode():
+        assert error(fused.forward(model, x), exact(model, x)) < 1e-6
+    with torch.no_grad():
+        model.STEblocks[0].op.in_proj.weight.mul_(2)  # type: ignore[union-attr,operator]
+    assert error(fused.forward(model, x), exact(model, x)) < 1e-6
+    assert not fused.forward(model, x).requires_grad
+
+
 # --- weights
 
 
