@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from posemamba import fused
+from posemamba import fused, fused_cpu
 from posemamba.depthwise import conv_silu
 from posemamba.scan import OrderName, selective_scan
 from posemamba.scan.orders import DIRECTIONS
@@ -200,6 +200,8 @@ class PoseMamba(nn.Module):
             )
         if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
             return fused.forward(self, x_BTJC)
+        if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
+            return fused_cpu.forward(self, x_BTJC)
         x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
             x_BTJE = self.Spatial_norm(spatial(x_BTJE))

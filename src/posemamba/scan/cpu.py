@@ -280,7 +280,7 @@ def _rows_gradient(typingctx, rows, weight, dBC, ddelta, dweight, drows, count, 
 
 
 @njit
-def _floats(count):  # type: ignore[no-untyped-def]
+def floats(count):  # type: ignore[no-untyped-def]
     """`count` float32, aligned to a vector: a load across two lines of the cache costs twice."""
     memory = np.empty(count + WIDTH, dtype=np.float32)
     start = (-(memory.ctypes.data >> 2)) % WIDTH
@@ -296,8 +296,8 @@ def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out
     for item in prange(clips * groups):
         clip, start = item // groups, (item % groups) * group
         blocks = min(group, D // WIDTH - start)
-        rows, scratch = _floats(TILE * width), _floats(TILE * 3 * WIDTH)
-        state = _floats(blocks * VECS).reshape((blocks, VECS))
+        rows, scratch = floats(TILE * width), floats(TILE * 3 * WIDTH)
+        state = floats(blocks * VECS).reshape((blocks, VECS))
         for k in range(K):
             state[:] = 0
             for step in range(0, L, TILE):
@@ -335,10 +335,10 @@ def _backward(
     for item in prange(clips * groups):
         clip, part = item // groups, item % groups
         blocks = min(group, D // WIDTH - part * group)
-        rows, drows, scratch = _floats(CHUNK * width), _floats(CHUNK * width), _floats(CHUNK * SLOT)
-        dBC, ddelta = _floats(CHUNK * 2 * VECS), _floats(CHUNK * blocks * WIDTH)
-        starts = _floats(tiles * blocks * VECS).reshape((tiles, blocks, VECS))  # states before each tile
-        state = _floats(blocks * VECS).reshape((blocks, VECS))
+        rows, drows, scratch = floats(CHUNK * width), floats(CHUNK * width), floats(CHUNK * SLOT)
+        dBC, ddelta = floats(CHUNK * 2 * VECS), floats(CHUNK * blocks * WIDTH)
+        starts = floats(tiles * blocks * VECS).reshape((tiles, blocks, VECS))  # states before each tile
+        state = floats(blocks * VECS).reshape((blocks, VECS))
         proj_ = proj.ctypes.data + clip * L * K * width * 4
         columns, first = clip * L * D * 4 + part * group * WIDTH * 4, part * group * WIDTH * 4
         for k in range(K):
@@ -425,16 +425,31 @@ def _arguments(
         padded(A.transpose(1, 2) * LOG2_E),
         padded(Ds),
         padded(dt_bias),
-        maps.tokens.numpy(),
-        maps.partner.numpy(),
-        np.array(maps.merged, dtype=np.int64),
+        *_tables(maps),
     ]
 
 
-def _with_threads(kernel: Any, *arguments: Any) -> None:
+def with_threads(kernel: Any, *arguments: Any) -> None:
     """Run with as many threads as PyTorch is set to use."""
     numba.set_num_threads(max(1, min(torch.get_num_threads(), numba_config.NUMBA_NUM_THREADS)))
     kernel(*arguments)
+
+
+def scan_tokens(u: Any, proj: Any, weights: list[Any], maps: ScanMap, out: Any) -> None:
+    """The forward scan on NumPy arrays as the kernel takes them: u and `out` (B, L, D), D a multiple of 16.
+
+    Args:
+        u, proj: tokens and their projections, (B, L, K * P), limb partners' not added.
+        weights: of the step size (K, R, D), A times log2(e) (K, N, D), the skip (K, D), the step size's bias (K, D).
+        out: is set.
+    """
+    B, L, D = u.shape
+    group = _blocks_of_an_item(B, D // WIDTH)
+    with_threads(_forward, u, proj.reshape(B, L, len(weights[0]), -1), *weights, *_tables(maps), 1, out, group)
+
+
+def _tables(maps: ScanMap) -> tuple[Any, Any, Any]:
+    return maps.tokens.numpy(), maps.partner.numpy(), np.array(maps.merged, dtype=np.int64)
 
 
 def _blocks_of_an_item(clips: int, blocks: int) -> int:
@@ -453,7 +468,7 @@ def forward(
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
     B, L, wide = arguments[0].shape
     out = torch.empty(B, L, wide)
-    _with_threads(_forward, *arguments, int(inside), out.numpy(), _blocks_of_an_item(B, wide // WIDTH))
+    with_threads(_forward, *arguments, int(inside), out.numpy(), _blocks_of_an_item(B, wide // WIDTH))
     return out[..., : u.shape[-1]].reshape(u.shape).to(u.dtype)
 
 
@@ -471,7 +486,7 @@ def backward(
     dproj = torch.zeros(B, -(-wide // WIDTH // group), *arguments[1].shape[1:])
     sums = [torch.zeros(B, K, *rows, wide) for rows in ((R,), (STATES,), (), ())]
     written = (x.numpy() for x in (dout, du, dproj, *sums))
-    _with_threads(_backward, *arguments, int(inside), int(credit), *written, group)
+    with_threads(_backward, *arguments, int(inside), int(credit), *written, group)
     dweight, dA, dDs, dbias = (x[..., :D].sum(0) for x in sums)
     return (
         du[..., :D].reshape(u.shape),
