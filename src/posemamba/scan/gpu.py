@@ -47,9 +47,11 @@ class Layout:
         return self.warps // self.parts * 16
 
 
-FORWARD = Layout(warps=4, parts=1)
-BACKWARD_WARPS = 4
-BACKWARD_BLOCKS = 2  # of a multiprocessor: limits the registers of a thread
+FORWARD = Layout(warps=8, parts=2)
+FORWARD_WARPS = 16  # of a multiprocessor at once: limits the registers of a thread
+POLYNOMIALS = 0  # of every four exponentials: see exp2_by_polynomial
+BACKWARD = Layout(warps=4, parts=2)
+BACKWARD_BLOCKS = 3  # of a multiprocessor: limits the registers of a thread
 
 
 @lru_cache
@@ -68,7 +70,7 @@ def _forward_kernel(
 ) -> nvrtc.Kernel:
     macros = dict(
         RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads, CHANNELS=layout.channels, TILE=TILE,
-        GRADIENT=0, WARPS=layout.warps, PARTS=layout.parts, BLOCKS_PER_SM=16 // layout.warps, OUTPUT=output, KEEP=keep,
+        GRADIENT=0, WARPS=layout.warps, PARTS=layout.parts, BLOCKS_PER_SM=FORWARD_WARPS // layout.warps, POLYNOMIALS=POLYNOMIALS, OUTPUT=output, KEEP=keep,
     )  # fmt: skip
     return _kernel("forward.cu", name, layout.threads, {k: int(v) for k, v in macros.items()}, device)
 
@@ -208,13 +210,12 @@ def backward(
     _check_size(u, proj)
     parameters = Parameters.of(dt_weight, dt_bias, A, Ds)
     u, proj, dy = u.contiguous(), proj.contiguous(), dy.contiguous()
-    warps = BACKWARD_WARPS
-    half = u.dtype == torch.bfloat16
+    half, layout = u.dtype == torch.bfloat16, BACKWARD
     macros = dict(
-        RANK=R, HALF=half, EXACT=not half, WIDE=D % (16 * warps) == 0, THREADS=32 * warps, WARPS=warps, CHANNELS=16 * warps, TILE=TILE,
-        GRADIENT=1, BLOCKS_PER_SM=BACKWARD_BLOCKS,
+        RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads, WARPS=layout.warps,
+        PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE, GRADIENT=1, BLOCKS_PER_SM=BACKWARD_BLOCKS,
     )  # fmt: skip
-    kernel = _kernel("backward.cu", "scan_backward", 32 * warps, {k: int(v) for k, v in macros.items()}, device)
+    kernel = _kernel("backward.cu", "scan_backward", layout.threads, {k: int(v) for k, v in macros.items()}, device)
 
     def empty(*size: int) -> Tensor:
         return torch.empty(size, device=device, dtype=torch.float32)
@@ -223,7 +224,7 @@ def backward(
     dproj = torch.zeros(proj.shape, device=device, dtype=torch.float32)
     dweight, dA, dDs, dbias = empty(B, K, R, D), empty(B, K, N, D), empty(B, K, D), empty(B, K, D)
     kernel(
-        (-(-D // (16 * warps)), K, B), u, proj, parameters.weight, parameters.bias, parameters.a2, parameters.skip,
+        (-(-D // layout.channels), K, B), u, proj, parameters.weight, parameters.bias, parameters.a2, parameters.skip,
         maps.steps, dy, states, du, dproj, dweight, dA, dDs, dbias, L, D, int(merge_rows),
     )  # fmt: skip
     return (

@@ -9,13 +9,15 @@
 //                of which one column is kept
 //   outputs      parts are added, written in token order; the next tile's projections are widened
 //
-// Macros besides inputs.cuh's: WARPS, PARTS (1 or 2 warps share 16 channels), BLOCKS_PER_SM; OUTPUT 1: write outputs,
+// Macros besides inputs.cuh's: WARPS, PARTS (1 or 2 warps share 16 channels), BLOCKS_PER_SM, POLYNOMIALS (of every four
+// exponentials, see exp2_by_polynomial); OUTPUT 1: write outputs,
 // 0: write the segment's last state, from a zero state, and the sum of its step sizes; KEEP 1: also write the state
 // before each tile.
 
 #define STATE_TILES (2 / PARTS)    // of eight states
 #define ROWS (THREADS / CHANNELS)  // steps that the first stage takes at a time, a channel to a thread
 #define PAIR (WIDE ? 2 : 1)        // channels of one output access
+#define BATCH 4                    // steps that a thread works on side by side
 
 struct Shared {
     Raw raw;
@@ -25,7 +27,6 @@ struct Shared {
     __align__(16) float out[PARTS][OUTPUT ? TILE : 1][CHANNEL_ROW];
     __align__(16) float x[TILE][CHANNELS];
     float weight[RANK][CHANNELS];
-    float skip[CHANNELS];
     int token[TILE];
 };
 extern "C" __constant__ int shared_bytes = sizeof(Shared);
@@ -66,9 +67,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
     const int mine = thread % CHANNELS, my_row = thread / CHANNELS, my_place = channel_place(mine);
     const int my_channel = smaller(first_channel + mine, D - 1);  // channels past the end repeat the last one
     for (int r = my_row; r < RANK; r += ROWS) s.weight[r][mine] = weight[(k * RANK + r) * D + my_channel];
-    if (thread < CHANNELS) s.skip[mine] = skip[k * D + my_channel];
     const float my_bias = bias[k * D + my_channel];
     float my_sum = 0;
+
+    // in the third, PAIR channels
+    const int column = thread % (CHANNELS / PAIR) * PAIR;
+    float my_skip[PAIR];
+#pragma unroll
+    for (int j = 0; j < PAIR; j++) my_skip[j] = skip[k * D + smaller(first_channel + column + j, D - 1)];
 
     // in the second it has two channels by 2 STATE_TILES states, in the order of multiply_add's sums
     const int g = thread % 32 / 4, t = thread % 4, part = thread / 32 % PARTS;
@@ -100,15 +106,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
         float my_weight[RANK];
 #pragma unroll
         for (int r = 0; r < RANK; r++) my_weight[r] = s.weight[r][mine];
-#pragma unroll 4
-        for (int row = my_row; row < TILE; row += ROWS) {
-            const float x = inputs.read_u(s.raw, row, mine);
-            float slope, dt = softplus(step_size(&s.row[row][2 * STATES], my_weight, my_bias), slope);
-            if (t0 + row >= stop) dt = 0;  // leaves the state alone
-            s.dt[row][my_place] = dt;
-            s.dtx[row][my_place] = for_product(dt * x);
-            s.x[row][mine] = x;
-            if (!OUTPUT) my_sum += dt;
+#pragma unroll 1
+        for (int row = my_row; row < TILE; row += ROWS * BATCH) {  // all reads before all writes, to overlap
+            float x[BATCH], dt[BATCH], slope;
+#pragma unroll
+            for (int i = 0; i < BATCH; i++) {
+                x[i] = inputs.read_u(s.raw, row + i * ROWS, mine);
+                dt[i] = step_size(&s.row[row + i * ROWS][2 * STATES], my_weight, my_bias);
+            }
+#pragma unroll
+            for (int i = 0; i < BATCH; i++) {
+                dt[i] = softplus(dt[i], slope);
+                if (t0 + row + i * ROWS >= stop) dt[i] = 0;  // leaves the state alone
+            }
+#pragma unroll
+            for (int i = 0; i < BATCH; i++) {
+                s.dt[row + i * ROWS][my_place] = dt[i];
+                s.dtx[row + i * ROWS][my_place] = for_product(dt[i] * x[i]);
+                s.x[row + i * ROWS][mine] = x[i];
+                if (!OUTPUT) my_sum += dt[i];
+            }
         }
         if (thread < TILE) s.token[thread] = s.raw.at[thread].token;
         __syncthreads();
@@ -149,8 +166,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
                     float input[4] = {0, 0, 0, 0};
                     accumulate(input, one_step, B[j / 4][q]);
 #pragma unroll
-                    for (int i = 0; i < 4; i++)
-                        h[q][i] = fmaf(exp2_fast((i < 2 ? dt.x : dt.y) * A[q][i]), h[q][i], input[i]);
+                    for (int i = 0; i < 4; i++) {
+                        const float exponent = (i < 2 ? dt.x : dt.y) * A[q][i];
+                        const float decay = !EXACT && i >= 4 - POLYNOMIALS ? exp2_by_polynomial(exponent) : exp2_fast(exponent);
+                        h[q][i] = fmaf(decay, h[q][i], input[i]);
+                    }
                     // the first four rows of C's states are the even ones, the last four the odd ones
                     if (OUTPUT) accumulate(all_steps, {h[q][0], h[q][2], h[q][1], h[q][3]}, C[q].x, C[q].y);
                 }
@@ -165,20 +185,26 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
         __syncthreads();
         if (t0 + TILE < stop) widen_rows();
 #if OUTPUT
-        const int column = thread % (CHANNELS / PAIR) * PAIR;
         if (first_channel + column < D) {
-#pragma unroll 4
-            for (int row = thread / (CHANNELS / PAIR); row < TILE; row += THREADS / (CHANNELS / PAIR)) {
-                if (t0 + row >= stop) break;
-                Pack<PAIR> pack;
+            const int step = THREADS / (CHANNELS / PAIR);
+#pragma unroll 1
+            for (int row = thread / (CHANNELS / PAIR); row < TILE; row += step * BATCH) {
+                Pack<PAIR> pack[BATCH];
+                int at[BATCH];
 #pragma unroll
-                for (int j = 0; j < PAIR; j++) {
-                    float sum = s.skip[column + j] * s.x[row][column + j];
+                for (int i = 0; i < BATCH; i++) {
 #pragma unroll
-                    for (int p = 0; p < PARTS; p++) sum += s.out[p][row][channel_place(column + j)];
-                    pack.at[j] = narrow(sum);
+                    for (int j = 0; j < PAIR; j++) {
+                        float sum = my_skip[j] * s.x[row + i * step][column + j];
+#pragma unroll
+                        for (int p = 0; p < PARTS; p++) sum += s.out[p][row + i * step][channel_place(column + j)];
+                        pack[i].at[j] = narrow(sum);
+                    }
+                    at[i] = s.token[row + i * step] * D + first_channel + column;
                 }
-                *reinterpret_cast<Pack<PAIR>*>(y + (s.token[row] * D + first_channel + column)) = pack;
+#pragma unroll
+                for (int i = 0; i < BATCH; i++)
+                    if (t0 + row + i * step < stop) *reinterpret_cast<Pack<PAIR>*>(y + at[i]) = pack[i];
             }
         }
 #endif
