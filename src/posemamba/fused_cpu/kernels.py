@@ -20,7 +20,7 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from posemamba.scan.cpu import floats
-from posemamba.scan.lanes import F32, WIDTH, Lanes, Vec
+from posemamba.scan.lanes import F32, WIDTH, Lanes, Vec, kernel
 
 ROWS = 6  # by up to 4 vectors: the sums of a product that stay in registers
 TOKENS = 8 * ROWS
@@ -175,7 +175,7 @@ def _enter(x, out_x, out_z, normed, zeros, norm_weight, norm_bias, weight_x, wei
     _products(normed, weight_z, zeros, out_z, E, D)
 
 
-@njit(parallel=True, cache=True)
+@kernel
 def enter(x, inner, gate, norm_weight, norm_bias, weight_x, weight_z, eps):  # type: ignore[no-untyped-def]
     """x (N, E) to both halves of the in-projection, (N, D) each; N a multiple of TOKENS."""
     E, D = x.shape[1], inner.shape[1]
@@ -190,7 +190,7 @@ def enter(x, inner, gate, norm_weight, norm_bias, weight_x, weight_z, eps):  # t
         )  # fmt: skip
 
 
-@njit(parallel=True, cache=True)
+@kernel
 def convolve(inner, u, proj, taps, bias, x_proj, clips, frames, joints):  # type: ignore[no-untyped-def]
     """u (N, D) = SiLU of the depth-wise convolution of `inner`; proj = its projections for the scan."""
     D, outputs = inner.shape[1], proj.shape[1]
@@ -221,7 +221,7 @@ def convolve(inner, u, proj, taps, bias, x_proj, clips, frames, joints):  # type
         )
 
 
-@njit(parallel=True, cache=True)
+@kernel
 def leave(  # type: ignore[no-untyped-def]
     x, y, gate, inner, out_norm_weight, out_norm_bias, weight_out, norm2_weight, norm2_bias, weight_1, bias_1,
     weight_2, bias_2, last_weight, last_bias, norm_weight, norm_bias, weight_x, weight_z, eps_inner, eps, go_on,

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.scan.lanes import LOG2_E, WIDTH, Lanes, Vec
+from posemamba.scan.lanes import AVX512, LOG2_E, WIDTH, Lanes, Vec, kernel
 from posemamba.scan.orders import ScanMap
 
 STATES = 16
@@ -94,8 +94,8 @@ def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
 
 
 def _step_sizes(g: Lanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any, out: Any,
-                scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> None:  # fmt: skip
-    """To `scratch`, for each token: dt, dt x, and what the output is before the states are added.
+                scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> Vec:  # fmt: skip
+    """To `scratch`, for each token: dt, dt x, and what the output is before the states are added. The largest dt.
 
     Tokens do not wait for each other here, in the recurrence they do.
     """
@@ -103,13 +103,16 @@ def _step_sizes(g: Lanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, to
     width = g.add(R, 2 * STATES)
     is_first = b.icmp_signed("!=", first, g.i64(0))
     skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
+    largest = g.variable()
     with cgutils.for_range(b, count) as loop:
         token = g.load_index(tokens, loop.index)
         x = _token_input(g, u, partner, token, D, merged)
         row = g.address(rows, g.mul(loop.index, width))
         dt = g.softplus(_step_size(g, row, weight, bias_vec, D, R))
+        g.set(largest, g.maximum(g.get(largest), dt))
         old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
         g.store_all(scratch, g.mul(loop.index, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
+    return g.get(largest)
 
 
 @intrinsic
@@ -121,19 +124,33 @@ def _forward_tile(
     def codegen(context, builder, signature, args):
         u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first = args
         g = Lanes(builder)
-        _step_sizes(g, u, rows, weight, ds, bias, tokens, partner, out, scratch, count, D, R, merged, first)
+        largest = _step_sizes(g, u, rows, weight, ds, bias, tokens, partner, out, scratch, count, D, R, merged, first)
         h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
         A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
-        with cgutils.for_range(builder, count) as loop:
-            dt, dtx, y = g.load_all(scratch, g.mul(loop.index, 3 * WIDTH), 3)
-            B = g.add(g.mul(loop.index, g.add(R, 2 * STATES)), R)
-            C = g.add(B, STATES)
-            ys = [y, g.const(0.0)]  # two sums: half the length of the chain of additions
-            for n in range(STATES):
-                hn = g.fma(g.exp2(dt * A[n]), g.get(h[n]), dtx * g.load_splat(rows, g.add(B, n)))
-                g.set(h[n], hn)
-                ys[n % 2] = g.fma(hn, g.load_splat(rows, g.add(C, n)), ys[n % 2])
-            g.store(out, g.mul(g.load_index(tokens, loop.index), D), ys[0] + ys[1])
+
+        def recurrence(exp2: Any) -> None:
+            with cgutils.for_range(builder, count) as loop:
+                dt, dtx, y = g.load_all(scratch, g.mul(loop.index, 3 * WIDTH), 3)
+                B = g.add(g.mul(loop.index, g.add(R, 2 * STATES)), R)
+                C = g.add(B, STATES)
+                ys = [y, g.const(0.0)]  # two sums: half the length of the chain of additions
+                for n in range(STATES):
+                    hn = g.fma(exp2(dt * A[n]), g.get(h[n]), dtx * g.load_splat(rows, g.add(B, n)))
+                    g.set(h[n], hn)
+                    ys[n % 2] = g.fma(hn, g.load_splat(rows, g.add(C, n)), ys[n % 2])
+                g.store(out, g.mul(g.load_index(tokens, loop.index), D), ys[0] + ys[1])
+
+        if AVX512:
+            fastest = A[0]
+            for rate in A[1:]:
+                fastest = g.minimum(fastest, rate)
+            with builder.if_else(g.any_below(largest * fastest, -126.0), likely=False) as (then, otherwise):
+                with then:
+                    recurrence(g.exp2)
+                with otherwise:
+                    recurrence(g.exp2_of_small)
+        else:
+            recurrence(g.exp2)
         g.store_all(state, 0, [g.get(hn) for hn in h])
         return context.get_dummy_value()
 
@@ -287,7 +304,7 @@ def floats(count):  # type: ignore[no-untyped-def]
     return memory[start : start + count]
 
 
-@njit(parallel=True, cache=True)
+@kernel
 def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out, group):  # type: ignore[no-untyped-def]
     clips, L, D = u.shape
     K, R = weight.shape[0], weight.shape[1]
@@ -323,7 +340,7 @@ def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out
                     )  # fmt: skip
 
 
-@njit(parallel=True, cache=True)
+@kernel
 def _backward(
     u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, credit,
     dout, du, dproj, dweight, da, dds, dbias, group,
