@@ -141,17 +141,26 @@ class Block(nn.Module):
         self.mlp = MLP(config.width, config.mlp_ratio)
         self.drop_path = drop_path
 
-    def _maybe_drop(self, branch_BTJE: Tensor) -> Tensor:
-        """Stochastic depth: in training drop the branch for single clips and scale up the others."""
-        if not self.training or self.drop_path == 0:
-            return branch_BTJE
+    def draw_scales(self, x_BTJE: Tensor) -> Tensor | None:
+        """Stochastic depth: (2, B, 1, 1, 1), 0 for a branch that a clip drops, else larger by as much; None when not
+        training."""
+        if not self.training:
+            return None
         keep = 1 - self.drop_path
-        mask = torch.rand(len(branch_BTJE), 1, 1, 1, device=branch_BTJE.device) < keep
-        return branch_BTJE * (mask.to(branch_BTJE.dtype) / keep)
+        kept = torch.rand(2, len(x_BTJE), 1, 1, 1, device=x_BTJE.device) < keep
+        return kept / keep
 
-    def forward(self, x_BTJE: Tensor) -> Tensor:
-        x_BTJE = x_BTJE + self._maybe_drop(self.op(self.norm(x_BTJE)))
-        return x_BTJE + self._maybe_drop(self.mlp(self.norm2(x_BTJE)))
+    def forward(self, x_BTJE: Tensor, scales: Tensor | None = None) -> Tensor:
+        if scales is None:
+            x_BTJE = x_BTJE + self.op(self.norm(x_BTJE))
+            return x_BTJE + self.mlp(self.norm2(x_BTJE))
+        x_BTJE = x_BTJE + scales[0] * self.op(self.norm(x_BTJE))
+        return x_BTJE + scales[1] * self.mlp(self.norm2(x_BTJE))
+
+
+def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor | None) -> Tensor:
+    """A block and the norm after it: a function, so that compiling it once serves all layers."""
+    return norm(block(x_BTJE, scales))
 
 
 class PoseMamba(nn.Module):
@@ -175,6 +184,11 @@ class PoseMamba(nn.Module):
         self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
         self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
         self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
+        self.apply_block = apply_block
+
+    def compile_layers(self) -> None:
+        """Train in fewer, larger kernels by torch.compile: a minute once for each input shape, then faster steps."""
+        self.apply_block = torch.compile(apply_block, dynamic=False)
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> PoseMamba:
@@ -204,8 +218,8 @@ class PoseMamba(nn.Module):
             return fused_cpu.forward(self, x_BTJC)
         x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
-            x_BTJE = self.Spatial_norm(spatial(x_BTJE))
+            x_BTJE = self.apply_block(spatial, self.Spatial_norm, x_BTJE, spatial.draw_scales(x_BTJE))
             if i == 0:
                 x_BTJE = x_BTJE + self.Temporal_pos_embed[:, :T, None]
-            x_BTJE = self.Temporal_norm(temporal(x_BTJE))
+            x_BTJE = self.apply_block(temporal, self.Temporal_norm, x_BTJE, temporal.draw_scales(x_BTJE))
         return self.head(x_BTJE)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from posemamba.errors import PoseMambaError
 from posemamba.scan.operator import merges_inside, scan_op
-from posemamba.scan.orders import ORDERS, OrderName, scan_map
+from posemamba.scan.orders import ORDERS, OrderName, merges, scan_map
 from posemamba.scan.reference import selective_scan_reference
 
 __all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "selective_scan", "why"]
@@ -47,6 +47,7 @@ def _warn_of_reference(reason: str) -> None:
     warnings.warn(f"the scan runs step by step in plain PyTorch: {reason}", stacklevel=4)
 
 
+@torch.compiler.assume_constant_result
 def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
     """The backend that runs: `asked`, else the environment variable POSEMAMBA_SCAN, else what suits the device.
 
@@ -104,11 +105,10 @@ def selective_scan(
     N = A_log.shape[-1]
     if len(limb) != J:
         raise ValueError(f"limb order has {len(limb)} joints, the grid has {J}")
-    maps = scan_map(order, T, J, limb, u.device)
-
     chosen = choose_backend(u.device, u.dtype, backend)
     proj = F.linear(u, x_proj_weight.reshape(K * P, D)).view(B, T, J, K, P)
-    if any(maps.merged) and not merges_inside(chosen, limb_gradient):
+    if merges(order) and not merges_inside(chosen, limb_gradient):
+        maps = scan_map(order, T, J, limb, u.device)
         # W (x + x_limb) = W x + W x_limb: the merging is done on the narrow projections, by a (J, J) matrix of 0 and 1.
         partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
         limb_proj = (maps.limb_rows.to(proj.dtype) @ partner.reshape(B, T, J, K * P)).view_as(proj)
@@ -118,7 +118,7 @@ def selective_scan(
     A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)
     parameters = (dt_weight.to(weight_dtype), dt_bias.to(weight_dtype), A, Ds.to(weight_dtype).view(K, D))
     if chosen == "reference":
-        dtype = weight_dtype
+        maps, dtype = scan_map(order, T, J, limb, u.device), weight_dtype
         y = selective_scan_reference(
             u.reshape(B, T * J, D).to(dtype), proj.reshape(B, T * J, K, P).to(dtype), *parameters,
             maps.tokens, maps.partner, maps.merged, limb_gradient,

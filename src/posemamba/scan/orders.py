@@ -94,6 +94,11 @@ class ScanMap:
     givers: Tensor
 
 
+def merges(order: str) -> bool:
+    """Whether any direction of the order merges limb partners."""
+    return any(direction.merged for direction in _DIRECTIONS[order])
+
+
 @lru_cache(maxsize=64)
 def scan_map(
     order: str, frames: int, joints: int, limb: tuple[int, ...], device: torch.device | str = "cpu"

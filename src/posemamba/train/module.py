@@ -124,6 +124,8 @@ class LiftingModule(pl.LightningModule):
             load_motions(data.directory, "validation"),
         )
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
+        if self.recipe.compile and device.type == "cuda" and hasattr(self.model, "compile_layers"):
+            self.model.compile_layers()
         self.source = MocapSource(training, data, self.recipe.seed, device)
         self._validation = validation_windows(validation, max(data.lengths), self.recipe.batch * 2)
         self._validation = [{k: v.to(device) for k, v in w.items()} for w in self._validation]
@@ -165,7 +167,7 @@ class LiftingModule(pl.LightningModule):
         if r.loss_unit == "body":
             scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
             pred, target = pred * scale, target * scale
-        loss, parts = total_loss(pred, target, r.losses)
+        loss, parts = total_loss(pred, target, r.losses_at(step))
         if step % r.log_every == 0:
             if not bool(torch.isfinite(loss)):
                 raise PoseMambaError(

@@ -44,6 +44,9 @@ class Recipe(BaseModel):
     )
 
     losses: dict[str, float] = Field(default=dict(PAPER_WEIGHTS), description="weights by name")
+    velocity_ramp: int = Field(
+        default=0, ge=0, description="steps in which the velocity loss's weight grows from 0 to its value"
+    )
     loss_unit: Literal["normalised", "body"] = Field(
         "normalised",
         description="'body' scales each clip by its millimetres per unit / 2200 (typical of Human3.6M), so "
@@ -74,6 +77,9 @@ class Recipe(BaseModel):
         default="highest", description="'high' lets float32 matrix products run in TF32"
     )
 
+    compile: bool = Field(
+        default=False, description="on a GPU, layers by torch.compile: a minute at the start, then faster steps"
+    )
     devices: int = Field(default=1, ge=1, description="processes, one GPU each")
     validate_every: int = Field(default=1000, ge=1, description="steps")
     save_every: int = Field(default=250, ge=1, description="steps between resumable checkpoints")
@@ -92,6 +98,11 @@ class Recipe(BaseModel):
     @property
     def total_steps(self) -> int:
         return self.epochs * self.steps_per_epoch
+
+    def losses_at(self, step: int) -> dict[str, float]:
+        """The losses' weights in a step (counted from 0)."""
+        ramp = min(1.0, step / self.velocity_ramp) if self.velocity_ramp else 1.0
+        return {name: weight * ramp if name == "velocity" else weight for name, weight in self.losses.items()}
 
     def lr_at(self, step: int) -> float:
         """The learning rate of a step (counted from 0)."""
