@@ -26,7 +26,7 @@ from posemamba.scan.orders import ScanMap
 STATES = 16
 TILE = 32  # steps that are prepared together; what is kept of them stays in the first cache
 CHUNK = 16  # the same for the backward pass, which keeps more
-TOGETHER = 4  # states that the backward pass treats at once: what it carries of them fits into registers
+TOGETHER = 8  # states that the backward pass treats at once: what it carries of them fits into registers
 VECS = STATES * WIDTH  # floats of the states of 16 channels
 SLOT = 2 * VECS + 5 * WIDTH  # floats that the backward pass keeps of a step
 
@@ -113,6 +113,35 @@ def _step_sizes(g: Lanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, to
         old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
         g.store_all(scratch, g.mul(loop.index, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
     return g.get(largest)
+
+
+@intrinsic
+def _scatter(typingctx, dproj, tokens, partner, drows, count, K, R, k, merged):
+    """The gradient of `_gather`: adds `drows` to `dproj` at the tokens, and at their limb partners if `merged`."""
+
+    def codegen(context, builder, signature, args):
+        dproj, tokens, partner, drows, count, K, R, k, merged = args
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        merging = b.icmp_signed("!=", merged, g.i64(0))
+        with cgutils.for_range(b, count) as loop:
+            token, row = g.load_index(tokens, loop.index), g.mul(loop.index, width)
+
+            def credit(token: Any) -> None:
+                start = g.mul(g.add(g.mul(token, K), k), width)
+                with cgutils.for_range(b, R) as ranks:
+                    to, at = g.add(start, ranks.index), g.add(row, ranks.index)
+                    g.store_scalar(dproj, to, b.fadd(g.load_scalar(dproj, to), g.load_scalar(drows, at)))
+                for half in (0, STATES):
+                    to = g.add(start, R, half)
+                    g.store(dproj, to, g.load(dproj, to) + g.load(drows, g.add(row, R, half)))
+
+            credit(token)
+            with b.if_then(merging):
+                credit(g.load_index(partner, token))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9), codegen
 
 
 @intrinsic
@@ -413,13 +442,10 @@ def _backward(
                         drows.ctypes.data,
                         count, D, R, blocks * WIDTH,
                     )  # fmt: skip
-                    for i in range(count):
-                        token = tokens[k, step + i]
-                        for p in range(width):
-                            dproj[clip, part, token, k, p] += drows[i * width + p]
-                        if add_rows:
-                            for p in range(width):
-                                dproj[clip, part, partner[token], k, p] += drows[i * width + p]
+                    _scatter(
+                        dproj.ctypes.data + item * L * K * width * 4, tokens_, partner.ctypes.data, drows.ctypes.data,
+                        count, K, R, k, add_rows,
+                    )  # fmt: skip
 
 
 def _arguments(
