@@ -549,7 +549,7 @@ def bench(
             help="A model and how it is run: MODEL, MODEL:SETTINGS or MODEL@FRAMES:SETTINGS, e.g. s (the default), "
             "l:bf16+graph, motionbert:bf16+compile. Models: s, b, l, x, motionbert, motionbert-lite, "
             "motionagformer-xs, -s, -b, -l; scan-s, scan-l, scan-x: the scan of one layer. Settings: float32 (the "
-            "default), tf32 or bf16; compile; graph. FRAMES: of its clips, if not those of --frames.",
+            "default), tf32 or bf16; compile; graph; recompute. FRAMES: of its clips, if not those of --frames.",
             show_default=False,
         ),
     ] = None,

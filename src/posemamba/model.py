@@ -9,16 +9,18 @@ the step size, N = 16 states, K = 4 scan directions.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from posemamba import fused, fused_cpu
 from posemamba.depthwise import conv_silu
-from posemamba.scan import OrderName, selective_scan
+from posemamba.scan import OrderName, project, scan
 from posemamba.scan.orders import DIRECTIONS
 from posemamba.skeleton import LIMB_ORDER
 
@@ -86,6 +88,11 @@ class StateSpace2D(nn.Module):
         self.Ds = nn.Parameter(torch.empty(K * D))
         self.out_norm = nn.LayerNorm(D)
         self.out_proj = nn.Linear(D, E, bias=False)
+        self._scan_options: dict[str, Any] = {
+            "limb": config.limb_order,
+            "order": config.scan_order,
+            "limb_gradient": not config.published_gradient,
+        }
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -101,21 +108,27 @@ class StateSpace2D(nn.Module):
             self.A_logs.copy_(torch.log(torch.arange(1, STATES + 1, dtype=torch.float32)).expand_as(self.A_logs))
             self.Ds.fill_(1.0)
 
-    def forward(self, x_BTJE: Tensor) -> Tensor:
+    def inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tokens to scan, their projections, and the gate: (B, T, J, D), (B, T, J, K, R + 2N), (B, T, J, D)."""
         x_BTJD, z_BTJD = self.in_proj(x_BTJE).chunk(2, dim=-1)
-        x_BTJD = conv_silu(x_BTJD, self.conv2d.weight, self.conv2d.bias)
-        y_BTJD = selective_scan(
-            x_BTJD,
-            self.x_proj_weight,
+        u_BTJD = conv_silu(x_BTJD, self.conv2d.weight, self.conv2d.bias)
+        return u_BTJD, project(u_BTJD, self.x_proj_weight, **self._scan_options), z_BTJD
+
+    def output(self, u_BTJD: Tensor, proj_BTJKP: Tensor, z_BTJD: Tensor) -> Tensor:
+        """Scan, norm and gate: (B, T, J, E)."""
+        y_BTJD = scan(
+            u_BTJD,
+            proj_BTJKP,
             self.dt_projs_weight,
             self.dt_projs_bias,
             self.A_logs,
             self.Ds,
-            limb=self.config.limb_order,
-            order=self.config.scan_order,
-            limb_gradient=not self.config.published_gradient,
+            **self._scan_options,
         )
         return self.out_proj(self.out_norm(y_BTJD) * F.silu(z_BTJD))
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        return self.output(*self.inputs(x_BTJE))
 
 
 class MLP(nn.Module):
@@ -130,6 +143,13 @@ class MLP(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
+def recomputed(function: Callable[[Tensor], Any], x: Tensor, recompute: bool) -> Any:
+    """function(x); with `recompute`, what it computes on the way is made again in the backward pass, not kept."""
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+    return function(x)
+
+
 class Block(nn.Module):
     """Paper equation 8: norm, state space, residual; norm, MLP, residual. Spatial and temporal blocks are alike."""
 
@@ -140,6 +160,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp = MLP(config.width, config.mlp_ratio)
         self.drop_path = drop_path
+        self.recompute = False
 
     def draw_scales(self, x_BTJE: Tensor) -> Tensor | None:
         """Stochastic depth: (2, B, 1, 1, 1), 0 for a branch that a clip drops, else larger by as much; None when not
@@ -151,11 +172,15 @@ class Block(nn.Module):
         return kept / keep
 
     def forward(self, x_BTJE: Tensor, scales: Tensor | None = None) -> Tensor:
-        if scales is None:
-            x_BTJE = x_BTJE + self.op(self.norm(x_BTJE))
-            return x_BTJE + self.mlp(self.norm2(x_BTJE))
-        x_BTJE = x_BTJE + scales[0] * self.op(self.norm(x_BTJE))
-        return x_BTJE + scales[1] * self.mlp(self.norm2(x_BTJE))
+        op, mlp = (1, 1) if scales is None else (scales[0], scales[1])
+        x_BTJE = x_BTJE + op * self.op.output(*recomputed(self._scan_inputs, x_BTJE, self.recompute))
+        return x_BTJE + mlp * recomputed(self._mlp, x_BTJE, self.recompute)
+
+    def _scan_inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.op.inputs(self.norm(x_BTJE))
+
+    def _mlp(self, x_BTJE: Tensor) -> Tensor:
+        return self.mlp(self.norm2(x_BTJE))
 
 
 def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor | None) -> Tensor:
@@ -184,11 +209,18 @@ class PoseMamba(nn.Module):
         self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
         self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
         self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
-        self.apply_block = apply_block
+        self.apply_block: Callable[..., Tensor] = apply_block
 
     def compile_layers(self) -> None:
         """Train in fewer, larger kernels by torch.compile: a minute once for each input shape, then faster steps."""
         self.apply_block = torch.compile(apply_block, dynamic=False)
+
+    def recompute_activations(self, recompute: bool = True) -> None:
+        """Train in half the memory: matrix products and convolutions before a scan, and MLPs, are computed again in the
+        backward pass; the scans, which cost most, are not."""
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.recompute = recompute
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> PoseMamba:
@@ -218,8 +250,11 @@ class PoseMamba(nn.Module):
             return fused_cpu.forward(self, x_BTJC)
         x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
-            x_BTJE = self.apply_block(spatial, self.Spatial_norm, x_BTJE, spatial.draw_scales(x_BTJE))
+            x_BTJE = self._layer(spatial, self.Spatial_norm, x_BTJE)
             if i == 0:
                 x_BTJE = x_BTJE + self.Temporal_pos_embed[:, :T, None]
-            x_BTJE = self.apply_block(temporal, self.Temporal_norm, x_BTJE, temporal.draw_scales(x_BTJE))
+            x_BTJE = self._layer(temporal, self.Temporal_norm, x_BTJE)
         return self.head(x_BTJE)
+
+    def _layer(self, block: Any, norm: nn.LayerNorm, x_BTJE: Tensor) -> Tensor:
+        return self.apply_block(block, norm, x_BTJE, block.draw_scales(x_BTJE))

@@ -145,7 +145,7 @@ def pack_arguments(arguments: tuple[Any, ...]) -> Any:
         else (ctypes.c_int(a) if isinstance(a, int) else a)
         for a in arguments
     ]
-    array = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+    array: Any = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
     array.kept = values  # the addresses stay valid as long as the array
     return array
 

@@ -86,13 +86,13 @@ def test_a_broken_scan_is_seen(
 def test_a_scan_that_is_broken_inside_the_model_is_seen(
     tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = model_module.selective_scan
+    right = model_module.scan
 
     def wrong(u: Tensor, *args: Tensor, **options: object) -> Tensor:
         y = right(u, *args, **options)  # type: ignore[arg-type]
         return y if u.dtype == torch.float64 else y + 0.01 * u  # not a factor, which the norm after it takes out
 
-    monkeypatch.setattr(model_module, "selective_scan", wrong)
+    monkeypatch.setattr(model_module, "scan", wrong)
     with pytest.raises(PoseMambaError, match="s in float32: differs from float64"):
         gate("s")
 

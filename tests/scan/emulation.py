@@ -1,4 +1,4 @@
-"""The CUDA kernels of the scan, compiled by the C++ compiler and run on the CPU, thread by thread: see cuda_on_cpu.hpp."""
+"""The CUDA kernels of the scan, compiled by the C++ compiler and run on the CPU: see cuda_on_cpu.hpp."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tests.scan.emulation import cuda_on_cpu  # noqa: F401
+from tests.scan.test_scan import assert_agree, limb_of, make, run
 
 from posemamba.scan import gpu
 from posemamba.scan.orders import scan_map
-from tests.scan.emulation import cuda_on_cpu  # noqa: F401
-from tests.scan.test_scan import assert_agree, limb_of, make, run
 
 # (clips, frames, joints, inner width, rank); blocks of channels full and not, ranks of all alignments
 SIZES = [

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from posemamba.measure.checks import MODEL_BOUNDS, relative_error
 from posemamba.measure.contestants import JOINTS, Contestant
 from posemamba.measure.timing import Call, held_bytes, peak_bytes, sample_ms
+from posemamba.model import PoseMamba
 
 Task = Literal["forward", "train"]
 TASKS: dict[Task, str] = {
@@ -92,6 +93,8 @@ class Models:
             torch.manual_seed(0)
             model = contestant.entry.build(contestant.window(self.case.frames, self.case.whole)).to(self.device)
             self._models[key] = model.train(self.case.task == "train")
+            if contestant.recompute:
+                cast(PoseMamba, model).recompute_activations()
         return self._models[key]
 
     def as_run(self, contestant: Contestant) -> Callable[[Tensor], Tensor]:
@@ -99,7 +102,10 @@ class Models:
         key, model = self._key(contestant), self.plain(contestant)
         if not contestant.compiled:
             return model
-        if key not in self._compiled:
+        if key not in self._compiled and contestant.entry.trains_by_layer and self.case.task == "train":
+            cast(PoseMamba, model).compile_layers()
+            self._compiled[key] = model
+        elif key not in self._compiled:
             self._compiled[key] = torch.compile(model, dynamic=False)
         return cast(Callable[[Tensor], Tensor], self._compiled[key])
 
@@ -218,7 +224,9 @@ def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Ca
 
 def _ready_to_train(contestant: Contestant, models: Models, x: Tensor) -> tuple[Call, int | None]:
     model, forward, device = models.plain(contestant), models.as_run(contestant), models.device
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=2e-4, weight_decay=0.01, fused=True, capturable=contestant.graph
+    )
 
     def loss_of(run: Callable[[Tensor], Tensor]) -> Tensor:
         with autocast(contestant.precision, device):
@@ -243,4 +251,11 @@ def _ready_to_train(contestant: Contestant, models: Models, x: Tensor) -> tuple[
         raise WrongOutputError("the loss is not finite")
     if want is not None:
         _refuse(relative_error(loss, want), MODEL_BOUNDS[contestant.precision], "the plain version")
-    return step, peak_bytes(step, device)
+    if not contestant.graph:
+        return step, peak_bytes(step, device)
+    peak = peak_bytes(step, device)  # of what is captured; a replay's own memory is not counted by PyTorch
+    replay = _captured(device, x, step)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    if not replay().isfinite() or all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)):
+        raise WrongOutputError("the replayed training step moves no weight, or its loss is not finite")
+    return replay, peak

@@ -28,7 +28,8 @@ PRECISIONS = {
 }
 WAYS = {
     "compile": "torch.compile for the very shapes that are timed",
-    "graph": "the forward pass replayed as a CUDA graph; GPUs only, forward only",
+    "graph": "the forward pass, or the whole training step, replayed as a CUDA graph; GPUs only",
+    "recompute": "less memory: cheap activations computed again in the backward pass; our models' training step only",
 }
 GRAMMAR = "MODEL[@FRAMES][:SETTING[+SETTING...]], e.g. l:bf16+graph"
 
@@ -72,6 +73,11 @@ class Model:
     @property
     def ours(self) -> bool:
         return self.scan_width is not None
+
+    @property
+    def trains_by_layer(self) -> bool:
+        """A whole PoseMamba, which can compile its layers once for all and compute activations again."""
+        return self.ours and self.channels == 2
 
 
 def _posemamba(size: str, published_p1: float) -> Model:
@@ -128,7 +134,7 @@ class Contestant:
         model: a key of `MODELS`.
         frames: of its clips; None: as many as are asked for, or the model's own number where that is less.
         precision: a key of `PRECISIONS`.
-        compiled, graph: the `WAYS`.
+        compiled, graph, recompute: the `WAYS`.
     """
 
     model: str
@@ -136,20 +142,22 @@ class Contestant:
     precision: str = "float32"
     compiled: bool = False
     graph: bool = False
+    recompute: bool = False
     entry: Model = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entry", MODELS[self.model])
 
     def __str__(self) -> str:
-        ways = (self.precision, self.precision != "float32"), ("compile", self.compiled), ("graph", self.graph)
+        ways = [(self.precision, self.precision != "float32"), ("compile", self.compiled), ("graph", self.graph)]
+        ways.append(("recompute", self.recompute))
         settings = "+".join(name for name, wanted in ways if wanted)
         return self.model + (f"@{self.frames}" if self.frames else "") + (f":{settings}" if settings else "")
 
     @property
     def plain(self) -> Contestant:
         """The same without torch.compile and CUDA graph: what it has to agree with."""
-        return replace(self, compiled=False, graph=False)
+        return replace(self, compiled=False, graph=False, recompute=False)
 
     def window(self, frames: int, whole: bool = False) -> int:
         """Frames of each clip that it takes where clips of `frames` are asked for.
@@ -193,6 +201,8 @@ def parse_contestant(text: str) -> Contestant:
             raise PoseMambaError(f"unknown setting '{setting}' in '{text}': known are {known}")
     if len(set(settings)) < len(settings):
         raise PoseMambaError(f"'{text}': a setting is given twice")
+    if "recompute" in settings and not MODELS[name].trains_by_layer:
+        raise PoseMambaError(f"'{text}': the setting 'recompute' is for whole PoseMambas")
     precisions = [setting for setting in settings if setting in PRECISIONS]
     if len(precisions) > 1:
         raise PoseMambaError(f"'{text}': {' and '.join(precisions)} exclude each other")
@@ -202,4 +212,5 @@ def parse_contestant(text: str) -> Contestant:
         precision=precisions[0] if precisions else "float32",
         compiled="compile" in settings,
         graph="graph" in settings,
+        recompute="recompute" in settings,
     )

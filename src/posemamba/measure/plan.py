@@ -25,7 +25,7 @@ def plan(
 
     Args:
         contestants: who takes part.
-        tasks: keys of `TASKS`; contestants with a CUDA graph sit out the training step.
+        tasks: keys of `TASKS`; contestants that recompute activations sit out the forward pass.
         clips: numbers of clips at once.
         frames: of a clip; longer ones are cut for models that were published for fewer than 243.
         lengths: of the sweep; every model is built for them, unless it names its own with '@'.
@@ -42,9 +42,9 @@ def plan(
         if task not in TASKS:
             raise PoseMambaError(f"unknown task '{task}': known are {', '.join(TASKS)}")
         known: Task = "train" if task == "train" else "forward"
-        taking_part = tuple(c for c in contestants if known == "forward" or not c.graph)
+        taking_part = tuple(c for c in contestants if known == "train" or not c.recompute)
         if not taking_part:
-            raise PoseMambaError("a CUDA graph is of the forward pass only: nobody is left for the training step")
+            raise PoseMambaError("activations are computed again in training only: nobody is left for the forward pass")
         cases += [Case(known, T, B, taking_part, group=group) for T in frames for B in clips]
     cases += [Case("forward", T, clips[0], tuple(contestants), whole=True, group=SWEEP) for T in lengths]
     if not cases:
@@ -76,6 +76,9 @@ _PEERS = " ".join(
     for model in ("motionbert", "motionagformer-l")
     for settings in ("tf32", "bf16+compile", "bf16+compile+graph")
 )
+_OURS_TRAIN = " ".join(
+    f"{size}:bf16+compile+graph{more}" for size in "sblx" for more in ("", "+recompute") if size != "x" or more
+)
 _PEERS_TRAIN = "motionbert:tf32 motionbert:bf16+compile motionagformer-l:tf32 motionagformer-l:bf16+compile"
 _PEERS_CPU = " ".join(
     f"{model}:{settings}" for model in ("motionagformer-s", "motionbert") for settings in ("compile", "bf16+compile")
@@ -89,7 +92,7 @@ PRESETS: dict[str, Preset] = {
             "forward-1": (f"{_OURS} {_PEERS}", "forward", (1,), (243,), ()),
             "forward-16": (f"{_OURS} {_PEERS}", "forward", (16,), (243,), ()),
             "forward-64": (f"{_OURS} {_PEERS}", "forward", (64,), (243,), ()),
-            "train": (f"s:bf16 b:bf16 l:bf16 x:bf16 {_PEERS_TRAIN}", "train", (16,), (243,), ()),
+            "train": (f"{_OURS_TRAIN} {_PEERS_TRAIN}", "train", (16,), (243,), ()),
             "long": ("l:bf16 l:bf16+graph motionbert:bf16", "forward", (1, 16), (243, 972), ()),
             "lengths": (
                 "s:bf16+graph l:bf16+graph motionbert:bf16+graph motionagformer-l:bf16+graph",

@@ -21,7 +21,7 @@ from posemamba.scan.operator import merges_inside, scan_op
 from posemamba.scan.orders import ORDERS, OrderName, merges, scan_map
 from posemamba.scan.reference import selective_scan_reference
 
-__all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "selective_scan", "why"]
+__all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "project", "scan", "selective_scan", "why"]
 
 Backend = Literal["auto", "cuda", "numba", "reference"]
 BACKENDS = ("cuda", "numba", "reference")
@@ -68,6 +68,51 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
     return str(name)
 
 
+def project(
+    u: Tensor, x_proj_weight: Tensor, *, limb: tuple[int, ...], order: str = "global_local",
+    limb_gradient: bool = True, backend: str | None = None,
+) -> Tensor:  # fmt: skip
+    """(B, T, J, K, P): what W_k makes of the tokens, for `scan`. Arguments as `selective_scan`'s.
+
+    W (x + x_limb) = W x + W x_limb: limb partners are merged on these narrow projections, here or by the backend.
+    """
+    B, T, J, D = u.shape
+    K, P = x_proj_weight.shape[:2]
+    if len(limb) != J:
+        raise ValueError(f"limb order has {len(limb)} joints, the grid has {J}")
+    proj = F.linear(u, x_proj_weight.reshape(K * P, D)).view(B, T, J, K, P)
+    if merges(order) and not merges_inside(choose_backend(u.device, u.dtype, backend), limb_gradient):
+        maps = scan_map(order, T, J, limb, u.device)
+        partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
+        limb_proj = (maps.limb_rows.to(proj.dtype) @ partner.reshape(B, T, J, K * P)).view_as(proj)
+        proj = torch.addcmul(proj, limb_proj, maps.merging.to(proj.dtype))
+    return proj.contiguous()
+
+
+def scan(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_log: Tensor, Ds: Tensor, *, limb: tuple[int, ...],
+    order: str = "global_local", limb_gradient: bool = True, backend: str | None = None,
+) -> Tensor:  # fmt: skip
+    """`selective_scan` of tokens that are projected already (by `project`, with the same options)."""
+    B, T, J, D = u.shape
+    K, P = proj.shape[-2:]
+    N = A_log.shape[-1]
+    weight_dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
+    A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)
+    parameters = (dt_weight.to(weight_dtype), dt_bias.to(weight_dtype), A, Ds.to(weight_dtype).view(K, D))
+    chosen = choose_backend(u.device, u.dtype, backend)
+    if chosen == "reference":
+        maps, dtype = scan_map(order, T, J, limb, u.device), weight_dtype
+        y = selective_scan_reference(
+            u.reshape(B, T * J, D).to(dtype), proj.reshape(B, T * J, K, P).to(dtype), *parameters,
+            maps.tokens, maps.partner, maps.merged, limb_gradient,
+        )  # fmt: skip
+        return y.view(B, T, J, D).to(u.dtype)
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (u, proj, *parameters))
+    y, _ = scan_op(u, proj, *parameters, order, list(limb), limb_gradient, chosen, keep)
+    return y
+
+
 def selective_scan(
     u: Tensor,
     x_proj_weight: Tensor,
@@ -100,30 +145,6 @@ def selective_scan(
     Returns:
         (B, T, J, D), the sum over directions in natural order, in u's type; the state is float32 (float64 for float64).
     """
-    B, T, J, D = u.shape
-    K, P = x_proj_weight.shape[:2]
-    N = A_log.shape[-1]
-    if len(limb) != J:
-        raise ValueError(f"limb order has {len(limb)} joints, the grid has {J}")
-    chosen = choose_backend(u.device, u.dtype, backend)
-    proj = F.linear(u, x_proj_weight.reshape(K * P, D)).view(B, T, J, K, P)
-    if merges(order) and not merges_inside(chosen, limb_gradient):
-        maps = scan_map(order, T, J, limb, u.device)
-        # W (x + x_limb) = W x + W x_limb: the merging is done on the narrow projections, by a (J, J) matrix of 0 and 1.
-        partner = proj if limb_gradient else F.linear(u.detach(), x_proj_weight.reshape(K * P, D)).view_as(proj)
-        limb_proj = (maps.limb_rows.to(proj.dtype) @ partner.reshape(B, T, J, K * P)).view_as(proj)
-        proj = torch.addcmul(proj, limb_proj, maps.merging.to(proj.dtype))
-
-    weight_dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    A = -torch.exp(A_log.to(weight_dtype)).view(K, D, N)
-    parameters = (dt_weight.to(weight_dtype), dt_bias.to(weight_dtype), A, Ds.to(weight_dtype).view(K, D))
-    if chosen == "reference":
-        maps, dtype = scan_map(order, T, J, limb, u.device), weight_dtype
-        y = selective_scan_reference(
-            u.reshape(B, T * J, D).to(dtype), proj.reshape(B, T * J, K, P).to(dtype), *parameters,
-            maps.tokens, maps.partner, maps.merged, limb_gradient,
-        )  # fmt: skip
-        return y.view(B, T, J, D).to(u.dtype)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (u, proj, *parameters))
-    y, _ = scan_op(u, proj.contiguous(), *parameters, order, list(limb), limb_gradient, chosen, keep)
-    return y
+    options = {"limb": limb, "order": order, "limb_gradient": limb_gradient, "backend": backend}
+    proj = project(u, x_proj_weight, **options)  # type: ignore[arg-type]
+    return scan(u, proj, dt_weight, dt_bias, A_log, Ds, **options)  # type: ignore[arg-type]

@@ -1,7 +1,8 @@
 """The selective scan on NVIDIA GPUs: launches the kernels in cuda/, which say how they work.
 
-The sequence of a few clips is cut into segments that run side by side, so that the GPU has enough to do: one pass finds
-each segment's last state from a zero state, `scan_carry` the true state that enters each, and a second pass the outputs.
+The sequence of a few clips is cut into segments that run side by side, so that the GPU has enough to do: one pass
+finds each segment's last state from a zero state, `scan_carry` the true state that enters each, and a second pass the
+outputs.
 The backward pass walks a clip in one go; it serves training, where there are many clips.
 
 Everything is float32 inside; u, projections and outputs may be bfloat16.
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from posemamba import nvrtc
 from posemamba.errors import PoseMambaError
-from posemamba.scan.orders import ScanMap
+from posemamba.scan.orders import DIRECTIONS, ScanMap
 
 TILE = 32  # steps; the state before each tile is what the forward pass keeps for the backward pass
 BLOCKS_WANTED = 4  # for each multiprocessor; segments are made until there are so many
@@ -47,11 +48,26 @@ class Layout:
         return self.warps // self.parts * 16
 
 
-FORWARD = Layout(warps=8, parts=2)
+FORWARD = Layout(warps=4, parts=2)
+FORWARD_MANY = Layout(warps=4, parts=1)  # does less in all, with fewer warps
 FORWARD_WARPS = 16  # of a multiprocessor at once: limits the registers of a thread
 POLYNOMIALS = 0  # of every four exponentials: see exp2_by_polynomial
 BACKWARD = Layout(warps=4, parts=2)
-BACKWARD_BLOCKS = 3  # of a multiprocessor: limits the registers of a thread
+BACKWARD_MANY = Layout(warps=4, parts=1)
+BACKWARD_BLOCKS = 2  # of a multiprocessor at once
+
+
+def _multiprocessors(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 8  # tests, without a GPU
+    return int(torch.cuda.get_device_properties(device).multi_processor_count)
+
+
+def _layout(u: Tensor, few: Layout, many: Layout, enough: float) -> Layout:
+    """`many` where it makes `enough` blocks for each multiprocessor. Measured on an H100: docs/decisions.md."""
+    B, D = u.shape[0], u.shape[-1]
+    blocks = B * DIRECTIONS * -(-D // many.channels)
+    return many if blocks >= enough * _multiprocessors(u.device) else few
 
 
 @lru_cache
@@ -69,8 +85,9 @@ def _forward_kernel(
     name: str, layout: Layout, D: int, R: int, half: bool, device: torch.device, output: bool, keep: bool
 ) -> nvrtc.Kernel:
     macros = dict(
-        RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads, CHANNELS=layout.channels, TILE=TILE,
-        GRADIENT=0, WARPS=layout.warps, PARTS=layout.parts, BLOCKS_PER_SM=FORWARD_WARPS // layout.warps, POLYNOMIALS=POLYNOMIALS, OUTPUT=output, KEEP=keep,
+        RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, GRADIENT=0, OUTPUT=output, KEEP=keep,
+        THREADS=layout.threads, WARPS=layout.warps, PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE,
+        BLOCKS_PER_SM=FORWARD_WARPS // layout.warps, POLYNOMIALS=POLYNOMIALS,
     )  # fmt: skip
     return _kernel("forward.cu", name, layout.threads, {k: int(v) for k, v in macros.items()}, device)
 
@@ -97,10 +114,7 @@ def _merged_bits(maps: ScanMap) -> int:
 
 def _segments(clips: int, K: int, D: int, L: int, channels: int, device: torch.device) -> tuple[int, int]:
     """(steps of a segment, segments)."""
-    if device.type == "cuda":
-        wanted = BLOCKS_WANTED * torch.cuda.get_device_properties(device).multi_processor_count
-    else:
-        wanted = 32  # tests, without a GPU
+    wanted = BLOCKS_WANTED * _multiprocessors(device)
     blocks = clips * K * -(-D // channels)
     segments = max(1, min(wanted // blocks, L // SHORTEST_SEGMENT))
     if segments < MOST_REPEATED:  # the first pass costs as much as the second
@@ -146,7 +160,7 @@ def _check_size(u: Tensor, proj: Tensor) -> None:
 
 def forward_by_direction(
     u: Tensor, proj: Tensor, parameters: Parameters, maps: ScanMap, merge_rows: bool, keep: bool = False,
-    layout: Layout = FORWARD,
+    layout: Layout | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Outputs of the single directions, to be added: (B, K, T, J, D) in u's type; and the states before tiles.
 
@@ -157,8 +171,9 @@ def forward_by_direction(
         maps: the scan order's tables.
         merge_rows: `proj` does not hold the limb partners' share yet: add it in merged directions.
         keep: return the states that the backward pass needs, else an empty tensor.
-        layout: how the work is spread.
+        layout: how the work is spread; None chooses.
     """
+    layout = layout or _layout(u, FORWARD, FORWARD_MANY, 3)
     B, T, J, D = u.shape
     K, R = parameters.weight.shape[:2]
     N, L, device = parameters.a2.shape[1], T * J, u.device
@@ -210,7 +225,7 @@ def backward(
     _check_size(u, proj)
     parameters = Parameters.of(dt_weight, dt_bias, A, Ds)
     u, proj, dy = u.contiguous(), proj.contiguous(), dy.contiguous()
-    half, layout = u.dtype == torch.bfloat16, BACKWARD
+    half, layout = u.dtype == torch.bfloat16, _layout(u, BACKWARD, BACKWARD_MANY, 1.5)
     macros = dict(
         RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads, WARPS=layout.warps,
         PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE, GRADIENT=1, BLOCKS_PER_SM=BACKWARD_BLOCKS,

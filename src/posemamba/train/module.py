@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from posemamba.data.mocap import MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
+from posemamba.model import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.recipe import Recipe
 
@@ -80,6 +81,20 @@ def keep_ends_in_float32(model: nn.Module) -> None:
             layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
 
 
+class _InPrecision(nn.Module):
+    """The model with autocast inside, for a CUDA graph: casts of weights must be made again at each replay."""
+
+    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.model = model
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        half = self.dtype != torch.float32
+        with torch.autocast("cuda", self.dtype if half else None, enabled=half, cache_enabled=False):
+            return self.model(x)
+
+
 class LiftingModule(pl.LightningModule):
     """Train a lifting model by a recipe.
 
@@ -109,6 +124,7 @@ class LiftingModule(pl.LightningModule):
         self.validation_p1: dict[str, float] = {}
         self._validation: list[dict[str, Tensor]] = []
         self._sums: dict[str, Tensor] = {}
+        self._graphed: dict[torch.Size, Any] = {}
 
     @property
     def ema(self) -> nn.Module:
@@ -124,8 +140,10 @@ class LiftingModule(pl.LightningModule):
             load_motions(data.directory, "validation"),
         )
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
-        if self.recipe.compile and device.type == "cuda" and hasattr(self.model, "compile_layers"):
+        if self.recipe.compile and device.type == "cuda" and isinstance(self.model, PoseMamba):
             self.model.compile_layers()
+        if self.recipe.recompute and isinstance(self.model, PoseMamba):
+            self.model.recompute_activations()
         self.source = MocapSource(training, data, self.recipe.seed, device)
         self._validation = validation_windows(validation, max(data.lengths), self.recipe.batch * 2)
         self._validation = [{k: v.to(device) for k, v in w.items()} for w in self._validation]
@@ -157,12 +175,22 @@ class LiftingModule(pl.LightningModule):
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
+    def _lift(self, x: Tensor) -> Tensor:
+        if not (self.recipe.cuda_graphs and x.is_cuda and self.trainer.world_size == 1):
+            return self.model(x)
+        if x.shape not in self._graphed:
+            with torch.autocast("cuda", enabled=False):
+                precise = self.recipe.precision == "32-true"
+                step = _InPrecision(self.model, torch.float32 if precise else torch.bfloat16).train()
+                self._graphed[x.shape] = torch.cuda.make_graphed_callables(step, (x.clone(),))
+        return self._graphed[x.shape](x)
+
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         assert self.source is not None
         r, step = self.recipe, self.global_step
         clips = self.source.batch(step, r.batch, rank=self.global_rank).zoomed(r.person_size)
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
-        pred = self.model(clips.input).float()
+        pred = self._lift(clips.input).float()
         target = clips.target
         if r.loss_unit == "body":
             scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]

@@ -80,6 +80,13 @@ class Recipe(BaseModel):
     compile: bool = Field(
         default=False, description="on a GPU, layers by torch.compile: a minute at the start, then faster steps"
     )
+    cuda_graphs: bool = Field(
+        default=False,
+        description="on one GPU, launch forward and backward pass as one: small models are limited by launching",
+    )
+    recompute: bool = Field(
+        default=False, description="half the memory: what is cheap to compute is computed again in the backward pass"
+    )
     devices: int = Field(default=1, ge=1, description="processes, one GPU each")
     validate_every: int = Field(default=1000, ge=1, description="steps")
     save_every: int = Field(default=250, ge=1, description="steps between resumable checkpoints")
