@@ -462,12 +462,15 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the model's scores there.", show_default=False)
     ] = None,
+    half: Annotated[bool, typer.Option("--half", help="In bfloat16: what it costs in millimetres.")] = False,
     data: MocapFolder = None,
     device: Device = "auto",
 ) -> None:
     """Score weights on motion capture that virtual cameras see (docs/mocap_benchmark.md)."""
     if benchmark != "mocap":
         raise PoseMambaError(f"unknown benchmark '{benchmark}', expected mocap")
+    import torch
+
     from posemamba.data.mocap import load_motions
     from posemamba.evaluate import mocap_benchmark as bench
     from posemamba.lift import Lifter
@@ -486,7 +489,7 @@ def evaluate(
         predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
     motions, stages = load_motions(data, "test"), _Stages()
     for name, predictor in predictors:
-        with stages(name) as progress:
+        with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
             result = bench.run_benchmark(predictor, name=name, motions=motions, quick=quick, progress=progress)
         print(result.table(actions=actions))
         if json_file is not None and name == lifter.name:
