@@ -26,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from posemamba import scan
 from posemamba.data.augment import mirror
 from posemamba.data.cameras import zoom_factor
 from posemamba.data.missing import fill_missing
@@ -343,13 +344,14 @@ def split_at_gaps(
 
 
 def choose_device(device: torch.device | str | None = None) -> torch.device:
-    """The device by name; None or "auto": an NVIDIA GPU if there is one, else the CPU.
+    """The device by name; None or "auto": an NVIDIA GPU on which the scan's kernels run, else the CPU.
 
     Raises:
         PoseMambaError: no such device.
     """
     if device is None or device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        fast = torch.cuda.is_available() and scan.why("cuda")[0] != "reference"
+        return torch.device("cuda" if fast else "cpu")
     try:
         chosen = torch.device(device)
         torch.empty(1, device=chosen).cpu()

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from posemamba.files import atomic_path
 
-SHARED_LIMIT_ATTRIBUTE = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+SHARED_LIMIT = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+MOST_SHARED = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
 
 
 def cache_folder() -> Path:
@@ -104,6 +105,9 @@ class Kernel:
     """A function on one GPU. Call it with the grid and its arguments.
 
     Its source says how much shared memory a block takes: `extern "C" __constant__ int shared_bytes`.
+
+    Attributes:
+        fits: whether a block of this GPU has that much.
     """
 
     def __init__(self, code: bytes, name: str, threads: int) -> None:
@@ -116,8 +120,12 @@ class Kernel:
         _check(driver.cuModuleGetGlobal_v2(ctypes.byref(address), ctypes.byref(size), module, b"shared_bytes"))
         _check(driver.cuMemcpyDtoH_v2(ctypes.byref(shared), address, ctypes.c_size_t(4)))
         self.shared_bytes = shared.value
-        if self.shared_bytes > 48 * 1024:
-            _check(driver.cuFuncSetAttribute(self._function, SHARED_LIMIT_ATTRIBUTE, self.shared_bytes))
+        this, most = ctypes.c_int(), ctypes.c_int()
+        _check(driver.cuCtxGetDevice(ctypes.byref(this)))
+        _check(driver.cuDeviceGetAttribute(ctypes.byref(most), MOST_SHARED, this))
+        self.fits = self.shared_bytes <= most.value
+        if self.fits and self.shared_bytes > 48 * 1024:
+            _check(driver.cuFuncSetAttribute(self._function, SHARED_LIMIT, self.shared_bytes))
 
     def __call__(self, grid: tuple[int, int, int], *arguments: Any) -> None:
         """Launch on PyTorch's current stream.

@@ -49,6 +49,7 @@ def _kernel(file: str, name: str, threads: int, macros: dict[str, int], device: 
         assert ctypes.c_int.in_dll(library, "shared_bytes").value <= 227 * 1024  # what an H100 gives a block
         library.launch(*grid, threads, pack_arguments(arguments))
 
+    run.fits = True  # type: ignore[attr-defined]
     return run
 
 

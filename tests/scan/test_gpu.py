@@ -7,7 +7,8 @@ import torch
 from tests.scan.emulation import cuda_on_cpu  # noqa: F401
 from tests.scan.test_scan import assert_agree, limb_of, make, run
 
-from posemamba.scan import gpu
+from posemamba.scan import gpu, selective_scan
+from posemamba.scan.operator import scan_backward_op, scan_op
 from posemamba.scan.orders import scan_map
 
 # (clips, frames, joints, inner width, rank); blocks of channels full and not, ranks of all alignments
@@ -33,6 +34,35 @@ def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
     want, names = run(values, "reference", "cpu", torch.float64, **option)
     got, _ = run(values, "cuda", "cpu", torch.float32, **option)
     assert_agree(got, want, names, 2e-6)
+
+
+@pytest.mark.parametrize("size", [(2, 13, 5, 128, 4), (1, 5, 5, 48, 8)], ids=["many", "few"])
+def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+    """As near to float32's as rounding what goes in and out to 8 bits, four directions over, allows."""
+    values = make(*size)
+    want, names = run(values, "cuda", "cpu", torch.float32)
+    tensors = {name: v.float().requires_grad_() for name, v in values.items()}
+    weight = torch.randn(values["u"].shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    with torch.autocast("cpu", torch.bfloat16):
+        u = tensors["u"].bfloat16()
+        y = selective_scan(**{**tensors, "u": u}, limb=limb_of(size[2]), backend="cuda")
+    assert y.dtype == torch.bfloat16
+    got = [y, *torch.autograd.grad((y.float() * weight.float()).sum(), list(tensors.values()))]
+    for name, a, b in zip(names, got, want, strict=True):
+        assert (a.float() - b).norm() < 1.5e-2 * b.norm(), name
+
+
+def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+    values = {name: v.float() for name, v in make(1, 3, 17, 32, 2).items()}
+    proj = torch.randn(1, 3, 17, 4, 34)
+    args = [values["u"], proj, values["dt_weight"], values["dt_bias"], -torch.ones(4, 32, 16), torch.ones(4, 32)]
+    for tensor in args:
+        tensor.requires_grad_()
+    options = ("global_local", list(limb_of(17)), True, "cuda")
+    torch.library.opcheck(scan_op, (*args, *options, True))
+    plain = [tensor.detach() for tensor in args]
+    _, states = scan_op(*plain, *options, True)
+    torch.library.opcheck(scan_backward_op, (torch.randn_like(plain[0]), *plain, states.nan_to_num(), *options))
 
 
 @pytest.mark.parametrize("layout", [gpu.Layout(4, 1), gpu.Layout(4, 2), gpu.Layout(2, 2)], ids=str)

@@ -35,6 +35,9 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
     if device.type == "cuda":
         if torch.version.cuda is None:
             return "reference", "a GPU that is not NVIDIA's: no kernel for it, slow"
+        capability = torch.cuda.get_device_capability(device)
+        if capability < (8, 0):
+            return "reference", f"GPU of compute capability {capability[0]}.{capability[1]}, the kernels need 8.0: slow"
         return "cuda", "NVIDIA GPU: CUDA kernels, compiled at first use by the NVRTC that comes with PyTorch"
     if device.type == "cpu":
         return "numba", "CPU: vectorised Numba kernels"

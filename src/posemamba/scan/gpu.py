@@ -54,6 +54,7 @@ FORWARD_WARPS = 16  # of a multiprocessor at once: limits the registers of a thr
 POLYNOMIALS = 0  # of every four exponentials: see exp2_by_polynomial
 BACKWARD = Layout(warps=4, parts=2)
 BACKWARD_MANY = Layout(warps=4, parts=1)
+BACKWARD_SMALL = Layout(warps=2, parts=2)  # where a block has less shared memory
 BACKWARD_BLOCKS = 2  # of a multiprocessor at once
 
 
@@ -78,7 +79,11 @@ def _source(*names: str) -> str:
 
 def _kernel(file: str, name: str, threads: int, macros: dict[str, int], device: torch.device) -> nvrtc.Kernel:
     headers = ("common.cuh",) if file == "sum.cu" else ("common.cuh", "inputs.cuh")
-    return nvrtc.kernel(_source("device.cuh", *headers, file), tuple(macros.items()), name, threads, device)
+    try:
+        return nvrtc.kernel(_source("device.cuh", *headers, file), tuple(macros.items()), name, threads, device)
+    except (RuntimeError, OSError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PoseMambaError(f"the scan's CUDA kernels do not run here ({first}): use the CPU") from error
 
 
 def _forward_kernel(
@@ -225,12 +230,16 @@ def backward(
     _check_size(u, proj)
     parameters = Parameters.of(dt_weight, dt_bias, A, Ds)
     u, proj, dy = u.contiguous(), proj.contiguous(), dy.contiguous()
-    half, layout = u.dtype == torch.bfloat16, _layout(u, BACKWARD, BACKWARD_MANY, 1.5)
-    macros = dict(
-        RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads, WARPS=layout.warps,
-        PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE, GRADIENT=1, BLOCKS_PER_SM=BACKWARD_BLOCKS,
-    )  # fmt: skip
-    kernel = _kernel("backward.cu", "scan_backward", layout.threads, {k: int(v) for k, v in macros.items()}, device)
+    half = u.dtype == torch.bfloat16
+    for layout in (_layout(u, BACKWARD, BACKWARD_MANY, 1.5), BACKWARD, BACKWARD_SMALL):
+        macros = dict(
+            RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, THREADS=layout.threads,
+            WARPS=layout.warps, PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE, GRADIENT=1,
+            BLOCKS_PER_SM=BACKWARD_BLOCKS,
+        )  # fmt: skip
+        kernel = _kernel("backward.cu", "scan_backward", layout.threads, {k: int(v) for k, v in macros.items()}, device)
+        if kernel.fits:
+            break
 
     def empty(*size: int) -> Tensor:
         return torch.empty(size, device=device, dtype=torch.float32)
@@ -250,15 +259,3 @@ def backward(
         dA.sum(0).transpose(1, 2),
         dDs.sum(0),
     )
-
-
-def ready(device: torch.device) -> str | None:
-    """None if the kernels can be compiled and run there, else the reason why not, for people."""
-    try:
-        _kernel("sum.cu", "sum_directions", 256, dict(RANK=1, HALF=0, EXACT=0, WIDE=1, LIMBS=0, DIRECTIONS=4), device)
-    except (RuntimeError, OSError) as error:
-        return str(error)
-    return None
-
-
-__all__: list[Any] = ["FORWARD", "Layout", "Parameters", "backward", "forward", "forward_by_direction", "ready"]

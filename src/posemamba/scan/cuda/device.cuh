@@ -1,4 +1,4 @@
-// Instructions of the GPU that C++ has no word for. Tests replace this file by plain C++ to run the kernels on a CPU.
+// Instructions of the GPU (compute capability 8.0 and up) that C++ has no word for. Tests replace this file by plain C++ to run the kernels on a CPU.
 
 __device__ __forceinline__ float exp2_fast(float x) {
     float y;
@@ -7,14 +7,9 @@ __device__ __forceinline__ float exp2_fast(float x) {
 }
 
 __device__ __forceinline__ unsigned short to_bfloat16(float x) {
-#if __CUDA_ARCH__ >= 800
     unsigned short y;
     asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y) : "f"(x));
     return y;
-#else
-    const unsigned bits = __float_as_uint(x);
-    return x != x ? 0x7fc0 : (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;  // to nearest even
-#endif
 }
 
 __device__ __forceinline__ float shuffle_xor(float x, int mask) { return __shfl_xor_sync(0xffffffffu, x, mask); }
@@ -24,20 +19,14 @@ __device__ __forceinline__ void warp_barrier() { __syncwarp(); }
 
 // Copies BYTES from global to shared memory; done, for this thread, after `copies_done`.
 template <int BYTES> __device__ __forceinline__ void start_copy(void* to, const void* from) {
-#if __CUDA_ARCH__ >= 800
     if constexpr (BYTES >= 4) {
         const unsigned address = (unsigned)__cvta_generic_to_shared(to);
         asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(address), "l"(from), "n"(BYTES));
-        return;
+    } else {
+        *(unsigned short*)to = *(const unsigned short*)from;
     }
-#endif
-    for (int i = 0; i < BYTES / 2; i++) ((unsigned short*)to)[i] = ((const unsigned short*)from)[i];
 }
-__device__ __forceinline__ void copies_done() {
-#if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.wait_all;" ::: "memory");
-#endif
-}
+__device__ __forceinline__ void copies_done() { asm volatile("cp.async.wait_all;" ::: "memory"); }
 
 // Adds COUNT neighbouring numbers to global memory, one after another for other threads.
 template <int COUNT> __device__ __forceinline__ void add_to_global(float* to, const float (&x)[COUNT]) {
