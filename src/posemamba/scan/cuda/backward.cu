@@ -150,7 +150,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_backwa
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const int c = smaller(channel(i), D - 1);
-                h_first[q][i] = tile > 0 ? states[((long long)tile * STATES + state(q, i)) * D + c] : 0.0f;
+                h_first[q][i] = states[((long long)tile * STATES + state(q, i)) * D + c];
             }
     };
     auto widen_rows = [&]() {

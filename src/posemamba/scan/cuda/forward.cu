@@ -41,7 +41,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
     const Step* __restrict__ steps,     // (K, L)
     const float* __restrict__ enter,    // (B, K, segments, N, D), states that enter segments after the first
     Element* __restrict__ y,            // (B, K, L, D)
-    float* __restrict__ states,         // (B, K, tiles, N, D), of the first tile nothing is written
+    float* __restrict__ states,         // (B, K, tiles, N, D), before each tile
     float* __restrict__ last,           // (B, K, segments, N, D)
     float* __restrict__ dt_sum,         // (B, K, segments, D)
     int L, int D, int segment, int segments,
@@ -132,14 +132,12 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
         if (t0 + TILE < stop) inputs.start(s.raw);
 
 #if KEEP
-        if (t0 > 0) {
-            const long long tile = clip_k * ((L + TILE - 1) / TILE) + t0 / TILE;
+        const long long tile = clip_k * ((L + TILE - 1) / TILE) + t0 / TILE;
 #pragma unroll
-            for (int q = 0; q < STATE_TILES; q++)
+        for (int q = 0; q < STATE_TILES; q++)
 #pragma unroll
-                for (int i = 0; i < 4; i++)
-                    if (channel(i) < D) states[(tile * STATES + state(q, i)) * D + channel(i)] = h[q][i];
-        }
+            for (int i = 0; i < 4; i++)
+                if (channel(i) < D) states[(tile * STATES + state(q, i)) * D + channel(i)] = h[q][i];
 #endif
 
 #pragma unroll 1
