@@ -99,7 +99,7 @@ def plot_cost_against_length(report: Report, path: Path) -> None:
         raise PoseMambaError(f"{path}: nothing to draw: no forward pass was timed at two lengths or more (--lengths)")
     figure = _figure(width=8.2, height=5.2)
     ax = figure.subplots()
-    figure.subplots_adjust(left=0.09, right=0.66, bottom=0.16, top=0.97)
+    figure.subplots_adjust(left=0.09, right=0.76, bottom=0.16, top=0.97)
     ax.set_xscale("log")
     ax.set_yscale("log")
     lengths = sorted({n for name in timed for n in lines[name]})
@@ -240,7 +240,7 @@ def _save(figure: Figure, path: Path, caption: str) -> None:
     figure.text(0.012, 0.012, "\n".join(lines), fontsize=8, color=GREY, va="bottom")
     try:
         with atomic_path(path) as temporary:
-            figure.savefig(temporary)
+            figure.savefig(temporary, bbox_inches="tight", pad_inches=0.15)
     except OSError as error:
         raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
 
