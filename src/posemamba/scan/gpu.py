@@ -51,7 +51,6 @@ class Layout:
 FORWARD = Layout(warps=4, parts=2)
 FORWARD_MANY = Layout(warps=4, parts=1)  # does less in all, with fewer warps
 FORWARD_WARPS = 16  # of a multiprocessor at once: limits the registers of a thread
-POLYNOMIALS = 0  # of every four exponentials: see exp2_by_polynomial
 BACKWARD = Layout(warps=4, parts=2)
 BACKWARD_MANY = Layout(warps=4, parts=1)
 BACKWARD_SMALL = Layout(warps=2, parts=2)  # where a block has less shared memory
@@ -92,7 +91,7 @@ def _forward_kernel(
     macros = dict(
         RANK=R, HALF=half, EXACT=not half, WIDE=D % layout.channels == 0, GRADIENT=0, OUTPUT=output, KEEP=keep,
         THREADS=layout.threads, WARPS=layout.warps, PARTS=layout.parts, CHANNELS=layout.channels, TILE=TILE,
-        BLOCKS_PER_SM=FORWARD_WARPS // layout.warps, POLYNOMIALS=POLYNOMIALS,
+        BLOCKS_PER_SM=FORWARD_WARPS // layout.warps,
     )  # fmt: skip
     return _kernel("forward.cu", name, layout.threads, {k: int(v) for k, v in macros.items()}, device)
 

@@ -78,16 +78,3 @@ __device__ __forceinline__ float for_product(float x) { return EXACT ? x : round
 
 // Channels g and g + 8 of sixteen lie side by side in shared memory.
 __device__ __forceinline__ int channel_place(int c) { return c / 16 * 16 + c % 8 * 2 + c % 16 / 8; }
-
-// 2^x for x <= 0 on the units of ordinary arithmetic, for some of the exponentials where those for exponentials are what
-// costs most. Off by 4e-6 of the value at most and exact at 0: a slow decay is applied thousands of times.
-__device__ __forceinline__ float exp2_by_polynomial(float x) {
-    x = fmaxf(x, -126.0f);
-    const float shifted = x + 12582912.0f, f = x - (shifted - 12582912.0f);  // to the nearest integer; the rest
-    float p = 0.009582867845892906f;
-    p = fmaf(p, f, 0.05590642988681793f);
-    p = fmaf(p, f, 0.24024097621440887f);
-    p = fmaf(p, f, 0.6931241750717163f);
-    p = fmaf(p, f, 1.0f);
-    return __uint_as_float(__float_as_uint(p) + (__float_as_uint(shifted) << 23));
-}

@@ -9,10 +9,9 @@
 //                of which one column is kept
 //   outputs      parts are added, written in token order; the next tile's projections are widened
 //
-// Macros besides inputs.cuh's: WARPS, PARTS (1 or 2 warps share 16 channels), BLOCKS_PER_SM, POLYNOMIALS (of every four
-// exponentials, see exp2_by_polynomial); OUTPUT 1: write outputs,
-// 0: write the segment's last state, from a zero state, and the sum of its step sizes; KEEP 1: also write the state
-// before each tile.
+// Macros besides inputs.cuh's: WARPS, PARTS (1 or 2 warps share 16 channels), BLOCKS_PER_SM; OUTPUT 1: write outputs, 0:
+// write the segment's last state, from a zero state, and the sum of its step sizes; KEEP 1: also write the state before
+// each tile.
 
 #define STATE_TILES (2 / PARTS)    // of eight states
 #define ROWS (THREADS / CHANNELS)  // steps that the first stage takes at a time, a channel to a thread
@@ -165,8 +164,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
                     accumulate(input, one_step, B[j / 4][q]);
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
-                        const float exponent = (i < 2 ? dt.x : dt.y) * A[q][i];
-                        const float decay = !EXACT && i >= 4 - POLYNOMIALS ? exp2_by_polynomial(exponent) : exp2_fast(exponent);
+                        const float decay = exp2_fast((i < 2 ? dt.x : dt.y) * A[q][i]);
                         h[q][i] = fmaf(decay, h[q][i], input[i]);
                     }
                     // the first four rows of C's states are the even ones, the last four the odd ones
