@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import torch
 
-from posemamba import scan, weights
+from posemamba import scan, triton_support, weights
 from posemamba.errors import PoseMambaError
 from posemamba.measure.checks import check_scan
 from posemamba.model import PoseMamba
@@ -55,6 +55,8 @@ def examine(*, speed: bool = True) -> Iterator[Finding]:
         devices.append(torch.device("cuda"))
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
         yield Finding("gpu", f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB")
+        slower = triton_support.why_not(torch.device("cuda"))
+        yield Finding("kernels around the scan", f"PyTorch's, slower: {slower}" if slower else "Triton's")
     else:
         yield Finding("gpu", "none that PyTorch can use: the CPU is used")
     forced = os.environ.get("POSEMAMBA_SCAN", "")

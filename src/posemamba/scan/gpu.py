@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import Any
 
 import torch
 from torch import Tensor
