@@ -1,0 +1,233 @@
+"""MPI-INF-3DHP's test as its official utilities count it: MPJPE, PCK at 150 mm, AUC (docs/mpi_inf_3dhp.md).
+
+What they count (mpii_test_predictions.m, mpii_evaluate_errors.m, mpii_compute_3d_pck.m,
+mpii_get_pck_auc_joint_groups.m of the test set's release): frames with `valid` = 1, poses relative to the pelvis.
+MPJPE is the mean over all 17 joints, the pelvis with its error of zero among them. PCK and AUC are of 14 joints,
+without pelvis, spine and head; a joint counts if its error is less than the threshold, not equal to it. AUC is the
+mean of the PCK at 0, 5, ..., 150 mm; as nothing is less than 0, it cannot exceed 96.8 %. Overall numbers are of all
+sequences' frames together.
+
+Shapes: F frames, B windows, T frames of a window, 17 joints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.data.mpi_inf_3dhp import JOINTS, MpiInf3dhp, Video, to_3dhp
+from posemamba.errors import PoseMambaError
+from posemamba.evaluate.metrics import p_mpjpe_per_frame
+from posemamba.files import atomic_path
+from posemamba.poses import Progress
+from posemamba.skeleton import H36M17
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(B, T, 17, 2) normalised 2D joints in Human3.6M's order -> (B, T, 17, 3) in the data set's normalised unit."""
+
+PCK_MM = 150.0
+AUC_MM = tuple(float(mm) for mm in range(0, 151, 5))
+NOT_COUNTED = ("pelvis", "spine", "head")
+"""Joints that PCK and AUC leave out."""
+COUNTED = tuple(j for j, name in enumerate(JOINTS) if name not in NOT_COUNTED)
+SCENES = {
+    "green screen": ("TS1", "TS2"),
+    "no green screen": ("TS3", "TS4"),
+    "outdoors": ("TS5", "TS6"),
+}
+
+_MIRRORED = list(H36M17.mirrored)
+
+
+@dataclass(frozen=True)
+class Mpi3dhpScore:
+    """Of `frames` frames.
+
+    Attributes:
+        frames: how many.
+        mpjpe: millimetres, 17 joints.
+        p_mpjpe: millimetres, each frame aligned by rotation, translation and scale; not official.
+        pck, auc: per cent, 14 joints: the official ones.
+        pck_17, auc_17: per cent, all joints and with them the pelvis, which is always right: what Python code that
+            does not select joints gives.
+    """
+
+    frames: int
+    mpjpe: float
+    p_mpjpe: float
+    pck: float
+    auc: float
+    pck_17: float
+    auc_17: float
+
+
+@dataclass(frozen=True)
+class Mpi3dhpResult:
+    """Scores of one predictor.
+
+    Attributes:
+        name: of the predictor.
+        frames: T, frames of a window.
+        flip: whether the mirrored lifting was averaged in.
+        overall: of all frames of all sequences.
+        sequences, scenes: by sequence, and by kind of scene where its sequences are there.
+        joint_mpjpe: millimetres by joint.
+    """
+
+    name: str
+    frames: int
+    flip: bool
+    overall: Mpi3dhpScore
+    sequences: dict[str, Mpi3dhpScore]
+    scenes: dict[str, Mpi3dhpScore]
+    joint_mpjpe: dict[str, float]
+
+    def table(self) -> str:
+        """Plain text: a line for all, each kind of scene and each sequence."""
+        rows = {"all": self.overall, **self.scenes, **self.sequences}
+        width = max(16, *map(len, rows))
+        lines = [
+            f"{self.name}: MPI-INF-3DHP test, {self.frames} frames{', mirror averaging' if self.flip else ''}; "
+            "errors in mm, PCK at 150 mm and AUC in %",
+            " " * width + " |                  | official, 14 joints | all 17 joints   |",
+            " " * width + f" | {'MPJPE':>7} {'P-MPJPE':>8} | {'PCK':>9} {'AUC':>9} | {'PCK':>7} {'AUC':>7} | frames",
+        ]
+        for name, s in rows.items():
+            lines.append(
+                f"{name:<{width}} | {s.mpjpe:7.2f} {s.p_mpjpe:8.2f} | {s.pck:9.2f} {s.auc:9.2f} "
+                f"| {s.pck_17:7.2f} {s.auc_17:7.2f} | {s.frames:6d}"
+            )
+        return "\n".join(lines)
+
+    def save_json(self, path: str | Path) -> None:
+        """Everything, as JSON."""
+        with atomic_path(path) as temporary:
+            content = {"format": "posemamba-mpi-inf-3dhp-1", **asdict(self)}
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def pck(errors: NDArray[np.floating], threshold: float = PCK_MM) -> float:
+    """Per cent of joint errors (any shape, millimetres) that are less than the threshold."""
+    return 100 * float(np.mean(errors < threshold))
+
+
+def auc(errors: NDArray[np.floating]) -> float:
+    """Mean of the PCK at the 31 thresholds 0, 5, ..., 150 mm, per cent."""
+    return float(np.mean(100 * np.searchsorted(np.sort(errors, axis=None), AUC_MM, side="left") / errors.size))
+
+
+def windows_around(centres: NDArray[np.integer], frames: int, length: int) -> NDArray[np.int64]:
+    """(F, T) frame numbers of the windows around `centres`; beyond the ends of `length` frames the last is repeated.
+
+    A window of an even number of frames has one more after its centre than before it.
+    """
+    around = np.arange(frames) - (frames - 1) // 2
+    return np.clip(centres[:, None] + around, 0, length - 1).astype(np.int64)
+
+
+def lift_centres(
+    predict: Predict, video: Video, centres: NDArray[np.integer], *, frames: int = 81, flip: bool = True
+) -> NDArray[np.float64]:
+    """Lift frames of a video, each from the window around it.
+
+    Args:
+        predict: see `evaluate`.
+        video: of V frames.
+        centres: (F,) numbers of the frames.
+        frames: T.
+        flip: average with the mirrored lifting of the mirrored picture.
+
+    Returns:
+        (F, 17, 3) millimetres relative to joint 0, in Human3.6M's order.
+
+    Raises:
+        PoseMambaError: a prediction of a wrong shape or that is not finite.
+    """
+    x = video.xy[windows_around(centres, frames, len(video.xy))]
+    y = _call(predict, x, video.name)
+    if flip:
+        y = (y + _mirror(_call(predict, _mirror(x), video.name))) / 2
+    centre = y[:, (frames - 1) // 2]
+    return (centre - centre[:, :1]) * video.mm_per_unit
+
+
+def evaluate(
+    predict: Predict,
+    data: MpiInf3dhp,
+    frames: int = 81,
+    flip: bool = True,
+    progress: Progress | None = None,
+    *,
+    name: str = "predictor",
+    batch: int = 64,
+) -> Mpi3dhpResult:
+    """Score a predictor on the test sequences.
+
+    Args:
+        predict: (B, T, 17, 2) normalised 2D joints in Human3.6M's order to (B, T, 17, 3), millimetres / W * 2; the
+            pelvis need not be at 0.
+        data: with its test file.
+        frames: T, frames of a window; its centre frame is scored.
+        flip: average with the mirrored lifting of the mirrored picture.
+        progress: called with the frames done and the frames in all.
+        name: for the table.
+        batch: B, at most.
+
+    Raises:
+        PoseMambaError: no test file, no frame to score, or a prediction of a wrong shape or that is not finite.
+    """
+    if frames < 1 or batch < 1:
+        raise PoseMambaError(f"windows of {frames} frames, {batch} at a time: expected 1 or more of both")
+    total, done = int(data.test.valid.sum()), 0
+    if not total:
+        raise PoseMambaError(f"{data.test_path}: no frame is marked as valid, so none can be scored")
+    errors: dict[str, NDArray[np.float64]] = {}
+    aligned: dict[str, NDArray[np.float64]] = {}
+    for video in data.test:
+        scored = np.flatnonzero(video.valid)
+        parts = []
+        for first in range(0, len(scored), batch):
+            parts.append(lift_centres(predict, video, scored[first : first + batch], frames=frames, flip=flip))
+            done += len(parts[-1])
+            if progress is not None:
+                progress(done, total)
+        if parts:
+            pred, target = np.concatenate(parts), video.mm[scored].astype(np.float64)
+            errors[video.name] = np.linalg.norm(to_3dhp(pred) - to_3dhp(target), axis=-1)
+            aligned[video.name] = p_mpjpe_per_frame(pred, target)
+
+    def score(names: tuple[str, ...]) -> Mpi3dhpScore:
+        e = np.concatenate([errors[n] for n in names])
+        counted, p2 = e[:, list(COUNTED)], np.concatenate([aligned[n] for n in names])
+        return Mpi3dhpScore(len(e), float(e.mean()), float(p2.mean()), pck(counted), auc(counted), pck(e), auc(e))
+
+    return Mpi3dhpResult(
+        name=name,
+        frames=frames,
+        flip=flip,
+        overall=score(tuple(errors)),
+        sequences={n: score((n,)) for n in errors},
+        scenes={scene: score(parts) for scene, parts in SCENES.items() if set(parts) <= set(errors)},
+        joint_mpjpe=dict(zip(JOINTS, np.concatenate(list(errors.values())).mean(0).tolist(), strict=True)),
+    )
+
+
+def _call(predict: Predict, x: NDArray[np.float32], name: str) -> NDArray[np.float64]:
+    y = np.asarray(predict(x), np.float64)
+    if y.shape != (*x.shape[:3], 3) or not np.isfinite(y).all():
+        raise PoseMambaError(
+            f"{name}: the prediction has shape {y.shape} (expected {(*x.shape[:3], 3)}) or is not finite"
+        )
+    return y
+
+
+def _mirror(joints: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Mirror pictures (..., 17, 2) or poses (..., 17, 3)."""
+    mirrored = joints[..., _MIRRORED, :]
+    mirrored[..., 0] *= -1
+    return mirrored
