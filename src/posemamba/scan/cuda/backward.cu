@@ -102,14 +102,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_backwa
     du += clip_k * L * D;
     states += clip_k * tiles * STATES * D;
 
-    Inputs inputs;
-    inputs.u = u + (long long)clip * L * D;
-    inputs.dy = dy + (long long)clip * L * D;
-    inputs.proj = proj + ((long long)clip * L * K + k) * WIDTH;
-    inputs.steps = steps + (long long)k * L;
-    inputs.stop = L, inputs.D = D, inputs.row_stride = K * WIDTH, inputs.first_channel = first_channel;
-    inputs.merged = inputs.steps[0].limb >= 0;
-    inputs.merge_rows = inputs.merged && merge_rows;
+    Inputs inputs(u, dy, proj, steps, clip, k, K, L, D, L, first_channel, merge_rows);
 
     // in the first and third stage this thread is channel `mine`, every ROWS-th step
     const int mine = thread % CHANNELS, my_row = thread / CHANNELS, my_place = channel_place(mine);

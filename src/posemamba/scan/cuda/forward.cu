@@ -54,13 +54,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) scan_forwar
     const int start = i_segment * segment, stop = smaller(start + segment, L);
     y += clip_k * L * D;
 
-    Inputs inputs;
-    inputs.u = u + (long long)clip * L * D;
-    inputs.proj = proj + ((long long)clip * L * K + k) * WIDTH;
-    inputs.steps = steps + (long long)k * L;
-    inputs.stop = stop, inputs.D = D, inputs.row_stride = K * WIDTH, inputs.first_channel = first_channel;
-    inputs.merged = inputs.steps[0].limb >= 0;
-    inputs.merge_rows = inputs.merged && merge_rows;
+    Inputs inputs(u, nullptr, proj, steps, clip, k, K, L, D, stop, first_channel, merge_rows);
 
     // in the first stage this thread is channel `mine`, every ROWS-th step
     const int mine = thread % CHANNELS, my_row = thread / CHANNELS, my_place = channel_place(mine);

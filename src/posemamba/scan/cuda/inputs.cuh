@@ -25,6 +25,14 @@ struct Inputs {
     bool merged, merge_rows;
     Step x_step[INPUT_ROUNDS], row_step[ROW_ROUNDS];
 
+    // Of direction k of a clip, from tensors of the whole batch; steps before `stop`, channels from `first` on.
+    __device__ __forceinline__ Inputs(const Element* all_u, const Element* all_dy, const Element* all_proj,
+                                      const Step* all_steps, int clip, int k, int K, int L, int D, int stop, int first,
+                                      bool wanted)
+        : u(all_u + (long long)clip * L * D), dy(GRADIENT ? all_dy + (long long)clip * L * D : nullptr),
+          proj(all_proj + ((long long)clip * L * K + k) * WIDTH), steps(all_steps + (long long)k * L), stop(stop), D(D),
+          row_stride(K * WIDTH), first_channel(first), merged(steps[0].limb >= 0), merge_rows(merged && wanted) {}
+
     // Reads which tokens the tile visits: ahead of `start`, which needs to know.
     __device__ __forceinline__ void look_up(int t0) {
 #pragma unroll
