@@ -16,12 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from posemamba.data.mocap import MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
 from posemamba.model import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.recipe import Recipe
+from posemamba.train.sources import TrainingData
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -39,7 +38,6 @@ else:
 
 TYPICAL_MM_PER_UNIT = 2200.0
 """Human3.6M's: 5 m away with a focal length of 1.145 image widths."""
-VALIDATION_CAMERAS = (0, 2)
 
 
 class _Count(IterableDataset):
@@ -101,17 +99,15 @@ class LiftingModule(pl.LightningModule):
     Args:
         model: (B, T, 17, 2) -> (B, T, 17, 3).
         recipe: all settings.
-        motions: (training, validation) motions; None reads them from `recipe.data.directory`.
+        data: what to train and validate on; put on the device by `setup`.
 
     Attributes:
         model: what is trained.
         ema: the average of its weights, what is validated and kept (the model itself, if `recipe.ema` is 0).
-        validation_p1: name of the variant (``exact``, ``noisy``) to the last P1 in millimetres.
+        validation: scores of the last validation by name (`TrainingData.score`).
     """
 
-    def __init__(
-        self, model: nn.Module, recipe: Recipe, motions: tuple[Motions, Motions] | None = None
-    ) -> None:
+    def __init__(self, model: nn.Module, recipe: Recipe, data: TrainingData) -> None:
         super().__init__()
         self.recipe = recipe
         self.model = model
@@ -119,10 +115,9 @@ class LiftingModule(pl.LightningModule):
         for each in (self.model, self.averaged):
             if each is not None:
                 keep_ends_in_float32(each)
-        self.motions = motions
-        self.source: MocapSource | None = None
-        self.validation_p1: dict[str, float] = {}
-        self._validation: list[dict[str, Tensor]] = []
+        self.data = data
+        self.validation: dict[str, float] = {}
+        self._ready = False
         self._sums: dict[str, Tensor] = {}
         self._graphed: dict[torch.Size, Any] = {}
 
@@ -130,29 +125,28 @@ class LiftingModule(pl.LightningModule):
     def ema(self) -> nn.Module:
         return self.model if self.averaged is None else self.averaged
 
+    @property
+    def validation_p1(self) -> dict[str, float]:
+        """The P1 of the last validation in millimetres by variant: ``exact`` and ``noisy``, or ``test``."""
+        return {name.removeprefix("p1_"): value for name, value in self.validation.items() if name.startswith("p1_")}
+
     def setup(self, stage: str) -> None:
-        """Put the motions and the validation clips on the device."""
-        if self.source is not None:
+        """Put the data on the device, and compile the layers where the recipe says so."""
+        if self._ready:
             return
-        data = self.recipe.data
-        training, validation = self.motions or (
-            load_motions(data.directory, "train"),
-            load_motions(data.directory, "validation"),
-        )
+        self._ready = True
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
         if self.recipe.compile and device.type == "cuda" and isinstance(self.model, PoseMamba):
             self.model.compile_layers()
         if self.recipe.recompute and isinstance(self.model, PoseMamba):
             self.model.recompute_activations()
-        self.source = MocapSource(training, data, self.recipe.seed, device)
-        self._validation = validation_windows(validation, max(data.lengths), self.recipe.batch * 2)
-        self._validation = [{k: v.to(device) for k, v in w.items()} for w in self._validation]
+        self.data.prepare(device)
 
     def train_dataloader(self) -> DataLoader:
         return _numbers(self.recipe.steps_per_epoch)
 
     def val_dataloader(self) -> DataLoader:
-        return _numbers(len(self._validation))
+        return _numbers(self.data.parts)
 
     def configure_optimizers(self) -> Any:
         """AdamW; the learning rate is set step by step."""
@@ -186,9 +180,8 @@ class LiftingModule(pl.LightningModule):
         return self._graphed[x.shape](x)
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
-        assert self.source is not None
         r, step = self.recipe, self.global_step
-        clips = self.source.batch(step, r.batch, rank=self.global_rank).zoomed(r.person_size)
+        clips = self.data.batch(step, r.batch, rank=self.global_rank, world=self.trainer.world_size)
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
         pred = self._lift(clips.input).float()
         target = clips.target
@@ -228,51 +221,11 @@ class LiftingModule(pl.LightningModule):
         self._sums = {}
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
-        window = self._validation[int(batch)]
-        frames = window["target"].shape[1]
-        for variant in ("exact", "noisy"):
-            pred = lift_windows(
-                self.ema,
-                window[variant],
-                window=frames,
-                flip=False,
-                person_size=self.recipe.person_size,
-                batch=len(window[variant]),
-            )
-            distance = (pred - window["target"]).norm(dim=-1).mean(-1) * window["mm_per_unit"]
-            total = torch.stack([distance.sum(), torch.tensor(float(distance.numel()), device=self.device)])
-            self._sums[variant] = self._sums.get(variant, 0) + total
+        for name, (value, count) in self.data.score(self.ema, int(batch)).items():
+            total = torch.stack([value.to(self.device), torch.tensor(count, device=self.device)])
+            self._sums[name] = self._sums.get(name, 0) + total
 
     def on_validation_epoch_end(self) -> None:
-        for variant, total in self._sums.items():
-            value = (total[0] / total[1]).item()
-            self.validation_p1[variant] = value
-            self.log(f"val_p1_{variant}", value, prog_bar=True)
-
-
-def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[str, Tensor]]:
-    """Validation motions as two of the benchmark's cameras see them, cut into windows.
-
-    Windows of `frames`, end to end, the last moved back to fit; motions that are shorter give windows of a
-    third as many frames, and none if they are shorter still.
-
-    Returns:
-        Batches: ``exact`` and ``noisy`` (B, T, J, 2), ``target`` (B, T, J, 3), ``mm_per_unit`` (B, T).
-    """
-    keys = ("exact", "noisy", "target", "mm_per_unit")
-    cut: dict[int, list[dict[str, Tensor]]] = {}
-    for clip in range(len(motions)):
-        scene = make_scene(motions, clip, VALIDATION_CAMERAS)
-        length = int(motions.lengths[clip])
-        size = frames if length >= frames else max(1, frames // 3)
-        if length < size:
-            continue
-        arrays = {k: torch.from_numpy(getattr(scene, k)) for k in keys}
-        for start in window_starts(length, size):
-            cut.setdefault(size, []).append({k: v[:, start : start + size] for k, v in arrays.items()})
-    batches = []
-    for windows in cut.values():
-        whole = {k: torch.cat([w[k] for w in windows]) for k in keys}
-        pieces = {k: v.split(batch) for k, v in whole.items()}
-        batches += [{k: pieces[k][i] for k in keys} for i in range(len(pieces["exact"]))]
-    return batches
+        for name, total in self._sums.items():
+            self.validation[name] = (total[0] / total[1]).item()
+            self.log(f"val_{name}", self.validation[name], prog_bar=True)

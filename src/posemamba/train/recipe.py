@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from posemamba.data.mocap import MocapOptions
 from posemamba.errors import PoseMambaError
+from posemamba.model import PoseMambaConfig
 from posemamba.train.losses import PAPER_WEIGHTS
 
 
@@ -23,12 +24,52 @@ class ModelRecipe(BaseModel):
     options: dict[str, Any] = Field(default={}, description="PoseMambaConfig's fields that differ from its")
 
 
-class DataRecipe(MocapOptions):
-    """Motion capture seen by virtual cameras (`posemamba.data.mocap`)."""
+class MocapData(MocapOptions):
+    """Motion capture seen by virtual cameras (`posemamba.data.mocap`): no clip is seen twice."""
 
+    kind: Literal["mocap"] = "mocap"
     directory: Path | None = Field(
         default=None, description="where the npz files are; None: see `mocap_directory`"
     )
+
+
+class Human36MData(BaseModel):
+    """Human3.6M, MotionBERT's file (`posemamba.data.human36m`); the stride and length are the paper's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["human36m"]
+    directory: Path | None = Field(default=None, description="the file, or the folder that holds it")
+    frames: int = Field(default=243, ge=1, description="frames of a clip")
+    stride: int = Field(default=81, ge=1, description="frames from the start of a training clip to the next one's")
+    inputs: Literal["detected", "ground-truth"] = Field(default="detected", description="which 2D joints")
+    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+    protocol: Literal["paper", "all-frames"] = Field(
+        default="paper", description="'paper' leaves out the tails of videos that do not fill a clip, as the authors do"
+    )
+
+
+class MpiInf3dhpData(BaseModel):
+    """MPI-INF-3DHP, P-STMO's files (`posemamba.data.mpi_inf_3dhp`); 2D joints are the true ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["mpi_inf_3dhp"]
+    directory: Path | None = Field(default=None, description="the folder of the two npz files")
+    frames: int = Field(default=81, ge=1, description="frames of a clip")
+    stride: int = Field(default=9, ge=1, description="frames from the start of a training clip to the next one's")
+    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+
+
+def _mocap_by_default(value: Any) -> Any:
+    return {"kind": "mocap", **value} if isinstance(value, dict) else value
+
+
+DATA = {"mocap": MocapData, "human36m": Human36MData, "mpi_inf_3dhp": MpiInf3dhpData}
+"""What can be trained on, by `data.kind`."""
+AnyData = Annotated[
+    Annotated[MocapData | Human36MData | MpiInf3dhpData, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)
+]
 
 
 class Recipe(BaseModel):
@@ -38,7 +79,7 @@ class Recipe(BaseModel):
 
     name: str = Field(default="run", description="goes into the weights' card")
     model: ModelRecipe = Field(default_factory=ModelRecipe)
-    data: DataRecipe = Field(default_factory=DataRecipe)
+    data: AnyData = Field(default_factory=MocapData)
     start_from: str | None = Field(
         default=None, description="weights to start from in place of random ones: a bundled name or a file"
     )
@@ -60,7 +101,9 @@ class Recipe(BaseModel):
 
     seed: int = Field(default=0, ge=0)
     epochs: int = Field(default=120, ge=1)
-    steps_per_epoch: int = Field(default=1000, ge=1)
+    steps_per_epoch: int = Field(
+        default=1000, ge=1, description="of mocap; on a benchmark an epoch is one pass over its clips"
+    )
     batch: int = Field(default=4, ge=1, description="clips a step and process")
     lr: float = Field(default=2e-4, gt=0)
     schedule: Literal["exponential", "cosine"] = "exponential"
@@ -88,7 +131,12 @@ class Recipe(BaseModel):
         default=False, description="half the memory: what is cheap to compute is computed again in the backward pass"
     )
     devices: int = Field(default=1, ge=1, description="processes, one GPU each")
-    validate_every: int = Field(default=1000, ge=1, description="steps")
+    validation: Literal["best", "last"] = Field(
+        default="best",
+        description="'best' validates as it goes and keeps the best weights too: on a benchmark that picks the epoch "
+        "by the test set, as the paper does; 'last' validates once, at the end",
+    )
+    validate_every: int = Field(default=1000, ge=1, description="steps; on a benchmark an epoch if it is not given")
     save_every: int = Field(default=250, ge=1, description="steps between resumable checkpoints")
     log_every: int = Field(default=50, ge=1, description="steps")
 
@@ -101,6 +149,33 @@ class Recipe(BaseModel):
         if not any(losses.values()):
             raise ValueError("every weight is 0")
         return losses
+
+    @model_validator(mode="after")
+    def _fits_the_data(self) -> Recipe:
+        if isinstance(self.data, MocapData):
+            return self
+        if self.loss_unit == "body" or self.person_size is not None:
+            raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are trained and scored as they are")
+        most = self.model.options.get("frames", PoseMambaConfig.model_fields["frames"].default)
+        if isinstance(most, int) and self.data.frames > most:
+            raise ValueError(
+                f"data.frames is {self.data.frames}, the model has places for {most}: set model.options.frames"
+            )
+        return self
+
+    def of_pass(self, steps: int) -> Recipe:
+        """This recipe with epochs of `steps` steps, one pass over a benchmark's clips.
+
+        Raises:
+            PoseMambaError: it says another number of steps itself.
+        """
+        if "steps_per_epoch" in self.model_fields_set and self.steps_per_epoch != steps:
+            raise PoseMambaError(
+                f"recipe {self.name}: steps_per_epoch is {self.steps_per_epoch}, a pass over the data takes {steps}: "
+                "leave it out"
+            )
+        every = self.validate_every if "validate_every" in self.model_fields_set else steps
+        return self.model_copy(update={"steps_per_epoch": steps, "validate_every": every})
 
     @property
     def total_steps(self) -> int:
@@ -124,14 +199,38 @@ class Recipe(BaseModel):
 def load_recipe(path: str | Path, **changes: Any) -> Recipe:
     """Read a recipe from YAML; `changes` override its top-level fields.
 
+    `base: other.yaml` (beside it) takes over all that another recipe says: a field of this one goes before, a mapping
+    is merged field by field.
+
     Raises:
         PoseMambaError: no such file, not YAML, or a field that is unknown or out of range, by name.
     """
     path = Path(path)
     try:
+        return Recipe.model_validate({**_read(path, ()), **changes})
+    except ValidationError as error:
+        raise PoseMambaError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+
+
+def _problem(problem: Any) -> str:
+    """One of pydantic's errors: the field and what is wrong with it."""
+    where = [str(part) for part in problem["loc"]]
+    if where[:1] == ["data"] and where[1:2] and where[1] in DATA:
+        del where[1]  # the kind, which pydantic names as if it were a field
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join(where)}: unknown field"
+    if not where:
+        return str(problem["msg"]).removeprefix("Value error, ")
+    return f"{'.'.join(where)}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _read(path: Path, users: tuple[Path, ...]) -> dict[str, Any]:
+    """The fields of a recipe and of those that it is based on; `users` are the recipes on the way here."""
+    try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PoseMambaError(f"{path}: cannot be read ({error.strerror})") from error
+        asked = f"{users[-1]}: base: " if users else ""
+        raise PoseMambaError(f"{asked}{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise PoseMambaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
     if content is None:
@@ -139,12 +238,18 @@ def load_recipe(path: str | Path, **changes: Any) -> Recipe:
     if not isinstance(content, dict):
         found = type(content).__name__
         raise PoseMambaError(f"{path}: a recipe is a mapping of fields to values, this is a {found}")
-    try:
-        return Recipe.model_validate({**content, **changes})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, p['loc']))}: "
-            + ("unknown field" if p["type"] == "extra_forbidden" else f"{p['msg']}, got {p['input']!r}")
-            for p in error.errors()
-        )
-        raise PoseMambaError(f"{path}: {problems}") from error
+    if "base" not in content:
+        return content
+    base = content.pop("base")
+    if not isinstance(base, str):
+        raise PoseMambaError(f"{path}: base: expected the name of a recipe beside it, got {base!r}")
+    users = (*users, path.resolve())
+    if (path.parent / base).resolve() in users:
+        raise PoseMambaError(f"{path}: base: {base} is based on this recipe itself")
+    return _merged(_read(path.parent / base, users), content)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`; where both have a mapping, field by field."""
+    both = {k: _merged(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    return {**base, **over, **both}

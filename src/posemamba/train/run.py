@@ -19,6 +19,7 @@ from posemamba.train.recipe import Recipe
 
 if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule
+    from posemamba.train.sources import TrainingData
 
 LAST = "last.ckpt"
 BEST = "best.pt"
@@ -31,15 +32,18 @@ class TrainingResult:
 
     Attributes:
         step: steps done in all, over all calls.
+        total_steps: steps of the recipe.
         finished: all steps of the recipe are done; otherwise the time was up (call again to go on).
-        validation_p1: the last P1 in millimetres by variant (``exact``, ``noisy``); empty if there was none.
-        best_p1: the best mean of the two so far, millimetres.
+        validation_p1: the last P1 in millimetres by variant: ``exact`` and ``noisy`` of mocap, ``test`` of a benchmark;
+            empty if there was none.
+        best_p1: the best so far (of mocap the mean of the two), millimetres.
         last: the resumable checkpoint.
         weights: the averaged weights of the last step (`load_weights`).
         best: those of the best validation; None if there was no validation yet.
     """
 
     step: int
+    total_steps: int
     finished: bool
     validation_p1: dict[str, float]
     best_p1: float | None
@@ -105,6 +109,7 @@ def train(
     max_minutes: float | None = None,
     model: nn.Module | None = None,
     motions: tuple[Motions, Motions] | None = None,
+    data: TrainingData | None = None,
     accelerator: str = "auto",
     progress_bar: bool = True,
 ) -> TrainingResult:
@@ -122,26 +127,32 @@ def train(
         max_minutes: stop by then, counted from this call, with everything saved; time for a last validation
             is kept in reserve if there was one before, otherwise there is none.
         model: train this one in place of the recipe's.
-        motions: (training, validation) in place of the files in `recipe.data.directory`.
+        motions: (training, validation) in place of mocap's files in `recipe.data.directory`.
+        data: in place of all that `recipe.data` says.
         accelerator: as Lightning names it: ``auto``, ``gpu``, ``cpu``.
         progress_bar: show Lightning's.
 
     Raises:
-        PoseMambaError: no Lightning, no mocap files, another model's checkpoint, a loss that is not finite.
+        PoseMambaError: no Lightning, no data, another model's checkpoint, a loss that is not finite.
     """
     begin = time.monotonic()
     from posemamba.train.module import LiftingModule, pl
+    from posemamba.train.sources import open_data
 
     out = Path(out_dir)
     last = out / LAST
     if last.exists() and not resume:
         raise PoseMambaError(f"{last} exists: resume it, or choose another directory")
+    data = open_data(recipe, motions) if data is None else data
+    steps = data.steps_of_pass(recipe.batch * recipe.devices)
+    if steps is not None:
+        recipe = recipe.of_pass(steps)
     out.mkdir(parents=True, exist_ok=True)
     start = 0
     if last.exists():
         start = _check_resumable(last, recipe)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
-    module = LiftingModule(model if model is not None else build_model(recipe), recipe, motions)
+    module = LiftingModule(model if model is not None else build_model(recipe), recipe, data)
     keeper = _keeper_class(pl)(out, begin, max_minutes)
     callbacks: list[Any] = [keeper]
     if progress_bar:
@@ -166,7 +177,7 @@ def train(
             max_steps=recipe.total_steps,
             max_epochs=-1,
             gradient_clip_val=recipe.gradient_clip,
-            val_check_interval=recipe.validate_every,
+            val_check_interval=recipe.total_steps if recipe.validation == "last" else recipe.validate_every,
             check_val_every_n_epoch=None,
             log_every_n_steps=recipe.log_every,
             num_sanity_val_steps=0,
@@ -184,9 +195,10 @@ def train(
     weights = out / WEIGHTS
     step = max(start, trainer.global_step)
     if trainer.is_global_zero and (step > start or not weights.exists()):
-        save_weights(weights, module, **{f"val_p1_{k}": v for k, v in module.validation_p1.items()})
+        save_weights(weights, module, **{f"val_{k}": v for k, v in module.validation.items()})
     return TrainingResult(
         step=step,
+        total_steps=recipe.total_steps,
         finished=step >= recipe.total_steps,
         validation_p1=dict(module.validation_p1),
         best_p1=keeper.best,
@@ -206,6 +218,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
             f"{last}: not a checkpoint of this program; move it away to start anew"
         ) from error
     now = recipe.model_dump(mode="json")
+    if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
+        raise PoseMambaError(f"{last} was trained on {was}, the recipe says {recipe.data.kind}: choose another directory")
     for field in ("model", "seed", "steps_per_epoch", "person_size"):
         if kept[field] != now[field]:
             raise PoseMambaError(
@@ -268,7 +282,7 @@ def _keeper_class(pl: Any) -> Any:
             p1 = sum(values.values()) / len(values)
             if self.best is None or p1 < self.best:
                 self.best = p1
-                details = {f"val_p1_{k}": v for k, v in values.items()}
+                details = {f"val_{k}": v for k, v in module.validation.items()}
                 save_weights(self.out / BEST, module, p1=p1, **details)
 
     return Keeper

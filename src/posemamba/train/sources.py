@@ -1,0 +1,244 @@
+"""What training asks of a data set: clips of a step, how long a pass is, and what the model scores on other people.
+
+Mocap makes clips without end; the benchmarks, Human3.6M and MPI-INF-3DHP, are gone through pass by pass and validated
+on their test sets by their protocols, which is how the paper picks its epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
+from posemamba.errors import PoseMambaError
+from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
+from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
+
+VALIDATION_CAMERAS = (0, 2)
+
+
+class TrainingData(Protocol):
+    """A data set as `LiftingModule` uses it.
+
+    Attributes:
+        parts: how many parts validation has, each a step of its progress bar.
+    """
+
+    parts: int
+
+    def prepare(self, device: torch.device) -> None:
+        """Put it on the device; before clips or scores are asked for."""
+        ...
+
+    def steps_of_pass(self, clips: int) -> int | None:
+        """Steps of `clips` clips (of all processes) that see every training clip once; None: there is no end."""
+        ...
+
+    def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
+        """The clips of a step: a pure function of the recipe's seed, step, rank and world."""
+        ...
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        """By name a sum and how many it is of: ``p1_...`` in millimetres is what the best weights are chosen by."""
+        ...
+
+
+def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) -> TrainingData:
+    """The data of a recipe.
+
+    Args:
+        recipe: of any kind of data.
+        motions: (training, validation) in place of mocap's files.
+
+    Raises:
+        PoseMambaError: no such files.
+    """
+    data = recipe.data
+    if isinstance(data, MocapData):
+        return Mocap(recipe, data, motions)
+    if isinstance(data, Human36MData):
+        return Human36MBenchmark(recipe, data)
+    return MpiInf3dhpBenchmark(recipe, data)
+
+
+# --- mocap
+
+
+class Mocap:
+    """Motion capture seen by virtual cameras; validated on subjects left out, with exact and noisy 2D joints."""
+
+    def __init__(self, recipe: Recipe, data: MocapData, motions: tuple[Motions, Motions] | None) -> None:
+        self.recipe, self.data, self.motions = recipe, data, motions
+        self.parts = 0
+        self._source: MocapSource | None = None
+        self._windows: list[dict[str, Tensor]] = []
+
+    def prepare(self, device: torch.device) -> None:
+        training, validation = self.motions or (
+            load_motions(self.data.directory, "train"),
+            load_motions(self.data.directory, "validation"),
+        )
+        self._source = MocapSource(training, self.data, self.recipe.seed, device)
+        windows = validation_windows(validation, max(self.data.lengths), self.recipe.batch * 2)
+        self._windows = [{k: v.to(device) for k, v in w.items()} for w in windows]
+        self.parts = len(windows)
+
+    def steps_of_pass(self, clips: int) -> int | None:
+        return None
+
+    def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
+        assert self._source is not None
+        return self._source.batch(step, size, rank=rank).zoomed(self.recipe.person_size)
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        window = self._windows[part]
+        scores = {}
+        for variant in ("exact", "noisy"):
+            pred = lift_windows(
+                model,
+                window[variant],
+                window=window["target"].shape[1],
+                flip=False,
+                person_size=self.recipe.person_size,
+                batch=len(window[variant]),
+            )
+            distance = (pred - window["target"]).norm(dim=-1).mean(-1) * window["mm_per_unit"]
+            scores[f"p1_{variant}"] = (distance.sum(), float(distance.numel()))
+        return scores
+
+
+def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[str, Tensor]]:
+    """Validation motions as two of the benchmark's cameras see them, cut into windows.
+
+    Windows of `frames`, end to end, the last moved back to fit; motions that are shorter give windows of a
+    third as many frames, and none if they are shorter still.
+
+    Returns:
+        Batches: ``exact`` and ``noisy`` (B, T, J, 2), ``target`` (B, T, J, 3), ``mm_per_unit`` (B, T).
+    """
+    keys = ("exact", "noisy", "target", "mm_per_unit")
+    cut: dict[int, list[dict[str, Tensor]]] = {}
+    for clip in range(len(motions)):
+        scene = make_scene(motions, clip, VALIDATION_CAMERAS)
+        length = int(motions.lengths[clip])
+        size = frames if length >= frames else max(1, frames // 3)
+        if length < size:
+            continue
+        arrays = {k: torch.from_numpy(getattr(scene, k)) for k in keys}
+        for start in window_starts(length, size):
+            cut.setdefault(size, []).append({k: v[:, start : start + size] for k, v in arrays.items()})
+    batches = []
+    for windows in cut.values():
+        whole = {k: torch.cat([w[k] for w in windows]) for k in keys}
+        pieces = {k: v.split(batch) for k, v in whole.items()}
+        batches += [{k: pieces[k][i] for k in keys} for i in range(len(pieces["exact"]))]
+    return batches
+
+
+# --- the two benchmarks
+
+
+def predictor(model: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A model as the benchmarks' evaluations call it: arrays (B, T, 17, 2) to (B, T, 17, 3), in float32."""
+    device = next(model.parameters()).device
+
+    def predict(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.no_grad():
+            given = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device)
+            return model(given).float().cpu().numpy()
+
+    return predict
+
+
+class _Benchmark:
+    """What both benchmarks share: real passes over the clips, and one part of validation, the whole test set."""
+
+    parts = 1
+    needs = ""
+
+    def __init__(self, recipe: Recipe, directory: Path | None) -> None:
+        if directory is None:
+            raise PoseMambaError(f"recipe {recipe.name} needs {self.needs}: give its place by --data or data.directory")
+        self.recipe, self.directory = recipe, directory
+        self.files = self._open(directory)
+        self.source = self._clips(torch.device("cpu"))
+
+    def _open(self, directory: Path) -> Any:
+        raise NotImplementedError
+
+    def _clips(self, device: torch.device) -> Any:
+        raise NotImplementedError
+
+    def prepare(self, device: torch.device) -> None:
+        if device.type != "cpu":
+            self.source = self._clips(device)
+
+    def steps_of_pass(self, clips: int) -> int | None:
+        if not len(self.source):
+            raise PoseMambaError(f"{self.directory}: no training clips in it")
+        return -(-len(self.source) // clips)
+
+    def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
+        return self.source.batch(step, size, rank=rank, world=world)
+
+
+class Human36MBenchmark(_Benchmark):
+    """Human3.6M; scores are P1 and P2, means over actions, in millimetres."""
+
+    needs = "Human3.6M's file"
+
+    def __init__(self, recipe: Recipe, data: Human36MData) -> None:
+        self.data = data
+        super().__init__(recipe, data.directory)
+
+    def _open(self, directory: Path) -> Any:
+        from posemamba.data.human36m import Human36M
+
+        return Human36M.open(directory)
+
+    def _clips(self, device: torch.device) -> Any:
+        d = self.data
+        return self.files.train_source(
+            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, inputs=d.inputs, device=device
+        )
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        from posemamba.evaluate.human36m import evaluate
+
+        d = self.data
+        result = evaluate(predictor(model), self.files, protocol=d.protocol, inputs=d.inputs, flip=d.flip)
+        return {"p1_test": (torch.tensor(result.p1), 1.0), "p2_test": (torch.tensor(result.p2), 1.0)}
+
+
+class MpiInf3dhpBenchmark(_Benchmark):
+    """MPI-INF-3DHP; scores are MPJPE in millimetres (named p1), PCK and AUC in per cent."""
+
+    needs = "MPI-INF-3DHP's files"
+
+    def __init__(self, recipe: Recipe, data: MpiInf3dhpData) -> None:
+        self.data = data
+        super().__init__(recipe, data.directory)
+
+    def _open(self, directory: Path) -> Any:
+        from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+
+        return MpiInf3dhp.open(directory)
+
+    def _clips(self, device: torch.device) -> Any:
+        d = self.data
+        return self.files.train_source(
+            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, device=device
+        )
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        from posemamba.evaluate.mpi_inf_3dhp import evaluate
+
+        overall = evaluate(predictor(model), self.files, self.data.frames, self.data.flip).overall
+        values = {"p1_test": overall.mpjpe, "pck_test": overall.pck, "auc_test": overall.auc}
+        return {name: (torch.tensor(value), 1.0) for name, value in values.items()}
