@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from posemamba.data.mpi_inf_3dhp import JOINTS, TEST_FILE, MpiInf3dhp, to_3dhp, to_h36m
 from posemamba.errors import PoseMambaError
@@ -28,7 +29,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> MpiInf3dhp:
     return MpiInf3dhp.open(folder)
 
 
-def stand_in(x: np.ndarray) -> np.ndarray:
+def stand_in(x: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(formula(x.numpy()))
+
+
+def formula(x: np.ndarray) -> np.ndarray:
     """A window predictor whose centre depends on all of the window's frames, unequally, and on left and right."""
     frames = np.linspace(0.5, 1.5, x.shape[1])[:, None, None]
     mixed = x * 0.3 + (x * frames).mean(1, keepdims=True) * 0.1 + np.arange(17)[:, None] * 0.003
@@ -45,13 +50,14 @@ def official(data: MpiInf3dhp, frames: int, flip: bool) -> dict[str, np.ndarray]
                 continue
             half = (frames - 1) // 2
             window = np.stack([video.xy[min(max(centre + k, 0), len(video.xy) - 1)] for k in range(-half, half + 1)])
-            pred = stand_in(window[None])[0, half].astype(np.float64)
+            pred = formula(window[None])[0, half].astype(np.float64)
             if flip:
-                mirrored = stand_in((window * [-1, 1])[None, :, list(H36M17.mirrored)].astype(np.float32))[0, half]
+                mirrored = formula((window * [-1, 1])[None, :, list(H36M17.mirrored)].astype(np.float32))[0, half]
                 pred = (pred + mirrored[list(H36M17.mirrored)] * np.array([-1, 1, 1])) / 2
             pred = to_3dhp(pred * video.width / 2)
+            pred[14] = 0  # as P-STMO and MotionAGFormer write predictions for the official utilities
             gt = to_3dhp(video.mm.astype(np.float64))[centre]
-            rows.append(np.sqrt((((pred - pred[14]) - (gt - gt[14])) ** 2).sum(-1)))
+            rows.append(np.sqrt(((pred - (gt - gt[14])) ** 2).sum(-1)))
         errors[video.name] = np.stack(rows)
     return errors
 
@@ -99,10 +105,11 @@ def test_the_truth_scores_zero_and_frames_that_are_not_valid_do_not_count(data: 
     known = {}
     for video in data.test:
         for xy, mm, valid in zip(video.xy, video.mm, video.valid, strict=True):
-            known[xy.tobytes()] = mm / video.mm_per_unit * (1 if valid else 50) + 0.25  # a moved pelvis is no error
+            known[xy.tobytes()] = mm / video.mm_per_unit * (1 if valid else 50)
+            known[xy.tobytes()][0] = 9  # what is said of the pelvis is not asked for
 
-    def predict(x: np.ndarray) -> np.ndarray:
-        return np.stack([[known[frame.tobytes()] for frame in window] for window in x])
+    def predict(x: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.stack([[known[frame.tobytes()] for frame in window] for window in x.numpy()]))
 
     result = mpi.evaluate(predict, data, frames=9, flip=False)
     assert result.overall.mpjpe < 1e-3 and result.overall.pck == 100

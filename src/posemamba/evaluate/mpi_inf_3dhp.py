@@ -18,17 +18,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from posemamba.data.augment import mirror
 from posemamba.data.mpi_inf_3dhp import JOINTS, MpiInf3dhp, Video, to_3dhp
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.metrics import p_mpjpe_per_frame
 from posemamba.files import atomic_path
 from posemamba.poses import Progress
-from posemamba.skeleton import H36M17
 
-Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(B, T, 17, 2) normalised 2D joints in Human3.6M's order -> (B, T, 17, 3) in the data set's normalised unit."""
+Predict = Callable[[Tensor], Tensor]
+"""(B, T, 17, 2) normalised 2D joints in Human3.6M's order, on the CPU -> (B, T, 17, 3) in the data set's normalised
+unit, on any device."""
 
 PCK_MM = 150.0
 AUC_MM = tuple(float(mm) for mm in range(0, 151, 5))
@@ -40,9 +43,6 @@ SCENES = {
     "no green screen": ("TS3", "TS4"),
     "outdoors": ("TS5", "TS6"),
 }
-
-_MIRRORED = list(H36M17.mirrored)
-
 
 @dataclass(frozen=True)
 class Mpi3dhpScore:
@@ -143,19 +143,20 @@ def lift_centres(
         flip: average with the mirrored lifting of the mirrored picture.
 
     Returns:
-        (F, 17, 3) millimetres relative to joint 0, in Human3.6M's order.
+        (F, 17, 3) millimetres, in Human3.6M's order; joint 0 is set to zero, the others stay as predicted.
 
     Raises:
         PoseMambaError: a prediction of a wrong shape or that is not finite.
     """
-    x = video.xy[windows_around(centres, frames, len(video.xy))]
-    y = _call(predict, x, video.name)
+    x = torch.from_numpy(video.xy[windows_around(centres, frames, len(video.xy))])
+    y = _checked(predict(x), x, video.name)
     if flip:
-        y = (y + _mirror(_call(predict, _mirror(x), video.name))) / 2
-    centre = y[:, (frames - 1) // 2]
-    return (centre - centre[:, :1]) * video.mm_per_unit
+        y = (y + mirror(_checked(predict(mirror(x)), x, video.name))) / 2
+    centre = y[:, (frames - 1) // 2].index_fill(1, torch.tensor([0]), 0)
+    return centre.numpy() * video.mm_per_unit
 
 
+@torch.inference_mode()
 def evaluate(
     predict: Predict,
     data: MpiInf3dhp,
@@ -169,8 +170,8 @@ def evaluate(
     """Score a predictor on the test sequences.
 
     Args:
-        predict: (B, T, 17, 2) normalised 2D joints in Human3.6M's order to (B, T, 17, 3), millimetres / W * 2; the
-            pelvis need not be at 0.
+        predict: see `Predict`; the unit is millimetres / W * 2, relative to the pelvis. What it gives for the pelvis
+            itself is set to zero here, not subtracted from the others, as in P-STMO and MotionAGFormer.
         data: with its test file.
         frames: T, frames of a window; its centre frame is scored.
         flip: average with the mirrored lifting of the mirrored picture.
@@ -217,17 +218,10 @@ def evaluate(
     )
 
 
-def _call(predict: Predict, x: NDArray[np.float32], name: str) -> NDArray[np.float64]:
-    y = np.asarray(predict(x), np.float64)
-    if y.shape != (*x.shape[:3], 3) or not np.isfinite(y).all():
+def _checked(y: Tensor, x: Tensor, name: str) -> Tensor:
+    y = torch.as_tensor(y).detach().double().cpu()
+    if y.shape != (*x.shape[:3], 3) or not bool(y.isfinite().all()):
         raise PoseMambaError(
-            f"{name}: the prediction has shape {y.shape} (expected {(*x.shape[:3], 3)}) or is not finite"
+            f"{name}: the prediction has shape {tuple(y.shape)} (expected {(*x.shape[:3], 3)}) or is not finite"
         )
     return y
-
-
-def _mirror(joints: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Mirror pictures (..., 17, 2) or poses (..., 17, 3)."""
-    mirrored = joints[..., _MIRRORED, :]
-    mirrored[..., 0] *= -1
-    return mirrored
