@@ -42,7 +42,9 @@ class Human36MData(BaseModel):
     directory: Path | None = Field(default=None, description="the file, or the folder that holds it")
     frames: int = Field(default=243, ge=1, description="frames of a clip")
     stride: int = Field(default=81, ge=1, description="frames from the start of a training clip to the next one's")
-    inputs: Literal["detected", "ground-truth"] = Field(default="detected", description="which 2D joints")
+    inputs: Literal["detected", "exact"] = Field(
+        default="detected", description="2D joints: the detector's, or the true ones (the paper's 'ground truth')"
+    )
     flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
     protocol: Literal["paper", "all-frames"] = Field(
         default="paper", description="'paper' leaves out the tails of videos that do not fill a clip, as the authors do"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import time
 import warnings
 from dataclasses import dataclass
@@ -190,7 +191,9 @@ def train(
         if start < recipe.total_steps:
             trainer.fit(module, ckpt_path=str(last) if start else None)
         else:
-            module.load_state_dict(torch.load(last, map_location="cpu", weights_only=True)["state_dict"])
+            content = torch.load(last, map_location="cpu", weights_only=True)
+            module.load_state_dict(content["state_dict"])
+            module.validation = content.get("validation", {})
     best = out / BEST
     weights = out / WEIGHTS
     step = max(start, trainer.global_step)
@@ -206,6 +209,72 @@ def train(
         weights=weights,
         best=best if best.exists() else None,
     )
+
+
+def fast_dev_run(
+    recipe: Recipe, *, accelerator: str = "auto", progress_bar: bool = True, steps: int = 3
+) -> TrainingResult:
+    """A few steps of everything, to see that it works here: train, stop, go on, validate, export; nothing is kept.
+
+    On a benchmark the model lifts the first pictures of the test set only, zeros stand for the rest, so that errors mean
+    nothing.
+
+    Raises:
+        PoseMambaError: whatever the real run would meet.
+    """
+    from posemamba.train.sources import open_data
+    from posemamba.weights import load_model
+    from posemamba.weights.export import export_weights
+
+    small = recipe.model_copy(
+        update={
+            "epochs": 1,
+            "steps_per_epoch": steps,
+            "validate_every": steps,
+            "save_every": 1,
+            "log_every": 1,
+            "warmup_steps": min(recipe.warmup_steps, steps),
+        }
+    )
+    options: dict[str, Any] = {"accelerator": accelerator, "progress_bar": progress_bar}
+    with tempfile.TemporaryDirectory(prefix="posemamba-") as folder:
+        data = _FirstOnly(open_data(small))
+        train(small, folder, data=data, max_minutes=0.0, **options)
+        result = train(small, folder, data=data, **options)
+        export_weights(result.weights, Path(folder) / "weights.safetensors")
+        load_model(Path(folder) / "weights.safetensors")
+    return result
+
+
+class _FirstOnly:
+    """Any training data, without an end, and with only the beginning of its validation."""
+
+    def __init__(self, data: TrainingData, calls: int = 2) -> None:
+        self.data, self.calls = data, calls
+        self.batch = data.batch
+        self.parts = 1
+
+    def prepare(self, device: torch.device) -> None:
+        self.data.prepare(device)
+
+    def steps_of_pass(self, clips: int) -> int | None:
+        self.data.steps_of_pass(clips)  # says if there are no clips
+        return None
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[torch.Tensor, float]]:
+        return self.data.score(_Lazy(model, self.calls), part)
+
+
+class _Lazy(nn.Module):
+    """A model for its first calls, zeros afterwards."""
+
+    def __init__(self, model: nn.Module, calls: int) -> None:
+        super().__init__()
+        self.model, self.calls = model, calls
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.calls -= 1
+        return self.model(x) if self.calls >= 0 else x.new_zeros((*x.shape[:3], 3))
 
 
 def _check_resumable(last: Path, recipe: Recipe) -> int:
@@ -254,6 +323,10 @@ def _keeper_class(pl: Any) -> Any:
 
         def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
             checkpoint["recipe"] = module.recipe.model_dump(mode="json")
+            checkpoint["validation"] = dict(module.validation)
+
+        def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
+            module.validation = dict(checkpoint.get("validation", {}))
 
         def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
             step = trainer.global_step
@@ -265,7 +338,10 @@ def _keeper_class(pl: Any) -> Any:
                 trainer.should_stop = True
                 if not self.validated:  # Lightning validates when it stops; how long that takes is not known
                     trainer.limit_val_batches = 0
-            if late or step % module.recipe.save_every == 0 or step >= module.recipe.total_steps:
+            # where a validation is due it saves, as a kill in between would leave the validation out for good
+            if late or step % trainer.val_check_interval and (
+                step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
+            ):
                 begin = time.monotonic()
                 self._save(trainer)
                 self.spent = max(self.spent, time.monotonic() - begin)
@@ -276,6 +352,10 @@ def _keeper_class(pl: Any) -> Any:
         def on_validation_end(self, trainer: Any, module: Any) -> None:
             self.spent = max(self.spent, time.monotonic() - self._validation_begin)
             self.validated = True
+            self._keep_best(trainer, module)
+            self._save(trainer)
+
+        def _keep_best(self, trainer: Any, module: Any) -> None:
             values = module.validation_p1
             if not values or not trainer.is_global_zero:
                 return

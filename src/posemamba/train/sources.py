@@ -144,16 +144,16 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
 # --- the two benchmarks
 
 
-def predictor(model: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A model as the benchmarks' evaluations call it: arrays (B, T, 17, 2) to (B, T, 17, 3), in float32."""
+def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
+    """A model as Human3.6M's evaluation calls it: (B, T, 17, 2) on the CPU to (B, T, 17, 3)."""
     device = next(model.parameters()).device
+    return lambda x: model(x.to(device)).float()
 
-    def predict(x: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.no_grad():
-            given = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)).to(device)
-            return model(given).float().cpu().numpy()
 
-    return predict
+def array_predictor(model: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
+    """A model as MPI-INF-3DHP's evaluation calls it: the same on arrays."""
+    predict = predictor(model)
+    return lambda x: predict(torch.from_numpy(np.ascontiguousarray(x, np.float32))).cpu().numpy()
 
 
 class _Benchmark:
@@ -212,8 +212,8 @@ class Human36MBenchmark(_Benchmark):
         from posemamba.evaluate.human36m import evaluate
 
         d = self.data
-        result = evaluate(predictor(model), self.files, protocol=d.protocol, inputs=d.inputs, flip=d.flip)
-        return {"p1_test": (torch.tensor(result.p1), 1.0), "p2_test": (torch.tensor(result.p2), 1.0)}
+        result = evaluate(predictor(model), self.files, d.protocol, d.inputs, d.flip, frames=d.frames)
+        return {"p1_test": (torch.tensor(result.p1_mm), 1.0), "p2_test": (torch.tensor(result.p2_mm), 1.0)}
 
 
 class MpiInf3dhpBenchmark(_Benchmark):
@@ -239,6 +239,6 @@ class MpiInf3dhpBenchmark(_Benchmark):
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         from posemamba.evaluate.mpi_inf_3dhp import evaluate
 
-        overall = evaluate(predictor(model), self.files, self.data.frames, self.data.flip).overall
+        overall = evaluate(array_predictor(model), self.files, self.data.frames, self.data.flip).overall
         values = {"p1_test": overall.mpjpe, "pck_test": overall.pck, "auc_test": overall.auc}
         return {name: (torch.tensor(value), 1.0) for name, value in values.items()}
