@@ -1,4 +1,4 @@
-"""The command line: ``posemamba lift | demo | info | doctor | evaluate | bench | train | export``.
+"""The command line: ``posemamba lift | demo | info | doctor | evaluate | data | bench | train | export``.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -454,7 +454,9 @@ def evaluate(
     weights: Annotated[
         str, typer.Argument(help="A name that comes with the package, or a weights file.", show_default=False)
     ],
-    benchmark: Annotated[str, typer.Argument(help="Which benchmark: mocap.")] = "mocap",
+    benchmark: Annotated[
+        str, typer.Argument(metavar="DATA", help="mocap, or a data set's file or the folder that holds it.")
+    ] = "mocap",
     quick: Annotated[bool, typer.Option("--quick", help="One camera for each clip in place of four.")] = False,
     flip: Flip = True,
     baselines: Annotated[bool, typer.Option("--baselines", help="Also what any model must beat.")] = False,
@@ -463,12 +465,24 @@ def evaluate(
         Path | None, typer.Option("--json", help="Write the model's scores there.", show_default=False)
     ] = None,
     half: Annotated[bool, typer.Option("--half", help="In bfloat16: what it costs in millimetres.")] = False,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Human3.6M: paper (the default) or all-frames, tails of videos too.", show_default=False),
+    ] = None,
+    inputs: Annotated[
+        str | None,
+        typer.Option(help="Human3.6M: detected (the default) or exact 2D joints.", show_default=False),
+    ] = None,
     data: MocapFolder = None,
     device: Device = "auto",
 ) -> None:
-    """Score weights on motion capture that virtual cameras see (docs/mocap_benchmark.md)."""
+    """Score weights on motion capture that virtual cameras see, or on a data set's own files (docs/human36m.md)."""
     if benchmark != "mocap":
-        raise PoseMambaError(f"unknown benchmark '{benchmark}', expected mocap")
+        if quick or baselines or actions or data:
+            raise PoseMambaError("--quick, --baselines, --actions and --data are for mocap; leave them out")
+        return _evaluate_files(weights, Path(benchmark), (protocol, inputs), flip, half, device, json_file)
+    if protocol or inputs:
+        raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
     import torch
 
     from posemamba.data.mocap import load_motions
@@ -498,6 +512,43 @@ def evaluate(
 
 def _clips_at_once(device: Any) -> int:
     return 1 if device.type == "cpu" else 32
+
+
+def _evaluate_files(
+    weights: str,
+    path: Path,
+    protocol_inputs: tuple[str | None, str | None],
+    flip: bool,
+    half: bool,
+    device: str,
+    json_file: Path | None,
+) -> None:
+    from posemamba.evaluate.command import Options, evaluate_files, find_data
+    from posemamba.lift import Lifter
+
+    find_data(path)  # sooner than the weights
+    lifter, stages = Lifter.from_pretrained(weights, device=device, flip=flip), _Stages()
+    options = Options(*protocol_inputs, flip=flip, batch=_clips_at_once(lifter.device))
+    with stages(lifter.name) as progress:
+        result = evaluate_files(path, lifter, options, half=half, progress=progress)
+    print(result.table())
+    if json_file is not None:
+        result.save_json(json_file)
+
+
+data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("check")
+def data_check(
+    path: Annotated[Path, typer.Argument(help="A data set's file, or the folder that holds it.", show_default=False)],
+) -> None:
+    """Which files are there, what they hold, and the first thing that is wrong (exit code 2)."""
+    from posemamba.data.check import check
+
+    for line in check(path):
+        print(line, flush=True)
 
 
 @app.command()

@@ -144,3 +144,13 @@ def _open(folder: Path, stamp: dict[str, int]) -> dict[str, Split] | None:
         return splits
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def describe(file: Path) -> str:
+    """One line: whether there is a converted copy, and where."""
+    file = file.resolve()
+    stamp = _stamp(file)
+    for folder in (file.with_name(file.name + ".posemamba"), _user_cache(file)):
+        if folder.exists():
+            return f"converted copy: {folder}" + ("" if _open(folder, stamp) else " (does not fit, will be made again)")
+    return "converted copy: none yet, made at the first use"

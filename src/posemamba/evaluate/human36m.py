@@ -31,7 +31,7 @@ Predict = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class ActionScore:
-    """Means over an action's frames, millimetres."""
+    """Means over an action's frames, P1 and P2 in millimetres."""
 
     frames: int
     p1_mm: float
@@ -47,7 +47,7 @@ class Human36MResult:
         protocol, inputs, flip, clip_frames: what was run.
         frames: that were scored.
         blocked: videos that were left out.
-        p1_mm, p2_mm: means over actions of the means over frames.
+        p1_mm, p2_mm: means over actions of the means over frames, millimetres.
         actions: by the file's names, sorted.
     """
 
@@ -140,9 +140,7 @@ def evaluate(
 def _checked(pred: Tensor, given: Tensor, name: str) -> Tensor:
     wanted = (*given.shape[:-1], 3)
     if tuple(pred.shape) != wanted or not bool(torch.isfinite(pred).all()):
-        raise PoseMambaError(
-            f"{name}: a prediction has shape {tuple(pred.shape)} (expected {wanted}) or is not finite"
-        )
+        raise PoseMambaError(f"{name}: a prediction has shape {tuple(pred.shape)} (expected {wanted}) or is not finite")
     return pred.detach().float().cpu()
 
 

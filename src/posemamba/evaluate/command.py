@@ -1,0 +1,100 @@
+"""What ``posemamba evaluate WEIGHTS PATH`` does with a data set's own files: which set it is, and how it is scored.
+
+Another data set is one more entry of `EVALUATORS`, by its key in `posemamba.data.check.DATA_SETS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from posemamba.data.cameras import zoom_factor
+from posemamba.data.check import recognise
+from posemamba.errors import PoseMambaError
+from posemamba.lift import Lifter
+from posemamba.poses import Progress
+
+
+class Result(Protocol):
+    """What an evaluation gives."""
+
+    def table(self) -> str: ...
+    def save_json(self, path: str | Path) -> None: ...
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of the command line; None: not given.
+
+    Attributes:
+        protocol, inputs: of Human3.6M.
+        flip: average with the mirrored prediction of the mirrored picture.
+        batch: clips at a time.
+    """
+
+    protocol: str | None = None
+    inputs: str | None = None
+    flip: bool = True
+    batch: int = 16
+
+
+def raw_predictor(lifter: Lifter) -> Callable[[Tensor], Tensor]:
+    """(B, T, 17, 2) -> (B, T, 17, 3) normalised, as the model gives it: root and mirroring are the protocol's."""
+
+    def predict(x: Tensor) -> Tensor:
+        x = x.to(lifter.device)
+        zoom: Tensor | float = 1.0
+        if lifter.person_size is not None:
+            zoom = zoom_factor(x, lifter.person_size)[:, None, None, None]
+        return lifter.model(x * zoom).float() / zoom
+
+    return predict
+
+
+def _human36m(path: Path, lifter: Lifter, options: Options, progress: Progress | None) -> Result:
+    from posemamba.data.human36m import Human36M
+    from posemamba.evaluate.human36m import evaluate
+
+    return evaluate(
+        raw_predictor(lifter),
+        Human36M.open(path),
+        options.protocol or "paper",
+        options.inputs or "detected",
+        options.flip,
+        progress,
+        name=lifter.name,
+        frames=lifter.window,
+        batch=options.batch,
+    )
+
+
+EVALUATORS: dict[str, Callable[[Path, Lifter, Options, Progress | None], Result]] = {"human36m": _human36m}
+
+
+def find_data(path: Path) -> str:
+    """The key of the one data set at `path`.
+
+    Raises:
+        PoseMambaError: none, or several.
+    """
+    if not path.exists():
+        raise PoseMambaError(f"unknown benchmark '{path}', expected mocap or a path to a data set's files")
+    there = [data for data, _ in recognise(path) if data.key in EVALUATORS]
+    if len(there) != 1:
+        names = " and ".join(data.name for data in there) or "no data set that can be scored"
+        raise PoseMambaError(f"{path}: holds {names}, expected one; give the path of its file")
+    return there[0].key
+
+
+def evaluate_files(
+    path: Path, lifter: Lifter, options: Options, *, half: bool = False, progress: Progress | None = None
+) -> Result:
+    """Score a lifter on the data set at `path`; `half`: in bfloat16."""
+    key = find_data(path)
+    with torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
+        return EVALUATORS[key](path, lifter, options, progress)
