@@ -563,13 +563,19 @@ def train(
     export_file: Annotated[
         Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
     ] = None,
-    data: MocapFolder = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder (or file) of the recipe's data.", show_default=False)
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="A few steps of everything, to see that it works; nothing is kept.")
+    ] = False,
 ) -> None:
     """Train by a recipe, or go on training."""
     if max_minutes is not None and max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {max_minutes:g}, expected a positive number")
     from posemamba.train.recipe import load_recipe
+    from posemamba.train.run import fast_dev_run as try_out
     from posemamba.train.run import train as run
 
     content = load_recipe(recipe)
@@ -578,6 +584,10 @@ def train(
     accelerator = {"cuda": "gpu"}.get(device, device)
     if accelerator not in ("auto", "cpu", "gpu"):
         raise PoseMambaError(f"--device is '{device}', expected auto, cpu or gpu")
+    if fast_dev_run:
+        tried = try_out(content, accelerator=accelerator, progress_bar=sys.stderr.isatty())
+        print(f"{content.name}: {tried.step} steps, validation and export work; nothing was kept")
+        return
     result = run(
         content,
         out,
@@ -588,7 +598,7 @@ def train(
     )
     p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
     state = "finished" if result.finished else "stopped, call again to go on"
-    print(f"{content.name}: step {result.step} of {content.total_steps}, {state}" + (f"; P1 {p1}" if p1 else ""))
+    print(f"{content.name}: step {result.step} of {result.total_steps}, {state}" + (f"; P1 {p1}" if p1 else ""))
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
@@ -679,9 +689,13 @@ def bench(
 def export(
     run: Annotated[
         Path,
-        typer.Argument(help="Folder of a training run, or its weights.pt or best.pt.", show_default=False),
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="Folder of a training run, or its weights.pt or best.pt; for the authors' format any weights.",
+            show_default=False,
+        ),
     ],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
     best: Annotated[
         bool, typer.Option("--best", help="Those of the best validation in place of the last ones.")
     ] = False,
@@ -692,14 +706,35 @@ def export(
             "--card", help="JSON file whose fields go into the card: hours, hardware, limits.", show_default=False
         ),
     ] = None,
+    format: Annotated[
+        str, typer.Option(help="safetensors, or authors: a .bin that the authors' code loads.")
+    ] = "safetensors",
 ) -> None:
-    """Make a weights file, with its card, of a training run."""
+    """Make a weights file, with its card, of a training run; or weights of any kind readable for the authors' code."""
     from posemamba.train.run import BEST, WEIGHTS
 
     path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
+    if format == "authors":
+        return _export_for_authors(path, out, safetensors_only=bool(half or card))
+    if format != "safetensors":
+        raise PoseMambaError(f"--format is '{format}', expected safetensors or authors")
     if not path.exists():
         raise PoseMambaError(f"{path}: no such file; expected the folder of a training run")
     _export(path, out, half, _read_card_fields(card))
+
+
+def _export_for_authors(path: Path, out: Path, safetensors_only: bool) -> None:
+    from posemamba.weights.export import export_for_authors
+
+    if safetensors_only:
+        raise PoseMambaError("--half and --card are for safetensors files; leave them out")
+    if out.suffix not in (".bin", ".pt", ".pth"):
+        raise PoseMambaError(f"{out}: expected a name that ends with .bin")
+    try:
+        export_for_authors(path, out)
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    print(f"  {out}")
 
 
 def _read_card_fields(path: Path | None) -> dict[str, Any]:

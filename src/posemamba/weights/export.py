@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from posemamba.data.mocap import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
 from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMamba
+from posemamba.files import atomic_path
+from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.train.recipe import Recipe
 from posemamba.train.run import build_model, load_weights
-from posemamba.weights import save_model
+from posemamba.weights import find, is_safetensors, load_model, read_card, save_model
+
+_DATA = {
+    "mocap": "CMU motion capture seen by virtual cameras (posemamba.data.mocap), all subjects but "
+    f"{', '.join((*TEST_SUBJECTS, *VALIDATION_SUBJECTS))}",
+    "human36m": "Human3.6M, subjects 1, 5, 6, 7, 8 (posemamba.data.human36m); its licence is for academic use",
+    "mpi_inf_3dhp": "MPI-INF-3DHP (posemamba.data.mpi_inf_3dhp); its licence is for non-commercial research",
+}
 
 
 def export_weights(
@@ -30,14 +42,7 @@ def export_weights(
     Raises:
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.
     """
-    state, recipe, details = load_weights(kept)
-    model = build_model(recipe.model_copy(update={"start_from": None}))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
-        raise PoseMambaError(f"{kept}: does not fit the model of its recipe ({first})") from error
-    assert isinstance(model, PoseMamba)
+    model, recipe, details = load_kept(kept)
     settings = recipe.model_dump(mode="json")
     settings["data"].pop("directory", None)  # a place on somebody's disk
     validation = {
@@ -48,12 +53,90 @@ def export_weights(
         "steps": details["step"],
         "person_size": recipe.person_size,
         "validation_p1_mm": validation,
-        "data": "CMU motion capture seen by virtual cameras (posemamba.data.mocap), all subjects but "
-        f"{', '.join((*TEST_SUBJECTS, *VALIDATION_SUBJECTS))}",
-        "acknowledgement": ACKNOWLEDGEMENT,
+        "data": _DATA[recipe.data.kind],
+        **({"acknowledgement": ACKNOWLEDGEMENT} if recipe.data.kind == "mocap" else {}),
         "precision": "float16" if half else "float32",
         **(more or {}),
         "recipe": settings,
     }
     save_model(out, model, card, half=half)
     return card
+
+
+def load_kept(kept: str | Path) -> tuple[PoseMamba, Recipe, dict[str, Any]]:
+    """The model that a training run kept, its recipe, and the step and scores beside it.
+
+    Raises:
+        PoseMambaError: not such a file, or weights that do not fit their recipe's model.
+    """
+    state, recipe, details = load_weights(kept)
+    model = build_model(recipe.model_copy(update={"start_from": None}))
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:160]
+        raise PoseMambaError(f"{kept}: does not fit the model of its recipe ({first})") from error
+    assert isinstance(model, PoseMamba)
+    return model, recipe, details
+
+
+# --- the authors' format
+
+
+def export_for_authors(source: str | Path, out: str | Path) -> None:
+    """Write a checkpoint that the authors' code loads, and `load_model` too: the same numbers under its names.
+
+    Its dictionary holds ``epoch``, ``lr``, ``optimizer`` (of AdamW, fresh: going on with it starts the moments anew),
+    ``model_pos`` (names with the prefix ``module.``) and ``min_loss`` (the best P1 in mm; infinite if not known).
+
+    Args:
+        source: ``weights.pt`` or ``best.pt`` of a training run, or whatever `load_model` reads.
+        out: the file to write, whole or not at all.
+
+    Warns:
+        UserWarning: what the format does not hold and these weights need: a scan order, the size of a person.
+
+    Raises:
+        PoseMambaError: no such weights.
+    """
+    epoch, lr, best, person_size = 0, 2e-4, float("inf"), None
+    path = find(source)
+    if is_safetensors(path):
+        model, person_size = load_model(path), read_card(path).get("card", {}).get("person_size")
+    else:
+        try:
+            model, recipe, details = load_kept(path)
+        except PoseMambaError:
+            model = load_model(path)  # a checkpoint of the authors' code; else its message is the better one
+        else:
+            epoch, lr = details["step"] // recipe.steps_per_epoch, recipe.lr_at(details["step"])
+            best, person_size = float(details.get("p1", details.get("val_p1_test", best))), recipe.person_size
+    lost = [f"scan_order {model.config.scan_order}"] if model.config.scan_order != "global_local" else []
+    lost += ["limb_order"] if model.config.limb_order != PoseMambaConfig.model_fields["limb_order"].default else []
+    lost += [f"person_size {person_size:g}"] if person_size else []
+    if lost:
+        warnings.warn(
+            f"{out}: the authors' format does not hold {', '.join(lost)}, which these weights need", stacklevel=2
+        )
+    state = {name: model.state_dict()[name].detach().cpu().float().clone() for name in _authors_order(model)}
+    parameters = [torch.nn.Parameter(torch.empty(0)) for _ in state]
+    content = {
+        "epoch": epoch,
+        "lr": lr,
+        "optimizer": torch.optim.AdamW(parameters, lr=lr, weight_decay=0.01).state_dict(),
+        "model_pos": {f"module.{name}": tensor for name, tensor in state.items()},
+        "min_loss": best,
+    }
+    with atomic_path(out) as temporary:
+        torch.save(content, temporary)
+
+
+def _authors_order(model: PoseMamba) -> list[str]:
+    """Names of the parameters in the order of the released checkpoints: out_norm comes before the projections."""
+    names: list[str] = []
+    for name in model.state_dict():
+        if ".op.out_norm." in name:
+            names.insert(names.index(f"{name.split('.out_norm.')[0]}.in_proj.weight"), name)
+        else:
+            names.append(name)
+    return names
