@@ -163,13 +163,19 @@ class Scene:
         return {"p1": mpjpe_per_frame(p, t), "p2": p_mpjpe_per_frame(p, t), "mpjve": mpjve_per_frame(p, t)}
 
 
-def make_scene(motions: Motions, clip: int, cameras: tuple[int, ...] = tuple(range(CAMERAS))) -> Scene:
-    """See clip number `clip` of `motions` with the benchmark's cameras of those numbers."""
+def make_scene(
+    motions: Motions, clip: int, cameras: tuple[int, ...] = tuple(range(CAMERAS)), *, number: int | None = None
+) -> Scene:
+    """See clip number `clip` of `motions` with the benchmark's cameras of those numbers.
+
+    `number`: which clip's cameras and noise to use; None: its own.
+    """
+    number = clip if number is None else number
     body = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
-    view = see(body, benchmark_cameras(clip, max(cameras) + 1))
+    view = see(body, benchmark_cameras(number, max(cameras) + 1))
     chosen = list(cameras)
     exact = view.xy.numpy()[chosen]
-    noisy = np.stack([benchmark_noise(xy, clip, k) for xy, k in zip(exact, cameras, strict=True)])
+    noisy = np.stack([benchmark_noise(xy, number, k) for xy, k in zip(exact, cameras, strict=True)])
     return Scene(
         clip,
         motions.names[clip],
