@@ -536,7 +536,7 @@ def _evaluate_files(
         result.save_json(json_file)
 
 
-data_app = typer.Typer(help="Look at data sets.", no_args_is_help=True)
+data_app = typer.Typer(help="Look at data sets, or write one.")
 app.add_typer(data_app, name="data")
 
 
@@ -549,6 +549,24 @@ def data_check(
 
     for line in check(path):
         print(line, flush=True)
+
+
+@data_app.command("export")
+def data_export(
+    source: Annotated[str, typer.Argument(help="What to write: mocap.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The folder to write into.", show_default=False)],
+    layout: Annotated[str, typer.Option("--format", help="Whose layout: human36m or mpi_inf_3dhp.")] = "human36m",
+    quick: Annotated[bool, typer.Option("--quick", help="One camera for each clip in place of four.")] = False,
+    data: MocapFolder = None,
+) -> None:
+    """Write the mocap benchmark in the layout of Human3.6M or MPI-INF-3DHP (docs/mpi_inf_3dhp.md)."""
+    from posemamba.data.export import FORMATS
+
+    if source != "mocap" or layout not in FORMATS:
+        raise PoseMambaError(f"cannot write '{source}' as '{layout}', expected mocap as {' or '.join(FORMATS)}")
+    with _Stages()(f"{source} as {layout}") as progress:
+        path = FORMATS[layout](out, mocap=data, quick=quick, progress=progress)
+    print(f"  {path}")
 
 
 @app.command()
@@ -602,6 +620,34 @@ def train(
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
+
+
+@app.command()
+def table(
+    number: Annotated[int, typer.Argument(metavar="N", help="Which table of the paper: 1 to 6.", show_default=False)],
+    runs: Annotated[Path, typer.Option(help="Folder of the runs, each named as its recipe.")] = Path("runs"),
+    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    format: Annotated[str, typer.Option(help="text, csv or latex.")] = "text",
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write it there instead of printing it.", show_default=False)
+    ] = None,
+    run: Annotated[bool, typer.Option("--run", help="Train and evaluate what was not yet; days of a GPU.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="With --run: these recipes, with commas.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="With --run: the data set's folder or file.", show_default=False)
+    ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option(help="With --run: for all together; call again to go on.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="With --run: auto, cpu or gpu.")] = "auto",
+) -> None:
+    """The paper's numbers beside those of the runs that are there (docs/tables.md)."""
+    from posemamba.evaluate.table_command import Options
+    from posemamba.evaluate.table_command import table as show
+
+    show(Options(number, runs, recipes, format, out, run, only, data, max_minutes, device, sys.stderr.isatty()))
 
 
 @app.command()

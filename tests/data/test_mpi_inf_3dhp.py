@@ -102,27 +102,33 @@ def test_units_and_frames(folder: Path) -> None:
     np.testing.assert_allclose(to_3dhp(video.xy), raw["data_2d"] / 960 - corner / 1920, atol=1e-6)
     np.testing.assert_array_equal(video.valid, raw["valid"].astype(bool))
     assert [len(v.xy) for v in data.train] == [200, 200, 30, 30, 85, 85]
-    assert "6 videos of 2 subjects, 630 frames" in data.summary()[0]
-    assert "2 sequences, 101 frames, 67 of them scored" in data.summary()[1]
+    lines = list(mpi.describe({path.name: path for path in (data.train_path, data.test_path) if path}))
+    assert lines[0] == "train: 630 frames, 6 videos: 3 sequences of 2 subjects, cameras 0, 4"
+    assert "test: 101 frames, 67 of them scored" in lines
+    assert "  TS5: 1920 x 1080 pixels, 51 frames, 34 scored (published: 276)" in lines
 
 
 def test_one_file_is_enough_until_the_other_is_needed(tmp_path: Path) -> None:
     write(tmp_path / mpi.TEST_FILE, test_content())
     data = MpiInf3dhp.open(tmp_path)
-    assert len(data.test) == 2 and len(data.summary()) == 1
+    assert len(data.test) == 2
+    assert MpiInf3dhp.open(tmp_path / mpi.TEST_FILE).test_path == data.test_path
     with pytest.raises(PoseMambaError, match=rf"{tmp_path}.*no {mpi.TRAIN_FILE}"):
         _ = data.train
 
 
-def test_errors_say_where_was_looked(tmp_path: Path, folder: Path) -> None:
+def test_the_nearest_file_is_taken(folder: Path) -> None:
+    far = write(folder / "a" / "b" / mpi.TEST_FILE, test_content())
+    assert MpiInf3dhp.open(folder).test_path == folder / "motion3d" / mpi.TEST_FILE
+    assert MpiInf3dhp.open(folder / "a").test_path == far
+
+
+def test_errors_say_where_was_looked(tmp_path: Path) -> None:
     with pytest.raises(PoseMambaError, match="no such folder"):
         MpiInf3dhp.open(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(PoseMambaError, match=r"empty: neither data_train_3dhp.npz nor data_test_3dhp.npz"):
         MpiInf3dhp.open(tmp_path / "empty")
-    write(folder / "copy" / mpi.TEST_FILE, test_content())
-    with pytest.raises(PoseMambaError, match="2 times"):
-        MpiInf3dhp.open(folder)
 
 
 def broken(key: str, change: Any) -> dict[str, Any]:
@@ -185,7 +191,7 @@ def test_another_file_is_read_anew(folder: Path) -> None:
     path = folder / "motion3d" / mpi.TEST_FILE
     write(path, {"TS1": test_content()["TS1"]})
     assert len(MpiInf3dhp.open(folder).test) == 1
-    copies = list((folder / "motion3d" / f".{mpi.TEST_FILE}.unpacked").iterdir())
+    copies = list((folder / "motion3d" / f"{mpi.TEST_FILE}.posemamba").iterdir())
     assert len(copies) == 1, "copies of earlier files are removed"
     os.utime(path, ns=(1, 1))
     assert mpi._load(copies[0]) is not None
@@ -195,7 +201,7 @@ def test_another_file_is_read_anew(folder: Path) -> None:
 
 def test_a_damaged_copy_is_made_again(folder: Path) -> None:
     whole = np.array(MpiInf3dhp.open(folder).test.mm)
-    [copy] = (folder / "motion3d" / f".{mpi.TEST_FILE}.unpacked").iterdir()
+    [copy] = (folder / "motion3d" / f"{mpi.TEST_FILE}.posemamba").iterdir()
     (copy / "mm.npy").write_bytes((copy / "mm.npy").read_bytes()[:1000])
     np.testing.assert_array_equal(MpiInf3dhp.open(folder).test.mm, whole)
     (copy / "names.npy").unlink()
@@ -206,7 +212,7 @@ def test_the_users_cache_folder_and_memory_where_nothing_can_be_written(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (folder / f".{mpi.TRAIN_FILE}.unpacked").write_text("in the way")  # also stops root, unlike permissions
+    (folder / f"{mpi.TRAIN_FILE}.posemamba").write_text("in the way")  # also stops root, unlike permissions
     assert isinstance(MpiInf3dhp.open(folder).train.xy, np.memmap)
     assert list((tmp_path / "cache" / "posemamba").glob("data_train_3dhp-*/1-*/xy.npy"))
     (tmp_path / "file").write_text("in the way")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.data import human36m, human36m_cache, human36m_file
+from posemamba.data import human36m, human36m_cache, human36m_file, mpi_inf_3dhp
 from posemamba.errors import PoseMambaError
 
 CLIP, TRAIN_STRIDE = 243, 81  # the paper's
@@ -26,14 +26,14 @@ class DataSet:
     Attributes:
         key, name: for the program, and for people.
         files: names of its files.
-        suffix: of a single file that is given under another name.
+        suffix: of a single file that is given under another name; None: there is no such.
         report: file's name to where it was found (at least one) -> lines, without indentation.
     """
 
     key: str
     name: str
     files: tuple[str, ...]
-    suffix: str
+    suffix: str | None
     report: Callable[[dict[str, Path]], Iterator[str]]
 
     def find(self, path: Path) -> dict[str, Path]:
@@ -151,4 +151,7 @@ def _disagreement(split: human36m_file.RawSplit) -> float:
 
 DATA_SETS: tuple[DataSet, ...] = (
     DataSet("human36m", "Human3.6M, preprocessed", (human36m_file.FILE,), ".pkl", _human36m),
+    DataSet(
+        "mpi_inf_3dhp", "MPI-INF-3DHP", (mpi_inf_3dhp.TRAIN_FILE, mpi_inf_3dhp.TEST_FILE), None, mpi_inf_3dhp.describe
+    ),
 )

@@ -41,6 +41,9 @@ SQUARE, WIDE = (2048, 2048), (1920, 1080)
 WIDE_SEQUENCES = ("TS5", "TS6")
 """Test sequences filmed outdoors with another camera: pictures of 1920 x 1080 pixels."""
 
+SCORED = {"TS1": 603, "TS2": 540, "TS3": 505, "TS4": 553, "TS5": 276, "TS6": 452}
+"""Frames marked as valid in the published test set, as its README counts them."""
+
 JOINTS = (
     *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
     *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
@@ -163,12 +166,16 @@ class MpiInf3dhp:
 
     @classmethod
     def open(cls, directory: str | Path) -> MpiInf3dhp:
-        """Find the files in a folder or its subfolders. One of the two is enough, until the other is needed.
+        """Find the files in a folder or, else, the nearest of its subfolders; or beside the one that is given.
+
+        One of the two is enough, until the other is needed.
 
         Raises:
-            PoseMambaError: there is no such folder, or neither file in it, or one of them more than once.
+            PoseMambaError: there is no such folder, or neither file in it.
         """
         directory = Path(directory)
+        if directory.is_file() and directory.name in (TRAIN_FILE, TEST_FILE):
+            directory = directory.parent
         if not directory.is_dir():
             raise PoseMambaError(f"{directory}: no such folder; expected the one of {TRAIN_FILE} and {TEST_FILE}")
         found = [_find(directory, name) for name in (TRAIN_FILE, TEST_FILE)]
@@ -212,26 +219,6 @@ class MpiInf3dhp:
     ) -> TrainSource:
         """Training clips as MotionAGFormer cuts them (`TrainSource`)."""
         return TrainSource(self.train, frames=frames, stride=stride, seed=seed, flip=flip, device=device)
-
-    def summary(self) -> list[str]:
-        """A line for each file that is there: what it holds. Reads and checks them in full.
-
-        Raises:
-            PoseMambaError: a file is of another layout.
-        """
-        lines = []
-        if self.train_path is not None:
-            subjects = {str(name).split()[0] for name in self.train.names}
-            lines.append(
-                f"{self.train_path}: {len(self.train)} videos of {len(subjects)} subjects, "
-                f"{len(self.train.valid)} frames"
-            )
-        if self.test_path is not None:
-            lines.append(
-                f"{self.test_path}: {len(self.test)} sequences, {len(self.test.valid)} frames, "
-                f"{int(self.test.valid.sum())} of them scored"
-            )
-        return lines
 
 
 class TrainSource:
@@ -327,15 +314,7 @@ def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
 
 
 def _find(directory: Path, name: str) -> Path | None:
-    if (directory / name).is_file():
-        return directory / name
-    found = sorted(path for path in directory.rglob(name) if path.is_file())
-    if len(found) > 1:
-        raise PoseMambaError(
-            f"{directory}: {name} is there {len(found)} times ({', '.join(map(str, found))}); "
-            "give the folder of the one to use"
-        )
-    return found[0] if found else None
+    return min(directory.rglob(name), key=lambda path: (len(path.parts), path), default=None)
 
 
 # --- reading
@@ -403,6 +382,41 @@ def _video(path: Path, name: str, sequence: str, content: Any, *, test: bool) ->
     return Video(name, width, height, normalised.astype(np.float32), mm.astype(np.float32), valid.astype(bool))
 
 
+def describe(files: dict[str, Path]) -> Iterator[str]:
+    """Read and check the files of these names in full: lines about what they hold.
+
+    Raises:
+        PoseMambaError: the first thing that is wrong.
+    """
+    if TRAIN_FILE in files:
+        videos = _read(files[TRAIN_FILE], test=False)
+        subjects = {str(name).split()[0] for name in videos.names}
+        sequences = {str(name).split(" camera ")[0] for name in videos.names}
+        cameras = {str(name).split(" camera ")[1] for name in videos.names}
+        yield (
+            f"train: {len(videos.xy):,} frames, {len(videos)} videos: {len(sequences)} sequences of {len(subjects)} "
+            f"subjects, cameras {', '.join(sorted(cameras))}"
+        )
+        yield f"  clips of 81 frames every 9: {len(TrainSource(videos)):,}"
+        yield from _ranges(videos)
+    if TEST_FILE in files:
+        videos = _read(files[TEST_FILE], test=True)
+        yield f"test: {len(videos.xy):,} frames, {int(videos.valid.sum()):,} of them scored"
+        for video in videos:
+            published = f" (published: {SCORED[video.name]})" if video.name in SCORED else ""
+            yield (
+                f"  {video.name}: {video.width} x {video.height} pixels, {len(video.xy):,} frames, "
+                f"{int(video.valid.sum()):,} scored{published}"
+            )
+        yield from _ranges(videos)
+
+
+def _ranges(videos: Videos) -> Iterator[str]:
+    inside = np.mean([(np.abs(v.xy) <= [1, v.height / v.width]).all(-1).mean() for v in videos])
+    yield f"  2D joints inside the picture: {100 * float(inside):.1f} %"
+    yield f"  distance from the pelvis: {float(np.linalg.norm(videos.mm, axis=-1).max()):,.0f} mm at most"
+
+
 # --- the unpacked copy
 
 
@@ -429,7 +443,7 @@ def _cache_folders(path: Path) -> list[Path]:
     """Where unpacked copies may be: beside the file, else in the user's cache folder."""
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posemamba"
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return [path.with_name(f".{path.name}.unpacked"), user / f"{path.stem}-{key}"]
+    return [path.with_name(f"{path.name}.posemamba"), user / f"{path.stem}-{key}"]
 
 
 def _load(folder: Path) -> Videos | None:

@@ -73,7 +73,27 @@ def _human36m(path: Path, lifter: Lifter, options: Options, progress: Progress |
     )
 
 
-EVALUATORS: dict[str, Callable[[Path, Lifter, Options, Progress | None], Result]] = {"human36m": _human36m}
+def _mpi_inf_3dhp(path: Path, lifter: Lifter, options: Options, progress: Progress | None) -> Result:
+    from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+    from posemamba.evaluate.mpi_inf_3dhp import evaluate
+
+    if options.protocol or options.inputs:
+        raise PoseMambaError(f"{path}: --protocol and --inputs are for Human3.6M, this is MPI-INF-3DHP; leave them out")
+    return evaluate(
+        raw_predictor(lifter),
+        MpiInf3dhp.open(path),
+        lifter.window,
+        options.flip,
+        progress,
+        name=lifter.name,
+        batch=options.batch,
+    )
+
+
+EVALUATORS: dict[str, Callable[[Path, Lifter, Options, Progress | None], Result]] = {
+    "human36m": _human36m,
+    "mpi_inf_3dhp": _mpi_inf_3dhp,
+}
 
 
 def find_data(path: Path) -> str:
