@@ -271,6 +271,15 @@ def test_a_batch_depends_on_seed_step_and_rank_alone(folder: Path) -> None:
     assert not torch.equal(a.input, data.train_source(seed=6).batch(17, 4, rank=1, world=2).input)
 
 
+def test_batches_made_on_a_device_are_the_same(folder: Path) -> None:
+    data = MpiInf3dhp.open(folder)
+    host, device = data.train_source(seed=2), data.train_source(seed=2)
+    device._on_device = (mpi._tensor(data.train.xy), mpi._tensor(data.train.mm))  # as on a GPU
+    a, b = host.batch(3, 6), device.batch(3, 6)
+    assert torch.equal(a.input, b.input) and torch.equal(a.target, b.target)
+    assert torch.equal(a.mm_per_unit, b.mm_per_unit)
+
+
 def test_half_of_the_clips_are_mirrored_input_and_target_alike(folder: Path) -> None:
     data = MpiInf3dhp.open(folder)
     plain = data.train_source(flip=False).batch(0, 70)
