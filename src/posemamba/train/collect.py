@@ -18,8 +18,19 @@ from posemamba.train.run import BEST, LAST, build_model, load_weights, train
 SCORE = "test.json"
 """What ``posemamba evaluate WEIGHTS DATA --json`` wrote, put into a run's folder: goes before the run's own scores."""
 
-_PLACES = {"name", "devices", "steps_per_epoch", "validate_every", "save_every", "log_every", "compile", "cuda_graphs",
-           "recompute", "validation", "epochs"}  # do not change what is trained, or are said otherwise
+_PLACES = {
+    "name",
+    "devices",
+    "steps_per_epoch",
+    "validate_every",
+    "save_every",
+    "log_every",
+    "compile",
+    "cuda_graphs",
+    "recompute",
+    "validation",
+    "epochs",
+}  # do not change what is trained, or are said otherwise
 
 
 def find_table(number: int) -> Table:
@@ -97,8 +108,9 @@ def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"].startswith("posemamba-human36m"):
-            said = [f"{k} {content[k]}" for k, v in (("protocol", "paper"), ("clip_frames", row.frames))
-                    if content[k] != v]
+            said = [
+                f"{k} {content[k]}" for k, v in (("protocol", "paper"), ("clip_frames", row.frames)) if content[k] != v
+            ]
             said += [f"{content['inputs']} 2D"] if (content["inputs"] == "exact") != exact else []
             values = {"p1": float(content["p1_mm"]), "p2": float(content["p2_mm"])}
         else:

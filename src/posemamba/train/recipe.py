@@ -157,7 +157,7 @@ class Recipe(BaseModel):
         if isinstance(self.data, MocapData):
             return self
         if self.loss_unit == "body" or self.person_size is not None:
-            raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are trained and scored as they are")
+            raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are scored as they are")
         most = self.model.options.get("frames", PoseMambaConfig.model_fields["frames"].default)
         if isinstance(most, int) and self.data.frames > most:
             raise ValueError(

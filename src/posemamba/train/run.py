@@ -216,8 +216,8 @@ def fast_dev_run(
 ) -> TrainingResult:
     """A few steps of everything, to see that it works here: train, stop, go on, validate, export; nothing is kept.
 
-    On a benchmark the model lifts the first pictures of the test set only, zeros stand for the rest, so that errors mean
-    nothing.
+    On a benchmark the model lifts the first pictures of the test set only and zeros stand for the rest, so that errors
+    mean nothing.
 
     Raises:
         PoseMambaError: whatever the real run would meet.
@@ -288,7 +288,14 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
         ) from error
     now = recipe.model_dump(mode="json")
     if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
-        raise PoseMambaError(f"{last} was trained on {was}, the recipe says {recipe.data.kind}: choose another directory")
+        raise PoseMambaError(f"{last} is of a run on {was}, the recipe says {recipe.data.kind}: choose another directory")
+    if recipe.data.kind != "mocap":
+        for field, value in recipe.data.model_dump(mode="json", exclude={"directory"}).items():
+            if kept["data"].get(field) != value:
+                raise PoseMambaError(
+                    f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
+                    "choose another directory or the old recipe"
+                )
     for field in ("model", "seed", "steps_per_epoch", "person_size"):
         if kept[field] != now[field]:
             raise PoseMambaError(
@@ -339,9 +346,8 @@ def _keeper_class(pl: Any) -> Any:
                 if not self.validated:  # Lightning validates when it stops; how long that takes is not known
                     trainer.limit_val_batches = 0
             # where a validation is due it saves, as a kill in between would leave the validation out for good
-            if late or step % trainer.val_check_interval and (
-                step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
-            ):
+            due = step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
+            if late or (due and step % trainer.val_check_interval):
                 begin = time.monotonic()
                 self._save(trainer)
                 self.spent = max(self.spent, time.monotonic() - begin)

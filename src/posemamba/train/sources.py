@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
@@ -145,15 +143,9 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A model as Human3.6M's evaluation calls it: (B, T, 17, 2) on the CPU to (B, T, 17, 3)."""
+    """A model as the benchmarks' evaluations call it: (B, T, 17, 2) on the CPU to (B, T, 17, 3)."""
     device = next(model.parameters()).device
     return lambda x: model(x.to(device)).float()
-
-
-def array_predictor(model: nn.Module) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A model as MPI-INF-3DHP's evaluation calls it: the same on arrays."""
-    predict = predictor(model)
-    return lambda x: predict(torch.from_numpy(np.ascontiguousarray(x, np.float32))).cpu().numpy()
 
 
 class _Benchmark:
@@ -239,6 +231,6 @@ class MpiInf3dhpBenchmark(_Benchmark):
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         from posemamba.evaluate.mpi_inf_3dhp import evaluate
 
-        overall = evaluate(array_predictor(model), self.files, self.data.frames, self.data.flip).overall
+        overall = evaluate(predictor(model), self.files, self.data.frames, self.data.flip).overall
         values = {"p1_test": overall.mpjpe, "pck_test": overall.pck, "auc_test": overall.auc}
         return {name: (torch.tensor(value), 1.0) for name, value in values.items()}
