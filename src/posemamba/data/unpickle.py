@@ -4,7 +4,7 @@ An ordinary unpickler runs whatever the file names. This one knows a short list 
 arrays, types and scalars are rebuilt (of all NumPy versions and of Python 2 and 3), and refuses any other by name
 before it is imported. The names stand for the functions below and not for NumPy's own: a type comes from a short
 description alone, so that a file cannot make NumPy take bytes for pointers. Objects of other classes, structured
-types and persistent ids are refused.
+types and persistent ids are refused. What a file can still do is ask for more memory than there is.
 """
 
 from __future__ import annotations
@@ -66,16 +66,45 @@ class _Type:
         self.dtype = _numpy_type(self.text, order)
 
 
-class _Array(np.ndarray):
+class _Array:
     """An array in the making: its shape, type and bytes come after it."""
 
+    __slots__ = ("array",)
+
+    def __init__(self) -> None:
+        self.array: np.ndarray = np.empty(0, np.int8)
+
     def __setstate__(self, state: tuple) -> None:
-        *version, shape, kind, fortran, data = state
-        if not isinstance(kind, _Type):
-            raise _RefusedError("an array without a type")
-        if isinstance(data, str):
-            data = data.encode("latin1")  # Python 2's bytes
-        super().__setstate__((*version, shape, kind.dtype, fortran, data))
+        *_, shape, kind, fortran, data = state
+        self.array = _array(data, kind, shape, "F" if fortran else "C")
+
+
+def _array(data: Any, kind: object, shape: tuple, order: str) -> np.ndarray:
+    """Of bytes, or of a list of objects, after their number is checked: NumPy itself would trust the file."""
+    if not isinstance(kind, _Type) or order not in ("C", "F"):
+        raise _RefusedError("an array without a type or in an unknown order")
+    count = 1
+    for length in shape:
+        if type(length) is not int or length < 0:
+            raise ValueError(f"an array of shape {shape}")
+        count *= length
+    data = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
+    if isinstance(data, list) != kind.dtype.hasobject:
+        raise ValueError(f"an array of {kind.dtype} made of {type(data).__name__}")
+    if isinstance(data, list):
+        flat: np.ndarray = np.empty(len(data), object)
+        for index, element in enumerate(data):
+            flat[index] = element
+    else:
+        raw = memoryview(data).cast("B")
+        if len(raw) != count * kind.dtype.itemsize:
+            raise ValueError(f"an array of shape {shape} and type {kind.dtype} in {len(raw)} bytes")
+        flat = np.frombuffer(raw, kind.dtype).copy() if len(raw) else np.empty(count, kind.dtype)
+        if kind.dtype.kind == "U" and len(raw):
+            codes = flat.view(np.dtype("u4").newbyteorder(kind.dtype.byteorder))
+            if codes.max() > 0x10FFFF:
+                raise ValueError("text that is none")
+    return flat.reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
 
 
 _NDARRAY = _Name(lambda *arguments: _refuse("numpy.ndarray as a function"))
@@ -88,28 +117,37 @@ def _refuse(what: str) -> Any:
 def _reconstruct(subtype: object, *unused: object) -> _Array:
     if subtype is not _NDARRAY:
         raise _RefusedError("an array of a class of its own")
-    return _Array(0, np.int8)
+    return _Array()
 
 
 def _scalar(kind: _Type, data: Any = None) -> Any:
     if not isinstance(kind, _Type) or kind.dtype.hasobject:
         raise _RefusedError("a NumPy scalar that holds an object")
-    raw = data.encode("latin1") if isinstance(data, str) else bytes(data or bytes(kind.dtype.itemsize))
-    if kind.dtype.kind == "U":  # a str is a fifth of the memory, and there are millions of them
-        return raw.decode("utf-32-be" if kind.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
-    return np.frombuffer(raw, kind.dtype, 1)[0]
+    if kind.dtype.kind == "U" and isinstance(data, bytes):  # there are millions of them: the short way
+        return data.decode("utf-32-be" if kind.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
+    value = _array(b"" if data is None else data, kind, (), "C")[()]
+    return str(value) if kind.dtype.kind == "U" else value
 
 
 def _from_buffer(data: Any, kind: _Type, shape: tuple, order: str = "C", *unused: object) -> np.ndarray:
-    if not isinstance(kind, _Type) or kind.dtype.hasobject or order not in ("C", "F"):
-        raise _RefusedError("an array in an unknown order")
-    return np.frombuffer(data, kind.dtype).reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
+    return _array(data, kind, shape, order)
 
 
 def _encode(text: str, encoding: str = "latin1") -> bytes:
     if encoding.lower().replace("-", "") not in ("latin1", "ascii", "utf8"):
         raise _RefusedError(f"the text encoding '{encoding}'")
     return text.encode(encoding)
+
+
+def _plain(kind: type) -> Callable[..., Any]:
+    """The type, but for a number as its length: that would take memory for nothing."""
+
+    def make(*arguments: Any) -> Any:
+        if kind in (bytes, bytearray) and any(isinstance(a, int) for a in arguments):
+            raise _RefusedError(f"'{kind.__name__}' of a length")
+        return kind(*arguments)
+
+    return make
 
 
 _ALLOWED: dict[tuple[str, str], _Name] = {
@@ -120,7 +158,7 @@ _ALLOWED: dict[tuple[str, str], _Name] = {
 }
 for _kind in (bytearray, bytes, complex, frozenset, list, set):
     for _core in ("builtins", "__builtin__"):  # Python 3's and 2's
-        _ALLOWED[_core, _kind.__name__] = _Name(_kind)
+        _ALLOWED[_core, _kind.__name__] = _Name(_plain(_kind))
 for _core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
     _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _Name(_reconstruct)
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _Name(_scalar)
@@ -151,7 +189,7 @@ def _finished(value: Any, seen: set[int]) -> Any:
     if isinstance(value, (tuple, frozenset)):
         return type(value)(_finished(v, seen) for v in value)
     if isinstance(value, _Array):
-        array = value.view(np.ndarray)
+        array = value.array
         if array.dtype.hasobject and id(value) not in seen:
             seen.add(id(value))
             for index, element in np.ndenumerate(array):
@@ -170,8 +208,8 @@ def _load(stream: IO[bytes], where: str) -> Any:
         return _finished(_Unpickler(stream, encoding="latin1").load(), set())
     except _RefusedError as error:
         raise PoseMambaError(
-            f"{where}: the pickle asks for {error}, which is refused: only NumPy arrays, plain containers, numbers and "
-            "strings are read, since anything else can run code; get the file again from its source"
+            f"{where}: the pickle asks for {_one_line(error)}, which is refused: only NumPy arrays, plain containers, "
+            "numbers and strings are read, since anything else can run code; get the file again from its source"
         ) from None
     except (EOFError, zipfile.BadZipFile) as error:
         raise PoseMambaError(f"{where}: the file ends too early ({_one_line(error)}); copy it again") from None
