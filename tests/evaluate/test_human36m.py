@@ -19,7 +19,7 @@ from posemamba.data.human36m import Human36M
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.human36m import evaluate
 from posemamba.evaluate.metrics import mpjpe_per_frame
-from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.model import PoseMamba
 from posemamba.weights import save_model
 
 
@@ -144,7 +144,7 @@ def test_flip_averaging_halves_what_mirrors_away(data: Human36M) -> None:
 
 
 def test_wrong_predictions_and_options(data: Human36M, guess: Callable[[Tensor], Tensor]) -> None:
-    with pytest.raises(PoseMambaError, match=r"shape .*expected \(7, 10, 17, 3\)"):
+    with pytest.raises(PoseMambaError, match=r"shape .*expected \(8, 10, 17, 3\)"):
         evaluate(lambda x: x, data, frames=10)
     with pytest.raises(PoseMambaError, match="finite"):
         evaluate(lambda x: guess(x) * torch.nan, data, frames=10)
@@ -159,9 +159,9 @@ def test_wrong_predictions_and_options(data: Human36M, guess: Callable[[Tensor],
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
-    model = PoseMamba(PoseMambaConfig(dim=16, depth=1, frames=9)).eval()
+    model = PoseMamba.preset("s", width=16, depth=1, frames=9).eval()
     weights = tmp_path / "tiny.safetensors"
-    save_model(model, weights)
+    save_model(weights, model, {})
     files.write(tmp_path / "h36m" / files.FILE)
     shown: dict[str, str] = {}
     for options in ((), ("--protocol", "all-frames"), ("--inputs", "exact", "--no-flip")):
