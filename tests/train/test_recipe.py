@@ -1,9 +1,14 @@
+import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from posemamba.errors import PoseMambaError
+from posemamba.evaluate.tables import TABLES
+from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.train.recipe import Recipe, load_recipe
+from posemamba.train.run import build_model
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 
@@ -45,3 +50,101 @@ def test_wrong_recipes_name_what_is_wrong_in_one_line(tmp_path, text, named):
 def test_missing_recipe(tmp_path):
     with pytest.raises(PoseMambaError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")
+
+
+def test_benchmarks_have_fields_of_their_own_and_mocap_is_the_default():
+    assert Recipe(data={"clean": 0.5}).data.kind == "mocap"
+    data = Recipe(data={"kind": "human36m", "inputs": "exact"}).data
+    assert (data.frames, data.stride, data.inputs) == (243, 81, "exact")
+    assert Recipe.model_validate(Recipe(data=data).model_dump(mode="json")).data == data
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("data: {kind: human36m, clean: 1}", "data.clean: unknown field"),
+        ("data: {kind: imagenet}", "data: "),
+        ("data: {kind: human36m}\nloss_unit: body", "for mocap"),
+        ("data: {kind: human36m, frames: 300}", "data.frames is 300, the model has places for 243"),
+        ("base: none.yaml", "base: "),
+        ("base: recipe.yaml", "based on this recipe itself"),
+        ("base: [1]", "expected the name of a recipe"),
+        ("validation: sometimes", "validation"),
+    ],
+)
+def test_wrong_benchmark_recipes_name_what_is_wrong_in_one_line(tmp_path, text, named):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    with pytest.raises(PoseMambaError) as error:
+        load_recipe(path)
+    assert named in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_recipe_goes_before_its_base_field_by_field(tmp_path):
+    (tmp_path / "a.yaml").write_text("model: {size: b, options: {depth: 3}}\nlosses: {mpjpe: 1, velocity: 9}\nseed: 4")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nmodel: {options: {width: 32}}\nlosses: {velocity: 0}")
+    (tmp_path / "c.yaml").write_text("base: b.yaml\nseed: 5")
+    recipe = load_recipe(tmp_path / "c.yaml", batch=7)
+    assert recipe.model.size == "b" and recipe.model.options == {"depth": 3, "width": 32}
+    assert recipe.losses == {"mpjpe": 1, "velocity": 0} and (recipe.seed, recipe.batch) == (5, 7)
+
+
+def test_an_epoch_is_a_pass_unless_the_recipe_says_otherwise():
+    recipe = Recipe(data={"kind": "human36m"}).of_pass(30)
+    assert (recipe.steps_per_epoch, recipe.validate_every, recipe.total_steps) == (30, 30, 120 * 30)
+    assert recipe.of_pass(30) == recipe
+    assert Recipe(validate_every=7).of_pass(30).validate_every == 7
+    with pytest.raises(PoseMambaError, match="steps_per_epoch is 1000, a pass over the data takes 30"):
+        Recipe(steps_per_epoch=1000).of_pass(30)
+
+
+ROWS = [(table, row) for table in TABLES.values() for row in table.rows if row.recipe]
+
+
+@pytest.mark.parametrize(("table", "row"), ROWS, ids=[f"{t.number}-{r.recipe}" for t, r in ROWS])
+def test_each_row_of_the_papers_tables_has_its_recipe(table, row):
+    """The paper's model, training and number, in words and in fields."""
+    for name in row.recipes:
+        recipe = load_recipe(RECIPES / f"{name}.yaml")
+        with torch.device("meta"):
+            config = build_model(recipe).config
+        assert recipe.name == name
+        assert (2 * config.depth, config.width, config.frames) == (row.blocks, row.width, row.frames)
+        assert config.scan_order == row.order and not config.published_gradient and config.drop_path == 0.2
+        assert recipe.data.kind == ("mpi_inf_3dhp" if table.number == 3 else "human36m")
+        assert recipe.data.frames == row.frames and recipe.data.flip
+        assert (recipe.epochs, recipe.batch, recipe.lr, recipe.lr_decay) == (120, 4, 2e-4, 0.99)
+        assert recipe.weight_decay == 0.01 and recipe.schedule == "exponential"
+        if table.number != 3:
+            exact = name == row.recipe_exact
+            assert recipe.data.stride == 81 and recipe.data.inputs == ("exact" if exact else "detected")
+        if table.number != 5:
+            assert recipe.losses == dict(PAPER_WEIGHTS)
+        said = " ".join(re.findall(r"^# (.*)$", (RECIPES / f"{name}.yaml").read_text(), re.M))
+        digits = 2 if table.number == 3 else 1
+        aims = {c: v for c, v in row.paper.items() if row.recipe_of(c) == name}
+        assert aims and all(f"{value:.{digits}f} mm" in said for value in aims.values()), said
+        assert f"table {table.number}" in said or f"tables 4 and {table.number}" in said or name == "human36m_s"
+        assert "Not run here" in said
+
+
+def test_loss_ablations_leave_out_what_they_say():
+    kept = {
+        row.label: {name for name, weight in load_recipe(RECIPES / f"{row.recipe}.yaml").losses.items() if weight}
+        for row in TABLES[5].rows
+    }
+    everything, time = set(PAPER_WEIGHTS), {"velocity", "temporal_consistency"}
+    assert list(kept.values()) == [{"mpjpe"}, everything - time, everything - {"n_mpjpe"}, everything]
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_named_as_its_file(path):
+    recipe = load_recipe(path)
+    assert recipe.name == path.stem
+    aimed_at = {name for table in TABLES.values() for name in table.recipes}
+    others = {"mocap_s", "human36m_s_batch32", "human36m_l_batch32", "human36m_s_published"}
+    assert path.stem in aimed_at | others
+    if path.stem.endswith("_batch32"):
+        usual = load_recipe(path.with_name(path.name.replace("_batch32", "")))
+        assert recipe == usual.model_copy(update={"name": recipe.name, "batch": 32})

@@ -69,9 +69,8 @@ def _mocap_by_default(value: Any) -> Any:
 
 DATA = {"mocap": MocapData, "human36m": Human36MData, "mpi_inf_3dhp": MpiInf3dhpData}
 """What can be trained on, by `data.kind`."""
-AnyData = Annotated[
-    Annotated[MocapData | Human36MData | MpiInf3dhpData, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)
-]
+_ANY = MocapData | Human36MData | MpiInf3dhpData
+AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)]
 
 
 class Recipe(BaseModel):

@@ -288,7 +288,7 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
         ) from error
     now = recipe.model_dump(mode="json")
     if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
-        raise PoseMambaError(f"{last} is of a run on {was}, the recipe says {recipe.data.kind}: choose another directory")
+        raise PoseMambaError(f"{last} is of a run on {was}, not {recipe.data.kind}: choose another directory")
     if recipe.data.kind != "mocap":
         for field, value in recipe.data.model_dump(mode="json", exclude={"directory"}).items():
             if kept["data"].get(field) != value:
