@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from posemamba import cli
 from posemamba.data.mpi_inf_3dhp import JOINTS, TEST_FILE, MpiInf3dhp, to_3dhp, to_h36m
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import mpi_inf_3dhp as mpi
+from posemamba.model import PoseMamba
 from posemamba.skeleton import H36M17
+from posemamba.weights import save_model
 
 LENGTHS = {"TS1": 40, "TS2": 33, "TS5": 61}
 
@@ -154,3 +157,18 @@ def test_the_input_is_in_human36ms_order(data: MpiInf3dhp) -> None:
     mpi.lift_centres(lambda x: (seen.append(x), stand_in(x))[1], video, np.array([5]), frames=1, flip=False)
     np.testing.assert_array_equal(seen[0][0, 0], to_h36m(to_3dhp(video.xy[5])))
     np.testing.assert_array_equal(seen[0][0, 0, 8], to_3dhp(video.xy[5])[1])
+
+
+def test_the_command(data: MpiInf3dhp, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.manual_seed(0)
+    model, weights = PoseMamba.preset("s", width=16, depth=1, frames=9).eval(), tmp_path / "tiny.safetensors"
+    save_model(weights, model, {})
+    arguments = ["evaluate", str(weights), str(data.test_path), "--device", "cpu", "--json", str(tmp_path / "s.json")]
+    assert cli.main(arguments) == 0, capsys.readouterr().err
+    assert "MPI-INF-3DHP test, 9 frames, mirror averaging" in capsys.readouterr().out
+    with torch.inference_mode():
+        wanted = mpi.evaluate(model, data, frames=9)
+    scores = json.loads((tmp_path / "s.json").read_text())["overall"]
+    assert scores["mpjpe"] == pytest.approx(wanted.overall.mpjpe, rel=1e-4)
+    assert cli.main(["evaluate", str(weights), str(data.directory), "--protocol", "paper"]) == 2
+    assert "this is MPI-INF-3DHP" in capsys.readouterr().err
