@@ -112,6 +112,12 @@ def test_what_does_not_fit_is_named(model: PoseMamba, tmp_path: Path) -> None:
     assert "NaN" in refusal(path)
 
 
+def test_a_training_runs_file_says_how_to_export_it(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}, "recipe": {}, "step": 3, "details": {}}, tmp_path / "best.pt")
+    with pytest.raises(PoseMambaError, match=f"posemamba export {tmp_path} -o"):
+        load_model(str(tmp_path / "best.pt"))
+
+
 def test_other_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("these are not weights")
     (tmp_path / "empty.bin").write_bytes(b"")

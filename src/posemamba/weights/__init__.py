@@ -157,6 +157,11 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         raise PoseMambaError(
             f"{path}: not a checkpoint or other weights file, or truncated (safetensors or torch.save)"
         ) from error
+    if isinstance(checkpoint, dict) and {"state_dict", "recipe", "step"} <= checkpoint.keys():
+        raise PoseMambaError(
+            f"{path}: what posemamba train keeps of a run; make a weights file of it first: "
+            f"posemamba export {Path(path).parent} -o weights.safetensors"
+        )
     state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
