@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import sys
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -99,7 +100,7 @@ def _array(data: Any, kind: object, shape: tuple, order: str) -> np.ndarray:
         raw = memoryview(data).cast("B")
         if len(raw) != count * kind.dtype.itemsize:
             raise ValueError(f"an array of shape {shape} and type {kind.dtype} in {len(raw)} bytes")
-        flat = np.frombuffer(raw, kind.dtype).copy() if len(raw) else np.empty(count, kind.dtype)
+        flat = np.frombuffer(raw, kind.dtype) if len(raw) else np.empty(count, kind.dtype)
         if kind.dtype.kind == "U" and len(raw):
             codes = flat.view(np.dtype("u4").newbyteorder(kind.dtype.byteorder))
             if codes.max() > 0x10FFFF:
@@ -124,7 +125,7 @@ def _scalar(kind: _Type, data: Any = None) -> Any:
     if not isinstance(kind, _Type) or kind.dtype.hasobject:
         raise _RefusedError("a NumPy scalar that holds an object")
     if kind.dtype.kind == "U" and isinstance(data, bytes):  # there are millions of them: the short way
-        return data.decode("utf-32-be" if kind.dtype.str[0] == ">" else "utf-32-le").rstrip("\0")
+        return sys.intern(data.decode("utf-32-be" if kind.dtype.str[0] == ">" else "utf-32-le").rstrip("\0"))
     value = _array(b"" if data is None else data, kind, (), "C")[()]
     return str(value) if kind.dtype.kind == "U" else value
 
@@ -239,6 +240,8 @@ def _one_line(error: BaseException) -> str:
 
 def load_pickle(path: str | Path) -> Any:
     """Read a pickle of arrays, plain containers, numbers and strings. NumPy's strings come as str.
+
+    Arrays are the file's bytes as they were read, without a copy, and may be read-only.
 
     Raises:
         PoseMambaError: not there, not a pickle, cut short, or it asks for something else (named).
