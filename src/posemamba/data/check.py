@@ -131,10 +131,15 @@ _FIELDS = {
 _ATTRIBUTES = {human36m_file.FACTOR: "factor", human36m_file.TARGET: "target_mm"}
 
 
+SHOWN = 20  # Human3.6M has 15 actions; motion capture in its layout has a hundred
+
+
 def _counted(counts: Counter, expected: tuple = ()) -> str:
     """Which there are, with the number of videos, and which of the expected ones are not."""
     missing = [str(e) for e in expected if e not in counts]
-    there = ", ".join(f"{value} ({count})" for value, count in sorted(counts.items()))
+    there = ", ".join(f"{value} ({count})" for value, count in sorted(counts.items())[:SHOWN])
+    if len(counts) > SHOWN:
+        there = f"{len(counts)} kinds: {there}, and {len(counts) - SHOWN} more"
     return there + (f"; not there: {', '.join(missing)}" if missing else "")
 
 
