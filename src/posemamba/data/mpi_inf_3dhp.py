@@ -435,7 +435,8 @@ def _read_cached(path: Path, test: bool) -> Videos:
     for folder in folders:
         with contextlib.suppress(OSError):
             _save(videos, folder, name)
-            return _load(folder / name) or videos
+            if (mapped := _load(folder / name)) is not None:
+                return mapped
     return videos  # nowhere to write: they stay in memory
 
 
@@ -465,8 +466,10 @@ def _save(videos: Videos, folder: Path, name: str) -> None:
         for array in _ARRAYS:
             np.save(temporary / f"{array}.npy", getattr(videos, array), allow_pickle=False)
         temporary.chmod(0o755)  # mkdtemp makes folders private
-        shutil.rmtree(folder / name, ignore_errors=True)  # a damaged one, or another process's that is the same
-        temporary.replace(folder / name)
+        if _load(folder / name) is None:  # else another process was faster
+            shutil.rmtree(folder / name, ignore_errors=True)
+            with contextlib.suppress(OSError):  # again
+                temporary.replace(folder / name)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for other in folder.iterdir():
