@@ -142,6 +142,18 @@ def test_killed_in_a_validation_it_is_made_up_for(tmp_path):
     assert again.finished and again.validation_p1 == whole.validation_p1
 
 
+def test_stopped_after_every_step_it_ends_as_if_never_stopped(tmp_path):
+    scored = 0
+    for step in range(1, 9):
+        data = Clips()
+        cut = fit(recipe(epochs=2), tmp_path / "cut", data, max_minutes=0.0)
+        assert cut.step == step and cut.finished == (step == 8)
+        scored += data.scored
+    whole = fit(recipe(epochs=2), tmp_path / "whole", Clips())
+    assert scored == 2 and cut.best_p1 == whole.best_p1
+    assert same(cut.weights, whole.weights) and same(cut.best, whole.best)
+
+
 def test_losses_of_weight_0_are_not_computed(tmp_path, monkeypatch):
     def fails(*unused: object) -> None:
         raise AssertionError("computed")

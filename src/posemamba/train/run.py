@@ -126,7 +126,8 @@ def train(
         out_dir: where everything goes.
         resume: go on from ``last.ckpt`` if it is there; otherwise a directory that holds one is refused.
         max_minutes: stop by then, counted from this call, with everything saved; time for a last validation
-            is kept in reserve if there was one before, otherwise there is none.
+            is kept in reserve if there was one before, otherwise there is none. On a benchmark a validation that is
+            due is made first, however long it takes.
         model: train this one in place of the recipe's.
         motions: (training, validation) in place of mocap's files in `recipe.data.directory`.
         data: in place of all that `recipe.data` says.
@@ -341,13 +342,16 @@ def _keeper_class(pl: Any) -> Any:
             if trainer.world_size > 1 and self.deadline is not None:
                 # clocks differ, and all processes must stop at the same step; asking waits for the device
                 late = step % 10 == 0 and trainer.strategy.reduce_boolean_decision(late, all=False)
+            # a benchmark is scored after whole passes only, so that stops change nothing; and always then
+            passed = step % trainer.val_check_interval == 0
+            known = passed if module.recipe.data.kind != "mocap" else self.validated
             if late:
                 trainer.should_stop = True
-                if not self.validated:  # Lightning validates when it stops; how long that takes is not known
+                if not known:  # Lightning validates when it stops; how long that takes is not known
                     trainer.limit_val_batches = 0
-            # where a validation is due it saves, as a kill in between would leave the validation out for good
-            due = step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
-            if late or (due and step % trainer.val_check_interval):
+            due = late or step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
+            # where a validation follows it saves, as a kill in between would leave the validation out for good
+            if due and not (passed and trainer.limit_val_batches):
                 begin = time.monotonic()
                 self._save(trainer)
                 self.spent = max(self.spent, time.monotonic() - begin)
