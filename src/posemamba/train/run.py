@@ -213,7 +213,7 @@ def train(
 
 
 def fast_dev_run(
-    recipe: Recipe, *, accelerator: str = "auto", progress_bar: bool = True, steps: int = 3
+    recipe: Recipe, *, accelerator: str = "auto", progress_bar: bool = True, steps: int = 2
 ) -> TrainingResult:
     """A few steps of everything, to see that it works here: train, stop, go on, validate, export; nothing is kept.
 
