@@ -114,7 +114,7 @@ def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, 
     Path("recipes").mkdir()
     text = (RECIPES / "human36m_s.yaml").read_text()
     text = text.replace("  size: s", "  size: s\n  options: {width: 16, depth: 1}")
-    Path("recipes/human36m_s.yaml").write_text(text.replace("epochs: 120", "epochs: 2"))
+    Path("recipes/human36m_s.yaml").write_text(text.replace("epochs: 120", "epochs: 2").replace("batch: 4", "batch: 2"))
 
     def call(line: str) -> str:
         assert cli.main(line.split()) == 0, capsys.readouterr().err
