@@ -230,6 +230,7 @@ def fast_dev_run(
     small = recipe.model_copy(
         update={
             "epochs": 1,
+            "devices": 1,  # several would need one folder between them
             "steps_per_epoch": steps,
             "validate_every": steps,
             "save_every": 1,
