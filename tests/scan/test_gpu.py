@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.scan.emulation import cuda_on_cpu  # noqa: F401
-from tests.scan.test_scan import assert_agree, limb_of, make, run
+from test_scan import assert_agree, limb_of, make, run
 
 from posemamba.scan import gpu, selective_scan
 from posemamba.scan.operator import scan_backward_op, scan_op
@@ -21,7 +20,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
     values = make(*size)
     want, names = run(values, "reference", "cpu", torch.float64)
     got, _ = run(values, "cuda", "cpu", torch.float32)
@@ -29,7 +28,7 @@ def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):  # type: ig
 
 
 @pytest.mark.parametrize("option", [{"order": "fs_bt"}, {"limb_gradient": False}], ids=["unmerged", "published"])
-def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
     values = make(2, 13, 5, 128, 4)
     want, names = run(values, "reference", "cpu", torch.float64, **option)
     got, _ = run(values, "cuda", "cpu", torch.float32, **option)
@@ -37,7 +36,7 @@ def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("size", [(2, 13, 5, 128, 4), (1, 5, 5, 48, 8)], ids=["many", "few"])
-def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
     """As near to float32's as rounding what goes in and out to 8 bits, four directions over, allows."""
     values = make(*size)
     want, names = run(values, "cuda", "cpu", torch.float32)
@@ -52,7 +51,7 @@ def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-
         assert (a.float() - b).norm() < 1.5e-2 * b.norm(), name
 
 
-def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyped-def]
     values = {name: v.float() for name, v in make(1, 3, 17, 32, 2).items()}
     proj = torch.randn(1, 3, 17, 4, 34)
     args = [values["u"], proj, values["dt_weight"], values["dt_bias"], -torch.ones(4, 32, 16), torch.ones(4, 32)]
@@ -66,7 +65,7 @@ def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyp
 
 
 @pytest.mark.parametrize("layout", [gpu.Layout(4, 1), gpu.Layout(4, 2), gpu.Layout(2, 2)], ids=str)
-def test_every_layout_of_the_forward_kernel(layout, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def] # noqa: F811
+def test_every_layout_of_the_forward_kernel(layout, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
     """bfloat16 in and out: rounding the outputs alone makes an error of 2e-3."""
     B, T, J, D, R = 2, 13, 5, 128, 4
     values = make(B, T, J, D, R)
