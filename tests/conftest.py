@@ -69,7 +69,9 @@ def interpreted() -> None:
     ``TRITON_INTERPRET=1 pytest tests/fused tests/test_depthwise.py``.
     """
     if os.environ.get("TRITON_INTERPRET") != "1":
-        pytest.skip("runs with TRITON_INTERPRET=1")
+        # with the variable set kernels cannot be compiled, so one run cannot do both
+        pytest.skip("Triton's kernels are for GPUs: run with TRITON_INTERPRET=1 to interpret them on a CPU")
     pytest.importorskip("triton")
     if np.lib.NumpyVersion(np.__version__) >= "2.4.0":
-        pytest.skip("Triton's interpreter needs NumPy before 2.4")
+        # it turns arrays of one element into numbers, which NumPy 2.4 refuses
+        pytest.skip("Triton's interpreter needs NumPy before 2.4: pip install 'numpy<2.4' to run this on a CPU")
