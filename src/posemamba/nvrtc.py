@@ -110,8 +110,8 @@ class Kernel:
         fits: whether a block of this GPU has that much.
     """
 
-    def __init__(self, code: bytes, name: str, threads: int) -> None:
-        self.threads = threads
+    def __init__(self, code: bytes, name: str, threads: int, device: torch.device) -> None:
+        self.threads, self.device = threads, device
         driver = _driver()
         module, self._function = ctypes.c_void_p(), ctypes.c_void_p()
         _check(driver.cuModuleLoadData(ctypes.byref(module), code))
@@ -128,7 +128,7 @@ class Kernel:
             _check(driver.cuFuncSetAttribute(self._function, SHARED_LIMIT, self.shared_bytes))
 
     def __call__(self, grid: tuple[int, int, int], *arguments: Any) -> None:
-        """Launch on PyTorch's current stream.
+        """Launch on the kernel's GPU, on PyTorch's current stream there.
 
         Args:
             grid: blocks in x, y and z.
@@ -137,12 +137,14 @@ class Kernel:
         """
         if 0 in grid:
             return
-        stream = ctypes.c_void_p(torch.cuda.current_stream().cuda_stream)
-        _check(
-            _driver().cuLaunchKernel(
-                self._function, *grid, self.threads, 1, 1, self.shared_bytes, stream, pack_arguments(arguments), None
+        stream = ctypes.c_void_p(torch.cuda.current_stream(self.device).cuda_stream)
+        packed = pack_arguments(arguments)
+        with torch.cuda.device(self.device):
+            _check(
+                _driver().cuLaunchKernel(
+                    self._function, *grid, self.threads, 1, 1, self.shared_bytes, stream, packed, None
+                )
             )
-        )
 
 
 def pack_arguments(arguments: tuple[Any, ...]) -> Any:
@@ -162,7 +164,9 @@ def pack_arguments(arguments: tuple[Any, ...]) -> Any:
 def kernel(
     source: str, macros: tuple[tuple[str, int], ...], name: str, threads: int, device: torch.device
 ) -> Kernel:
-    """The kernel `name` of a CUDA source with these macros, for the GPU `device` (which must be the current one)."""
-    torch.cuda.current_stream(device)  # PyTorch's context exists from here on
+    """The kernel `name` of a CUDA source with these macros, for the GPU `device`."""
     major, minor = torch.cuda.get_device_capability(device)
-    return Kernel(_compiled(source, dict(macros), f"sm_{major}{minor}"), name, threads)
+    code = _compiled(source, dict(macros), f"sm_{major}{minor}")
+    with torch.cuda.device(device):
+        torch.cuda.current_stream(device)  # PyTorch's context exists from here on
+        return Kernel(code, name, threads, device)
