@@ -91,10 +91,13 @@ def conv_silu_gradient_kernel(
     k = _load_taps(taps, D, o_d, m_d)
     empty = tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)
     zero = tl.zeros([BLOCK_D], dtype=tl.float32)
+    # Triton carries through a loop what its first pass leaves with another value: one zero for both rows_2 and rows_1
+    # would leave rows_2 at zero for ever.
+    another_zero = tl.zeros([BLOCK_D], dtype=tl.float32)
     total = (zero,) * 10
     for t in range(start, tl.minimum(start + frames, T), FRAMES):
         before, here = (empty,) * FRAMES, (empty,) * FRAMES
-        rows_2, rows_1 = (zero,) * (FRAMES + 2), (zero,) * (FRAMES + 2)  # joints j - 2 and j - 1
+        rows_2, rows_1 = (zero,) * (FRAMES + 2), (another_zero,) * (FRAMES + 2)  # joints j - 2 and j - 1
         for j in tl.range(0, J + 1, num_stages=STAGES):
             rows = _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES)
             done = _add_joint(before, rows, k[2], k[5], k[8], FRAMES)

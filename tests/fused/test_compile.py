@@ -33,8 +33,8 @@ def _compiles(monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
 
 
-def compiled(kernel: Any, float32: tuple[str, ...], options: dict[str, Any], **constants: Any) -> tuple[str, str, int]:
-    """(PTX, resource usage, shared memory) for Hopper, 16-byte aligned tensors."""
+def built_for_hopper(kernel: Any, float32: tuple[str, ...], options: dict[str, Any], **constants: Any) -> Any:
+    """What Triton makes of a kernel for Hopper, 16-byte aligned tensors."""
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
@@ -46,7 +46,12 @@ def compiled(kernel: Any, float32: tuple[str, ...], options: dict[str, Any], **c
         if name not in constants and (name not in INTEGERS or name in MULTIPLES_OF_16):
             hints[(i,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, types, constants, hints)
-    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+    return triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+
+
+def compiled(kernel: Any, float32: tuple[str, ...], options: dict[str, Any], **constants: Any) -> tuple[str, str, int]:
+    """(PTX, resource usage, shared memory) for Hopper."""
+    built = built_for_hopper(kernel, float32, options, **constants)
     file = Path(triton.knobs.cache.dir) / "kernel.cubin"
     file.write_bytes(built.asm["cubin"])
     usage = subprocess.run([TOOL, "-res-usage", file], capture_output=True, text=True, check=True).stdout
@@ -102,6 +107,19 @@ def test_convolution(activate) -> None:  # type: ignore[no-untyped-def]
     options = {"num_warps": 1}
     assert_nothing_spilled(compiled(conv.conv_silu_kernel, (), options, ACTIVATE=activate, **sizes)[1])
     assert_nothing_spilled(compiled(conv.conv_silu_gradient_kernel, (), options, **sizes)[1])
+
+
+def test_convolution_gradient_carries_its_rows() -> None:
+    """What is carried from joint to joint: 10 totals, two sums a frame, two rows of frames and neighbours.
+
+    Triton drops a value whose first replacement is the one that it had; its interpreter does not show that.
+    """
+    from posemamba import depthwise_gpu as conv
+
+    sizes = dict(FRAMES=conv.FRAMES, BLOCK_D=conv.BLOCK_D, STAGES=conv.STAGES)
+    code = built_for_hopper(conv.conv_silu_gradient_kernel, (), {"num_warps": 1}, **sizes).asm["ttir"]
+    carried = [int(n) for n in re.findall(r":(\d+) = scf\.for", code)]
+    assert carried == [10, 10 + 2 * conv.FRAMES + 2 * (conv.FRAMES + 2)]
 
 
 def test_tiles_without_a_hopper_gpu_fit_into_any() -> None:
