@@ -1,4 +1,4 @@
-"""The two things that flow through the program: 2D keypoints in, 3D poses out.
+"""What flows through the program: 2D keypoints in, 3D poses out, and a motion made of them by refinement.
 
 Shapes: F frames, J joints.
 """
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,7 @@ class Keypoints2D:
         fps: frames per second.
         times: (F,) float64, seconds from the start of the source; None means frame / fps.
         source: where the keypoints come from (a file name, a detector).
+        person: number of the person in the source, from 1; stable over the clip.
     """
 
     xy: NDArray[np.float32]
@@ -43,6 +44,7 @@ class Keypoints2D:
     fps: float
     times: NDArray[np.float64] | None = None
     source: str = ""
+    person: int = 1
 
     def __post_init__(self) -> None:
         self.xy = np.asarray(self.xy, dtype=np.float32)
@@ -175,3 +177,67 @@ class Poses3D:
             for i in range(len(self)):
                 file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))
             file.write("]}")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that refinement did to a motion.
+
+    Attributes:
+        name: of the step, e.g. ``smooth``, ``scale``, ``root_path``, ``upright``.
+        parameters: what it was told, with every default written out.
+        report: what it found: sizes of residuals, spreads; numbers and short texts.
+        estimate: the result rests on a guess (a typical body, a guessed field of view), not on a measurement.
+    """
+
+    name: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    estimate: bool = False
+
+
+@dataclass
+class Motion3D:
+    """One person's motion as others use it: refined from `Poses3D`, which stays beside it as the model gave it.
+
+    Attributes:
+        xyz: (F, 17, 3) float32 in `units` and `frame`; NaN in frames where nobody was seen.
+        seen: (F,) bool.
+        units: ``pixel`` (at the pelvis's depth, scale unknown) or ``metre``.
+        frame: ``camera``: x right, y down, z away from the camera. ``world``: x to the camera's right, y away from
+            the camera, both level, z up against gravity; right-handed both.
+        absolute: the root's path is in `xyz` (from the camera's centre, or from the world's origin); else every frame
+            is relative to the pelvis.
+        poses: what was refined.
+        steps: what was done, in order.
+    """
+
+    xyz: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    units: Literal["pixel", "metre"]
+    frame: Literal["camera", "world"]
+    absolute: bool
+    poses: Poses3D
+    steps: tuple[Step, ...] = ()
+
+    skeleton = H36M17
+
+    @classmethod
+    def raw(cls, poses: Poses3D) -> Motion3D:
+        """The poses with nothing done to them."""
+        return cls(poses.xyz.copy(), poses.seen.copy(), "pixel", "camera", False, poses)
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def fps(self) -> float:
+        return self.poses.fps
+
+    @property
+    def person(self) -> int:
+        return self.poses.keypoints.person
+
+    def frame_times(self) -> NDArray[np.float64]:
+        """(F,) seconds."""
+        return self.poses.keypoints.frame_times()

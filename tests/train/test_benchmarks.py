@@ -195,6 +195,29 @@ def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
     assert same(result.weights, fit(settings, tmp_path / "again").weights)
 
 
+@pytest.mark.gpu
+def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path):
+    """From the same start, through the same clips; float32, so that only the order of sums differs."""
+    file = human36m_files.write(tmp_path / human36m_files.FILE)
+    weights = []
+    for fast in (False, True):
+        settings = recipe(
+            data={"kind": "human36m", "directory": file, "frames": 9, "stride": 5},
+            model={"options": {**SMALL["options"], "drop_path": 0.0}},
+            compile=fast,
+            cuda_graphs=fast,
+            validation="last",
+        )
+        result = train(settings, tmp_path / str(fast), accelerator="gpu", progress_bar=False)
+        assert result.finished and set(result.validation_p1) == {"p1_test"}
+        weights.append(load_weights(result.weights)[0])
+    start = run.build_model(settings).state_dict()
+    for name, before in start.items():
+        plain, fast_ones = (each[name].double() for each in weights)
+        moved = (plain - before.double()).norm()
+        assert (plain - fast_ones).norm() <= 2e-2 * moved + 1e-6, name
+
+
 def mpi_files(folder: Path, frames: int = 40) -> None:
     random = np.random.default_rng(0)
 
