@@ -6,7 +6,7 @@ Shapes: F frames, J = 17 joints.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError, require
 from posemamba.poses import Poses3D, Progress
+from posemamba.show.people import as_people
 from posemamba.video import Frame, VideoWriter, probe, read_frames
 
 YAW, PITCH = (
@@ -38,9 +39,10 @@ ON_VIDEO: tuple[Colour, Colour, Colour] = ((60, 170, 255), (255, 140, 30), (240,
 def write_overlay(
     path: str | Path,
     video: str | Path | None,
-    poses: Poses3D,
+    poses: Poses3D | Sequence[Poses3D],
     *,
     height: int = 720,
+    sound: bool = True,
     progress: Progress | None = None,
 ) -> None:
     """Write a video of `poses` beside the frames they come from, frame for frame and at the same times.
@@ -62,8 +64,8 @@ def write_overlay(
         ValueError: there are no frames.
     """
     require("PIL", "video")
-    if len(poses) == 0:
-        raise ValueError("there are no frames to draw")
+    people = as_people(poses)
+    poses = people[0]
     painter = _Painter(poses, height)
     done = 0
     with VideoWriter(path, poses.fps) as writer:

@@ -7,19 +7,34 @@ import html
 import importlib.resources
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.files import atomic_path
-from posemamba.poses import Poses3D
+from posemamba.poses import Motion3D, Poses3D, Progress
+from posemamba.show.people import as_people
 
 _UNSEEN = -32768  # int16 marks of the page's script
 _MISSING = 65535
 
 
-def write_viewer(path: str | Path, poses: Poses3D, *, title: str = "") -> None:
+Angles = Mapping[str, NDArray[np.floating]]
+"""Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known."""
+
+
+def write_viewer(
+    path: str | Path,
+    poses: Poses3D | Sequence[Poses3D],
+    *,
+    title: str = "",
+    motions: Motion3D | Sequence[Motion3D] | None = None,
+    video: str | Path | None = None,
+    angles: Angles | Sequence[Angles] | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
 
     Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths
@@ -33,8 +48,8 @@ def write_viewer(path: str | Path, poses: Poses3D, *, title: str = "") -> None:
     Raises:
         ValueError: there are no frames.
     """
-    if len(poses) == 0:
-        raise ValueError("there are no frames to show")
+    people = as_people(poses)
+    poses = people[0]
     source = Path(poses.keypoints.source).name
     title = title or source or "3D pose"
     about = [

@@ -1,0 +1,122 @@
+"""Several people in one picture: who is drawn where and in which colours.
+
+Shapes: P people, F frames, J = 17 joints.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Poses3D
+
+Colour = tuple[int, int, int]
+Sides = tuple[Colour, Colour, Colour]
+"""Colours of (left, right, middle)."""
+
+# blue and orange: told apart by all common kinds of colour vision
+ONE_ON_PAPER: Sides = ((0, 104, 168), (207, 82, 0), (74, 79, 89))
+ONE_ON_VIDEO: Sides = ((60, 170, 255), (255, 140, 30), (240, 240, 240))
+
+# hue and saturation, neighbours far apart; left and right differ in lightness, which all colour vision sees
+_HUES = ((212, 0.85), (24, 0.95), (150, 0.75), (290, 0.60), (48, 0.95), (338, 0.75), (184, 0.90), (220, 0.12))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a person of unknown place stands in the picture of all: points are scaled and shifted so.
+
+    Attributes:
+        scale: makes all people equally large, since nobody's size in metres is known.
+        shift: added to scaled points, pixels: side by side along x, feet on one level.
+    """
+
+    scale: float = 1.0
+    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
+    """One or several people of one clip.
+
+    Raises:
+        ValueError: there is nobody, or no frame.
+        PoseMambaError: they are not of one clip: other numbers of frames or other image sizes.
+    """
+    people = (poses,) if isinstance(poses, Poses3D) else tuple(poses)
+    if not people:
+        raise ValueError("there is nobody to show")
+    first = people[0]
+    if len(first) == 0:
+        raise ValueError("there are no frames to show")
+    for other in people[1:]:
+        for what, a, b in (
+            ("frames", len(first), len(other)),
+            ("image size", first.keypoints.image_size, other.keypoints.image_size),
+        ):
+            if a != b:
+                raise PoseMambaError(
+                    f"{other.keypoints.source or 'poses'}: {what} of person {other.keypoints.person} are {b}, those of "
+                    f"person {first.keypoints.person} {a}; show people of one clip together"
+                )
+    return people
+
+
+def numbers(people: Sequence[Poses3D]) -> list[int]:
+    """(P,) the people's numbers in their source, or 1 to P where these do not tell them apart."""
+    given = [p.keypoints.person for p in people]
+    return given if len(set(given)) == len(given) else list(range(1, len(people) + 1))
+
+
+def side_by_side(people: Sequence[Poses3D]) -> list[Place]:
+    """(P,) places in a row, in the order in which people stand in the image, their feet on one level.
+
+    Poses are relative to the pelvis, so how far people are from each other is not known and not shown.
+    """
+    if len(people) == 1:
+        return [Place()]
+    boxes, sizes, middles = [], [], []
+    for person in people:
+        good = person.seen & np.isfinite(person.xyz).all((1, 2))
+        xyz = person.xyz[good].astype(np.float64)
+        if not len(xyz):
+            xyz = np.array([[[-100.0, -300, 0], [100, 300, 0]]]).repeat(9, 1)[:, :17]
+        bones = [np.linalg.norm(xyz[:, j] - xyz[:, p], axis=-1) for p, j in person.skeleton.bones if j < xyz.shape[1]]
+        sizes.append(max(float(np.median(np.sum(bones, axis=0))), 1e-6))
+        boxes.append(np.percentile(xyz.reshape(-1, 3), [0.5, 99.5], axis=0))
+        xy = person.keypoints.xy[:, 0, 0]
+        middles.append(float(np.median(xy[np.isfinite(xy)])) if np.isfinite(xy).any() else 0.0)
+    scales = np.array(sizes[0]) / np.array(sizes)
+    scaled = np.array(boxes) * scales[:, None, None]
+    gap = 0.12 * float((scaled[:, 1, 1] - scaled[:, 0, 1]).max())
+    floor = float(scaled[:, 1, 1].max())
+    order, shifts, edge = np.argsort(middles, kind="stable"), np.zeros(len(people)), 0.0
+    for i in order:
+        shifts[i] = edge - scaled[i, 0, 0]
+        edge += scaled[i, 1, 0] - scaled[i, 0, 0] + gap
+    shifts -= (edge - gap) / 2
+    return [
+        Place(float(s), (float(x), floor - float(box[1, 1]), 0.0))
+        for s, x, box in zip(scales, shifts, scaled, strict=True)
+    ]
+
+
+def _shade(hue: float, saturation: float, lightness: float) -> Colour:
+    red, green, blue = colorsys.hls_to_rgb(hue / 360, lightness, saturation)
+    return round(255 * red), round(255 * green), round(255 * blue)
+
+
+def colours(count: int, *, dark: bool) -> list[Sides]:
+    """(P,) colours of the people's sides, for a dark background (a video) or a light one.
+
+    One person: left blue, right orange. Several: a hue for each, eight before they come again; the left side is
+    the darker, the right the lighter shade.
+    """
+    if count == 1:
+        return [ONE_ON_VIDEO if dark else ONE_ON_PAPER]
+    left, right, middle = (0.52, 0.82, 0.67) if dark else (0.30, 0.64, 0.46)
+    hues = [_HUES[i % len(_HUES)] for i in range(count)]
+    return [(_shade(h, s, left), _shade(h, s, right), _shade(h, s, middle)) for h, s in hues]
