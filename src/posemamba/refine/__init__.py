@@ -1,0 +1,112 @@
+"""Refinement: smoothing, metres, the root's path, an upright world and joint angles, each optional and recorded.
+
+What the model gave stays beside the result, untouched: `Motion3D.poses`. Each step also works alone, from `Motion3D` to
+`Motion3D`. docs/refine.md has what each does, and how well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Motion3D, Poses3D
+from posemamba.refine.scale import scale
+from posemamba.refine.smooth import DEFAULT_METHOD, smooth
+
+__all__ = ["RefineOptions", "refine", "scale", "smooth"]
+
+
+class RefineOptions(BaseModel):
+    """What to do to the poses. With nothing given, nothing is done."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    smooth: Literal["default", "one-euro", "butterworth", "savitzky-golay"] | None = Field(
+        default=None, description="how to smooth; `default`: what measured best (docs/refine.md)"
+    )
+    smooth_cutoff: float | None = Field(default=None, description="hertz; lower is smoother; None: the method's own")
+    smooth_beta: float | None = Field(
+        default=None, description="one-euro: hertz for each body length a second of speed; None: the measured one"
+    )
+    smooth_both_ways: bool = Field(default=True, description="one-euro: without delay; False: no later frame is used")
+    height_m: float | None = Field(default=None, description="standing height in metres: the result is in metres")
+    typical_height: bool = Field(default=False, description="metres by a typical body where height_m is not given")
+    root_path: bool = Field(
+        default=False, description="where the person is, in metres from the camera; of a typical body without height_m"
+    )
+    fov: float | None = Field(
+        default=None, description="root_path: horizontal field of view in degrees; None: a guessed one"
+    )
+    upright: bool = Field(
+        default=False, description="turn the camera's frame to a level world, by camera_pitch or else by an estimate"
+    )
+    camera_pitch: float | None = Field(
+        default=None, description="degrees by which the camera looks down (negative: up); implies upright"
+    )
+    camera_roll: float | None = Field(
+        default=None, description="degrees by which the camera is turned clockwise about its axis; None: level"
+    )
+
+    @classmethod
+    def checked(cls, values: Mapping[str, Any]) -> RefineOptions:
+        """The options of a dictionary.
+
+        Raises:
+            PoseMambaError: an unknown option, or a value of another kind.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            known = ", ".join(cls.model_fields)
+            if first["type"] == "extra_forbidden":
+                raise PoseMambaError(f"refinement has no option '{where}', expected one of {known}") from error
+            raise PoseMambaError(f"refinement's {where} is {first['input']!r}: {first['msg']}") from error
+
+
+def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
+    """Refine poses: smoothing, then scale, then the root's path, then the upright world, those that are asked for.
+
+    Args:
+        poses: as the model gave them; they are not changed.
+        options: what to do.
+
+    Returns:
+        The motion, with a step on its record for each thing done.
+
+    Raises:
+        PoseMambaError: options that contradict each other or have no meaning, or nobody seen.
+    """
+    _check(options)
+    motion = Motion3D.raw(poses)
+    if options.smooth is not None:
+        method = DEFAULT_METHOD if options.smooth == "default" else options.smooth
+        motion = smooth(
+            motion, method, options.smooth_cutoff, beta=options.smooth_beta, both_ways=options.smooth_both_ways
+        )
+    if options.height_m is not None or options.typical_height or options.root_path:
+        motion = scale(motion, options.height_m)
+    return motion
+
+
+def _check(options: RefineOptions) -> None:
+    """Options that belong to a step that was not asked for would be lost without a word.
+
+    Raises:
+        PoseMambaError: there is such an option.
+    """
+    smoothing = options.smooth is not None
+    turning = options.upright or options.camera_pitch is not None
+    for name, given, needed, asked in (
+        ("smooth_cutoff", options.smooth_cutoff is not None, "smooth", smoothing),
+        ("smooth_beta", options.smooth_beta is not None, "smooth", smoothing),
+        ("smooth_both_ways=False", not options.smooth_both_ways, "smooth", smoothing),
+        ("fov", options.fov is not None, "root_path", options.root_path),
+        ("camera_roll", options.camera_roll is not None, "upright or camera_pitch", turning),
+    ):
+        if given and not asked:
+            raise PoseMambaError(f"{name} is given but not {needed}, to which it belongs: give that too, or leave both")

@@ -1,0 +1,151 @@
+"""Smoothing over time, on each seen stretch by itself.
+
+All three filters take their strength as a frequency, so that it means the same at every frame rate: a movement of
+`cutoff` hertz keeps 71 % of its height (-3 dB), slower ones more, faster ones less. (The one-euro filter's rises with
+speed.) Frame times that are not even, or a person who is not seen for a moment, are met by resampling to even times
+(piecewise cubic, without overshoot: Fritsch and Carlson 1980), filtering and going back; frames in which nobody was
+seen stay NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, get_args
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.signal import butter, savgol_coeffs, savgol_filter, sosfiltfilt
+
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Motion3D, Step
+from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, stretches, with_step
+
+__all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
+
+Method = Literal["one-euro", "butterworth", "savitzky-golay"]
+DEFAULT_METHOD: Method = "butterworth"
+CUTOFFS: dict[Method, float] = {"one-euro": 3.0, "butterworth": 5.0, "savitzky-golay": 5.0}
+"""Hertz, where nobody says: measured, see docs/refine.md."""
+BETA = 5.0
+"""Of the one-euro filter: by how many hertz its cutoff rises at a speed of one body length a second."""
+BRIDGE = 0.2
+"""Seconds: over a shorter time without the person the filter goes on, interpolated."""
+_ORDER = 2  # of Butterworth's filter each way, and the polynomial's degree of Savitzky and Golay
+_UNEVEN = 0.01  # share of a frame's duration by which frame times may be off and still count as even
+
+
+def smooth(
+    motion: Motion3D,
+    method: Method = DEFAULT_METHOD,
+    cutoff: float | None = None,
+    *,
+    beta: float | None = None,
+    both_ways: bool = True,
+) -> Motion3D:
+    """Take jitter out of a motion.
+
+    Args:
+        motion: in any unit and frame.
+        method: ``one-euro`` (Casiez, Roussel and Vogel 2012: a first-order low-pass whose cutoff rises with the
+            joint's speed), ``butterworth`` (second order, forward and backward, so without delay) or
+            ``savitzky-golay`` (a quadratic fitted to a window, 1964).
+        cutoff: hertz; lower is smoother. None: `CUTOFFS`.
+        beta: one-euro only: hertz for each body length a second of speed. None: `BETA`.
+        both_ways: one-euro only: forward and then backward, without delay; False: forward alone, which looks at no
+            later frame.
+
+    Returns:
+        The motion, smoothed. Reported: the stretches, those too short for the filter (left as they are), and how far
+        joints were moved (root mean square, in the motion's unit).
+
+    Raises:
+        PoseMambaError: no such method, a strength that is none, or options that belong to another method.
+    """
+    if method not in get_args(Method):
+        raise PoseMambaError(f"no smoothing is called '{method}', expected one of {', '.join(get_args(Method))}")
+    if method != "one-euro" and (beta is not None or not both_ways):
+        raise PoseMambaError(f"beta and both_ways belong to one-euro, not to {method}: leave them out")
+    hertz = checked("smoothing's cutoff", CUTOFFS[method] if cutoff is None else cutoff, 0.01, 1000, "hertz")
+    slope = checked("beta", BETA if beta is None else beta, 0, 1e6, "hertz for a body length a second")
+    xyz, times = positions(motion), motion.frame_times()
+    unit = body_length(np.median(bone_lengths(xyz[motion.seen]), 0))
+    smoothed, short, above, resampled = xyz.copy(), 0, 0, 0
+    pieces = stretches(motion, BRIDGE)
+    for frames in pieces:
+        if len(frames) < 3:
+            short += 1
+            continue
+        at, values = times[frames], xyz[frames]
+        if method == "one-euro":
+            smoothed[frames] = _one_euro(at, values, hertz, slope / unit, both_ways)
+            continue
+        step = float(np.median(np.diff(at)))
+        if hertz >= 0.5 / step:  # nothing that frames at this rate could hold is faster
+            above += 1
+            continue
+        even = bool((np.abs(np.diff(at) / step - 1) < _UNEVEN).all())
+        if not even:
+            resampled += 1
+            grid = np.linspace(at[0], at[-1], max(3, round((at[-1] - at[0]) / step) + 1))
+            values, step = PchipInterpolator(at, values)(grid), float(grid[1] - grid[0])
+        filtered = _butterworth(values, hertz, step) if method == "butterworth" else _polynomial(values, hertz, step)
+        smoothed[frames] = filtered if even else PchipInterpolator(grid, filtered)(at)
+    parameters = {"method": method, "cutoff_hz": hertz, "bridged_gap_seconds": BRIDGE}
+    if method == "one-euro":
+        parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}
+    moved = np.linalg.norm(smoothed - xyz, axis=-1)[motion.seen]
+    report = {
+        "stretches": len(pieces),
+        "too_short": short,
+        "cutoff_above_half_the_frame_rate": above,
+        "resampled_to_even_times": resampled,
+        "moved_rms": float(np.sqrt(np.mean(moved**2))),
+    }
+    return with_step(motion, Step("smooth", parameters, report), smoothed)
+
+
+def _butterworth(values: Array, cutoff: float, step: float) -> Array:
+    """Forward and backward over (n, J, 3)."""
+    # two passes square the gain, so each is made wider for -3 dB in all (Winter, Biomechanics, 2.2.4.4)
+    wide = math.atan(math.tan(math.pi * cutoff * step) / (math.sqrt(2) - 1) ** (1 / (2 * _ORDER))) / math.pi
+    sections = butter(_ORDER, min(wide / 0.5, 0.999), output="sos")
+    # the filter's memory is about 1/cutoff; scipy's own padding of 9 frames is too short for low cutoffs
+    pad = min(len(values) - 1, max(9, math.ceil(1 / (cutoff * step))))
+    return np.asarray(sosfiltfilt(sections, values, axis=0, padlen=pad))
+
+
+def _polynomial(values: Array, cutoff: float, step: float) -> Array:
+    """Savitzky and Golay's filter over (n, J, 3), with the window that comes nearest to -3 dB at the cutoff."""
+    longest = (len(values) - 1) // 2 * 2 + 1
+    best, least = 1, math.inf
+    for window in range(_ORDER + 1 - _ORDER % 2, longest + 1, 2):
+        if window <= _ORDER:
+            continue
+        taps = savgol_coeffs(window, _ORDER)
+        gain = float((taps * np.cos(2 * np.pi * cutoff * step * (np.arange(window) - window // 2))).sum())
+        if abs(gain - math.sqrt(0.5)) < least:
+            best, least = window, abs(gain - math.sqrt(0.5))
+        if gain < 0.5:
+            break
+    return np.asarray(savgol_filter(values, best, _ORDER, axis=0)) if best > _ORDER else values
+
+
+def _one_euro(times: Array, values: Array, cutoff: float, beta: float, both_ways: bool) -> Array:
+    """(n, J, 3); `beta` in hertz for a unit of length a second. One cutoff for a joint's three coordinates."""
+
+    def forward(steps: Array, given: Array) -> Array:
+        out, speed = given.copy(), np.zeros_like(given[0])
+        for i, dt in enumerate(steps, start=1):
+            speed += _share(1.0, dt) * ((given[i] - given[i - 1]) / dt - speed)
+            hertz = cutoff + beta * np.linalg.norm(speed, axis=-1, keepdims=True)
+            out[i] = out[i - 1] + _share(hertz, dt) * (given[i] - out[i - 1])
+        return out
+
+    steps = np.diff(times)
+    once = forward(steps, values)
+    return forward(steps[::-1], once[::-1])[::-1] if both_ways else once
+
+
+def _share(cutoff: float | Array, dt: float) -> Array:
+    """Of a new value in a first-order low-pass of `cutoff` hertz after `dt` seconds."""
+    return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * dt)))
