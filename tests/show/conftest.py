@@ -134,9 +134,7 @@ class Chromium:
     def mouse(self, kind: str, x: float, y: float, buttons: int = 0) -> None:
         button = "left" if buttons or kind == "mouseReleased" else "none"
         count = int(kind != "mouseMoved")
-        self.send(
-            "Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=count
-        )
+        self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, buttons=buttons, clickCount=count)
 
     def click(self, x: float, y: float) -> None:
         self.mouse("mousePressed", x, y, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +37,7 @@ def test_an_overlay_has_the_frames_of_its_video_and_the_skeleton_where_it_belong
     poses.confidence[:] = poses.keypoints.confidence[:] = poses.seen[:, None]
     film(tmp_path / "in.mp4", frames + 3, size, fps)  # longer than the poses: cut off
     calls: list[tuple[int, int | None]] = []
-    write_overlay(
-        tmp_path / "overlay.mp4", tmp_path / "in.mp4", poses, height=360, progress=lambda *c: calls.append(c)
-    )
+    write_overlay(tmp_path / "overlay.mp4", tmp_path / "in.mp4", poses, height=360, progress=lambda *c: calls.append(c))
     assert calls == [(i + 1, frames) for i in range(frames)]
 
     info = probe(tmp_path / "overlay.mp4")
@@ -67,9 +66,62 @@ def test_an_overlay_has_the_frames_of_its_video_and_the_skeleton_where_it_belong
     assert np.abs(panels[0] - panels[-1]).max() > 100  # which moves
 
 
-def test_keypoints_alone_are_drawn_on_an_empty_picture(
-    tmp_path: Path, walker_clip: Callable[..., Poses3D]
+@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+def test_sound_frame_times_and_people_come_along(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D], codec: str
 ) -> None:
+    """A tone that starts at 0.5 s is heard at 0.5 s, uneven frame times stay, and two people are told apart."""
+    av, fps, frames, rate = pytest.importorskip("av"), 25.0, 30, 32000
+    times = np.arange(frames) / fps
+    times[15:] += 0.2  # the camera paused
+    source = tmp_path / f"in.{'mov' if codec.startswith('pcm') else 'mp4'}"
+    tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate) * (np.arange(2 * rate) >= rate // 2)
+    with av.open(str(source), "w") as out:
+        video = out.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"
+        video.codec_context.time_base = Fraction(1, 1000)
+        sound = out.add_stream(codec, rate=rate)
+        sound.codec_context.layout = "mono"
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((240, 320, 3), 60, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            out.mux(video.encode(frame))
+        out.mux(video.encode())
+        for start in range(0, len(tone), 1024):
+            piece = (tone[None, start : start + 1024] * 32767).astype(np.int16)
+            frame = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
+            frame.rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode())
+
+    people = [walker_clip(frames, fps, (320, 240)) for _ in range(2)]
+    people[1].keypoints.xy = people[1].keypoints.xy * 0.5
+    people[1].keypoints.person = 7
+    write_overlay(tmp_path / "overlay.mp4", source, people)
+    shown = [(f.time, f.rgb) for f in read_frames(tmp_path / "overlay.mp4")]
+    assert np.allclose([t for t, _ in shown], times, atol=2e-3)
+    with av.open(str(tmp_path / "overlay.mp4")) as file:
+        track = file.streams.audio[0]
+        assert track.codec_context.name == "aac"
+        decoded = [(f.time, f.to_ndarray()[0]) for f in file.decode(track)]
+    heard = np.concatenate([a for _, a in decoded])
+    first = decoded[0][0] + np.flatnonzero(np.abs(heard) > 0.1)[0] / rate
+    assert first == pytest.approx(0.5, abs=0.03)
+    assert decoded[-1][0] < times[-1] + 0.15  # a tone of 2 s is cut off with the pictures
+
+    write_overlay(tmp_path / "one.mp4", source, people[0], sound=False)
+    with av.open(str(tmp_path / "one.mp4")) as file:
+        assert not file.streams.audio
+    one = next(iter(read_frames(tmp_path / "one.mp4"))).rgb
+    both = shown[0][1][:, : one.shape[1]]
+    assert len({p.name for p in tmp_path.iterdir()}) == 3  # nothing half-written stays
+    assert (np.abs(both[..., :320, :].astype(int) - one[..., :320, :]).max(-1) > 60).sum() > 100  # the second one
+
+    with pytest.raises(PoseMambaError, match="frames of person 7 are 30"):
+        write_overlay(tmp_path / "no.mp4", None, [walker_clip(4), people[1]])
+
+
+def test_keypoints_alone_are_drawn_on_an_empty_picture(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
     tall = walker_clip(4, 30, (361, 641))
     write_overlay(tmp_path / "tall.mp4", None, tall)
     info = probe(tmp_path / "tall.mp4")
@@ -92,9 +144,7 @@ def test_a_video_that_does_not_fit_is_refused_and_leaves_no_file(
 
 
 @pytest.mark.slow
-def test_a_real_clip_keeps_its_frames_and_its_rate(
-    tmp_path: Path, walker_clip: Callable[..., Poses3D]
-) -> None:
+def test_a_real_clip_keeps_its_frames_and_its_rate(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
     clip = Path(os.environ.get("POSEMAMBA_SHARED", "../shared")) / "video" / "sports2d_demo.mp4"
     if not clip.exists():
         pytest.skip(f"no real clip at {clip}; set POSEMAMBA_SHARED to the folder that holds video/")

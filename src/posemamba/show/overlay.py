@@ -1,11 +1,12 @@
-"""A video of the result: the filmed frame with the 2D skeleton on it, and the 3D skeleton from another side.
+"""A video of the result: the filmed frame with the 2D skeletons on it, and the 3D skeletons from another side.
 
-Shapes: F frames, J = 17 joints.
+Shapes: P people, F frames, J = 17 joints.
 """
 
 from __future__ import annotations
 
 import math
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,11 @@ from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError, require
 from posemamba.poses import Poses3D, Progress
-from posemamba.show.people import as_people
+from posemamba.show.people import Colour, Sides, as_people, colours, numbers, side_by_side
+from posemamba.show.sound import add_sound, has_sound
 from posemamba.video import Frame, VideoWriter, probe, read_frames
 
-YAW, PITCH = (
-    math.radians(-35),
-    math.radians(12),
-)  # the 3D panel's eye: to the camera's right, a little above it
-Colour = tuple[int, int, int]
+YAW, PITCH = math.radians(-35), math.radians(12)  # the 3D panel's eye: to the camera's right, a little above it
 PAPER: Colour = (246, 247, 249)
 GRID: Colour = (206, 212, 221)
 SHADOW: Colour = (190, 197, 208)
@@ -31,9 +29,6 @@ INK: Colour = (26, 29, 35)
 SOFT: Colour = (89, 96, 109)
 WARNING: Colour = (179, 38, 30)
 BLANK: Colour = (38, 41, 48)
-# blue and orange: told apart by all common kinds of colour vision; (left, right, middle)
-ON_PAPER: tuple[Colour, Colour, Colour] = ((0, 104, 168), (207, 82, 0), (74, 79, 89))
-ON_VIDEO: tuple[Colour, Colour, Colour] = ((60, 170, 255), (255, 140, 30), (240, 240, 240))
 
 
 def write_overlay(
@@ -48,37 +43,56 @@ def write_overlay(
     """Write a video of `poses` beside the frames they come from, frame for frame and at the same times.
 
     On the left the frame with the 2D keypoints; on the right the 3D pose, turned by 35 degrees about the
-    image's upright axis, at one scale over the whole clip. Left limbs are blue, right ones orange, uncertain
-    ones faint; frames in which nobody was seen say so.
+    image's upright axis, at one scale over the whole clip. Of one person left limbs are blue, right ones orange.
+    Several people have a number and a hue each, the left side the darker shade, and stand side by side in 3D, in
+    the order of their places in the image and equally large: how far apart they are is not known. Uncertain joints
+    are faint; frames in which nobody was seen say so. The sound of the video goes along.
 
     Args:
         path: the video to write, e.g. overlay.mp4.
         video: the video that the poses come from; None draws the keypoints on an empty background.
-        poses: F frames, one for each frame of the video (a longer video is cut off after them).
+        poses: one person, or several of one clip; F frames, one for each frame of the video (a longer video is cut
+            off after them).
         height: the greatest height of the result in pixels; smaller videos are not enlarged beyond 360.
+        sound: copy the video's sound, if it has any (encoded again only where an mp4 cannot hold it).
         progress: called as progress(frames done, F).
 
     Raises:
         PoseMambaError: the video cannot be read, has fewer frames than there are poses or another shape than
-            the keypoints' image, or the result cannot be written; Pillow or PyAV is not installed.
-        ValueError: there are no frames.
+            the keypoints' image, or the result cannot be written; Pillow or PyAV is not installed; the people are
+            not of one clip.
+        ValueError: there is nobody, or no frame.
     """
     require("PIL", "video")
     people = as_people(poses)
-    poses = people[0]
-    painter = _Painter(poses, height)
-    done = 0
-    with VideoWriter(path, poses.fps) as writer:
-        for frame in _frames(video, poses, painter):
+    if video is not None and sound and has_sound(video):
+        with tempfile.TemporaryDirectory(prefix="posemamba-") as folder:
+            silent = Path(folder) / f"silent{Path(path).suffix}"
+            _draw(silent, video, people, height, progress)
+            try:
+                add_sound(silent, video, path)
+            except OSError as error:
+                raise PoseMambaError(f"{path}: cannot write there ({error.strerror})") from error
+    else:
+        _draw(Path(path), video, people, height, progress)
+
+
+def _draw(
+    path: Path, video: str | Path | None, people: Sequence[Poses3D], height: int, progress: Progress | None
+) -> None:
+    painter = _Painter(people, height)
+    frames, done = len(people[0]), 0
+    with VideoWriter(path, people[0].fps) as writer:
+        for frame in _frames(video, people[0], painter):
             writer.write(painter.paint(done, frame), frame.time)
             done += 1
             if progress is not None:
-                progress(done, len(poses))
-            if done == len(poses):
+                progress(done, frames)
+            if done == frames:
                 break
-        if done < len(poses):
+        if done < frames:
             raise PoseMambaError(
-                f"{video}: has {done} frames, but there are poses for {len(poses)}; "
+                f"{video}: has {done} frames, but there are poses for {frames}; "
                 "give the video that the poses were made from"
             )
 
@@ -121,42 +135,48 @@ class _View:
 class _Painter:
     """Draws frames; all that does not change from frame to frame is made once."""
 
-    def __init__(self, poses: Poses3D, height: int) -> None:
+    def __init__(self, people: Sequence[Poses3D], height: int) -> None:
         from PIL import ImageFont
 
-        self.poses = poses
+        self.people = people
+        poses = people[0]
+        self.bones, self.several = poses.skeleton.bones, len(people) > 1
+        self.names = [str(n) for n in numbers(people)]
+        self.on_paper, self.on_video = (colours(len(people), dark=dark) for dark in (False, True))
         source_width, source_height = poses.keypoints.image_size
         self.height = _even(max(min(source_height, height), min(360, height)))
         self.width = _even(source_width * self.height / source_height)
-        self.panel_width = _even(0.8 * self.height)
+        self.panel_width = _even((0.8 if len(people) < 3 else 1.2) * self.height)
         self.font: Any = ImageFont.load_default(size=max(13, self.height / 38))
         self.large_font: Any = ImageFont.load_default(size=max(18, self.height / 18))
         self.times = poses.keypoints.frame_times()
         joints = poses.skeleton.joints
         self.sides = [0 if n.startswith("left") else 1 if n.startswith("right") else 2 for n in joints]
         scale = np.array([self.width / source_width, self.height / source_height])
-        self.xy = poses.keypoints.xy * scale
-        seen_xy = self.xy[np.isfinite(self.xy).all(-1)]
+        self.xy = [p.keypoints.xy * scale for p in people]
+        seen_xy = np.concatenate([xy[np.isfinite(xy).all(-1)] for xy in self.xy])
         tall = np.ptp(np.percentile(seen_xy[:, 1], [1, 99])) if len(seen_xy) else self.height
         self.flat_line = float(np.clip(tall / 60, 2, 0.009 * self.height))
-        self.seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
+        self.seen = [p.seen & np.isfinite(p.xyz).all((1, 2)) for p in people]
+        self.places = side_by_side(people)
         self.panel = self._empty_panel()
 
     def _empty_panel(self) -> Any:
         """The 3D panel without a person; sets the view and the height of the grid."""
         from PIL import Image, ImageDraw
 
-        points = self.poses.xyz[self.seen].reshape(-1, 3).astype(np.float64)
+        points = np.concatenate([self._placed(i, seen).reshape(-1, 3) for i, seen in enumerate(self.seen)])
         if not len(points):
             points = np.array([[-100.0, -100, -100], [100, 100, 100]])
         # all but the outermost thousandth: a stray joint must not shrink all the rest
         low, high = np.percentile(points, [0.1, 99.9], axis=0)
         radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
+        body = radius if not self.several else max(0.6 * float(high[1] - low[1]), 1e-3)
         self.floor = float(high[1])
-        cell = _round_length(radius / 2.5)
-        count = max(1, round(0.65 * radius / cell))
-        ends = np.arange(-count, count + 1) * cell
-        corners = np.array([[x, self.floor, z] for x in (ends[0], ends[-1]) for z in (ends[0], ends[-1])])
+        cell = _round_length(body / 2.5)
+        across, along = (max(1, round(0.65 * r / cell)) for r in (radius, body))
+        xs, zs = (np.arange(-n, n + 1) * cell for n in (across, along))
+        corners = np.array([[x, self.floor, z] for x in (xs[0], xs[-1]) for z in (zs[0], zs[-1])])
 
         view = _View((low + high) / 2, 5 * radius)
         extent = np.concatenate([view.project(np.clip(points, low, high)), view.project(corners)])[:, :2]
@@ -167,24 +187,24 @@ class _Painter:
         middle = self.panel_width / 2, 2.6 * line + room_y / 2
         shift = middle[0] - scale * (left + right) / 2, middle[1] - scale * (top + bottom) / 2
         self.view = _View(view.centre, view.distance, scale, shift)
-        self.solid_line = float(np.clip(scale * radius / 45, 2.5, 0.012 * self.height))
+        self.solid_line = float(np.clip(scale * body / 45, 2.5, 0.012 * self.height))
 
         double = Image.new("RGB", (2 * self.panel_width, 2 * self.height), PAPER)
         draw = ImageDraw.Draw(double)
-        for a in ends:
-            for b in ([(a, ends[0]), (a, ends[-1])], [(ends[0], a), (ends[-1], a)]):
-                line_ends = self.view.project(np.array([(x, self.floor, z) for x, z in b]))[:, :2]
-                draw.line([tuple(2 * p) for p in line_ends], fill=GRID, width=2)
+        for line_ends in [[(x, zs[0]), (x, zs[-1])] for x in xs] + [[(xs[0], z), (xs[-1], z)] for z in zs]:
+            ends = self.view.project(np.array([(x, self.floor, z) for x, z in line_ends]))[:, :2]
+            draw.line([tuple(2 * p) for p in ends], fill=GRID, width=2)
         panel = double.reduce(2)
         draw = ImageDraw.Draw(panel)
-        draw.text((0.6 * line, 0.5 * line), f"3D, turned by {-math.degrees(YAW):.0f}°", SOFT, self.font)
-        x = 0.6 * line
-        for name, colour in zip(("left", "right"), ON_PAPER, strict=False):
-            y = self.height - 0.95 * line
+        caption = f"3D, turned by {-math.degrees(YAW):.0f}°" + (", side by side" if self.several else "")
+        draw.text((0.6 * line, 0.5 * line), caption, SOFT, self.font)
+        x, y = 0.6 * line, self.height - 0.95 * line
+        sides: Sides = colours(1, dark=False)[0] if not self.several else ((74, 79, 89), (170, 176, 187), SOFT)
+        for name, colour in zip(("left", "right"), sides, strict=False):
             draw.line([x, y, x + line, y], fill=colour, width=max(3, round(self.solid_line)))
             draw.text((x + 1.25 * line, y), name, INK, self.font, anchor="lm")
             x += 1.25 * line + draw.textlength(name, self.font) + 0.8 * line
-        self._mark_camera(ends[0], 0.05 * radius)
+        self._mark_camera(zs[0], 0.05 * body)
         return panel
 
     def _mark_camera(self, near: float, wing: float) -> None:
@@ -203,6 +223,11 @@ class _Painter:
         box = mark.getbbox() or (0, 0, 1, 1)
         self.mark, self.mark_corner = mark.crop(box), box[:2]
 
+    def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
+        """(..., 17, 3): where the joints of these frames are in the panel's space."""
+        place = self.places[person]
+        return self.people[person].xyz[frames].astype(np.float64) * place.scale + place.shift
+
     def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
         """(height, width + panel_width, 3) uint8."""
         from PIL import Image, ImageDraw
@@ -212,18 +237,21 @@ class _Painter:
         if picture.size != (self.width, self.height):
             picture = picture.resize((self.width, self.height), Image.Resampling.BILINEAR)
         panel = self.panel.copy()
-        confidence = self.poses.confidence[index]
-        if self.seen[index]:
-            xyz = self.poses.xyz[index]
-            solid = self.view.project(xyz)
+        here = [i for i, seen in enumerate(self.seen) if seen[index]]
+        solids = {i: self._placed(i, index) for i in here}
+        for xyz in solids.values():
             shadow = self.view.project(np.stack([xyz[:, 0], np.full(17, self.floor), xyz[:, 2]], -1))
             self._skeleton(panel, shadow, np.ones(17), (SHADOW,) * 3, 0.8 * self.solid_line, rim=None)
-            panel.paste(self.mark, self.mark_corner, self.mark)
-            self._skeleton(panel, solid, confidence, ON_PAPER, self.solid_line, rim=PAPER)
-            flat = np.concatenate([self.xy[index], np.zeros((17, 1))], -1)
-            self._skeleton(picture, flat, confidence, ON_VIDEO, self.flat_line, rim=(0, 0, 0))
-        else:
-            panel.paste(self.mark, self.mark_corner, self.mark)
+        panel.paste(self.mark, self.mark_corner, self.mark)
+        for i in here:
+            confidence, solid = self.people[i].confidence[index], self.view.project(solids[i])
+            self._skeleton(panel, solid, confidence, self.on_paper[i], self.solid_line, rim=PAPER)
+            flat = np.concatenate([self.xy[i][index], np.zeros((17, 1))], -1)
+            self._skeleton(picture, flat, confidence, self.on_video[i], self.flat_line, rim=(0, 0, 0))
+            if self.several:
+                self._number(picture, self.names[i], flat, self.on_video[i], INK)
+                self._number(panel, self.names[i], solid, self.on_paper[i], PAPER)
+        if not here:
             for image, colour, back in ((picture, (255, 255, 255), WARNING), (panel, WARNING, None)):
                 self._notice(image, "not seen", colour, back)
         whole.paste(picture, (0, 0))
@@ -238,7 +266,7 @@ class _Painter:
         image: Any,
         points: NDArray[np.floating],
         confidence: NDArray[np.floating],
-        colours: tuple[Colour, Colour, Colour],
+        sides: Sides,
         width: float,
         rim: Colour | None,
     ) -> None:
@@ -258,18 +286,34 @@ class _Painter:
         draw = ImageDraw.Draw(layer)
         place = 2 * (points[:, :2] - low)
         trust = np.clip(np.nan_to_num(confidence), 0, 1)
-        bones = [(p, j) for p, j in self.poses.skeleton.bones if found[p] and found[j]]
+        bones = [(p, j) for p, j in self.bones if found[p] and found[j]]
         for p, j in sorted(bones, key=lambda bone: -(points[bone[0], 2] + points[bone[1], 2])):
             ends = [tuple(place[p]), tuple(place[j])]
             if rim is not None:
                 draw.line(ends, fill=(*rim, 150), width=round(2 * width + 4))
             alpha = round(255 * (0.2 + 0.8 * min(trust[p], trust[j])))
-            draw.line(ends, fill=(*colours[self.sides[j]], alpha), width=round(2 * width))
+            draw.line(ends, fill=(*sides[self.sides[j]], alpha), width=round(2 * width))
         for joint in np.flatnonzero(found):
             alpha = round(255 * (0.3 + 0.7 * trust[joint]))
-            draw.circle(tuple(place[joint]), 1.6 * width, fill=(*colours[self.sides[joint]], alpha))
+            draw.circle(tuple(place[joint]), 1.6 * width, fill=(*sides[self.sides[joint]], alpha))
         layer = layer.reduce(2)
         image.paste(layer, tuple(low), layer)
+
+    def _number(self, image: Any, text: str, points: NDArray[np.floating], sides: Sides, ink: Colour) -> None:
+        """A person's number on a badge above the highest joint; points as for `_skeleton`."""
+        from PIL import ImageDraw
+
+        found = points[np.isfinite(points).all(-1)]
+        if not len(found):
+            return
+        size = self.font.size
+        x, y = found[found[:, 1].argmin(), :2] - (0, 1.5 * size)
+        x, y = (float(np.clip(v, 0.8 * size, n - 0.8 * size)) for v, n in zip((x, y), image.size, strict=True))
+        draw = ImageDraw.Draw(image)
+        wide = max(1.4 * size, draw.textlength(text, self.font) + 0.8 * size) / 2
+        box = (x - wide, y - 0.7 * size, x + wide, y + 0.7 * size)
+        draw.rounded_rectangle(box, 0.7 * size, fill=sides[2])
+        draw.text((x, y), text, ink, self.font, anchor="mm")
 
     def _notice(self, image: Any, text: str, colour: Colour, back: Colour | None) -> None:
         from PIL import ImageDraw

@@ -77,9 +77,7 @@ def _page_data(poses: Poses3D) -> dict[str, object]:
     xy = keypoints.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
-    flat = np.where(
-        found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING
-    )
+    flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
 
     return {
         "frames": frames,
