@@ -126,7 +126,56 @@ BLAZEPOSE33 = Skeleton(
     pairs=_left_right_pairs(_BLAZEPOSE33_JOINTS),
 )
 
-SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE33)}
+_HALPE26_JOINTS = (
+    *_COCO17_JOINTS,
+    *("head_top", "neck", "pelvis"),
+    *_both("big_toe", "small_toe", "heel"),
+)
+
+HALPE26 = Skeleton(
+    name="halpe26",
+    joints=_HALPE26_JOINTS,
+    parents=(
+        *(18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14),
+        *(0, 19, -1, 15, 16, 15, 16, 15, 16),
+    ),
+    pairs=_left_right_pairs(_HALPE26_JOINTS),
+)
+
+_BODY25_JOINTS = (
+    "nose",
+    "neck",
+    *("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    "pelvis",
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+    *("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel"),
+)
+
+BODY25 = Skeleton(
+    name="body25",
+    joints=_BODY25_JOINTS,
+    parents=(
+        *(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13),
+        *(0, 0, 15, 16, 14, 14, 14, 11, 11, 11),
+    ),
+    pairs=_left_right_pairs(_BODY25_JOINTS),
+)
+
+# MPI-INF-3DHP's joints that stand for Human3.6M's, in the order of its files (posemamba.data.mpi_inf_3dhp says which).
+_3DHP17_JOINTS = (
+    *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
+)
+
+MPI3DHP17 = Skeleton(
+    name="3dhp17",
+    joints=_3DHP17_JOINTS,
+    parents=(16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+    pairs=_left_right_pairs(_3DHP17_JOINTS),
+)
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE33, HALPE26, BODY25, MPI3DHP17)}
 
 
 def get_skeleton(name: str) -> Skeleton:
@@ -174,10 +223,14 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
       it;
     - nose (in Human3.6M a point between neck and face): on the line from the thorax to the middle of the
       ears;
-    - head top: no detector here gives it. It is extrapolated from the middle of the ears, half along the
-      line from the thorax and half along the head's own up direction, which eyes, nose and ears show also
-      of somebody who looks down or sideways. The second half counts as much as the face is trusted: of
-      somebody seen from behind only the first remains. Expect errors of a few centimetres.
+    - head top: Halpe-26 has it, and where it was found it is copied. Elsewhere it is extrapolated from the
+      middle of the ears, half along the line from the thorax and half along the head's own up direction,
+      which eyes, nose and ears show also of somebody who looks down or sideways. The second half counts as
+      much as the face is trusted: of somebody seen from behind only the first remains. Expect errors of a
+      few centimetres.
+
+    Where a hip or a shoulder is missing, the pelvis or neck that Halpe-26 and BODY_25 give stands for the
+    middle; they are trained to lie there. MPI-INF-3DHP's 17 joints stand for Human3.6M's one by one.
 
     A derived joint's confidence is the least of its sources'; the two ears (and the eyes) count as one
     source with their mean, since one of them is hidden in every side view and the other then stands for
@@ -189,6 +242,10 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
     skeleton = keypoints.skeleton
     if skeleton == H36M17:
         return keypoints
+    if skeleton == MPI3DHP17:
+        theirs = {"thorax": "neck", "nose": "head"}
+        order = [skeleton.joints.index(theirs.get(name, name)) for name in H36M17.joints]
+        return replace(keypoints, xy=keypoints.xy[:, order], confidence=keypoints.confidence[:, order], skeleton=H36M17)
     needed = {"nose", *_both("eye", "ear"), *_LIMBS}
     if missing := sorted(needed - set(skeleton.joints)):
         raise PoseMambaError(
@@ -204,6 +261,10 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
         return _Point(xy[:, index], confidence[:, index])
 
     hips, shoulders = (_middle(joint(f"left_{n}"), joint(f"right_{n}")) for n in ("hip", "shoulder"))
+    if "pelvis" in skeleton.joints:
+        hips = _first_found(hips, joint("pelvis"))
+    if "neck" in skeleton.joints:
+        shoulders = _first_found(shoulders, joint("neck"))
     ears, eyes = (_middle_of_found(joint(f"left_{n}"), joint(f"right_{n}")) for n in ("ear", "eye"))
     face = joint("nose")
 
@@ -223,6 +284,8 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
         "nose": _Point(thorax + _NOSE_ON_NECK * neck, np.minimum(trusted, ears.confidence)),
         "head_top": _Point(ears.xy + up, np.minimum(trusted, ears.confidence)),
     }
+    if "head_top" in skeleton.joints:
+        derived["head_top"] = _first_found(joint("head_top"), derived["head_top"])
     points = [derived[name] if name in derived else joint(name) for name in H36M17.joints]
     new_xy = np.stack([p.xy for p in points], axis=1)
     new_confidence = np.stack([p.confidence for p in points], axis=1)
@@ -235,12 +298,65 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
     )
 
 
+def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
+    """Convert to another skeleton, same image and times: (F, J, 2) pixels in, (F, J', 2) pixels out.
+
+    To Human3.6M's see `to_h36m17`. To any other, joints of the same name are copied, neck and pelvis are the middles of
+    shoulders and hips, and what the source does not have is NaN with confidence 0. Human3.6M's nose, a point within the
+    head, is not taken for the tip of a nose.
+
+    Raises:
+        PoseMambaError: nothing in common, or no conversion to Human3.6M's joints.
+    """
+    source = keypoints.skeleton
+    if source == target:
+        return keypoints
+    if target == H36M17:
+        return to_h36m17(keypoints)
+    names = {name: i for i, name in enumerate(source.joints)}
+    if source == H36M17:
+        del names["nose"]
+    frames = len(keypoints)
+    xy = np.full((frames, len(target), 2), np.nan, np.float32)
+    confidence = np.zeros((frames, len(target)), np.float32)
+    found = keypoints.found
+    clean = _Points(np.where(found[..., None], keypoints.xy, np.nan), np.where(found, keypoints.confidence, 0))
+    for j, name in enumerate(target.joints):
+        middle = {"neck": "shoulder", "pelvis": "hip"}.get(name)
+        if name in names:
+            xy[:, j], confidence[:, j] = clean.xy[:, names[name]], clean.confidence[:, names[name]]
+        elif middle is not None and f"left_{middle}" in names:
+            left, right = names[f"left_{middle}"], names[f"right_{middle}"]
+            point = _middle(
+                _Point(clean.xy[:, left], clean.confidence[:, left]),
+                _Point(clean.xy[:, right], clean.confidence[:, right]),
+            )
+            xy[:, j], confidence[:, j] = point.xy, point.confidence
+    if not np.isfinite(xy).any() and found.any():
+        raise PoseMambaError(f"skeleton '{source.name}' has no joint of '{target.name}' that was found")
+    return replace(keypoints, xy=xy, confidence=confidence, skeleton=target)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """All joints over time: xy (F, J, 2), NaN where missing, and confidence (F, J)."""
+
+    xy: NDArray[np.floating]
+    confidence: NDArray[np.floating]
+
+
 @dataclass(frozen=True)
 class _Point:
     """One joint over time: xy (F, 2), NaN where missing, and confidence (F,)."""
 
-    xy: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    xy: NDArray[np.floating]
+    confidence: NDArray[np.floating]
+
+
+def _first_found(a: _Point, b: _Point) -> _Point:
+    """The first point, or the second in frames where the first was not found."""
+    missing = ~np.isfinite(a.xy).all(-1)
+    return _Point(np.where(missing[:, None], b.xy, a.xy), np.where(missing, b.confidence, a.confidence))
 
 
 def _middle(a: _Point, b: _Point) -> _Point:

@@ -83,11 +83,11 @@ class _Open:
     size: float = 0.0
     error: float = _NEW  # of the predictions so far, a running mean; shares of the body
 
-    def add(self, frame: int, detection: Detection, size: float, error: float | None) -> None:
+    def add(self, frame: int, detection: Detection, name: Hashable, size: float, error: float | None) -> None:
         self.frames.append(frame)
         self.detections.append(detection)
-        if detection.id is not None:
-            self.id = detection.id
+        if name is not None:
+            self.id = name
         self.size = size if np.isfinite(size) and size > 0 else self.size
         if error is not None:
             self.error += 0.3 * (error - self.error)
@@ -147,6 +147,8 @@ class Tracker:
         xy = np.stack([d.xy for d in detections]).astype(np.float64)
         sizes = _sizes(xy)
         free = [p for p in range(len(detections)) if np.isfinite(sizes[p])]
+        ids: list[Hashable] = [d.id for d in detections]
+        ids = [None if name in ids[:p] else name for p, name in enumerate(ids)]  # nobody is in a frame twice
         apart = self._apart(frame, xy, sizes)
         taken: set[int] = set()
         jumped: set[Hashable] = set()
@@ -154,14 +156,14 @@ class Tracker:
         def give(p: int, open_track: _Open, error: float | None) -> None:
             taken.add(open_track.number)
             free.remove(p)
-            open_track.add(frame, detections[p], float(sizes[p]), error)
+            open_track.add(frame, detections[p], ids[p], float(sizes[p]), error)
             numbers[p] = open_track.number
-            if detections[p].id is not None:
-                self._by_id[detections[p].id] = open_track
+            if ids[p] is not None:
+                self._by_id[ids[p]] = open_track
 
         index = {t.number: i for i, t in enumerate(self._active)}
         for p in list(free):  # ids first: the detector saw the picture
-            known = self._by_id.get(detections[p].id) if detections[p].id is not None else None
+            known = self._by_id.get(ids[p]) if ids[p] is not None else None
             if known is None or known.number in taken:
                 continue
             if known.number not in index:  # away for long: where they were says nothing any more
@@ -170,14 +172,14 @@ class Tracker:
             elif (error := apart[index[known.number], p]) <= _WIDEST or not np.isfinite(error):
                 give(p, known, float(error) if np.isfinite(error) else None)
             else:
-                jumped.add(detections[p].id)
+                jumped.add(ids[p])
         waiting = [i for i, t in enumerate(self._active[: len(apart)]) if t.number not in taken]
         if waiting and free:
             reach = np.array([self._active[i].reach(frame) for i in waiting])
             cost = apart[np.ix_(waiting, free)] / reach[:, None]
             for row, i in enumerate(waiting):
                 for column, p in enumerate(free):
-                    ours, theirs = self._active[i].id, detections[p].id
+                    ours, theirs = self._active[i].id, ids[p]
                     # somebody else by name is somebody else, unless the name has just jumped
                     if ours is not None and theirs is not None and not {ours, theirs} & jumped:
                         cost[row, column] = 1.0
@@ -186,7 +188,7 @@ class Tracker:
             for i, p in [(waiting[w], free[f]) for w, f in pairs]:
                 give(p, self._active[i], float(apart[i, p]))
         for p in list(free):
-            new = _Open(len(self._all) + 1, detections[p].id)
+            new = _Open(len(self._all) + 1, ids[p])
             self._all.append(new)
             self._active.append(new)
             give(p, new, None)
