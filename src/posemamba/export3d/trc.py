@@ -46,16 +46,17 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         ["PathFileType", "4", "(X/Y/Z)", Path(path).name, said],
         list(KEYS),
         values,
-        # a marker's name stands over its x; the last one without the two tabs, so that no line has more cells than data
-        ["Frame#", "Time", "\t\t\t".join(markers)],
-        ["", "", *(f"{axis}{i + 1}" for i in range(len(markers)) for axis in "XYZ")],
+        # a marker's name stands over its x; from here on every line ends with a tab, as OpenSim's own do: it drops an
+        # empty cell at the very end, and would miss it where the last marker was not seen
+        ["Frame#", "Time", *(cell for name in markers for cell in (name, "", "")), ""],
+        ["", "", *(f"{axis}{i + 1}" for i in range(len(markers)) for axis in "XYZ"), ""],
         [],
     ]
     xyz = np.round(y_up(motion), 6) + 0.0
     xyz[~motion.seen] = np.nan
     xyz[~np.isfinite(xyz).all(-1)] = np.nan  # a joint is there or not
     counted = np.stack([np.arange(frames) + 1.0, motion.frame_times()], -1)
-    template = "\t".join(["%d", "%.6f", *["%.6f"] * (3 * len(markers))]) + "\n"
+    template = "\t".join(["%d", "%.6f", *["%.6f"] * (3 * len(markers))]) + "\t\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines("\t".join(line) + "\n" for line in header)
         for text in rows(template, [counted, xyz.reshape(frames, 3 * len(markers))]):
