@@ -13,10 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Poses3D
+from posemamba.refine.angles import joint_angles
+from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
 from posemamba.refine.smooth import DEFAULT_METHOD, smooth
+from posemamba.refine.upright import upright
 
-__all__ = ["RefineOptions", "refine", "scale", "smooth"]
+__all__ = ["RefineOptions", "joint_angles", "refine", "root_path", "scale", "smooth", "upright"]
 
 
 class RefineOptions(BaseModel):
@@ -90,6 +93,10 @@ def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
         )
     if options.height_m is not None or options.typical_height or options.root_path:
         motion = scale(motion, options.height_m)
+    if options.root_path:
+        motion = root_path(motion, options.fov)
+    if options.upright or options.camera_pitch is not None:
+        motion = upright(motion, options.camera_pitch, options.camera_roll)
     return motion
 
 

@@ -1,0 +1,106 @@
+"""Joint angles in degrees, from the joints' positions. Definitions, signs and zeros: docs/refine.md.
+
+Angles between segments do not depend on the frame or the unit. Those against the vertical need an upright world.
+Human3.6M's joints have no foot: there is no ankle angle; the shank's inclination takes its place.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.poses import Motion3D
+from posemamba.refine.common import Array
+
+__all__ = ["joint_angles"]
+
+_LEGS = {"left": (4, 5, 6), "right": (1, 2, 3)}
+_ARMS = {"left": (11, 12, 13), "right": (14, 15, 16)}
+_SHORTEST = 0.2
+"""Share of a segment's length that must remain in a plane for its angle within the plane to mean anything."""
+
+
+def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
+    """Angles of the joints over time.
+
+    Args:
+        motion: in any unit and frame. In pixels or without `root_path` the perspective of the picture is still in the
+            positions, and in the angles.
+
+    Returns:
+        Name to (F,) degrees, NaN where nobody was seen or where an angle means nothing (an arm that points along the
+        axis about which it is measured). For each side ``left_`` and ``right_``: ``knee_flexion``, ``elbow_flexion``,
+        ``hip_flexion``, ``hip_abduction``, ``shoulder_flexion``, ``shoulder_abduction``, ``shoulder_elevation``;
+        ``trunk_flexion``, ``trunk_rotation``; and in a world also ``trunk_inclination``, ``trunk_forward_lean`` and
+        for each side ``shank_inclination``.
+    """
+    p = np.where(motion.seen[:, None, None], motion.xyz, np.nan).astype(np.float64)
+    hips, shoulders, trunk = p[:, 4] - p[:, 1], p[:, 11] - p[:, 14], p[:, 8] - p[:, 0]
+    hip_frame, chest_frame = _frame(hips, trunk), _frame(shoulders, p[:, 8] - p[:, 7])
+    angles: dict[str, Array] = {}
+    for side, (hip, knee, ankle) in _LEGS.items():
+        outward = 1.0 if side == "left" else -1.0
+        thigh = p[:, knee] - p[:, hip]
+        angles[f"{side}_knee_flexion"] = _between(thigh, p[:, ankle] - p[:, knee])
+        angles[f"{side}_hip_flexion"], angles[f"{side}_hip_abduction"] = _swing(thigh, hip_frame, outward)
+    for side, (shoulder, elbow, wrist) in _ARMS.items():
+        outward = 1.0 if side == "left" else -1.0
+        arm = p[:, elbow] - p[:, shoulder]
+        angles[f"{side}_elbow_flexion"] = _between(arm, p[:, wrist] - p[:, elbow])
+        angles[f"{side}_shoulder_flexion"], angles[f"{side}_shoulder_abduction"] = _swing(arm, chest_frame, outward)
+        angles[f"{side}_shoulder_elevation"] = _between(arm, -chest_frame[1])
+    left, up, forward = hip_frame
+    lower, upper = p[:, 7] - p[:, 0], p[:, 8] - p[:, 7]
+    angles["trunk_flexion"] = _turn(
+        _along(lower, up), _along(lower, forward), _along(upper, up), _along(upper, forward)
+    )
+    angles["trunk_rotation"] = _planar(-_along(shoulders, forward), _along(shoulders, left), shoulders)
+    if motion.frame == "world":
+        vertical = np.broadcast_to([0.0, 0.0, 1.0], trunk.shape)
+        _, _, ahead = _frame(hips * [1, 1, 0], vertical)
+        angles["trunk_inclination"] = _between(trunk, vertical)
+        angles["trunk_forward_lean"] = _planar(_along(trunk, ahead), trunk[:, 2], trunk)
+        for side, (_, knee, ankle) in _LEGS.items():
+            shank = p[:, knee] - p[:, ankle]
+            angles[f"{side}_shank_inclination"] = _planar(_along(shank, ahead), shank[:, 2], shank)
+    return angles
+
+
+def _frame(left: Array, up: Array) -> tuple[Array, Array, Array]:
+    """Unit axes to the person's left, up and forward, (F, 3) each: left as given, up made perpendicular to it."""
+    left = _unit(left)
+    up = _unit(up - left * _along(up, left)[:, None])
+    return left, up, np.cross(left, up)
+
+
+def _unit(v: Array) -> Array:
+    length = np.linalg.norm(v, axis=-1, keepdims=True)
+    return np.asarray(v / np.where(length > 0, length, np.nan))
+
+
+def _along(v: Array, axis: Array) -> Array:
+    """(F,) dot products."""
+    return np.asarray((v * axis).sum(-1))
+
+
+def _between(a: Array, b: Array) -> Array:
+    """(F,) degrees, 0 to 180."""
+    return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), _along(a, b)))
+
+
+def _planar(sine: Array, cosine: Array, whole: Array) -> Array:
+    """Degrees, -180 to 180; NaN where little of the segment `whole` lies in the plane."""
+    enough = np.hypot(sine, cosine) >= _SHORTEST * np.linalg.norm(whole, axis=-1)
+    return np.where(enough, np.degrees(np.arctan2(sine, cosine)), np.nan)
+
+
+def _swing(segment: Array, frame: tuple[Array, Array, Array], outward: float) -> tuple[Array, Array]:
+    """Of a segment that hangs at 0: forward in the sagittal plane, and away from the body in the frontal plane."""
+    left, up, forward = frame
+    down, ahead, aside = -_along(segment, up), _along(segment, forward), outward * _along(segment, left)
+    return _planar(ahead, down, segment), _planar(aside, down, segment)
+
+
+def _turn(x0: Array, y0: Array, x1: Array, y1: Array) -> Array:
+    """Degrees from one direction of a plane to another, positive from x towards y."""
+    return np.degrees(np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1))

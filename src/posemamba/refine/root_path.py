@@ -1,0 +1,185 @@
+"""Where the person is: the 3D pose fitted to the 2D joints under a field of view.
+
+A pose M in metres, relative to the pelvis, in the convention of Human3.6M's pictures (`posemamba.data.cameras`), is
+seen by a pinhole camera of focal length f whose pelvis is at (X, Y, Z) at
+
+    (u - centre_x)/f = X/Z + M_x/Z        (v - centre_y)/f = Y/Z + M_y/Z
+
+exactly, for M_x and M_y are places in the picture at the pelvis's depth. So the perspective equations are linear in
+a = X/Z, b = Y/Z and q = 1/Z. All frames of a stretch are solved at once: least squares over joints, weighted by 2D
+confidence, made robust by reweighting (Huber 1964), with a smoothness prior on a, b and q (squared second derivative).
+Then each joint is put on its line of sight at its own depth,
+
+    Z_j = Z + M_z        X_j = Z_j (a + M_x q)        Y_j = Z_j (b + M_y q)
+
+which undoes the convention with nothing left over; and since the bones are true lengths only now, the whole is brought
+to the person's size once more.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy.linalg import LinAlgError, solveh_banded
+
+from posemamba.errors import PoseMambaError
+from posemamba.poses import Motion3D, Step
+from posemamba.refine.common import (
+    Array,
+    checked,
+    fit_size,
+    huber_weights,
+    joint_weights,
+    positions,
+    roughness,
+    stiffness,
+    stretches,
+    with_step,
+)
+from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
+
+__all__ = ["GUESSED_FOV", "root_path"]
+
+GUESSED_FOV = 55.0
+"""Degrees along the picture's longer side, where nobody says: between phones (60 to 70) and longer lenses."""
+PATH_CUTOFF = 4.0
+"""Hertz: how fast the pelvis may move in the picture."""
+_ROUNDS = 8
+_NEAREST = 0.1  # of the pelvis's depth: no joint is put nearer to the camera
+
+
+def root_path(
+    motion: Motion3D,
+    fov: float | None = None,
+    *,
+    cutoff: float = PATH_CUTOFF,
+    depth_cutoff: float = SIZE_CUTOFF,
+) -> Motion3D:
+    """Place the person in front of the camera.
+
+    Lenses without distortion, the optical axis through the picture's centre. A field of view that is off by a factor
+    puts the person too near or too far by about the same factor (of tangents of half the angle).
+
+    Args:
+        motion: in metres by `scale`, camera's frame, relative to the pelvis.
+        fov: horizontal field of view in degrees; None: `GUESSED_FOV` along the longer side, marked as an estimate.
+        cutoff: hertz: how fast the pelvis may move across the picture.
+        depth_cutoff: hertz: how fast the distance may change.
+
+    Returns:
+        Metres from the camera's centre, camera's frame. Reported: the reprojection error in pixels and as a share of
+        the picture's width, depths, joints that were kept from coming behind the camera.
+
+    Raises:
+        PoseMambaError: a motion in pixels, in a world, or that has a path already; a field of view that no lens has;
+            2D joints that fit no distance.
+    """
+    if motion.units != "metre" or motion.frame != "camera" or motion.absolute:
+        raise PoseMambaError(
+            f"the motion is in {motion.units}s in the {motion.frame}'s frame, "
+            f"{'with' if motion.absolute else 'without'} a path; expected metres in the camera's frame without a path: "
+            "set the scale first, turn upright afterwards"
+        )
+    heights = [s.parameters["height_m"] for s in motion.steps if s.name == "scale"]
+    if not heights:
+        raise PoseMambaError("the motion is in metres without a record of the height, expected a step 'scale': use it")
+    width, height = motion.poses.keypoints.image_size
+    if fov is None:
+        used = 2 * math.degrees(math.atan(math.tan(math.radians(GUESSED_FOV) / 2) * width / max(width, height)))
+    else:
+        used = checked("the field of view", fov, 2, 170, "degrees across the picture")
+    cutoff = checked("the path's cutoff", cutoff, 0.001, 1000, "hertz")
+    depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.001, 1000, "hertz")
+    focal = width / 2 / math.tan(math.radians(used) / 2)
+    given, times, weights = positions(motion), motion.frame_times(), joint_weights(motion)
+    sight = (motion.poses.keypoints.xy.astype(np.float64) - [width / 2, height / 2]) / focal
+    weights = np.where(np.isfinite(sight).all(-1), weights, 0.0)
+    sight = np.where(weights[..., None] > 0, sight, 0.0)
+    abq = np.full((len(motion), 3), np.nan)
+    for frames in stretches(motion):
+        raw = motion.poses.xyz[frames, :, :2].astype(np.float64) / focal
+        body = given[frames, :, :2]
+        # what the scale says of the distance: almost no weight, for frames with too few joints
+        hint = (raw * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12)
+        abq[frames] = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
+    seen = motion.seen
+    if not (abq[seen, 2] > 0).all():
+        frame = int(np.flatnonzero(seen)[np.argmin(abq[seen, 2])])
+        raise PoseMambaError(
+            f"frame {frame}: the 2D joints fit the pose at no distance in front of the camera; the lifting does not "
+            "belong to these joints: lift them again, or leave the root's path out"
+        )
+    picture = abq[:, None, :2] + given[..., :2] * abq[:, None, 2:]
+    depth = 1 / abq[:, None, 2:]
+    joint_depth = np.maximum(depth + given[..., 2:], _NEAREST * depth)
+    clamped = int((depth + given[..., 2:] < _NEAREST * depth)[seen].sum())
+    placed = np.concatenate([picture * joint_depth, joint_depth], -1)
+    size, _, _ = fit_size(motion, placed, depth_cutoff)
+    placed *= (BODY_LENGTH * heights[-1] / size)[:, None, None]
+    error = np.linalg.norm(picture - sight, axis=-1)[weights > 0] * focal
+    step = Step(
+        "root_path",
+        {
+            "fov_deg": used,
+            "focal_px": focal,
+            "cutoff_hz": cutoff,
+            "depth_cutoff_hz": depth_cutoff,
+            "huber_deviations": 1.5,
+        },
+        {
+            "reprojection_median_px": float(np.median(error)),
+            "reprojection_rms_px": float(np.sqrt(np.mean(error**2))),
+            "reprojection_median_of_width": float(np.median(error) / width),
+            "depth_least_m": float(placed[seen, 0, 2].min()),
+            "depth_most_m": float(placed[seen, 0, 2].max()),
+            "joints_kept_before_the_camera": clamped,
+        },
+        estimate=fov is None or any(s.estimate for s in motion.steps if s.name == "scale"),
+    )
+    return with_step(motion, step, placed, absolute=True)
+
+
+def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float) -> Array:
+    """a, b and q of the module's equations, (n, 3).
+
+    Args:
+        times: (n,).
+        body: (n, J, 2) metres.
+        sight: (n, J, 2) places in the picture in focal lengths.
+        weights: (n, J).
+        hint: (n,) for q.
+        cutoff: hertz; the distance is smoothed more, but once: with the body's size.
+    """
+    n, penalty = len(times), roughness(times)
+    lever = (body**2).sum(-1)
+    spread = float((weights * lever).sum() / max(weights.sum(), 1e-12))
+    robust, solution = np.ones_like(weights), np.zeros((n, 3))
+    for _ in range(_ROUNDS):
+        w = weights * robust
+        total = w.sum(1)
+        bands = np.zeros((7, n, 3))  # lower bands of a symmetric matrix; unknowns a, b, q of one frame side by side
+        bands[0, :, :2] = total[:, None] + 1e-9
+        bands[0, :, 2] = (w * lever).sum(1) + 1e-3 * spread
+        bands[2, :, 0] = (w * body[..., 0]).sum(1)
+        bands[1, :, 1] = (w * body[..., 1]).sum(1)
+        weight = total.mean() + 1e-9
+        for unknown, stiff in (
+            (0, stiffness(times, cutoff) * weight),
+            (1, stiffness(times, cutoff) * weight),
+            (2, stiffness(times, cutoff) * weight * spread),
+        ):
+            bands[[0, 3, 6], :, unknown] += stiff * penalty
+        right = np.empty((n, 3))
+        right[:, :2] = (w[..., None] * sight).sum(1)
+        right[:, 2] = (w[..., None] * body * sight).sum((1, 2)) + 1e-3 * spread * hint
+        try:
+            solution = solveh_banded(bands.reshape(7, 3 * n), right.ravel(), lower=True).reshape(n, 3)
+        except (LinAlgError, ValueError) as error:
+            raise PoseMambaError(
+                f"the root's path has no solution from {times[0]:.2f} s to {times[-1]:.2f} s ({error}), expected some "
+                "2D joints in these frames: leave the root's path out"
+            ) from error
+        residual = solution[:, None, :2] + body * solution[:, None, 2:] - sight
+        robust = huber_weights(np.linalg.norm(residual, axis=-1), weights)
+    return solution
