@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,13 @@ class Chromium:
     def click(self, x: float, y: float) -> None:
         self.mouse("mousePressed", x, y, 1)
         self.mouse("mouseReleased", x, y)
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Give a file from the disk to an input element, as its user would."""
+        self.send("DOM.enable")
+        root = self.send("DOM.getDocument")["root"]["nodeId"]
+        node = self.send("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.send("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
     def complaints(self) -> list[str]:
         """Errors and warnings that the page has raised."""

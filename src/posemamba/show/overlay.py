@@ -174,7 +174,7 @@ class _Painter:
         body = radius if not self.several else max(0.6 * float(high[1] - low[1]), 1e-3)
         self.floor = float(high[1])
         cell = _round_length(body / 2.5)
-        across, along = (max(1, round(0.65 * r / cell)) for r in (radius, body))
+        across, along = (max(1, round(r / cell)) for r in ((0.9 if self.several else 0.65) * radius, 0.65 * body))
         xs, zs = (np.arange(-n, n + 1) * cell for n in (across, along))
         corners = np.array([[x, self.floor, z] for x in (xs[0], xs[-1]) for z in (zs[0], zs[-1])])
 

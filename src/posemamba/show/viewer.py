@@ -1,11 +1,16 @@
-"""A web page that shows a clip's 2D keypoints and 3D poses: one file, opened from disk, with no network."""
+"""A web page that shows a clip's 2D keypoints and 3D poses: one file, opened from disk, with no network.
+
+Shapes: P people, F frames, J = 17 joints.
+"""
 
 from __future__ import annotations
 
 import base64
 import html
 import importlib.resources
+import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,16 +18,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.errors import PoseMambaError, require
 from posemamba.files import atomic_path
 from posemamba.poses import Motion3D, Poses3D, Progress
-from posemamba.show.people import as_people
+from posemamba.show.people import Colour, Place, as_people, colours, numbers, side_by_side
 
 _UNSEEN = -32768  # int16 marks of the page's script
 _MISSING = 65535
-
+PICTURE_HEIGHT = 270  # pixels of an embedded picture
+MOST_PICTURES = 1500  # of a long clip every second, third, ... frame is embedded: about 10 kB each
 
 Angles = Mapping[str, NDArray[np.floating]]
-"""Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known."""
+"""Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known. An
+angle whose name begins with a joint's name is shown when that joint is picked."""
 
 
 def write_viewer(
@@ -37,63 +45,201 @@ def write_viewer(
 ) -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
 
-    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths
-    of a pixel. A frame takes about 250 bytes; the page itself 30 kB.
+    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths of a
+    pixel or of a millimetre. A frame of a person takes about 250 bytes, 400 with a motion; the page itself 50 kB.
 
     Args:
         path: the .html file to write.
-        poses: F frames; frames that were not seen are shown as such.
+        poses: one person, or several of one clip, of F frames each; frames that were not seen are shown as such.
         title: heading of the page; any text is safe. Empty means the source's name.
+        motions: what refinement made of each person, in the same order; shown in their own unit and frame, and where
+            that is metres in the world with the floor at z = 0.
+        video: the video that the poses come from; small pictures of its frames are put into the page (10 kB each, at
+            most 1,500 of them). Without it, the page's user can still pick a video from their disk.
+        angles: joint angles of each person, in the same order, to plot.
+        progress: called as progress(frames of the video done, F).
 
     Raises:
-        ValueError: there are no frames.
+        PoseMambaError: people, motions or angles do not belong together; the video cannot be read or has too few
+            frames.
+        ValueError: there is nobody, or no frame.
     """
     people = as_people(poses)
-    poses = people[0]
-    source = Path(poses.keypoints.source).name
+    moved = [] if motions is None else [motions] if isinstance(motions, Motion3D) else list(motions)
+    turned = [] if angles is None else [angles] if isinstance(angles, Mapping) else list(angles)
+    _check(people, moved, turned)
+    first = people[0]
+    source = Path(first.keypoints.source).name
     title = title or source or "3D pose"
     about = [
         source if source != title else "",
-        f"model {poses.model}" if poses.model else "",
-        f"{len(poses)} frames",
-        f"{poses.fps:.4g} frames/s",
+        f"model {first.model}" if first.model else "",
+        f"{len(people)} people" if len(people) > 1 else "",
+        f"{len(first)} frames",
+        f"{first.fps:.4g} frames/s",
     ]
-    texts = {"title": title, "about": " · ".join(part for part in about if part)}
-    parts = {"title": html.escape(title), "data": _embedded({**texts, **_page_data(poses)})}
+    strip, pictures = ("", None) if video is None else _pictures(video, first, progress)
+    data = {
+        "title": title,
+        "about": " · ".join(part for part in about if part),
+        **_page_data(people, moved, turned),
+        "pictures": pictures,
+    }
+    parts = {"title": html.escape(title), "data": _embedded(data), "pictures": strip}
     template = importlib.resources.files(__package__).joinpath("viewer.html").read_text(encoding="utf-8")
-    page = re.sub(r"\{\{(title|data)\}\}", lambda match: parts[match[1]], template)
+    page = re.sub(r"\{\{(title|data|pictures)\}\}", lambda match: parts[match[1]], template)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
-def _page_data(poses: Poses3D) -> dict[str, object]:
-    keypoints, frames = poses.keypoints, len(poses)
-    seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
-    xyz = np.where(seen[:, None, None], poses.xyz, 0).astype(np.float64)
-    xyz_step = float(np.abs(xyz).max()) / 32767 or 1.0
-    whole = np.where(seen[:, None, None], np.round(xyz / xyz_step), _UNSEEN)
+def _check(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: Sequence[Angles]) -> None:
+    name = people[0].keypoints.source or "poses"
+    frames = len(people[0])
+    for what, given in (("motions", motions), ("angles", angles)):
+        if given and len(given) != len(people):
+            raise PoseMambaError(f"{name}: {what} of {len(given)} people for {len(people)}; give one for each")
+    for motion in motions:
+        if len(motion) != frames:
+            raise PoseMambaError(f"{name}: a motion of {len(motion)} frames beside poses of {frames}; make it of these")
+        m = motions[0]
+        if (motion.units, motion.frame, motion.absolute) != (m.units, m.frame, m.absolute):
+            raise PoseMambaError(
+                f"{name}: motions in {motion.units}, {motion.frame} and {m.units}, {m.frame}; refine all people alike"
+            )
+    for own in angles:
+        for angle, values in own.items():
+            if np.shape(values) != (frames,):
+                raise PoseMambaError(
+                    f"{name}: angle '{angle}' has the shape {np.shape(values)}, expected ({frames},), one a frame"
+                )
 
+
+def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: Sequence[Angles]) -> dict[str, object]:
+    first = people[0]
+    shades = zip(colours(len(people), dark=False), colours(len(people), dark=True), strict=True)
+    shifts = _shifts(motions)
+    entries = []
+    for i, (person, number, place, (light, dark)) in enumerate(
+        zip(people, numbers(people), side_by_side(people), shades, strict=True)
+    ):
+        entries.append(
+            {
+                "number": str(number),
+                "colours": {"light": [_css(c) for c in light], "dark": [_css(c) for c in dark]},
+                **_lifted(person, place),
+                "motion": _refined(motions[i], shifts[i]) if motions else None,
+                "angles": [_angle(name, values) for name, values in angles[i].items()] if angles else [],
+            }
+        )
+    return {
+        "frames": len(first),
+        "fps": float(first.fps),
+        "image_size": [int(n) for n in first.keypoints.image_size],
+        "joints": list(first.skeleton.joints),
+        "parents": list(first.skeleton.parents),
+        "sides": [name.startswith("left") - name.startswith("right") for name in first.skeleton.joints],
+        "times": _packed(first.keypoints.frame_times(), "<f8"),
+        "people": entries,
+    }
+
+
+def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
+    keypoints = poses.keypoints
+    seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
+    whole, step = _whole(poses.xyz, seen)
     found = keypoints.found
     xy = keypoints.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
     flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
-
     return {
-        "frames": frames,
-        "fps": float(poses.fps),
-        "image_size": [int(n) for n in keypoints.image_size],
-        "joints": list(poses.skeleton.joints),
-        "parents": list(poses.skeleton.parents),
-        "sides": [name.startswith("left") - name.startswith("right") for name in poses.skeleton.joints],
+        "place": [place.scale, *place.shift],
         "xyz": _packed(whole, "<i2"),
-        "xyz_step": xyz_step,
+        "xyz_step": step,
         "xy": _packed(flat, "<u2"),
         "xy_start": start.tolist(),
         "xy_step": xy_step,
         "confidence": _packed(np.round(np.clip(np.nan_to_num(poses.confidence), 0, 1) * 255), "u1"),
-        "times": _packed(keypoints.frame_times(), "<f8"),
     }
+
+
+def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+    """(F, J, 3) as whole multiples of the step that is returned beside them."""
+    known = np.where(seen[:, None, None], xyz, 0).astype(np.float64)
+    step = float(np.abs(known).max()) / 32767 or 1.0
+    return np.where(seen[:, None, None], np.round(known / step), _UNSEEN), step
+
+
+def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
+    seen = motion.seen & np.isfinite(motion.xyz).all((1, 2))
+    root = np.where(seen[:, None], motion.xyz[:, 0], 0)
+    # relative to the pelvis, so that a long way does not make the steps coarse
+    whole, step = _whole(motion.xyz - root[:, None], seen)
+    return {
+        "units": motion.units,
+        "frame": motion.frame,
+        "absolute": motion.absolute,
+        "shift": shift,
+        "root": _packed(root, "<f4"),
+        "xyz": _packed(whole, "<i2"),
+        "step": step,
+    }
+
+
+def _shifts(motions: Sequence[Motion3D]) -> list[float]:
+    """(P,) along x: people whose path is not known stand side by side."""
+    if not motions or motions[0].absolute:
+        return [0.0] * len(motions)
+    widths = []
+    for motion in motions:
+        x = motion.xyz[np.isfinite(motion.xyz).all((1, 2)), :, 0]
+        widths.append(2.2 * float(np.percentile(np.abs(x), 99)) if x.size else 0.0)
+    edges = np.cumsum(widths)
+    return [float(e - w / 2 - edges[-1] / 2) for e, w in zip(edges, widths, strict=True)]
+
+
+def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
+    known = np.isfinite(values)
+    step = float(np.abs(values[known]).max(initial=0)) / 32767 or 1.0
+    whole = np.where(known, np.round(np.where(known, values, 0) / step), _UNSEEN)
+    return {"name": str(name), "values": _packed(whole, "<i2"), "step": step}
+
+
+def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
+    """The video's frames as small JPEGs one after another, base64, and how to take them apart."""
+    from posemamba.video import read_frames
+
+    require("PIL", "video")
+    from PIL import Image
+
+    frames = len(poses)
+    every = math.ceil(frames / MOST_PICTURES)
+    files: list[bytes] = []
+    done = 0
+    for frame in read_frames(video):
+        if frame.index >= frames:
+            break
+        done = frame.index + 1
+        if frame.index % every == 0:
+            height, width = frame.rgb.shape[:2]
+            scale = min(1.0, PICTURE_HEIGHT / height)
+            size = max(1, round(width * scale)), max(1, round(height * scale))
+            buffer = io.BytesIO()
+            Image.fromarray(frame.rgb).resize(size, Image.Resampling.BOX).save(buffer, "JPEG", quality=62)
+            files.append(buffer.getvalue())
+        if progress is not None:
+            progress(done, frames)
+    if done < frames:
+        raise PoseMambaError(
+            f"{video}: has {done} frames, but there are poses for {frames}; "
+            "give the video that the poses were made from"
+        )
+    sizes = np.array([len(file) for file in files])
+    return base64.b64encode(b"".join(files)).decode("ascii"), {"every": every, "sizes": _packed(sizes, "<u4")}
+
+
+def _css(colour: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
 def _packed(array: NDArray[np.generic], dtype: str) -> str:
