@@ -45,10 +45,8 @@ def test_the_page_works_from_disk_without_a_network(
     # what the page holds is what went in, far below a pixel
     held = np.array(chromium.value("data.joints.map((_, j) => [...point3(0, 777, j)])"))
     assert np.abs(held - poses.xyz[777]).max() < 0.02
-    flat = [
-        p or [np.nan] * 2
-        for p in chromium.value("data.joints.map((_, j) => point2(0, 777, j) && [point[0], point[1]])")
-    ]
+    held = chromium.value("data.joints.map((_, j) => point2(0, 777, j) && [point[0], point[1]])")
+    flat = [p or [np.nan] * 2 for p in held]
     assert np.nanmax(np.abs(np.array(flat, float) - poses.keypoints.xy[777])) < 0.02
     assert np.array_equal(np.isnan(np.array(flat, float)), np.isnan(poses.keypoints.xy[777]))
 
@@ -124,7 +122,7 @@ def crowd(walker_clip: Callable[..., Poses3D], people: int, frames: int) -> tupl
         one.keypoints.person = i + 1
         one.keypoints.xy = one.keypoints.xy * (0.5 + 0.1 * i) + np.float32([150 * i, 0])
         one.xyz *= 1 + 0.5 * i
-        world = walk(frames, 50, radius=1.8) + [3.0 * i, 0, 0]
+        world = walk(frames, 50, radius=1.8) + np.array([3.0 * i, 0, 0])
         world[~one.seen] = np.nan
         poses.append(one)
         motions.append(Motion3D(world.astype(np.float32), one.seen, "metre", "world", True, one))
@@ -176,8 +174,9 @@ def test_people_motions_angles_and_pictures(tmp_path: Path, walker_clip: Callabl
 
     # the pictures are those of the frames: embedded ones, then those of a video from the disk, also while it plays
     red = (
-        "(() => { const a = areas.flat, r = devicePixelRatio, y = a.h * 0.6;"
-        "return a.c.getImageData(a.w * r / 2, y * r, 1, 1).data[0]; })()"
+        "(() => { const a = areas.flat, r = devicePixelRatio, one = new OffscreenCanvas(1, 1).getContext('2d');"
+        "one.drawImage(a.canvas, -Math.round(a.w * r / 2), -Math.round(a.h * 0.6 * r));"
+        "return one.getImageData(0, 0, 1, 1).data[0]; })()"
     )
     chromium.value("choosePerson(-1), state.pinned = -1, state.backdrop = true, seek(120)")
     chromium.until("pictures.cache.has(120)")
@@ -222,11 +221,8 @@ def test_five_people_and_ten_thousand_frames_are_smooth(
     )
     chromium.until("gaps.length >= 200", timeout=60)
     played = chromium.value("gaps.sort((a, b) => a - b), [gaps[100], gaps[190]]")
-    size = page.stat().st_size / 1e6
-    print(
-        f"\n{size:.1f} MB; scrubbing, drawn: median {spent[0]:.1f}, 95 % {spent[1]:.1f} ms; playing, from one picture"
-    )
-    print(f"to the next: median {played[0]:.1f}, 95 % {played[1]:.1f} ms")
+    print(f"\n{page.stat().st_size / 1e6:.1f} MB; drawing any frame: median {spent[0]:.1f}, 95 % {spent[1]:.1f} ms;")
+    print(f"playing, from one picture to the next: median {played[0]:.1f}, 95 % {played[1]:.1f} ms")
     assert spent[0] < 33 and played[0] < 40  # in software on two slow cores
 
 
