@@ -221,7 +221,8 @@ def test_any_pose_comes_back(make_motion: Make, tmp_path: Path, name: str) -> No
 
 def test_bvh_rest_pose_and_rate(make_motion: Make, tmp_path: Path) -> None:
     motion = make_motion(missing=(), fps=30000 / 1001)
-    assert write_motion(tmp_path / "a.bvh", motion, "bvh") == ()
+    (said,) = write_motion(tmp_path / "a.bvh", motion, "bvh")
+    assert said.startswith("lengths are metres, x right, y up, z towards the camera")
     _, step, table = _read_bvh(tmp_path / "a.bvh")
     assert step == pytest.approx(1001 / 30000, abs=1e-9)
     # the rest pose: all channels 0

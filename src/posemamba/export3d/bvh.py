@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError
-from posemamba.export3d.common import Array, check, held_frames, notes, rows, y_up
+from posemamba.export3d.common import Y_UP, Array, check, held_frames, notes, rows, y_up
 from posemamba.export3d.rig import Rig, make_rig, matrices
 from posemamba.files import atomic_path
 from posemamba.poses import Motion3D
@@ -46,7 +46,7 @@ def write_bvh(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     xyz, times = y_up(motion), motion.frame_times()
     shown, held = held_frames(xyz, motion.seen)
     xyz = xyz[shown]
-    said = notes(motion, held)
+    said = (*notes(motion, held), f"lengths are metres, {Y_UP}: bvh itself cannot say so")
     grid, step = _grid(path, times, motion.fps)
     if grid is not None:
         xyz = _resampled(xyz, times, grid)
