@@ -69,8 +69,8 @@ def write_people(dst: str | Path, people: Sequence[Keypoints2D], *, to: str | No
         people: of the same frames and skeleton, at least one.
 
     Returns:
-        The people as they were written: ``alphapose`` takes COCO-17 or Halpe-26, ``openpose`` BODY_25; others are converted
-        to these by name.
+        The people as they were written: ``alphapose`` takes COCO-17 or Halpe-26, ``openpose`` BODY_25; others are
+        converted to these by name.
 
     Raises:
         PoseMambaError: the format is not known, the skeleton cannot be converted, or `dst` cannot be written.

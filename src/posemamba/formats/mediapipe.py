@@ -1,8 +1,8 @@
 """MediaPipe's 33 landmarks as JSON or csv. MediaPipe itself writes no file, so there are as many layouts as authors.
 
 JSON: a list of frames, or an object that holds it (``frames``, ``results``, ``landmarks``, ``poses``) beside ``fps``
-and the picture's size. A frame is a result of the Tasks API, ``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``
-with a list for each person, or of the older interface, with the landmarks of one person, or just the landmarks. A
+and the picture's size. A frame is a result of the Tasks API,
+``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``, with a list for each person, or of the older interface, with the landmarks of one person, or just the landmarks. A
 landmark is an object or [x, y, z, visibility]. Coordinates are shares of the picture, or pixels. csv: see
 `posemamba.formats.table`.
 """

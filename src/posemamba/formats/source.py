@@ -66,6 +66,8 @@ class Source:
         if text[:1] in (b"[", b"{"):
             return "json"
         line = text.splitlines()[0] if text else b""
+        if text.startswith(b"scorer"):  # DeepLabCut's, however few columns
+            return "csv"
         if b"\0" not in self.head and any(line.count(mark) >= 3 for mark in (b",", b";", b"\t")):
             return "csv"
         return "other"
