@@ -56,7 +56,7 @@ def read(source: Source) -> RawPeople:
             )
         joints = joints[: len(_BODY[len(joints)])]
         name = _id(entry.get("idx"))
-        if not isinstance(entry["image_id"], str | int):
+        if not isinstance(entry["image_id"], str | int) or isinstance(entry["image_id"], bool):
             raise PoseMambaError(f"{path}: entry {index} has image_id {describe(entry['image_id'])}; {_EXPECTED}")
         people = pictures.setdefault(entry["image_id"], [])
         believed &= name is None or name not in [p.id for p in people]

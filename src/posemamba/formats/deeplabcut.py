@@ -69,7 +69,8 @@ def read(source: Source) -> RawPeople:
             names = ", ".join(f"'{who}'" for who, _ in refused)
             warnings.warn(f"{path.name}: {names} left out: no body of a person", stacklevel=4)
         skeleton = chosen[0][1]
-        if any(other is not skeleton for _, other, _ in chosen):
+        lacking = [[g is None for g in groups] for _, _, groups in chosen]
+        if any(other is not skeleton for _, other, _ in chosen) or any(those != lacking[0] for those in lacking):
             raise PoseMambaError(f"{path}: individuals with different body parts, expected the same for all")
         confident = all("likelihood" in axes for _, _, groups in chosen for axes in groups if axes)
         axes = ("x", "y", "likelihood") if confident else ("x", "y")

@@ -2,9 +2,9 @@
 
 JSON: a list of frames, or an object that holds it (``frames``, ``results``, ``landmarks``, ``poses``) beside ``fps``
 and the picture's size. A frame is a result of the Tasks API,
-``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``, with a list for each person, or of the older interface, with the landmarks of one person, or just the landmarks. A
-landmark is an object or [x, y, z, visibility]. Coordinates are shares of the picture, or pixels. csv: see
-`posemamba.formats.table`.
+``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``, with a list for each
+person, or of the older interface, with the landmarks of one person, or just the landmarks. A landmark is an object or
+[x, y, z, visibility]. Coordinates are shares of the picture, or pixels. csv: see `posemamba.formats.table`.
 """
 
 from __future__ import annotations
@@ -133,7 +133,9 @@ def _people(landmarks: list[Any]) -> list[list[Any]] | None:
         inner: list[Any] = [p.get("landmark") or p.get("landmarks") for p in landmarks if isinstance(p, dict)]
         return inner if all(isinstance(p, list) and p for p in inner) else None
     if isinstance(first, list) and first:
-        return [landmarks] if isinstance(first[0], int | float) or first[0] is None else [p for p in landmarks if p]
+        if isinstance(first[0], int | float) or first[0] is None:
+            return [landmarks]
+        return [p for p in landmarks if p] if all(isinstance(p, list) for p in landmarks) else None
     return None
 
 
