@@ -24,6 +24,9 @@ MAX_GAP = 1.0
 """Seconds: what was seen further apart does not influence each other, as in lifting."""
 HUBER = 1.5
 """Residuals beyond this many (robust) standard deviations count linearly, not squared (Huber 1964)."""
+DEPTH_TRUST = 0.03
+"""The smaller, the less a bone that points towards or away from the camera says of the size: lifted depths are less
+sure than places in the picture, and tend to be too flat. Measured, see docs/refine.md."""
 
 _LEGS = ((1, 2), (2, 3), (4, 5), (5, 6))
 _TRUNK_AND_HEAD = ((0, 7), (7, 8), (8, 9), (9, 10))
@@ -188,7 +191,8 @@ def fit_size(motion: Motion3D, xyz: Array, cutoff: float) -> tuple[Array, Array,
     log = np.full((len(motion), bones.shape[1]), np.nan)
     log[seen] = np.log(np.maximum(bones, 1e-3 * bones.sum(1, keepdims=True)))  # a bone of no length says nothing
     weights = np.minimum(certain[:, parents], certain[:, children])
-    weights = weights * (np.median(bones, 0) / np.median(bones, 0).sum())
+    away = (np.abs(xyz[:, children, 2] - xyz[:, parents, 2])[seen] / np.maximum(bones, 1e-12)) ** 2
+    weights[seen] *= (np.median(bones, 0) / np.median(bones, 0).sum()) / (DEPTH_TRUST + away)
     size = np.full(len(motion), np.nan)
     size[seen] = np.log(bones.sum(1))
     share = np.zeros(bones.shape[1])

@@ -28,7 +28,7 @@ ANKLE_HEIGHT = 0.045
 TYPICAL_HEIGHT = 1.70
 """Metres, where nobody says: men are 1.71 m tall, women 1.59 m on average of all countries, and those in many of the
 countries where videos are made some 5 cm taller (NCD-RisC 2016). Standard deviation about 0.10 m, 6 %."""
-SIZE_CUTOFF = 0.5
+SIZE_CUTOFF = 0.25
 """Hertz: how fast the size in the picture may change; measured, see docs/refine.md."""
 
 

@@ -24,9 +24,9 @@ __all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
 
 Method = Literal["one-euro", "butterworth", "savitzky-golay"]
 DEFAULT_METHOD: Method = "butterworth"
-CUTOFFS: dict[Method, float] = {"one-euro": 3.0, "butterworth": 5.0, "savitzky-golay": 5.0}
+CUTOFFS: dict[Method, float] = {"one-euro": 2.0, "butterworth": 4.0, "savitzky-golay": 4.0}
 """Hertz, where nobody says: measured, see docs/refine.md."""
-BETA = 5.0
+BETA = 15.0
 """Of the one-euro filter: by how many hertz its cutoff rises at a speed of one body length a second."""
 BRIDGE = 0.2
 """Seconds: over a shorter time without the person the filter goes on, interpolated."""
