@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError
-from posemamba.formats import read_keypoints, read_people
+from posemamba.formats import is_keypoint_file, read_keypoints, read_people
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import (
     BLAZEPOSE33,
@@ -117,6 +117,7 @@ def test_openpose(tmp_path: Path, ids: bool) -> None:
     truth[:, 6] = np.nan
     found = people(tmp_path)
     assert found[0].skeleton is BODY25
+    assert is_keypoint_file(tmp_path) and is_keypoint_file(tmp_path / name) and not is_keypoint_file(tmp_path / "none")
     same(found, truth)
     write(tmp_path / "other_000000000000_keypoints.json", {"version": 1.3, "people": []})
     with pytest.raises(PoseMambaError, match=r"2 clips, 'my_video_' \(12 frames\), 'other_' \(1 frames\)"):

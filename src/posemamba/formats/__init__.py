@@ -21,7 +21,7 @@ from posemamba.formats.source import Source, describe
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import Skeleton, get_skeleton
 
-__all__ = ["Format", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
+__all__ = ["Format", "is_keypoint_file", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
 
 MAX_PEOPLE = 100
 """Most people that `read_people` gives: each has arrays over all frames."""
@@ -70,6 +70,21 @@ _FORMATS = (
 def known_formats() -> tuple[Format, ...]:
     """The formats that `read_keypoints` and `read_people` know."""
     return _FORMATS
+
+
+def is_keypoint_file(path: str | Path) -> bool:
+    """Whether a file looks like keypoints, right or broken, and not like a video: npz, npy, JSON, csv, a pickle, or a
+    folder of OpenPose. False for what is not there, empty, or not readable.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return openpose.recognises_folder(path)
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return bool(head) and Source(path, head).kind in ("npz", "npy", "json", "csv", "pickle")
 
 
 def read_keypoints(
