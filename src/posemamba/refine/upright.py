@@ -6,8 +6,8 @@ on the floor below the camera; one without stays relative to the pelvis.
 The estimate of the pitch (the roll is told, or taken as none): people who stand, walk or run have their feet below
 their chest, on average, but for a forward lean that is much the same in all (`LEAN`). In each frame the body's axis
 goes from between the ankles to the thorax, less that lean; frames count the more, the more stretched the body is; the
-robust mean is up. Someone who leans all the time, or climbs, or sits, is not upright on average, and the estimate is off
-by as much. Without a path, a person who is far above or below the picture's middle seems to lean.
+robust mean is up. Someone who leans all the time, or climbs, or sits, is not upright on average, and the estimate is
+off by as much. Without a path, a person who is far above or below the picture's middle seems to lean.
 """
 
 from __future__ import annotations
