@@ -239,6 +239,11 @@ def test_steps_out_of_order_are_named() -> None:
         scale(scale(raw))
     with pytest.raises(PoseMambaError, match="turn it once"):
         upright(upright(raw, 0.0), 0.0)
+    with pytest.raises(PoseMambaError, match="before turning upright"):
+        scale(upright(raw, 0.0))
+    stuck = replace(scene.poses, keypoints=replace(scene.poses.keypoints, times=np.array([0, 1, 1, 2, 3]) / 50))
+    with pytest.raises(PoseMambaError, match=r"frame 2 is at 0\.02 s, not after"):
+        scale(Motion3D.raw(stuck))
     nobody = Poses3D(
         np.full((3, 17, 3), np.nan, np.float32), np.zeros((3, 17), np.float32), np.zeros(3, bool), scene.poses.keypoints
     )

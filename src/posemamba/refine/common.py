@@ -42,7 +42,8 @@ def positions(motion: Motion3D) -> Array:
     """(F, 17, 3) in float64.
 
     Raises:
-        PoseMambaError: nobody was seen in any frame, or a seen frame has joints that are not numbers.
+        PoseMambaError: nobody was seen in any frame, a seen frame has joints that are not numbers, or the frame times
+            do not rise.
     """
     if not motion.seen.any():
         raise PoseMambaError(
@@ -53,6 +54,13 @@ def positions(motion: Motion3D) -> Array:
     if bad.any():
         raise PoseMambaError(
             f"frame {int(np.argmax(bad))} is marked as seen but holds NaN or infinity, expected numbers: lift it again"
+        )
+    still = np.diff(motion.frame_times()) <= 0
+    if still.any():
+        frame = int(np.argmax(still)) + 1
+        raise PoseMambaError(
+            f"frame {frame} is at {motion.frame_times()[frame]:.6g} s, not after the frame before; expected rising "
+            "times: mend them, or lift by frame rate alone"
         )
     return xyz
 

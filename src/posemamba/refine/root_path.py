@@ -89,8 +89,8 @@ def root_path(
         used = 2 * math.degrees(math.atan(math.tan(math.radians(GUESSED_FOV) / 2) * width / max(width, height)))
     else:
         used = checked("the field of view", fov, 2, 170, "degrees across the picture")
-    cutoff = checked("the path's cutoff", cutoff, 0.001, 1000, "hertz")
-    depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.001, 1000, "hertz")
+    cutoff = checked("the path's cutoff", cutoff, 0.05, 1000, "hertz")
+    depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.05, 1000, "hertz")
     focal = width / 2 / math.tan(math.radians(used) / 2)
     given, times, weights = positions(motion), motion.frame_times(), joint_weights(motion)
     sight = (motion.poses.keypoints.xy.astype(np.float64) - [width / 2, height / 2]) / focal

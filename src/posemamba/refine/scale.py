@@ -26,8 +26,8 @@ of the height in Winter, Biomechanics and Motor Control of Human Movement (0.530
 ANKLE_HEIGHT = 0.045
 """Of the ankle's joint above the floor, as a share of the standing height, in the same frames (0.040 to 0.051)."""
 TYPICAL_HEIGHT = 1.70
-"""Metres, where nobody says: men are 1.71 m tall, women 1.59 m on average of all countries, and those in many of the
-countries where videos are made some 5 cm taller (NCD-RisC 2016). Standard deviation about 0.10 m, 6 %."""
+"""Metres, where nobody says: between the world's men, 1.71 m on average, and women, 1.59 m (NCD-RisC 2016), and the
+taller people of most video collections; a choice. Standard deviation of adults about 0.10 m, 6 %."""
 SIZE_CUTOFF = 0.25
 """Hertz: how fast the size in the picture may change; measured, see docs/refine.md."""
 
@@ -39,7 +39,7 @@ def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SI
     pelvis too large. `root_path` undoes that.
 
     Args:
-        motion: in pixels, camera's frame or world, relative to the pelvis.
+        motion: in pixels, camera's frame, relative to the pelvis.
         height_m: the person's standing height in metres, without shoes; None: a typical one, marked as an estimate.
         cutoff: hertz: how fast the person's size in the picture may change.
 
@@ -47,12 +47,16 @@ def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SI
         The motion in metres. Reported: metres per pixel (median, least, most), the bone lengths' disagreement.
 
     Raises:
-        PoseMambaError: a motion that is in metres already, a height that no person has, nobody seen.
+        PoseMambaError: a motion that is in metres already or in a world, a height that no person has, nobody seen.
     """
     if motion.units != "pixel":
         raise PoseMambaError("the motion is in metres already, expected pixels: set its scale once")
+    if motion.frame != "camera":
+        raise PoseMambaError(
+            "the motion is in a world, expected the camera's frame: set the scale before turning upright"
+        )
     height = checked("the height", TYPICAL_HEIGHT if height_m is None else height_m, 0.4, 2.6, "metres")
-    cutoff = checked("the scale's cutoff", cutoff, 0.001, 1000, "hertz")
+    cutoff = checked("the scale's cutoff", cutoff, 0.05, 1000, "hertz")
     xyz = positions(motion)
     size, _, spread = fit_size(motion, xyz, cutoff)
     factor = BODY_LENGTH * height / size
