@@ -201,10 +201,16 @@ def _run_channel(
     decay = torch.exp(scan.dt[:, d, :, None] * scan.A[:, d, None, :])
     gain = scan.dt[:, d, :, None] * scan.B
     own_way = scan.skip[:, d] if skip else torch.zeros_like(scan.skip[:, d])
-    steps = [x.contiguous().numpy() for x in (decay, gain, scan.C, own_way, scan.step_of)]
-    tokens = torch.argsort(scan.step_of, dim=1).numpy()
-    limb = scan.partner[: scan.joints].numpy()
-    _add_channel(*steps, tokens, np.array(scan.merged), limb, to_joints, to_frames, full)
+    add: Any = _add_channel  # a compiled function has no types
+    add(
+        *(x.contiguous().numpy() for x in (decay, gain, scan.C, own_way, scan.step_of)),
+        torch.argsort(scan.step_of, dim=1).numpy(),
+        np.array(scan.merged),
+        scan.partner[: scan.joints].numpy(),
+        to_joints,
+        to_frames,
+        full,
+    )
 
 
 def channel_weights(scan: ScanInputs, d: int, *, skip: bool = False) -> NDArray[np.float64]:
