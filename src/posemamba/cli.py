@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from posemamba.errors import PoseMambaError, require
+from posemamba.show.command import show_app
 
 if TYPE_CHECKING:
     from posemamba.poses import Keypoints2D, Poses3D, Progress
@@ -538,6 +539,7 @@ def _evaluate_files(
 
 data_app = typer.Typer(help="Look at data sets, or write one.")
 app.add_typer(data_app, name="data")
+app.add_typer(show_app, name="show")
 
 
 @data_app.command("check")

@@ -193,8 +193,8 @@ def plot_comparison(path: str | Path, comparison: Comparison, frames: Sequence[i
     """Draw it: a row for each frame, the 2D input and then a column for each method.
 
     With the truth, that is drawn in grey below each method's pose, a thin line joins each joint with its true place,
-    the worst joint is circled, and the worst three have their error beside them where there is room. 3D poses are seen from 35 degrees
-    to the camera's right, a little above it, all panels of a row at one scale.
+    the worst joint is circled, and the worst three have their error beside them where there is room. 3D poses are
+    seen from 35 degrees to the camera's right, a little above it, all panels of a row at one scale.
 
     Raises:
         PoseMambaError: matplotlib is not installed, or the file cannot be written.
@@ -316,9 +316,17 @@ def _draw_pose(
         labelled.append(int(j))
         outwards = 1 if points[j, 0] >= points[0, 0] else -1
         ax.annotate(
-            f"{errors[j]:.0f}", points[j], (9 * outwards, 0), textcoords="offset points", fontsize=8, color=_WRONG,
-            ha="left" if outwards > 0 else "right", va="center", zorder=6, path_effects=[withStroke(linewidth=2.5, foreground="white")],
-        )  # fmt: skip
+            f"{errors[j]:.0f}",
+            points[j],
+            (9 * outwards, 0),
+            textcoords="offset points",
+            fontsize=8,
+            color=_WRONG,
+            ha="left" if outwards > 0 else "right",
+            va="center",
+            zorder=6,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
+        )
     name = H36M17.joints[int(worst[0])].replace("_", " ")
     text = f"mean {errors.mean():.0f} mm, {name} {errors[worst[0]]:.0f} mm"
     ax.text(0.5, 0.015, text, transform=ax.transAxes, ha="center", va="bottom", fontsize=8)
