@@ -25,8 +25,8 @@ from posemamba.show.people import Colour, Place, as_people, colours, numbers, si
 
 _UNSEEN = -32768  # int16 marks of the page's script
 _MISSING = 65535
-PICTURE_HEIGHT = 270  # pixels of an embedded picture
-MOST_PICTURES = 1500  # of a long clip every second, third, ... frame is embedded: about 10 kB each
+PICTURE_HEIGHT = 240  # pixels of an embedded picture
+MOST_PICTURES = 1500  # of a long clip every second, third, ... frame is embedded: 10 to 20 kB each
 
 Angles = Mapping[str, NDArray[np.floating]]
 """Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known. An
@@ -54,8 +54,8 @@ def write_viewer(
         title: heading of the page; any text is safe. Empty means the source's name.
         motions: what refinement made of each person, in the same order; shown in their own unit and frame, and where
             that is metres in the world with the floor at z = 0.
-        video: the video that the poses come from; small pictures of its frames are put into the page (10 kB each, at
-            most 1,500 of them). Without it, the page's user can still pick a video from their disk.
+        video: the video that the poses come from; small pictures of its frames are put into the page (10 to 20 kB each,
+            at most 1,500 of them). Without it, the page's user can still pick a video from their disk.
         angles: joint angles of each person, in the same order, to plot.
         progress: called as progress(frames of the video done, F).
 
@@ -225,7 +225,7 @@ def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> t
             scale = min(1.0, PICTURE_HEIGHT / height)
             size = max(1, round(width * scale)), max(1, round(height * scale))
             buffer = io.BytesIO()
-            Image.fromarray(frame.rgb).resize(size, Image.Resampling.BOX).save(buffer, "JPEG", quality=62)
+            Image.fromarray(frame.rgb).resize(size, Image.Resampling.BOX).save(buffer, "JPEG", quality=55)
             files.append(buffer.getvalue())
         if progress is not None:
             progress(done, frames)
