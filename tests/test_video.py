@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError
-from posemamba.video import VideoWriter, probe, read_frames
+from posemamba.pictures import find_pictures, read_picture
+from posemamba.video import Clip, VideoWriter, probe, read_frames
 
 pytest.importorskip("av")
 
@@ -190,14 +191,15 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     with wave.open(str(sound), "wb") as file:
         file.setparams((1, 2, 8000, 0, "NONE", ""))
         file.writeframes(bytes(16000))
-    picture = b"P6 2 2 255 " + bytes(12)
+    (tmp_path / "folder").mkdir()
     cases = {
         tmp_path / "none.mp4": "no such file",
-        tmp_path: "is a directory",
+        tmp_path / "folder": "directory without pictures",
         make("empty.mp4", b""): "empty",
         make("text.mp4", b"hello, this is text\n" * 50): "not a video",
         make("noise.mp4", np.random.default_rng(0).bytes(3000)): "not a video",
-        make("picture.ppm", picture): "single picture",
+        make("text.png", b"hello"): "not a picture",
+        make("cut.ppm", b"P6 9 9 255 " + bytes(12)): "cut short",
         sound: "no video stream.*audio",
     }
     for path, message in cases.items():
@@ -217,3 +219,49 @@ def test_video_without_frames(tmp_path: Path) -> None:
         container.start_encoding()
     with pytest.raises(PoseMambaError, match=r"none\.mp4: .*no frames|no video stream|not a video"):
         probe(path)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_part_of_a_video_is_what_the_whole_has_there(tmp_path: Path, suffix: str) -> None:
+    """With a variable rate, B-frames and key frames before and within the part; times are the source's."""
+    path, rng = tmp_path / f"long{suffix}", np.random.default_rng(1)
+    steps = np.cumsum(rng.choice([1, 2, 3], 400)) / 50
+    with VideoWriter(path, 25) as writer:
+        for i, time in enumerate(steps - steps[0]):
+            writer.write(np.full((64, 96, 3), 40 + i % 160, np.uint8) + bars(64, 96) // 8, time)
+    whole = list(read_frames(path))
+    for start, end in ((None, 3.0), (1.0, None), (12.34, 12.9), (whole[300].time, whole[303].time)):
+        part = Clip(path, start, end)
+        expected = [f for f in whole if part.holds(f.time)]
+        found = list(read_frames(part))
+        assert len(found) == len(expected) == probe(part).frames > 2
+        for index, (a, b) in enumerate(zip(found, expected, strict=True)):
+            assert a.index == index and a.offset + a.time == pytest.approx(b.time, abs=1e-9)
+            np.testing.assert_array_equal(a.rgb, b.rgb)
+        assert found[0].time == 0
+    for look in (probe, lambda p: list(read_frames(p))):
+        with pytest.raises(PoseMambaError, match=r"no frame between 99 s and its end, it lasts \d+\.\d\d s"):
+            look(Clip(path, 99.0))
+
+
+def test_pictures_of_a_folder_are_a_clip(tmp_path: Path) -> None:
+    """Natural order, upright as the camera noted, 16 bits and grey as RGB; another size is named."""
+    from PIL import Image
+
+    for name, shade in (("f10.png", 100), ("f2.PNG", 20), ("f1.jpg", 10), (".hidden.png", 1)):
+        Image.fromarray(np.full((30, 40, 3), shade, np.uint8)).save(tmp_path / name, quality=95)
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [p.name for p in find_pictures(tmp_path)] == ["f1.jpg", "f2.PNG", "f10.png"]
+    info = probe(Clip(tmp_path, fps=10))
+    assert (info.width, info.height, info.frames, info.fps, info.duration) == (40, 30, 3, 10, pytest.approx(0.3))
+    frames = list(read_frames(Clip(tmp_path, 0.1, fps=10)))
+    assert [(f.index, f.time, f.offset, int(f.rgb[0, 0, 0])) for f in frames] == [(0, 0, 0.1, 20), (1, 0.1, 0.1, 100)]
+
+    turned = Image.fromarray(bars(60, 120))
+    turned.getexif()[0x0112] = 6  # to be turned clockwise
+    turned.save(tmp_path / "turned.png", exif=turned.getexif())
+    np.testing.assert_array_equal(read_picture(tmp_path / "turned.png"), np.rot90(bars(60, 120), -1))
+    Image.fromarray(np.full((4, 4), 0x8000, np.uint16)).save(tmp_path / "deep.png")
+    assert (read_picture(tmp_path / "deep.png") == 128).all()
+    with pytest.raises(PoseMambaError, match=r"f1\.jpg: is 40 x 30 pixels, deep\.png is 4 x 4.*of one size"):
+        list(read_frames(tmp_path))

@@ -1,13 +1,14 @@
-"""Video files in and out: frames as RGB arrays with the times at which they are shown.
+"""Videos and folders of pictures in, videos out: frames as RGB arrays with the times at which they are shown.
 
-Decoding and encoding are PyAV's (the `video` extra), which brings its own FFmpeg: nothing else to install.
+Decoding and encoding are PyAV's (the `video` extra), which brings its own FFmpeg: nothing else to install. Pictures are
+read by `posemamba.pictures`; `Clip` names a part of a source, and `probe` and `read_frames` take it like a path.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError, require
 from posemamba.files import atomic_path
+from posemamba.pictures import PICTURES_PER_SECOND, find_pictures, is_pictures, read_picture
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
@@ -26,8 +28,38 @@ _TICKS = 90_000  # a second in the writer's time base: whole for 24, 25, 30, 50,
 
 
 @dataclass(frozen=True)
+class Clip:
+    """A part of a video, or of a folder of pictures.
+
+    Attributes:
+        path: the video, picture or folder.
+        start, end: seconds from the source's first frame, [start, end); None: all of it.
+        fps: of pictures, which do not say it themselves; None: 30.
+    """
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+    fps: float | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def holds(self, time: float) -> bool:
+        """Whether a frame at `time` is within; times are rounded in files, hence the microsecond."""
+        return (self.start is None or time >= self.start - 1e-6) and (self.end is None or time < self.end - 1e-6)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start is None and self.end is None
+
+
+Source = str | Path | Clip
+
+
+@dataclass(frozen=True)
 class VideoInfo:
-    """What a video holds.
+    """What a video, or the part of it that was asked for, holds.
 
     Attributes:
         path: the file.
@@ -61,23 +93,40 @@ class Frame:
     """One frame.
 
     Attributes:
-        index: 0 for the first.
-        time: seconds from the first frame.
+        index: 0 for the first that is read.
+        time: seconds from the first frame that is read.
         rgb: (height, width, 3) uint8, as shown: upright, with square pixels.
+        offset: seconds from the source's first frame to the first that is read; not 0 within a `Clip`.
     """
 
     index: int
     time: float
     rgb: NDArray[np.uint8]
+    offset: float = 0.0
 
 
-def probe(path: str | Path) -> VideoInfo:
-    """Look through a video: reads the whole file, decodes only the first frame.
+def probe(source: Source) -> VideoInfo:
+    """Look through a video, a folder of pictures or a `Clip`: reads the whole video, decodes only the first frame.
 
     Raises:
-        PoseMambaError: there is no such file, it is no video, holds no frames, or was cut short.
+        PoseMambaError: there is no such file, it is no video, holds no frames (in the part that was asked for), or
+            was cut short.
     """
-    path = Path(path)
+    clip = _as_clip(source)
+    if is_pictures(clip.path):
+        return _probe_pictures(clip)
+    info, times = _look_through(clip.path)
+    if clip.is_whole:
+        return info
+    inside = [t for t in times - times[0] if clip.holds(t)] if len(times) else []
+    if not inside:
+        raise _nothing_between(clip, info.duration)
+    span = float(inside[-1] - inside[0])
+    return replace(info, frames=len(inside), duration=span + 1 / info.fps)
+
+
+def _look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
+    """What a video holds, and its frames' (F,) times by the container's clock, in order."""
     times: set[float] = set()
     shape: tuple[int, int] | None = None
     rotation = 0
@@ -108,7 +157,7 @@ def probe(path: str | Path) -> VideoInfo:
     measured = (frames - 1) / span if span > 0 else named
     # the container's rate is exact where it is right: time stamps are rounded in some containers
     fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or 25.0
-    return VideoInfo(
+    info = VideoInfo(
         path=path,
         width=shape[1],
         height=shape[0],
@@ -119,19 +168,119 @@ def probe(path: str | Path) -> VideoInfo:
         rotation=rotation,
         codec=codec,
     )
+    return info, ordered
 
 
-def read_frames(path: str | Path) -> Iterator[Frame]:
-    """Decode a video frame by frame, in the order and at the times at which the frames are shown.
+def read_frames(source: Source) -> Iterator[Frame]:
+    """Decode a video, a folder of pictures or a `Clip` frame by frame, in order and at the times they are shown.
 
     Rotation that the file asks for (phones) and pixels that are not square are applied. All frames have the
     size of the first.
 
     Raises:
         PoseMambaError: there is no such file, it is no video or holds no frames; also after some frames,
-            where decoding fails or ends clearly before the length that the file declares.
+            where decoding fails or ends clearly before the length that the file declares, or a picture has another
+            size than the first.
     """
-    path = Path(path)
+    clip = _as_clip(source)
+    if is_pictures(clip.path):
+        yield from _read_pictures(clip)
+    elif clip.is_whole:
+        yield from _read_whole(clip.path)
+    else:
+        yield from _read_part(clip)
+
+
+def _as_clip(source: Source) -> Clip:
+    return source if isinstance(source, Clip) else Clip(Path(source))
+
+
+def _nothing_between(clip: Clip, duration: float) -> PoseMambaError:
+    start, end = f"{clip.start or 0:g} s", "its end" if clip.end is None else f"{clip.end:g} s"
+    return PoseMambaError(
+        f"{clip}: has no frame between {start} and {end}, it lasts {duration:.2f} s; choose another --start or --end"
+    )
+
+
+def _probe_pictures(clip: Clip) -> VideoInfo:
+    files = find_pictures(clip.path)
+    fps = clip.fps or PICTURES_PER_SECOND
+    inside = [i for i in range(len(files)) if clip.holds(i / fps)]
+    if not inside:
+        raise _nothing_between(clip, len(files) / fps)
+    height, width = read_picture(files[inside[0]]).shape[:2]
+    return VideoInfo(clip.path, width, height, fps, len(inside), len(inside) / fps, False, 0, "pictures")
+
+
+def _read_pictures(clip: Clip) -> Iterator[Frame]:
+    fps = clip.fps or PICTURES_PER_SECOND
+    inside = [(i / fps, file) for i, file in enumerate(find_pictures(clip.path)) if clip.holds(i / fps)]
+    shape: tuple[int, ...] = ()
+    for index, (time, file) in enumerate(inside):
+        rgb = read_picture(file)
+        shape = shape or rgb.shape
+        if rgb.shape != shape:
+            raise PoseMambaError(
+                f"{file}: is {rgb.shape[1]} x {rgb.shape[0]} pixels, {inside[0][1].name} is {shape[1]} x {shape[0]}; "
+                "the pictures of a sequence must be of one size: put others into a folder of their own"
+            )
+        yield Frame(index, time - inside[0][0], rgb, inside[0][0])
+
+
+def _read_part(clip: Clip) -> Iterator[Frame]:
+    """Frames from `clip.start` to `clip.end`, without decoding all that comes before."""
+    info, times = _look_through(clip.path)
+    if not len(times):  # a stream without time stamps: nothing to seek by
+        yield from _cut_out(clip, ((f.time, f.rgb) for f in _read_whole(clip.path)))
+        return
+    wanted = [t for t in times if clip.holds(t - times[0])]
+    if not wanted:
+        raise _nothing_between(clip, info.duration)
+    yield from _cut_out(clip, _decode_from(clip.path, float(times[0]), float(wanted[0])))
+
+
+def _cut_out(clip: Clip, frames: Iterator[tuple[float, NDArray[np.uint8]]]) -> Iterator[Frame]:
+    index, first = 0, 0.0
+    for time, rgb in frames:
+        if clip.end is not None and time >= clip.end - 1e-6:
+            break
+        if clip.holds(time):
+            first = first if index else time
+            yield Frame(index, time - first, rgb, first)
+            index += 1
+
+
+def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
+    """(seconds from `origin`, RGB) from a key frame before `wanted` on; both by the container's clock."""
+    for seek in (True, False):
+        with _opened(path) as (container, stream):
+            stream.thread_type = "AUTO"
+            extent = _Extent(container, stream)
+            shape: tuple[int, int] | None = None
+            with _decoding(path, extent):
+                if seek and wanted > origin:
+                    container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
+                for packet in container.demux(stream):
+                    extent.note_packet(packet)
+                    for frame in packet.decode():
+                        if frame.time is None:
+                            continue
+                        if shape is None and seek and frame.time > wanted + 1e-6:
+                            break  # some files seek too far: from the beginning, then
+                        rgb = _as_shown(frame, stream, shape) if frame.time >= wanted - 1e-6 else None
+                        if rgb is None:
+                            shape = shape or _as_shown(frame, stream, None).shape[:2]
+                            continue
+                        shape = rgb.shape[:2]
+                        yield float(frame.time) - origin, rgb
+                    else:
+                        continue
+                    break
+                else:
+                    return
+
+
+def _read_whole(path: Path) -> Iterator[Frame]:
     with _opened(path) as (container, stream):
         stream.thread_type = "AUTO"
         extent = _Extent(container, stream)
@@ -221,13 +370,11 @@ def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
     """The open container and its video stream."""
     av = require("av", "video")
     if path.is_dir():
-        raise PoseMambaError(f"{path}: is a directory, expected a video file; name one of the files in it")
+        raise PoseMambaError(f"{path}: is a directory without pictures, expected a video file or a folder of pictures")
     if not path.exists():
         raise PoseMambaError(f"{path}: no such file")
     if path.stat().st_size == 0:
-        raise PoseMambaError(
-            f"{path}: the file is empty (0 bytes), expected a video; copy or download it again"
-        )
+        raise PoseMambaError(f"{path}: the file is empty (0 bytes), expected a video; copy or download it again")
     try:
         # "file:" so that no name is taken for a pattern or an address; playlists must not reach the network
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
