@@ -318,3 +318,28 @@ def test_the_package_exports_what_users_need() -> None:
     assert set(posemamba.__all__) <= set(dir(posemamba))
     with pytest.raises(AttributeError, match="no attribute 'Lift'"):
         _ = posemamba.Lift
+
+
+@pytest.mark.parametrize("batch", [1, 4, 16])
+def test_people_together_are_as_one_by_one(lifter: Lifter, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """Of different lengths and image sizes, with gaps, so that windows of people and stretches mix in a batch."""
+    people = []
+    for seed, frames in enumerate((100, 9, 61, 27)):
+        person = walker_keypoints(frames, seed=seed)
+        person.person = seed + 1
+        people.append(person)
+    people[0].xy[20:80] = np.nan  # more than a second
+    people[2].xy[:, 3] = np.nan
+    people[2].image_size = (720, 1280)
+    with pytest.warns(UserWarning, match="right_ankle"):
+        single = [lifter(person) for person in people]
+    monkeypatch.setattr("posemamba.lift.batch_size", lambda device: batch)
+    calls: list[tuple[int, int | None]] = []
+    with pytest.warns(UserWarning, match="right_ankle"):
+        together = lifter.lift_people(people, progress=lambda done, total: calls.append((done, total)))
+    for a, b in zip(single, together, strict=True):
+        np.testing.assert_allclose(a.xyz, b.xyz, atol=2e-4 * np.nanmax(np.abs(a.xyz)))
+        assert a.details == b.details
+    assert [p.keypoints.person for p in together] == [1, 2, 3, 4]
+    assert calls[-1] == (100 - 60 + 9 + 61 + 27,) * 2 and calls == sorted(calls)
+    assert lifter.lift_people([]) == []

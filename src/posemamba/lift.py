@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,9 @@ from posemamba.errors import PoseMambaError
 from posemamba.poses import Keypoints2D, Poses3D, Progress
 from posemamba.skeleton import H36M17, to_h36m17
 from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
+
+_Stretch = tuple[int, int, int]
+"""A person's number, and frames [start, end)."""
 
 __all__ = ["Lifter", "Window", "batch_size", "choose_device", "lift_batch", "split_at_gaps", "windows"]
 
@@ -67,7 +70,7 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
 
 
 class Lifter:
-    """Turns 2D joints of one person into 3D poses: ``lifter(keypoints)``.
+    """Turns 2D joints into 3D poses: ``lifter(keypoints)`` for one person, `lift_people` for several.
 
     >>> lifter = Lifter.from_pretrained("posemamba-s")
     >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
@@ -185,34 +188,42 @@ class Lifter:
             PoseMambaError: zero frames, infinite coordinates, nobody seen in any frame, an image without
                 size, or a skeleton without a conversion.
         """
-        name = keypoints.source or "keypoints"
-        frames = len(keypoints)
-        if frames == 0:
-            raise PoseMambaError(f"{name}: holds zero frames, expected at least one")
-        if np.isinf(keypoints.xy).any():
-            frame, joint = np.argwhere(np.isinf(keypoints.xy))[0][:2]
-            raise PoseMambaError(
-                f"{name}: frame {frame}, joint {joint} is infinite, expected pixels, or NaN for not found"
-            )
-        if min(keypoints.image_size) <= 0:
-            width, height = keypoints.image_size
-            raise PoseMambaError(f"{name}: the image is {width}x{height} pixels, expected positive numbers")
-        joints = to_h36m17(keypoints)
+        return self.lift_people([keypoints], progress=progress)[0]
+
+    def lift_people(self, people: Sequence[Keypoints2D], *, progress: Progress | None = None) -> list[Poses3D]:
+        """Lift several people, windows of all of them together: what a GPU needs to be busy.
+
+        Args:
+            people: any number of them, each as in `__call__`; their clips may differ in length.
+            progress: called as progress(frames done, frames to do), frames of all people.
+
+        Returns:
+            For each the same as `lifter(keypoints)`, to rounding.
+
+        Warns, raises: as `__call__`.
+        """
+        prepared = [_prepared(keypoints) for keypoints in people]
+        lifted = [np.full((len(joints), len(H36M17), 3), np.nan, np.float32) for joints in prepared]
+        stretches = [
+            (person, start, end)
+            for person, joints in enumerate(prepared)
+            for start, end in split_at_gaps(joints.seen, joints.frame_times(), self.max_gap)
+        ]
+        # longest first, then in order: windows of one length can be lifted together
+        stretches.sort(key=lambda s: -min(s[2] - s[1], self.window))
+        total, done = sum(end - start for _, start, end in stretches), 0
+        for (person, start, _), at, piece in self._lift_stretches(prepared, stretches):
+            lifted[person][start + at : start + at + len(piece)] = piece
+            done += len(piece)
+            if progress is not None:
+                progress(done, total)
+        return [
+            self._result(joints, xyz, sum(p == person for p, _, _ in stretches))
+            for person, (joints, xyz) in enumerate(zip(prepared, lifted, strict=True))
+        ]
+
+    def _result(self, joints: Keypoints2D, xyz: NDArray[np.float32], stretches: int) -> Poses3D:
         found, seen = joints.found, joints.seen
-        if not seen.any():
-            raise PoseMambaError(
-                f"{name}: none of the joints that lifting needs was found in any of its {frames} frames"
-            )
-        _warn_of_guesses(name, joints)
-        xyz = np.full((frames, len(H36M17), 3), np.nan, np.float32)
-        stretches = split_at_gaps(seen, joints.frame_times(), self.max_gap)
-        total, done = sum(end - start for start, end in stretches), 0
-        for start, end in stretches:
-            for at, piece in self._lift_stretch(joints.xy[start:end], joints.image_size):
-                xyz[start + at : start + at + len(piece)] = piece
-                if progress is not None:
-                    progress(done + at + len(piece), total)
-            done += end - start
         xyz[~seen] = np.nan
         return Poses3D(
             xyz=xyz,
@@ -220,7 +231,7 @@ class Lifter:
             seen=seen,
             keypoints=joints,
             model=self.name,
-            details=self._details(int((~seen).sum()), int((~found[seen]).sum()), len(stretches)),
+            details=self._details(int((~seen).sum()), int((~found[seen]).sum()), stretches),
         )
 
     def _details(self, unseen: int, filled: int, stretches: int) -> dict[str, Any]:
@@ -238,35 +249,79 @@ class Lifter:
             "joints_filled_in": filled,
         }
 
-    def _lift_stretch(
-        self, xy: NDArray[np.float32], image_size: tuple[int, int]
-    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """Lift one stretch, (F, J, 2) pixels: yields (first frame, (f, J, 3) pixels), final and in order.
+    def _lift_stretches(
+        self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
+    ) -> Iterator[tuple[_Stretch, int, NDArray[np.float32]]]:
+        """Lift stretches [start, end) of people; yields (stretch, first frame in it, (f, J, 3) pixels), final.
 
-        Only a few windows are held at a time.
+        Only a few windows are held at a time. A stretch's windows come in order, one stretch after the other.
         """
-        width, height = image_size
-        filled = fill_missing(xy)
-        places = windows(len(filled), self.window, self.overlap)
-        batch = batch_size(self.device)
         held = np.empty((0, len(H36M17), 3), np.float32)  # lifted, but the next window has a say in it
-        for first in range(0, len(places), batch):
-            group = places[first : first + batch]
-            cut = np.stack([filled[place.start : place.end] for place in group])
-            given = cut * np.float32(2 / width) - np.array([1, height / width], np.float32)
-            for place, lifted in zip(group, self._lift(given) * np.float32(width / 2), strict=True):
+        for group in _batches(self._cut(people, stretches), batch_size(self.device)):
+            normalised = []
+            for stretch, _, cut in group:
+                width, height = people[stretch[0]].image_size
+                normalised.append(cut * np.float32(2 / width) - np.array([1, height / width], np.float32))
+            for (stretch, place, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
+                lifted = one * np.float32(people[stretch[0]].image_size[0] / 2)
                 shared = len(held)
                 if shared:
                     new = place.weights(shared)[:, None, None]
                     lifted[:shared] = (1 - new) * held + new * lifted[:shared]
                 ready = place.next_start - place.start
-                held = lifted[ready:]
-                yield place.start, lifted[:ready]
+                held = lifted[ready:]  # empty after a stretch's last window
+                yield stretch, place.start, lifted[:ready]
+
+    def _cut(
+        self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
+    ) -> Iterator[tuple[_Stretch, Window, NDArray[np.float32]]]:
+        """The windows of all stretches, (T, J, 2) pixels each, joints that were not found in a likely place."""
+        for stretch in stretches:
+            person, start, end = stretch
+            filled = fill_missing(people[person].xy[start:end])
+            for place in windows(len(filled), self.window, self.overlap):
+                yield stretch, place, filled[place.start : place.end]
 
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, T, J, 2) normalised -> (B, T, J, 3) in the same unit, relative to the pelvis."""
         x = torch.from_numpy(given).to(self.device)
         return lift_batch(self.model, x, flip=self.flip, person_size=self.person_size).cpu().numpy()
+
+
+def _prepared(keypoints: Keypoints2D) -> Keypoints2D:
+    """The clip in Human3.6M's joints.
+
+    Raises:
+        PoseMambaError: it cannot be lifted.
+    """
+    name, frames = keypoints.source or "keypoints", len(keypoints)
+    if frames == 0:
+        raise PoseMambaError(f"{name}: holds zero frames, expected at least one")
+    if np.isinf(keypoints.xy).any():
+        frame, joint = np.argwhere(np.isinf(keypoints.xy))[0][:2]
+        raise PoseMambaError(f"{name}: frame {frame}, joint {joint} is infinite, expected pixels, or NaN for not found")
+    if min(keypoints.image_size) <= 0:
+        width, height = keypoints.image_size
+        raise PoseMambaError(f"{name}: the image is {width}x{height} pixels, expected positive numbers")
+    joints = to_h36m17(keypoints)
+    if not joints.seen.any():
+        raise PoseMambaError(f"{name}: none of the joints that lifting needs was found in any of its {frames} frames")
+    _warn_of_guesses(name, joints)
+    return joints
+
+
+def _batches(
+    cuts: Iterator[tuple[_Stretch, Window, NDArray[np.float32]]], size: int
+) -> Iterator[list[tuple[_Stretch, Window, NDArray[np.float32]]]]:
+    """Up to `size` windows of one length at a time, in order."""
+    group: list[tuple[_Stretch, Window, NDArray[np.float32]]] = []
+    for cut in cuts:
+        if group and (len(group) == size or len(cut[2]) != len(group[0][2])):
+            yield group
+            group = []
+        group.append(cut)
+    if group:
+        yield group
 
 
 def _warn_of_guesses(name: str, keypoints: Keypoints2D) -> None:
@@ -276,7 +331,7 @@ def _warn_of_guesses(name: str, keypoints: Keypoints2D) -> None:
         warnings.warn(
             f"{name}: {rare}: found in less than half of the frames in which the person was seen; elsewhere "
             "these joints are guesses (confidence 0)",
-            stacklevel=3,
+            stacklevel=5,
         )
 
 
@@ -325,9 +380,7 @@ def windows(frames: int, window: int, overlap: int) -> list[Window]:
     return placed
 
 
-def split_at_gaps(
-    seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float
-) -> list[tuple[int, int]]:
+def split_at_gaps(seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float) -> list[tuple[int, int]]:
     """Stretches [start, end) that begin and end with a seen frame, apart by more than `max_gap` seconds.
 
     Args:
