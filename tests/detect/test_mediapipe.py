@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.detect import detect_video, find_jumps
+from posemamba.detect import Detection, choose_people, detect_people, detect_video, find_jumps
 from posemamba.errors import PoseMambaError
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
@@ -35,17 +35,16 @@ def write_grey(path: Path, frames: int = 4) -> Path:
 
 
 class Script:
-    """A detector that says what it was told to say."""
+    """A detector that says what it was told to say: for each frame everybody's joints."""
 
     skeleton: Skeleton = COCO17
 
-    def __init__(self, *answers: NDArray | None) -> None:
-        self.answers = list(answers)
+    def __init__(self, *answers: list[NDArray], single: bool = False) -> None:
+        self.answers, self.single = list(answers), single
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> tuple[NDArray, NDArray] | None:
+    def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
         assert rgb.shape == (90, 160, 3)
-        xy = self.answers.pop(0)
-        return None if xy is None else (xy, np.full(17, 1.2, np.float32))
+        return [Detection(xy, np.full(17, 1.2, np.float32)) for xy in self.answers.pop(0)]
 
     def close(self) -> None:
         raise AssertionError("not ours to close")
@@ -104,7 +103,7 @@ def test_any_detector_fits_and_far_joints_are_dropped(tmp_path: Path) -> None:
     partly[4] = [-17, 40]  # farther than a tenth of its width
     partly[5] = np.nan
     with pytest.warns(UserWarning, match=r"grey\.mp4: .*jumps.* at 0\.12 s"):
-        result = detect_video(path, detector=Script(here, None, partly, here + np.array([80, 0])))
+        result = detect_video(path, detector=Script([here], [], [partly], [here + np.array([80, 0])], single=True))
     assert result.skeleton is COCO17 and result.fps == 25 and result.image_size == (160, 90)
     np.testing.assert_allclose(result.xy[0], here, rtol=1e-6)
     assert not result.found[1].any()
@@ -117,3 +116,32 @@ def test_missing_mediapipe_names_the_extra(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(PoseMambaError, match=r"mediapipe.*posemamba\[video\]") as error:
         detect_video(write_grey(tmp_path / "grey.mp4"))
     assert "\n" not in str(error.value)
+
+
+def test_several_people_keep_their_numbers(tmp_path: Path) -> None:
+    """Two who cross, named in changing order; a gap is bridged and marked, a longer absence is not."""
+    path = write_grey(tmp_path / "grey.mp4", frames=50)
+    body = np.linspace([0, 0], [6, 40], 17)
+    left, right = ([body + np.array([x, y]) for x in xs] for xs, y in ((range(20, 70), 10), (range(100, 0, -2), 12)))
+    large = [np.linspace([120, 5], [150, 85], 17)] * 30
+    frames = [[b, a] if i % 3 else [a, b] for i, (a, b) in enumerate(zip(left, right, strict=True))]
+    for i in (10, 11, 12):
+        frames[i] = [right[i]]
+    for i in range(20, 40):
+        frames[i] = [left[i]]
+    for i in range(30):
+        frames[i].append(large[i])
+    frames[5].append(body + np.array([130, 30]))  # for one frame only: not a person
+    people = detect_people(path, detector=Script(*frames))
+    assert [p.person for p in people] == [1, 2, 3]
+    assert [int((p.confidence > 0).any(1).sum()) for p in people] == [47, 30, 30]
+    for person, truth in ((people[0], left), (choose_people(people, "largest")[0], large + [body * np.nan] * 20)):
+        np.testing.assert_allclose(person.xy, np.stack(truth), atol=1e-4)
+    assert people[0].seen.all() and np.flatnonzero((people[0].confidence == 0).all(1)).tolist() == [10, 11, 12]
+    other = next(p for p in people[1:] if p is not choose_people(people, "largest")[0])
+    assert not other.seen[20:40].any() and other.seen[40:].all()
+    assert choose_people(people, "longest") == [people[0]] and choose_people(people, "all") == people
+    assert choose_people(people, "3") == [people[2]]
+    for which, message in (("7", "persons 1 to 3"), ("me", "longest, largest, all or a number"), ("0", "persons 1 to")):
+        with pytest.raises(PoseMambaError, match=message):
+            choose_people(people, which)

@@ -1,14 +1,16 @@
-"""2D keypoints out of video, behind one small interface.
+"""2D keypoints out of videos and pictures, behind one small interface.
 
-A detector is anything that has a skeleton and turns an RGB frame into joints; `detect_video` runs one over a
-video. The one that comes with the `video` extra is MediaPipe's BlazePose: one person, 33 joints, no download.
+A detector is anything that has a skeleton and turns an RGB frame into the people in it; `detect_people` runs one over a
+clip and follows each person. `MediaPipe` comes with the `video` extra: one person, 33 joints, no download. `rtmpose`,
+the extra of that name, finds everybody; its models are downloaded at first use or given as files.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import numpy as np
@@ -17,31 +19,35 @@ from numpy.typing import NDArray
 from posemamba.errors import PoseMambaError
 from posemamba.poses import Keypoints2D, Progress
 from posemamba.skeleton import Skeleton
-from posemamba.video import probe, read_frames
+from posemamba.tracking import Detection, Track, track
+from posemamba.video import Source, VideoInfo, probe, read_frames
 
-__all__ = ["MODES", "Detector", "Mode", "detect_video"]
+__all__ = ["MODES", "Detection", "Detector", "Mode", "choose_people", "detect_people", "detect_video"]
 
 Mode = Literal["track", "detect"]
 MODES: tuple[Mode, ...] = ("track", "detect")
 
 # A joint that a detector guesses outside of the image is kept within this share of the image's longer side.
 _MARGIN = 0.1
+# Seconds: over shorter gaps in a track joints move on straight lines, with confidence 0: detectors miss single frames.
+_BRIDGE = 0.25
+_FRAGMENT = 0.2  # seconds; whoever is seen for less, in a longer clip, is a false detection or a piece of a track
 
 
 class Detector(Protocol):
-    """Finds the joints of one person in a frame; frames come in order."""
+    """Finds people in a frame; frames come in order."""
 
     @property
     def skeleton(self) -> Skeleton:
         """Which joints it finds."""
         ...
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Look for somebody in (height, width, 3) uint8.
+    def __call__(self, rgb: NDArray[np.uint8]) -> Sequence[Detection]:
+        """Everybody in (height, width, 3) uint8.
 
         Returns:
-            (J, 2) pixels, x right and y down from the top left corner, and (J,) confidence in [0, 1]; or
-            None for nobody.
+            For each (J, 2) pixels, x right and y down from the top left corner, and (J,) confidence in [0, 1]; empty
+            for nobody.
         """
         ...
 
@@ -51,80 +57,182 @@ class Detector(Protocol):
 
 
 def detect_video(
-    path: str | Path,
+    source: Source,
     *,
     mode: Mode = "track",
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> Keypoints2D:
-    """Find one person's joints in every frame of a video.
+    """Find one person's joints in every frame: of several people the one who is seen longest.
+
+    Args, returns, raises: as `detect_people`, which gives everybody.
+    """
+    return detect_people(source, mode=mode, progress=progress, detector=detector)[0]
+
+
+def detect_people(
+    source: Source,
+    *,
+    mode: Mode = "track",
+    progress: Progress | None = None,
+    detector: Detector | None = None,
+) -> list[Keypoints2D]:
+    """Find everybody's joints in every frame of a video, of pictures or of a part of them (`posemamba.video.Clip`).
 
     Args:
-        path: the video.
+        source: the video, picture, folder of pictures, or `Clip`.
         mode: ``track`` looks where the person was in the frame before: steadier, and stays with one person;
             ``detect`` looks afresh in each frame: recovers at once from a mistake, but jitters, may jump from
-            one person to another and finds fewer. Only for MediaPipe.
+            one person to another and finds fewer. Only for MediaPipe; pictures always want ``detect``.
         progress: called with the frames done and the frames there are.
         detector: another one than MediaPipe's; it is not closed.
 
     Returns:
-        (F, 33, 2) pixels of the frames as shown, in skeleton BlazePose-33 (or the detector's), with the
-        frames' times. Joints far outside of the image, and all joints of frames in which nobody was found,
-        are NaN with confidence 0. MediaPipe's confidence is its visibility, a weak one: many wrong joints
-        have a high one.
+        One entry a person, most-seen first, `person` 1, 2, ... in that order: (F, J, 2) pixels of the frames as shown,
+        in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first frame.
+        Joints far outside of the image, and all joints of frames in which the person was not found, are NaN with
+        confidence 0. Where people are followed (not MediaPipe's), joints move on a straight line in gaps of up to a
+        quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many wrong joints have a high one.
 
     Warns:
-        UserWarning: the joints jump by more than a body's size, as if to somebody else.
+        UserWarning: the joints of the only person jump by more than a body's size, as if to somebody else.
 
     Raises:
-        PoseMambaError: the video cannot be read, nobody is in it, or MediaPipe is not installed.
+        PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
     """
     if mode not in MODES:
         raise PoseMambaError(f"unknown detection mode '{mode}', expected one of {', '.join(MODES)}")
-    info = probe(path)
+    info = probe(source)
     with contextlib.ExitStack() as stack:
         if detector is None:
             from posemamba.detect.mediapipe import MediaPipeDetector
 
             detector = stack.enter_context(contextlib.closing(MediaPipeDetector(mode)))
-        joints = len(detector.skeleton)
-        nobody = np.full((joints, 2), np.nan, np.float32), np.zeros(joints, np.float32)
-        found, times = [], []
-        for frame in read_frames(path):
-            found.append(_inside(detector(frame.rgb) or nobody, info.image_size))
-            times.append(frame.time)
+        follow = not getattr(detector, "single", False)
+        found: list[list[Detection]] = []
+        times: list[float] = []
+        for frame in read_frames(source):
+            found.append([_inside(person, info.image_size) for person in detector(frame.rgb)])
+            times.append(frame.offset + frame.time)
             if progress is not None:
                 progress(len(times), max(info.frames, len(times)))
-    keypoints = Keypoints2D(
-        xy=np.stack([xy for xy, _ in found]),
-        confidence=np.stack([confidence for _, confidence in found]),
-        skeleton=detector.skeleton,
-        image_size=info.image_size,
-        fps=info.fps,
-        times=np.array(times),
-        source=Path(path).name,
-    )
-    if not keypoints.seen.any():
+    if not any(np.isfinite(person.xy).any() for people in found for person in people):
         raise PoseMambaError(
-            f"{path}: nobody was found in any of its {len(keypoints)} frames; expected one person with most "
-            "of the body in the image; crop the video around the person or bring keypoints of another "
+            f"{source}: nobody was found in any of its {len(times)} frames; expected people with most "
+            "of the body in the image; crop the video around them or bring keypoints of another "
             "detector"
         )
-    _warn_of_jumps(keypoints)
-    return keypoints
+    tracks = _tracks(found, info.fps) if follow else [_only(found)]
+    people = [
+        _keypoints(one, number, np.array(times), detector.skeleton, info, follow)
+        for number, one in enumerate(tracks, start=1)
+    ]
+    if not follow:
+        _warn_of_jumps(people[0])
+    return people
 
 
-def _inside(
-    detection: tuple[NDArray[np.float32], NDArray[np.float32]], image_size: tuple[int, int]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D]:
+    """Those whom somebody asked for.
+
+    Args:
+        people: at least one, of one clip; `person` numbers them.
+        which: ``longest``: seen in most frames; ``largest``: largest in the picture, in the median of the frames, of
+            those seen at least half as long as the longest; ``all``; or a person's number.
+
+    Returns:
+        One person, or all.
+
+    Raises:
+        PoseMambaError: no such person, or a word that is none of these.
+    """
+    if which == "all":
+        return list(people)
+    seen = [int(p.seen.sum()) for p in people]
+    if which == "longest":
+        return [people[int(np.argmax(seen))]]
+    if which == "largest":
+        sizes = [_median_size(p) if 2 * n >= max(seen) else -1.0 for p, n in zip(people, seen, strict=True)]
+        return [people[int(np.argmax(sizes))]]
+    numbers = [p.person for p in people]
+    if not which.isdecimal():
+        raise PoseMambaError(f"--person is '{which}', expected longest, largest, all or a number")
+    if int(which) not in numbers:
+        there = f"only person {numbers[0]}" if len(numbers) == 1 else f"persons {numbers[0]} to {numbers[-1]}"
+        raise PoseMambaError(
+            f"{people[0].source or 'the clip'}: --person is {which}, but there is {there}; see who is who in the "
+            "overlay of --person all"
+        )
+    return [people[numbers.index(int(which))]]
+
+
+def _median_size(keypoints: Keypoints2D) -> float:
+    """Pixels: the longer side of the joints' box."""
+    xy = keypoints.xy[keypoints.seen]
+    return float(np.median((np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(-1)))
+
+
+def _tracks(found: list[list[Detection]], fps: float) -> list[Track]:
+    lost_after = max(1, round(fps))  # a second
+    tracks = track(found, lost_after=lost_after)
+    enough = min(max(1, round(_FRAGMENT * fps)), max(1, len(found) // 10))
+    return [t for t in tracks if len(t) >= enough] or tracks[:1]
+
+
+def _only(found: list[list[Detection]]) -> Track:
+    """What a detector says that knows one person alone: even if it jumps to somebody else."""
+    frames = [i for i, people in enumerate(found) if people and np.isfinite(people[0].xy).any()]
+    return Track(
+        np.array(frames, np.int64),
+        np.stack([found[i][0].xy for i in frames]),
+        np.stack([found[i][0].confidence for i in frames]),
+    )
+
+
+def _keypoints(one: Track, number: int, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo) -> Keypoints2D:
+    xy, confidence = one.over(len(times))
+    return Keypoints2D(
+        # what is not followed may have gone over to somebody else in the gap
+        xy=bridge(xy, times, _BRIDGE) if followed else xy,
+        confidence=confidence,
+        skeleton=skeleton,
+        image_size=info.image_size,
+        fps=info.fps,
+        times=times,
+        source=info.path.name,
+        person=number,
+    )
+
+
+def bridge(xy: NDArray[np.float32], times: NDArray[np.float64], longest: float) -> NDArray[np.float32]:
+    """Fill frames without any joint, between frames less than `longest` seconds apart, along straight lines.
+
+    Args:
+        xy: (F, J, 2), NaN where missing.
+        times: (F,) seconds.
+        longest: of a gap, from the last frame before it to the first after it.
+
+    Returns:
+        (F, J, 2): joints that both ends have; the confidence of what was filled in should be 0.
+    """
+    filled = xy.copy()
+    seen = np.flatnonzero(np.isfinite(xy).any((1, 2)))
+    for a, b in itertools.pairwise(seen):
+        if b - a > 1 and times[b] - times[a] <= longest + 1e-6:
+            share = ((times[a + 1 : b] - times[a]) / (times[b] - times[a]))[:, None, None]
+            filled[a + 1 : b] = xy[a] + share * (xy[b] - xy[a])
+    return filled
+
+
+def _inside(person: Detection, image_size: tuple[int, int]) -> Detection:
     """The detection without what lies far outside of the image."""
-    xy, confidence = detection
     size = np.array(image_size)
     margin = _MARGIN * size.max()
-    inside = ((xy >= -margin) & (xy <= size + margin)).all(-1)  # False for NaN
-    return (
-        np.where(inside[:, None], xy, np.nan).astype(np.float32),
-        np.where(inside, np.clip(confidence, 0, 1), 0).astype(np.float32),
+    inside = ((person.xy >= -margin) & (person.xy <= size + margin)).all(-1)  # False for NaN
+    return Detection(
+        np.where(inside[:, None], person.xy, np.nan).astype(np.float32),
+        np.where(inside, np.clip(person.confidence, 0, 1), 0).astype(np.float32),
+        person.id,
     )
 
 

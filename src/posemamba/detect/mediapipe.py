@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError
 from posemamba.skeleton import BLAZEPOSE33, Skeleton
+from posemamba.tracking import Detection
 
 # What MediaPipe, TensorFlow Lite and absl say of themselves when all is well: information and warnings.
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} [\d:. ]+\S+\] |[IW]\d{4} \d\d:\d\d:\d\d")
@@ -32,6 +33,7 @@ class MediaPipeDetector:
     """
 
     skeleton: Skeleton = BLAZEPOSE33
+    single = True  # it follows by itself: what it finds is one track, jumps and all
 
     def __init__(self, mode: str = "track") -> None:
         """Load the model.
@@ -50,17 +52,17 @@ class MediaPipeDetector:
             # the models load in threads of their own: after a black frame they are loaded, and have spoken
             self(np.zeros((64, 64, 3), np.uint8))
 
-    def __call__(self, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Joints of one frame, see `posemamba.detect.Detector`."""
+    def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
+        """One person or nobody, see `posemamba.detect.Detector`."""
         height, width = rgb.shape[:2]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
             landmarks = self._pose.process(rgb).pose_landmarks
         if landmarks is None:
-            return None
+            return []
         values = np.array([(p.x, p.y, p.visibility) for p in landmarks.landmark], np.float32)
         # MediaPipe's coordinates are shares of the image's width and height
-        return values[:, :2] * np.array([width, height], np.float32), values[:, 2]
+        return [Detection(values[:, :2] * np.array([width, height], np.float32), values[:, 2])]
 
     def close(self) -> None:
         """Release the model."""
