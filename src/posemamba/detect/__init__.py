@@ -92,7 +92,8 @@ def detect_people(
         in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first frame.
         Joints far outside of the image, and all joints of frames in which the person was not found, are NaN with
         confidence 0. Where people are followed (not MediaPipe's), joints move on a straight line in gaps of up to a
-        quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many wrong joints have a high one.
+        quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many
+        wrong joints have a high one.
 
     Warns:
         UserWarning: the joints of the only person jump by more than a body's size, as if to somebody else.
@@ -189,7 +190,9 @@ def _only(found: list[list[Detection]]) -> Track:
     )
 
 
-def _keypoints(one: Track, number: int, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo) -> Keypoints2D:
+def _keypoints(
+    one: Track, number: int, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo, followed: bool
+) -> Keypoints2D:
     xy, confidence = one.over(len(times))
     return Keypoints2D(
         # what is not followed may have gone over to somebody else in the gap
