@@ -21,6 +21,7 @@ from posemamba.formats import write_keypoints_npz
 from posemamba.model import PoseMamba
 from posemamba.poses import Keypoints2D, Poses3D
 from posemamba.skeleton import COCO17, H36M17
+from posemamba.tracking import Detection
 from posemamba.walker import walk
 from posemamba.weights import bundled, save_model
 
@@ -77,9 +78,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
 # --- lift
 
 
-def test_lifts_a_keypoint_file(
-    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_lifts_a_keypoint_file(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("av")
     out = tmp_path / "new" / "out"
     assert cli.main(["lift", str(source), "-o", str(out), "--weights", str(weights)]) == 0
@@ -96,10 +95,7 @@ def test_lifts_a_keypoint_file(
 
 def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     xy = np.random.default_rng(0).uniform(50, 300, (5, 17, 2)).round(1).tolist()
-    frames = [
-        {"frame_id": i, "instances": [{"keypoints": p, "keypoint_scores": [0.9] * 17}]}
-        for i, p in enumerate(xy)
-    ]
+    frames = [{"frame_id": i, "instances": [{"keypoints": p, "keypoint_scores": [0.9] * 17}]} for i, p in enumerate(xy)]
     path = tmp_path / "predictions.txt"  # told by its content
     path.write_text(json.dumps(frames))
     arguments = ["lift", path, "-o", tmp_path / "out", "--weights", weights, "--no-overlay", "--no-flip"]
@@ -112,15 +108,11 @@ def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.Captur
 
 def test_one_frame(weights: Path, tmp_path: Path) -> None:
     write_keypoints_npz(tmp_path / "k.npz", keypoints(1))
-    assert (
-        cli.main(["lift", str(tmp_path / "k.npz"), "-o", str(tmp_path / "o"), "--weights", str(weights)]) == 0
-    )
+    assert cli.main(["lift", str(tmp_path / "k.npz"), "-o", str(tmp_path / "o"), "--weights", str(weights)]) == 0
     assert len(Poses3D.load_npz(tmp_path / "o" / "poses.npz")) == 1
 
 
-def test_results_of_an_earlier_call_are_replaced_together(
-    source: Path, weights: Path, tmp_path: Path
-) -> None:
+def test_results_of_an_earlier_call_are_replaced_together(source: Path, weights: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "notes.txt").write_text("mine")
@@ -174,6 +166,8 @@ def bad_sources(folder: Path) -> dict[str, tuple[Path, str]]:
 
     infinite = good.copy()
     infinite[3, 4] = np.inf
+    empty = folder / "nothing in it"
+    empty.mkdir()
     (folder / "empty.mp4").touch()
     (folder / "empty.npz").touch()
     (folder / "text.mp4").write_text("not a video at all\n" * 50)
@@ -184,7 +178,7 @@ def bad_sources(folder: Path) -> dict[str, tuple[Path, str]]:
     (folder / "cut.mp4").write_bytes(video.read_bytes()[: video.stat().st_size * 2 // 3])
     return {
         "no such file": (folder / "nothing.mp4", "no such file"),
-        "a directory": (folder, "is a directory"),
+        "an empty directory": (empty, "is a directory without videos, pictures"),
         "empty video": (folder / "empty.mp4", "empty"),
         "empty keypoints": (folder / "empty.npz", "empty"),
         "no video": (folder / "text.mp4", "not a video"),
@@ -282,9 +276,7 @@ def test_bad_options(source: Path, weights: Path, tmp_path: Path, capsys: pytest
     assert not (tmp_path / "out").exists() and not (tmp_path / "run").exists()
 
 
-def test_the_source_is_never_overwritten(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_source_is_never_overwritten(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     video = write_video(tmp_path / "overlay.mp4")
     before = video.read_bytes()
     assert "overwritten" in refused(capsys, "lift", video, "-o", tmp_path, "--weights", weights)
@@ -303,6 +295,7 @@ def test_a_failure_while_writing_leaves_the_earlier_result(
     assert cli.main(arguments) == 0
     capsys.readouterr()
     before = snapshot(out)
+    arguments.append("--again")
 
     def full(*unused: object) -> None:
         raise OSError(28, "No space left on device")
@@ -340,9 +333,7 @@ def test_files_appear_together_or_not_at_all(tmp_path: Path) -> None:
     assert snapshot(out) == {"one": b"1"}
 
 
-def test_warnings_are_one_line_each(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_warnings_are_one_line_each(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     np.savez(tmp_path / "k.npz", keypoints=keypoints().xy)  # does not say frame rate and image size
     arguments = ["lift", tmp_path / "k.npz", "-o", tmp_path / "o", "--weights", weights, "--no-overlay"]
     assert cli.main([str(a) for a in arguments]) == 0
@@ -447,9 +438,7 @@ def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.Capt
 
 def program(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "posemamba.cli", *map(str, arguments)]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "100"}
-    )
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "100"})
 
 
 def test_help_is_quick_and_needs_no_torch() -> None:
@@ -482,3 +471,225 @@ def test_the_shared_video(shared: object, weights: Path, tmp_path: Path) -> None
     poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
     assert len(poses) == 230 and 200 < poses.seen.sum() <= 230
     assert np.isnan(poses.xyz[~poses.seen]).all() and np.isfinite(poses.xyz[poses.seen]).all()
+
+
+# --- several inputs, several people, what is done already
+
+
+def lifted(*arguments: object) -> int:
+    return cli.main(["lift", *map(str, arguments)])
+
+
+def two_walkers(path: Path, frames: int = 40) -> Path:
+    """MMPose's predictions of two people side by side, in changing order; the second is larger, and seen less."""
+    small, large = keypoints(frames).xy * 0.6, keypoints(frames).xy + np.float32([220, 0])
+    content = []
+    for i in range(frames):
+        people = [{"keypoints": p[i].tolist(), "keypoint_scores": [0.9] * 17} for p in (small, large)]
+        content.append({"frame_id": i, "instances": people[: 1 + (i < 30)][:: -1 if i % 2 else 1]})
+    path.write_text(json.dumps(content))
+    return path
+
+
+TOLD = ["--skeleton", "h36m17", "--fps", "50", "--image-size", "640x480", "--no-overlay"]
+
+
+def test_several_inputs_and_one_that_is_bad(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        write_keypoints_npz(tmp_path / folder / "same.npz", keypoints())
+    (tmp_path / "bad.npz").write_bytes(b"PK and no more")
+    out = tmp_path / "out"
+    sources = [tmp_path / "a" / "same.npz", tmp_path / "bad.npz", tmp_path / "b" / "same.npz", tmp_path / "none.mp4"]
+    options = ["-o", out, "--weights", weights, "--no-overlay", "--no-viewer"]
+    assert lifted(*sources, *options) == 1
+    said = capsys.readouterr()
+    errors = said.err.splitlines()
+    assert errors[0].startswith("error: ") and "bad.npz" in errors[0] and "none.mp4: no such file" in errors[1]
+    assert errors[2] == "2 of 4 inputs are done, 2 failed" and len(errors) == 3
+    assert {p.name for p in out.iterdir()} == {"a_same_npz", "b_same_npz"}
+    assert lifted(tmp_path / "bad.npz", tmp_path / "none.mp4", *options) == 2
+    capsys.readouterr()
+    # wrong for all of them: told once, and at once
+    assert "no weights" in refused(capsys, "lift", *sources, *options[:2], "--weights", tmp_path / "no weights")
+
+
+def test_what_is_done_is_not_done_again(
+    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = [source, "-o", out, "--weights", weights, "--no-overlay"]
+
+    def is_skipped(*more: object) -> bool:
+        before = {p: p.stat().st_mtime_ns for p in out.iterdir()} if out.exists() else {}
+        assert lifted(*arguments, *more) == 0
+        same = before == {p: p.stat().st_mtime_ns for p in out.iterdir()}
+        assert ("done already" in capsys.readouterr().out) == same
+        return same
+
+    assert not is_skipped() and is_skipped() and is_skipped("--device", "cpu")
+    assert not is_skipped("--again")
+    assert not is_skipped("--no-flip") and is_skipped("--no-flip") and not is_skipped()
+    (out / "viewer.html").unlink()
+    assert not is_skipped() and is_skipped()
+    os.utime(source, ns=(1, 1))
+    assert not is_skipped()
+    (out / "poses.npz").write_bytes(b"PK something else")
+    assert not is_skipped()
+
+
+def test_one_of_several_people_or_all(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, out = two_walkers(tmp_path / "two.json"), tmp_path / "out"
+    arguments = [path, "-o", out, "--weights", weights, *TOLD]
+    assert lifted(*arguments) == 0
+    assert "2 people" in capsys.readouterr().err
+    longest = Poses3D.load_npz(out / "poses.npz")
+    assert longest.seen.all() and longest.keypoints.person == 1
+    assert lifted(*arguments, "--person", "largest") == 0
+    largest = Poses3D.load_npz(out / "poses.npz")
+    assert largest.seen.sum() == 30 and largest.keypoints.person == 2
+    assert lifted(*arguments, "--person", "all", "--smooth", "--height", "1.8,1.6", "--export", "csv") == 0
+    assert sorted(p.name for p in out.iterdir()) == sorted(
+        [f"{name}_{n}.{end}" for n in (1, 2) for name, end in [("poses", "npz"), ("poses", "json"), ("motion", "npz")]]
+        + [f"motion_{n}.{end}" for n in (1, 2) for end in ("json", "csv")]
+        + ["viewer.html"]
+    )
+    for number, alone in ((1, longest), (2, largest)):
+        np.testing.assert_allclose(Poses3D.load_npz(out / f"poses_{number}.npz").xyz, alone.xyz, atol=0.01)
+    from posemamba.motion_files import load_motion_npz
+
+    motions = [load_motion_npz(out / f"motion_{n}.npz") for n in (1, 2)]
+    assert [m.steps[1].parameters["height_m"] for m in motions] == [1.8, 1.6] and motions[1].person == 2
+    capsys.readouterr()
+    assert "3 heights for 2 people" in refused(capsys, "lift", *arguments, "--person", "all", "--height", "1.8,1.7,1.6")
+    assert "--person is 3, but there are persons 1 to 2" in refused(capsys, "lift", *arguments, "--person", "3")
+    assert lifted(*arguments, "--person", "2") == 0
+    assert sorted(p.name for p in out.iterdir()) == ["poses.json", "poses.npz", "viewer.html"]
+
+
+def test_refined_and_exported_beside_the_raw_poses(
+    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from posemamba.motion_files import load_motion_npz
+
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    shared_options = ["--weights", weights, "--no-overlay", "--no-viewer"]
+    assert lifted(source, "-o", raw, *shared_options) == 0
+    more = ["--smooth", "--root-path", "--camera-pitch", "5", "--angles", "--export", "csv,trc,bvh,glb,csv-tidy"]
+    assert lifted(source, "-o", out, *shared_options, *more) == 0
+    said = capsys.readouterr().out
+    assert "scale (estimated)" in said and "root_path (estimated)" in said and "metres, world" in said
+    ends = ("bvh", "csv", "glb", "json", "npz", "tidy.csv", "trc")
+    assert sorted(p.name for p in out.iterdir()) == ["angles.csv", *(f"motion.{e}" for e in ends), *FILES[1:3]]
+    plain, poses = Poses3D.load_npz(raw / "poses.npz"), Poses3D.load_npz(out / "poses.npz")
+    np.testing.assert_array_equal(plain.xyz, poses.xyz)
+    motion = load_motion_npz(out / "motion.npz")
+    assert (motion.units, motion.frame, motion.absolute) == ("metre", "world", True)
+    assert [step.name for step in motion.steps] == ["smooth", "scale", "root_path", "upright"]
+    np.testing.assert_array_equal(motion.poses.xyz, poses.xyz)
+    content = json.loads((out / "motion.json").read_text())
+    assert content["steps"][1]["estimate"] is True and content["units"] == "metre"
+    np.testing.assert_allclose(content["frames"][4]["xyz"], motion.xyz[4], atol=1e-6)
+    header, *rows = (out / "angles.csv").read_text().splitlines()
+    assert "left_knee_flexion_deg" in header and len(rows) == 12 and "nan" not in "".join(rows)
+    # the same from what was saved
+    for saved, name in (
+        (raw / "poses.npz", "walk.bvh"),
+        (out / "motion.npz", "again.bvh"),
+        (raw / "poses.npz", "a.tidy.csv"),
+    ):
+        options = [] if saved.name == "motion.npz" else ["--smooth", "--root-path", "--camera-pitch", "5"]
+        assert cli.main(["convert", str(saved), str(tmp_path / name), *options]) == 0
+    assert (
+        (tmp_path / "walk.bvh").read_text() == (out / "motion.bvh").read_text() == (tmp_path / "again.bvh").read_text()
+    )
+    assert (tmp_path / "a.tidy.csv").read_text() == (out / "motion.tidy.csv").read_text()
+    assert cli.main(["convert", str(source), str(tmp_path / "k.csv"), "--to-skeleton", "h36m17"]) == 0
+    assert "left_knee_x" in (tmp_path / "k.csv").read_text().splitlines()[0]
+    capsys.readouterr()
+    for arguments, message in (
+        ([raw / "poses.npz", tmp_path / "x.mp4"], "cannot be written as '.mp4'"),
+        ([raw / "poses.npz", tmp_path / "x.bvh", "--skeleton", "coco17"], "--skeleton is for keypoints"),
+        ([raw / "poses.npz", tmp_path / "x.bvh", "--height", "9"], "height"),
+        ([out / "motion.npz", tmp_path / "x.bvh", "--smooth"], "refined already"),
+        ([source, tmp_path / "x.csv", "--height", "1.8"], "lift it first"),
+        ([tmp_path / "none.npz", tmp_path / "x.csv"], "no such file"),
+    ):
+        assert message in refused(capsys, "convert", *arguments)
+    assert not list(tmp_path.glob("x.*"))
+
+
+def test_refinement_that_cannot_be_is_told_before_the_work(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posemamba.lift.Lifter.from_pretrained", lambda *a, **k: pytest.fail("too late"))
+    video = write_video(tmp_path / "clip.mp4")
+    for arguments, message in (
+        (["--height", "tall"], "--height is 'tall'"),
+        (["--height", "178"], "height"),
+        (["--fov", "60"], "--root-path"),
+        (["--root-path", "--fov", "400"], "field of view"),
+        (["--smooth-method", "magic"], "smooth"),
+        (["--export", "fbx"], "csv, csv-tidy, trc, bvh, glb"),
+        (["--start", "noon"], "--start is 'noon'"),
+        (["--start", "1:00", "--end", "30"], "--end is 30 s"),
+        (["--person", "best"], "--person is 'best'"),
+        (["--detector", "yolo"], "--detector is 'yolo'"),
+        (["--detector", "rtmpose", "--mode", "track"], "--mode is for MediaPipe"),
+        (["--pose-model", "p.onnx"], "--detector rtmpose"),
+    ):
+        assert message in refused(capsys, "lift", video, "-o", tmp_path / "out", *arguments), arguments
+    assert not (tmp_path / "out").exists()
+
+
+class Two:
+    """A detector that finds two people wherever it looks."""
+
+    skeleton = H36M17
+
+    def __call__(self, rgb: np.ndarray) -> list[Detection]:
+        xy = keypoints(1).xy[0]
+        return [Detection(xy + np.float32([shift, int(rgb[0, 0, 0]) % 7]), np.ones(17)) for shift in (0, 90)]
+
+    def close(self) -> None:
+        pass
+
+
+def test_parts_of_videos_and_pictures_with_everybody(
+    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder of videos, each into its own folder, from one second on; pictures; one overlay with everybody."""
+    from PIL import Image
+
+    from posemamba.video import probe
+
+    monkeypatch.setattr("posemamba.detect.rtmpose.RTMPoseDetector", lambda *a, **k: Two())
+    (tmp_path / "films").mkdir()
+    (tmp_path / "frames").mkdir()
+    for name in ("one.mp4", "two.mp4"):
+        write_video(tmp_path / "films" / name, frames=40)
+    for i in range(12):
+        Image.fromarray(np.full((240, 320, 3), 60 + i, np.uint8)).save(tmp_path / "frames" / f"f{i}.png")
+    out, options = tmp_path / "out", ["--weights", weights, "--detector", "rtmpose", "--person", "all"]
+    assert lifted(tmp_path / "films", "-o", out, *options, "--start", "0:01", "--end", "1.4") == 0
+    names = ["overlay.mp4", *(f"poses_{n}.{end}" for n in (1, 2) for end in ("json", "npz")), "viewer.html"]
+    for name in ("one", "two"):
+        assert sorted(p.name for p in (out / name).iterdir()) == names
+        poses = Poses3D.load_npz(out / name / "poses_2.npz")
+        np.testing.assert_allclose(poses.keypoints.frame_times(), np.arange(25, 35) / 25)
+        info = probe(out / name / "overlay.mp4")
+        assert info.frames == 10 and info.duration == pytest.approx(0.4)
+    pictures = tmp_path / "pictures"
+    assert lifted(tmp_path / "frames", "-o", pictures, *options, "--fps", "10", "--start", "0.2") == 0
+    poses = Poses3D.load_npz(pictures / "poses_1.npz")
+    assert poses.fps == 10 and len(poses) == 10 and poses.keypoints.frame_times()[0] == pytest.approx(0.2)
+    assert probe(pictures / "overlay.mp4").frames == 10
+    capsys.readouterr()
+    assert lifted(tmp_path / "frames" / "f3.png", "-o", tmp_path / "single", *options[:4]) == 0
+    said = capsys.readouterr()
+    assert (
+        "2 people; took the one seen longest" in said.err and len(Poses3D.load_npz(tmp_path / "single/poses.npz")) == 1
+    )
+    assert "lasts 1.60 s" in refused(
+        capsys, "lift", tmp_path / "films" / "one.mp4", "-o", out, *options, "--start", "9"
+    )

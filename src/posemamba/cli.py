@@ -1,4 +1,4 @@
-"""The command line: ``posemamba lift | demo | info | doctor | evaluate | data | bench | train | export``.
+"""The command line: ``posemamba lift | convert | demo | info | doctor | evaluate | data | bench | train | export``.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -6,30 +6,19 @@ commands, so that help comes at once.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from posemamba.errors import PoseMambaError, require
+from posemamba.errors import PoseMambaError
 from posemamba.show.command import show_app
-
-if TYPE_CHECKING:
-    from posemamba.poses import Keypoints2D, Poses3D, Progress
-
-RESULTS = ("poses.npz", "poses.json", "overlay.mp4", "viewer.html")
-KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl")
-UNITS_NOTE = (
-    "3D joints are relative to the pelvis, in the camera's frame (x right, y down, z away), in pixels at the "
-    "pelvis's depth: one camera does not tell how many of them are a metre."
-)
+from posemamba.stages import Stages
 
 app = typer.Typer(
     name="posemamba",
@@ -101,48 +90,6 @@ def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> No
     print("warning:", " ".join(str(message).split()), file=sys.stderr)
 
 
-class _Stages:
-    """A progress bar for each stage, where somebody watches, and how long each took."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextlib.contextmanager
-    def __call__(self, name: str) -> Iterator[Progress]:
-        from rich import progress as rich_progress
-        from rich.console import Console
-
-        console = Console(stderr=True)
-        bars = rich_progress.Progress(
-            rich_progress.TextColumn("{task.description:<22}"),
-            rich_progress.BarColumn(),
-            rich_progress.MofNCompleteColumn(),
-            rich_progress.TimeElapsedColumn(),
-            rich_progress.TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        task: rich_progress.TaskID | None = None
-
-        def update(done: int, total: int | None) -> None:
-            nonlocal task
-            if task is None:  # not before: a detector's start writes to the terminal, too
-                bars.start()
-                task = bars.add_task(name, total=total)
-            bars.update(task, completed=done, total=total)
-
-        begin = time.perf_counter()
-        try:
-            yield update
-        finally:
-            if task is not None:
-                bars.stop()
-            self.seconds[name] = time.perf_counter() - begin
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         from posemamba import __version__
@@ -164,93 +111,319 @@ def _options(
 # --- lift and demo
 
 
+_KEYPOINTS, _PEOPLE = "Keypoint files and pictures", "People and detector"
+_REFINE, _RESULTS, _MODEL = "Refinement: written beside the poses (docs/refine.md)", "Results", "Model"
+Smooth = Annotated[
+    bool, typer.Option("--smooth", help="Take jitter out, by the method that measured best.", rich_help_panel=_REFINE)
+]
+SmoothMethod = Annotated[
+    str | None,
+    typer.Option(
+        help="Smooth by butterworth, savitzky-golay or one-euro.", show_default=False, rich_help_panel=_REFINE
+    ),
+]
+SmoothCutoff = Annotated[
+    float | None,
+    typer.Option(help="Smooth at this many hertz: lower is smoother.", show_default=False, rich_help_panel=_REFINE),
+]
+Height = Annotated[
+    str | None,
+    typer.Option(
+        help="Metres: the person's standing height, e.g. 1.78; of several people 1.78,1.65.",
+        show_default=False,
+        rich_help_panel=_REFINE,
+    ),
+]
+RootPath = Annotated[
+    bool,
+    typer.Option(
+        "--root-path", help="Estimate where the person is, in metres from the camera.", rich_help_panel=_REFINE
+    ),
+]
+Fov = Annotated[
+    float | None,
+    typer.Option(
+        help="Of the camera, degrees from side to side, for --root-path; else guessed.",
+        show_default=False,
+        rich_help_panel=_REFINE,
+    ),
+]
+Upright = Annotated[
+    bool, typer.Option("--upright", help="Turn the world upright by how the person stands.", rich_help_panel=_REFINE)
+]
+CameraPitch = Annotated[
+    float | None,
+    typer.Option(
+        help="Degrees by which the camera looks down: turns the world upright.",
+        show_default=False,
+        rich_help_panel=_REFINE,
+    ),
+]
+
+
 @app.command()
 def lift(
-    source: Annotated[Path, typer.Argument(help="A video, or a file of 2D keypoints.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.", show_default=False)],
-    weights: Weights = "posemamba-s",
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", help="Folder for the results; of several inputs one in it for each.", show_default=False
+        ),
+    ],
+    start: Annotated[str | None, typer.Option(help="Begin there: seconds, or 1:02:03.", show_default=False)] = None,
+    end: Annotated[str | None, typer.Option(help="End there: seconds, or 1:02:03.", show_default=False)] = None,
+    again: Annotated[bool, typer.Option("--again", help="Also what is done already.")] = False,
+    person: Annotated[
+        str | None,
+        typer.Option(
+            help="Who: longest (the default), largest, all, or a number.", show_default=False, rich_help_panel=_PEOPLE
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="mediapipe (the default), or rtmpose, rtmpose-lightweight, rtmpose-performance: finds everybody.",
+            show_default=False,
+            rich_help_panel=_PEOPLE,
+        ),
+    ] = None,
     mode: Annotated[
         Mode | None,
         typer.Option(
-            help="Video: look where the person was (track, the default), or afresh in each frame.",
+            help="MediaPipe: look where the person was (track, the default), or afresh in each frame.",
             show_default=False,
+            rich_help_panel=_PEOPLE,
         ),
     ] = None,
-    format: Annotated[
-        str | None,
-        typer.Option(help="Keypoints: the file's format (npz, mmpose); recognised.", show_default=False),
+    det_model: Annotated[
+        Path | None,
+        typer.Option(
+            help="RTMPose: your ONNX file of a YOLOX person detector.", show_default=False, rich_help_panel=_PEOPLE
+        ),
     ] = None,
-    skeleton: Annotated[
-        str | None,
-        typer.Option(help="Keypoints: h36m17, coco17 or blazepose33; recognised.", show_default=False),
+    pose_model: Annotated[
+        Path | None,
+        typer.Option(help="RTMPose: your ONNX file of the joints.", show_default=False, rich_help_panel=_PEOPLE),
     ] = None,
     fps: Annotated[
-        float | None, typer.Option(help="Keypoints: frames per second; the file's.", show_default=False)
-    ] = None,
-    image_size: Annotated[
-        str | None,
-        typer.Option(help="Keypoints: the image's size in pixels, WxH; the file's.", show_default=False),
+        float | None,
+        typer.Option(
+            help="Frames per second, if the file does not say.", show_default=False, rich_help_panel=_KEYPOINTS
+        ),
     ] = None,
     video: Annotated[
         Path | None,
         typer.Option(
-            help="Keypoints: the video they belong to, for its size, frame rate and pictures.",
+            help="The video they belong to, for its size, frame rate and pictures.",
             show_default=False,
+            rich_help_panel=_KEYPOINTS,
         ),
     ] = None,
-    flip: Flip = True,
-    device: Device = "auto",
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="The image's size in pixels, WxH.", show_default=False, rich_help_panel=_KEYPOINTS),
+    ] = None,
+    skeleton: Annotated[
+        str | None,
+        typer.Option(
+            help="The joints' skeleton, e.g. coco17; recognised.", show_default=False, rich_help_panel=_KEYPOINTS
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            help="The file's format (docs/keypoint_formats.md); recognised.",
+            show_default=False,
+            rich_help_panel=_KEYPOINTS,
+        ),
+    ] = None,
+    smooth: Smooth = False,
+    smooth_method: SmoothMethod = None,
+    smooth_cutoff: SmoothCutoff = None,
+    height: Height = None,
+    root_path: RootPath = False,
+    fov: Fov = None,
+    upright: Upright = False,
+    camera_pitch: CameraPitch = None,
+    angles: Annotated[
+        bool, typer.Option("--angles", help="Joint angles in degrees: angles.csv.", rich_help_panel=_RESULTS)
+    ] = False,
+    export: Annotated[
+        str | None,
+        typer.Option(
+            help="The motion as csv, csv-tidy, trc, bvh or glb, several with commas.",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
+    ] = None,
     overlay: Annotated[
         bool | None,
-        typer.Option("--overlay/--no-overlay", help="Write overlay.mp4 (default: yes).", show_default=False),
+        typer.Option(
+            "--overlay/--no-overlay",
+            help="Write overlay.mp4 (default: yes).",
+            show_default=False,
+            rich_help_panel=_RESULTS,
+        ),
     ] = None,
-    viewer: Annotated[bool, typer.Option("--viewer/--no-viewer", help="Write viewer.html.")] = True,
+    viewer: Annotated[
+        bool, typer.Option("--viewer/--no-viewer", help="Write viewer.html.", rich_help_panel=_RESULTS)
+    ] = True,
+    viewer_video: Annotated[
+        bool,
+        typer.Option(
+            "--viewer-video", help="Put small pictures of the video into viewer.html.", rich_help_panel=_RESULTS
+        ),
+    ] = False,
+    weights: Annotated[
+        str, typer.Option(help="A name, a weights file, or the authors' checkpoint.", rich_help_panel=_MODEL)
+    ] = "posemamba-s",
+    flip: Annotated[
+        bool,
+        typer.Option(
+            "--flip/--no-flip", help="Average with the mirrored picture: twice the work.", rich_help_panel=_MODEL
+        ),
+    ] = True,
+    device: Annotated[
+        str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...", rich_help_panel=_MODEL)
+    ] = "auto",
 ) -> None:
-    """Lift a video or 2D keypoints to 3D poses: poses.npz, poses.json, overlay.mp4 and viewer.html.
+    """Lift videos, pictures or 2D keypoints to 3D poses: poses.npz, poses.json, overlay.mp4 and viewer.html.
 
     Earlier results in the folder are replaced when all is done, and stay as they were if anything fails.
+
+    Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
-    _check_source(source)
-    _check_out(out, source)
-    of_keypoints: dict[str, object] = {
-        "--format": format,
-        "--skeleton": skeleton,
-        "--fps": fps,
-        "--image-size": image_size,
-        "--video": video,
-    }
-    from_keypoints = format is not None or _is_keypoint_file(source)
-    if not from_keypoints and (given := [name for name, value in of_keypoints.items() if value is not None]):
-        raise PoseMambaError(f"{given[0]} is for keypoint files, and {source} is taken for a video; leave it out")
-    if from_keypoints and mode is not None:
-        raise PoseMambaError(f"--mode is for videos, and {source} is a keypoint file; leave it out")
+    from posemamba.inputs import parse_time
+    from posemamba.lift_command import Options
+    from posemamba.lift_command import lift as run
 
-    from posemamba.lift import Lifter
-
-    stages = _Stages()
-    if from_keypoints:
-        # it reads in no time, and its mistakes are commoner than those of the weights
-        keypoints = _read_keypoints(source, format, skeleton, fps, _parse_size(image_size), video)
-        lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
-    else:
-        from posemamba.detect import detect_video
-
-        lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
-        with stages("finding joints") as progress:
-            keypoints = detect_video(source, mode=(mode or Mode.track).value, progress=progress)
-    with stages("lifting") as progress:
-        poses = lifter(keypoints, progress=progress)
-    behind = video if from_keypoints else source
-    if overlay is None:
-        overlay = _can_draw(must=behind is not None)
-    written = _write(out, poses, stages, video=behind, overlay=overlay, viewer=viewer)
-    print(
-        f"{source.name}: {len(poses)} frames ({poses.keypoints.frame_times()[-1] + 1 / poses.fps:.1f} s), "
-        f"person seen in {int(poses.seen.sum())}; {stages}"
+    options = Options(
+        tuple(sources),
+        out,
+        weights=weights,
+        flip=flip,
+        device=device,
+        start=parse_time("--start", start),
+        end=parse_time("--end", end),
+        fps=fps,
+        format=format,
+        skeleton=skeleton,
+        image_size=_parse_size(image_size),
+        video=video,
+        person=person,
+        detector=detector,
+        mode=None if mode is None else mode.value,
+        det_model=det_model,
+        pose_model=pose_model,
+        refine=_refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, upright, camera_pitch),
+        heights=_parse_heights(height),
+        angles=angles,
+        exports=tuple(dict.fromkeys(_words(export))),
+        overlay=overlay,
+        viewer=viewer,
+        viewer_video=viewer_video,
+        again=again,
     )
-    for path in written:
-        print(f"  {path}")
-    print(UNITS_NOTE)
+    if code := run(options):
+        raise typer.Exit(code)
+
+
+def _words(text: str | None) -> list[str]:
+    return [word.strip() for word in (text or "").split(",") if word.strip()]
+
+
+def _refinement(
+    smooth: bool,
+    method: str | None,
+    cutoff: float | None,
+    root_path: bool,
+    fov: float | None,
+    upright: bool,
+    pitch: float | None,
+) -> tuple[tuple[str, Any], ...]:
+    """What was given, by the names of `posemamba.refine.RefineOptions`."""
+    given = {
+        "smooth": method or ("default" if smooth or cutoff is not None else None),
+        "smooth_cutoff": cutoff,
+        "root_path": root_path or None,
+        "fov": fov,
+        "upright": upright or None,
+        "camera_pitch": pitch,
+    }
+    return tuple((name, value) for name, value in given.items() if value is not None)
+
+
+def _parse_heights(text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in _words(text))
+    except ValueError:
+        raise PoseMambaError(f"--height is '{text}', expected metres: 1.78, or of several people 1.78,1.65") from None
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="Keypoints of any known format; or a poses.npz or motion.npz.", show_default=False)
+    ],
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="Keypoints: .npz, .csv, .json or a folder. Poses, motions: .csv, .tidy.csv, .trc, .bvh or .glb.",
+            show_default=False,
+        ),
+    ],
+    to: Annotated[
+        str | None, typer.Option(help="The format to write, if the name's end does not say.", show_default=False)
+    ] = None,
+    to_skeleton: Annotated[
+        str | None,
+        typer.Option(help="Write these joints, e.g. h36m17.", show_default=False, rich_help_panel="Keypoints"),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(help="The source's format; recognised.", show_default=False, rich_help_panel="Keypoints"),
+    ] = None,
+    skeleton: Annotated[
+        str | None,
+        typer.Option(help="The source's skeleton; recognised.", show_default=False, rich_help_panel="Keypoints"),
+    ] = None,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second.", show_default=False, rich_help_panel="Keypoints")
+    ] = None,
+    image_size: Annotated[
+        str | None,
+        typer.Option(help="The image's size in pixels, WxH.", show_default=False, rich_help_panel="Keypoints"),
+    ] = None,
+    smooth: Smooth = False,
+    smooth_method: SmoothMethod = None,
+    smooth_cutoff: SmoothCutoff = None,
+    height: Height = None,
+    root_path: RootPath = False,
+    fov: Fov = None,
+    upright: Upright = False,
+    camera_pitch: CameraPitch = None,
+) -> None:
+    """Make another format of a keypoint file, or of what was lifted, refined if you like."""
+    from posemamba.convert_command import Options
+    from posemamba.convert_command import convert as run
+
+    options = Options(
+        source,
+        target,
+        to,
+        keypoints={"to_skeleton": to_skeleton, "format": format, "skeleton": skeleton, "fps": fps}
+        | {"image_size": _parse_size(image_size)},
+        refine=_refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, upright, camera_pitch),
+        heights=_parse_heights(height),
+    )
+    for line in run(options):
+        print(line)
 
 
 @app.command()
@@ -264,15 +437,17 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if somebody watches.")] = True,
 ) -> None:
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
-    _check_out(out)
     from posemamba.demo import run_demo
     from posemamba.lift import Lifter
+    from posemamba.lift_command import Results, can_draw, check_out, write_results
+
+    check_out(out)
 
     lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
-    stages = _Stages()
+    stages = Stages()
     with stages("lifting") as progress:
         result = run_demo(lifter, frames=frames, seed=seed, progress=progress)
-    written = _write(out, result.poses, stages, video=None, overlay=_can_draw(must=False), viewer=True)
+    written = write_results(out, Results([result.poses], overlay=can_draw(must=False)), stages)
     print(f"A made-up walker, {frames} frames, 2D joints with a detector's errors; lifted by {lifter.name}; {stages}")
     print("Error against the truth, mm            P1     P2   (mean distance of joints; after alignment)")
     print(f"  lifted                          {result.score.p1:7.1f}{result.score.p2:7.1f}")
@@ -288,36 +463,6 @@ def demo(
     print(f"Open in a browser: {page.as_uri()}")
 
 
-def _check_source(source: Path) -> None:
-    if source.is_dir():
-        raise PoseMambaError(f"{source}: is a directory, expected a video or a keypoint file")
-    if not source.exists():
-        raise PoseMambaError(f"{source}: no such file")
-
-
-def _check_out(out: Path, source: Path | None = None) -> None:
-    """Say now, and not after all the work, that results cannot go there."""
-    if out.exists() and not out.is_dir():
-        raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
-    nearest = next(d for d in (out.absolute(), *out.absolute().parents) if d.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise PoseMambaError(f"{out}: cannot be made or written to; choose another folder (-o)")
-    if source is not None and source.resolve() in [(out / name).resolve() for name in RESULTS]:
-        raise PoseMambaError(f"{source}: would be overwritten by the results; choose another folder (-o)")
-
-
-def _is_keypoint_file(path: Path) -> bool:
-    """By the name's end, else by the content: npz and npy, JSON, pickles."""
-    if path.suffix.lower() in KEYPOINT_SUFFIXES:
-        return True
-    try:
-        with path.open("rb") as file:
-            head = file.read(64)
-    except OSError:
-        return False  # the video's reader says what is wrong
-    return head.startswith((b"PK\x03\x04", b"\x93NUMPY", b"\x80")) or head.lstrip()[:1] in (b"{", b"[")
-
-
 def _parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -325,66 +470,6 @@ def _parse_size(text: str | None) -> tuple[int, int] | None:
     if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
         raise PoseMambaError(f"--image-size is '{text}', expected width and height in pixels, e.g. 1920x1080")
     return int(parts[0]), int(parts[1])
-
-
-def _read_keypoints(
-    source: Path,
-    format: str | None,
-    skeleton: str | None,
-    fps: float | None,
-    size: tuple[int, int] | None,
-    video: Path | None,
-) -> Keypoints2D:
-    from posemamba.formats import read_keypoints
-
-    if video is not None:
-        from posemamba.video import probe
-
-        _check_source(video)
-        info = probe(video)
-        fps, size = fps or info.fps, size or info.image_size
-    return read_keypoints(source, format=format or "auto", skeleton=skeleton, fps=fps, image_size=size)
-
-
-def _can_draw(must: bool) -> bool:
-    """Whether the packages for overlay.mp4 are there; if not, say so, and raise if they `must` be."""
-    try:
-        require("av", "video")
-        require("PIL", "video")
-        return True
-    except PoseMambaError as error:
-        if must:
-            raise
-        _show_warning(f"overlay.mp4 is left out: {error}")
-        return False
-
-
-def _write(
-    out: Path, poses: Poses3D, stages: _Stages, *, video: Path | None, overlay: bool, viewer: bool
-) -> list[Path]:
-    """Write all results, then put them in place together; those of an earlier call that this one lacks go."""
-    from posemamba.files import atomic_files
-    from posemamba.show.overlay import write_overlay
-    from posemamba.show.viewer import write_viewer
-
-    earlier = (out / "poses.npz").exists()
-    try:
-        with atomic_files(out) as folder:
-            if overlay:
-                with stages("drawing") as progress:
-                    write_overlay(folder / "overlay.mp4", video, poses, progress=progress)
-            with stages("writing"):
-                poses.save_npz(folder / "poses.npz")
-                poses.save_json(folder / "poses.json")
-                if viewer:
-                    write_viewer(folder / "viewer.html", poses)
-            names = [name for name in RESULTS if (folder / name).exists()]
-    except OSError as error:
-        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
-    if earlier:
-        for name in set(RESULTS) - set(names):  # else the folder would show two clips
-            (out / name).unlink(missing_ok=True)
-    return [out / name for name in names]
 
 
 # --- looking inside
@@ -502,7 +587,7 @@ def evaluate(
     if baselines:
         depths = bench.mean_depths(load_motions(data, "train"))
         predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
-    motions, stages = load_motions(data, "test"), _Stages()
+    motions, stages = load_motions(data, "test"), Stages()
     for name, predictor in predictors:
         with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
             result = bench.run_benchmark(predictor, name=name, motions=motions, quick=quick, progress=progress)
@@ -528,7 +613,7 @@ def _evaluate_files(
     from posemamba.lift import Lifter
 
     find_data(path)  # sooner than the weights
-    lifter, stages = Lifter.from_pretrained(weights, device=device, flip=flip), _Stages()
+    lifter, stages = Lifter.from_pretrained(weights, device=device, flip=flip), Stages()
     options = Options(*protocol_inputs, flip=flip, batch=_clips_at_once(lifter.device))
     with stages(lifter.name) as progress:
         result = evaluate_files(path, lifter, options, half=half, progress=progress)
@@ -566,7 +651,7 @@ def data_export(
 
     if source != "mocap" or layout not in FORMATS:
         raise PoseMambaError(f"cannot write '{source}' as '{layout}', expected mocap as {' or '.join(FORMATS)}")
-    with _Stages()(f"{source} as {layout}") as progress:
+    with Stages()(f"{source} as {layout}") as progress:
         path = FORMATS[layout](out, mocap=data, quick=quick, progress=progress)
     print(f"  {path}")
 
@@ -701,9 +786,7 @@ def bench(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Keep all that is measured there.", show_default=False)
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Error against cost: png, svg or pdf.", show_default=False)
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Error against cost: png, svg or pdf.", show_default=False)] = None,
     plot_lengths: Annotated[
         Path | None, typer.Option(help="Cost against length: png, svg or pdf.", show_default=False)
     ] = None,

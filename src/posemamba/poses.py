@@ -117,6 +117,7 @@ class Poses3D:
             "fps": self.fps,
             "image_size": list(self.keypoints.image_size),
             "source": self.keypoints.source,
+            "person": self.keypoints.person,
             "model": self.model,
             "details": self.details,
         }
@@ -148,6 +149,7 @@ class Poses3D:
                 fps=header["fps"],
                 times=file["times"],
                 source=header["source"],
+                person=header.get("person", 1),
             )
             return cls(
                 file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"]

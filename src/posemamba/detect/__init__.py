@@ -159,9 +159,11 @@ def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D
     if not which.isdecimal():
         raise PoseMambaError(f"--person is '{which}', expected longest, largest, all or a number")
     if int(which) not in numbers:
-        there = f"only person {numbers[0]}" if len(numbers) == 1 else f"persons {numbers[0]} to {numbers[-1]}"
+        there = (
+            f"there is only {numbers[0]}" if len(numbers) == 1 else f"there are persons {numbers[0]} to {numbers[-1]}"
+        )
         raise PoseMambaError(
-            f"{people[0].source or 'the clip'}: --person is {which}, but there is {there}; see who is who in the "
+            f"{people[0].source or 'the clip'}: --person is {which}, but {there}; see who is who in the "
             "overlay of --person all"
         )
     return [people[numbers.index(int(which))]]
