@@ -363,7 +363,8 @@ class _Worker:
             )
         if detector is None and o.person == "all":
             warnings.warn(
-                f"{one.path.name}: MediaPipe finds one person only; --detector rtmpose finds everybody", stacklevel=2
+                f"{one.path.name}: MediaPipe finds one person in a frame; --detector rtmpose finds everybody",
+                stacklevel=2,
             )
         return choose_people(people, o.person or "longest")
 

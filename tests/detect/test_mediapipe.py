@@ -16,7 +16,7 @@ from posemamba.detect import Detection, choose_people, detect_people, detect_vid
 from posemamba.errors import PoseMambaError
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
-from posemamba.video import VideoWriter
+from posemamba.video import Clip, VideoWriter
 
 pytest.importorskip("av")
 
@@ -83,6 +83,16 @@ def test_real_video_in_a_fresh_process_without_chatter() -> None:
     assert standing["left_shoulder"][0] > standing["right_shoulder"][0]  # he faces the camera
     assert 0.35 < (ankle - pelvis) / (ankle - head) < 0.6
     assert len(find_jumps(keypoints)) == 2  # to the woman in front of him, and back
+
+
+@needs_video
+def test_looking_afresh_does_not_mix_people() -> None:
+    """A man on a wall and a woman who walks by: MediaPipe finds now the one and now the other."""
+    pytest.importorskip("mediapipe")
+    people = detect_people(Clip(VIDEO, 4.5, 7.0), mode="detect")
+    assert len(people) > 1 and not len(find_jumps(people[0]))
+    assert abs(np.nanmedian(people[0].xy[..., 0]) - np.nanmedian(people[1].xy[..., 0])) > 200
+    assert people[0].frame_times()[0] == pytest.approx(4.5)
 
 
 def test_nobody_in_the_video(tmp_path: Path) -> None:

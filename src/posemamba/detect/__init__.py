@@ -82,8 +82,9 @@ def detect_people(
     Args:
         source: the video, picture, folder of pictures, or `Clip`.
         mode: ``track`` looks where the person was in the frame before: steadier, and stays with one person;
-            ``detect`` looks afresh in each frame: recovers at once from a mistake, but jitters, may jump from
-            one person to another and finds fewer. Only for MediaPipe; pictures always want ``detect``.
+            ``detect`` looks afresh in each frame and follows whoever is found: recovers at once from a mistake and
+            hardly ever goes over to somebody else, but jitters and finds fewer. Only for MediaPipe; single pictures
+            want ``detect``.
         progress: called with the frames done and the frames there are.
         detector: another one than MediaPipe's; it is not closed.
 
@@ -91,8 +92,8 @@ def detect_people(
         One entry a person, most-seen first, `person` 1, 2, ... in that order: (F, J, 2) pixels of the frames as shown,
         in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first frame.
         Joints far outside of the image, and all joints of frames in which the person was not found, are NaN with
-        confidence 0. Where people are followed (not MediaPipe's), joints move on a straight line in gaps of up to a
-        quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many
+        confidence 0. Where people are followed (not in MediaPipe's ``track``), joints move on a straight line in gaps
+        of up to a quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many
         wrong joints have a high one.
 
     Warns:

@@ -33,7 +33,7 @@ class MediaPipeDetector:
     """
 
     skeleton: Skeleton = BLAZEPOSE33
-    single = True  # it follows by itself: what it finds is one track, jumps and all
+    single = True  # in mode track it follows by itself: what it finds is one track, jumps and all
 
     def __init__(self, mode: str = "track") -> None:
         """Load the model.
@@ -41,6 +41,7 @@ class MediaPipeDetector:
         Args:
             mode: ``track`` or ``detect``, see `posemamba.detect.detect_video`.
         """
+        self.single = mode == "track"  # looking afresh it may find now one person and now another: they are followed
         pose_class = _pose_class()
         with _quiet():
             self._pose = pose_class(
