@@ -62,8 +62,8 @@ def steadiness(keypoints: Keypoints2D) -> Steadiness:
 def compare(video: str) -> str:
     """The table for one video: of each mode everybody found, and the steadiness of the person seen longest."""
     lines = [
-        "| `--mode` | people, frames of each | frames lost | jumps | left-right swaps | jitter | jitter, 95 % | ms a frame |",
-        "|---|---|---|---|---|---|---|---|",
+        "| `--mode` | people: frames | frames lost | jumps | left-right swaps | jitter: median / 95 % | ms/frame |",
+        "|---|---|---|---|---|---|---|",
     ]
     for mode in MODES:
         begin = time.perf_counter()
@@ -75,7 +75,7 @@ def compare(video: str) -> str:
         s, frames = steadiness(keypoints), ", ".join(str(int((p.confidence > 0).any(-1).sum())) for p in people)
         lines.append(
             f"| `{mode}` | {frames} | {s.lost} of {len(keypoints)} | {s.jumps} | {s.swaps} | {s.jitter:.1f} "
-            f"| {s.outliers:.0f} | {spent:.0f} |"
+            f"/ {s.outliers:.0f} | {spent:.0f} |"
         )
     return "\n".join(lines)
 
