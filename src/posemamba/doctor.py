@@ -94,6 +94,7 @@ def _extras() -> Iterator[Finding]:
 
     for extra, modules in (
         ("video", {"av": "av", "PIL": "pillow"}),
+        ("rtmpose", {"rtmlib": "rtmlib", "onnxruntime": "onnxruntime"}),
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
     ):

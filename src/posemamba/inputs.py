@@ -82,6 +82,8 @@ def _kind(path: Path) -> Kind:
 
 
 def _is_video(file: Path) -> bool:
+    if file.name == "overlay.mp4" and any(file.parent.glob("poses*.npz")):
+        return False  # a result of ours
     return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 

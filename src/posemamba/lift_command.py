@@ -19,7 +19,7 @@ from posemamba.inputs import Input, digest, find_inputs
 from posemamba.stages import Stages
 
 if TYPE_CHECKING:
-    from posemamba.detect import Detector
+    from posemamba.detect import Detector, Mode
     from posemamba.lift import Lifter
     from posemamba.poses import Keypoints2D, Motion3D, Poses3D
     from posemamba.refine import RefineOptions
@@ -295,7 +295,9 @@ class _Worker:
             poses = lifter.lift_people(people, progress=progress)
         for keypoints, lifted in zip(people, poses, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
-            if one.kind != "keypoints" and bridged.any():
+            if one.kind != "keypoints":
+                name = o.detector or "mediapipe"
+                lifted.details["detector"] = f"{name} {self._mode(one)}" if name == "mediapipe" else name
                 lifted.details["frames_bridged"] = int(bridged.sum())
         results = Results(poses, numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         if o.wants_motion:
@@ -319,6 +321,11 @@ class _Worker:
         from posemamba.video import Clip
 
         return Clip(path, self.options.start, self.options.end, self.options.fps if kind == "pictures" else None)
+
+    def _mode(self, one: Input) -> Mode:
+        """Of MediaPipe; there is nothing to follow in a single picture."""
+        single = one.kind == "pictures" and not one.path.is_dir()
+        return "detect" if self.options.mode == "detect" or (self.options.mode is None and single) else "track"
 
     def _behind(self, one: Input) -> Path | Clip | None:
         """What the overlay shows behind the joints."""
@@ -347,11 +354,10 @@ class _Worker:
                     "(--fps)",
                     stacklevel=2,
                 )
-        mode = o.mode or ("detect" if one.kind == "pictures" and not one.path.is_dir() else "track")
         with stages("finding joints") as progress:
             people = detect_people(
                 self._clip(one.path, one.kind),
-                mode="detect" if mode == "detect" else "track",
+                mode=self._mode(one),
                 detector=detector,
                 progress=progress,
             )
@@ -418,8 +424,8 @@ class _Worker:
         print(f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {stages}")
         for path in written:
             print(f"  {path}")
-        for line in results.notes:
-            print(f"  {line}")
+        for text, files in results.notes.items():
+            print(f"  {', '.join(files)}: {text}")
         if not results.motions:
             print(UNITS_NOTE)
             return
@@ -453,7 +459,7 @@ class Results:
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page.
-        notes: what the user should know, filled while writing.
+        notes: what the user should know, and of which files; filled while writing.
     """
 
     poses: list[Poses3D]
@@ -469,7 +475,7 @@ class Results:
         self.motions: list[Motion3D] = []
         self.angles: list[Any] = []
         self.exports: tuple[str, ...] = ()
-        self.notes: list[str] = []
+        self.notes: dict[str, list[str]] = {}
 
 
 def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
@@ -552,8 +558,8 @@ def _write_motion(folder: Path, results: Results, index: int) -> None:
         save_angles_csv(folder / f"angles{end}.csv", motion, results.angles[index])
     for name in results.exports:
         file = f"motion{end}{_exports()[name].suffix}"
-        notes = write_motion(folder / file, motion, name)
-        results.notes += [f"{file}: {line}" for line in notes]
+        for line in write_motion(folder / file, motion, name):
+            results.notes.setdefault(line, []).append(file)
 
 
 def _find_poses(out: Path) -> list[Path]:
