@@ -209,7 +209,7 @@ def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(
             validation="last",
         )
         result = train(settings, tmp_path / str(fast), accelerator="gpu", progress_bar=False)
-        assert result.finished and set(result.validation_p1) == {"p1_test"}
+        assert result.finished and set(result.validation_p1) == {"test"}
         weights.append(load_weights(result.weights)[0])
     start = run.build_model(settings).state_dict()
     for name, before in start.items():

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba
 from posemamba.train.losses import total_loss
+from posemamba.train.muon import Muon, split_parameters
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
 
@@ -149,12 +150,18 @@ class LiftingModule(pl.LightningModule):
         return _numbers(self.data.parts)
 
     def configure_optimizers(self) -> Any:
-        """AdamW; the learning rate is set step by step."""
+        """AdamW, or Muon beside it; the learning rate is set step by step."""
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         r = self.recipe
-        optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
-        )
+        optimizer: torch.optim.Optimizer
+        if r.optimizer == "muon":
+            optimizer = Muon(
+                *split_parameters(self.model), lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay
+            )
+        else:
+            optimizer = torch.optim.AdamW(
+                self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
+            )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: r.lr_at(step) / r.lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

@@ -107,6 +107,10 @@ class Recipe(BaseModel):
     )
     batch: int = Field(default=4, ge=1, description="clips a step and process")
     lr: float = Field(default=2e-4, gt=0)
+    optimizer: Literal["adamw", "muon"] = Field(
+        default="adamw", description="'muon': for the matrices inside blocks, AdamW for the rest (not the paper's)"
+    )
+    matrix_lr: float = Field(default=3e-3, gt=0, description="'muon': learning rate of the matrices; same schedule")
     schedule: Literal["exponential", "cosine"] = "exponential"
     lr_decay: float = Field(default=0.99, gt=0, le=1, description="'exponential': factor for each epoch")
     final_lr: float = Field(default=0.0, ge=0, description="'cosine': where it ends")

@@ -1,0 +1,125 @@
+"""Muon for the matrices between layers, AdamW for everything else, as one optimiser.
+
+Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes momentum's nearest orthogonal matrix as the
+step, found by five Newton-Schulz iterations. PyTorch's own `torch.optim.Muon` is newer than the versions supported and
+goes through matrices one by one, some 3,000 launches a step for PoseMamba-S; here those of one shape go together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic iteration (Jordan et al.): fast rather than exact, singular values end in 0.7 to 1.2."""
+_ITERATIONS = 5
+_RMS = 0.2
+"""Root mean square of a step's elements at learning rate 1: AdamW's (Liu et al. 2025, arXiv 2502.16982)."""
+
+
+def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(weights of linear layers inside blocks, all others); embedding and head are of the others, as Muon wants."""
+    matrices = [
+        layer.weight
+        for name, layer in model.named_modules()
+        if isinstance(layer, nn.Linear) and min(layer.weight.shape) > 3 and "head" not in name
+    ]
+    chosen = set(map(id, matrices))
+    return matrices, [p for p in model.parameters() if id(p) not in chosen]
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for `matrices`, AdamW for `others`; decoupled weight decay for both.
+
+    Args:
+        matrices: (rows, columns) each.
+        others: of any shape.
+        lr: of `others`.
+        matrix_lr: of `matrices`, on AdamW's scale.
+        weight_decay: times the learning rate, of both.
+        momentum: of `matrices`, Nesterov's.
+        betas, eps: AdamW's.
+    """
+
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[nn.Parameter],
+        *,
+        lr: float,
+        matrix_lr: float,
+        weight_decay: float = 0.01,
+        momentum: float = 0.95,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        groups = [
+            {"params": others, "lr": lr, "orthogonal": False},
+            {"params": matrices, "lr": matrix_lr, "orthogonal": True},
+        ]
+        defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas, "eps": eps}
+        super().__init__([group for group in groups if group["params"]], defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if not parameters:
+                continue
+            torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
+            (self._muon if group["orthogonal"] else self._adamw)(group, parameters)
+        return loss
+
+    def _kept(self, parameters: list[nn.Parameter], *names: str) -> list[list[Tensor]]:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p].update({name: torch.zeros_like(p) for name in names}, steps=0)
+            self.state[p]["steps"] += 1
+        return [[self.state[p][name] for p in parameters] for name in names]
+
+    def _muon(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+        (buffers,) = self._kept(parameters, "momentum")
+        gradients = [p.grad for p in parameters]
+        torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
+        wanted = torch._foreach_lerp(gradients, buffers, group["momentum"])
+        shapes = defaultdict(list)
+        for i, p in enumerate(parameters):
+            shapes[p.shape].append(i)
+        for shape, members in shapes.items():
+            steps = orthogonal(torch.stack([wanted[i] for i in members])).to(parameters[members[0]].dtype)
+            size = group["lr"] * _RMS * max(shape) ** 0.5
+            torch._foreach_add_([parameters[i] for i in members], list(steps.unbind()), alpha=-size)
+
+    def _adamw(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+        first, second = self._kept(parameters, "first", "second")
+        (beta1, beta2), gradients = group["betas"], [p.grad for p in parameters]
+        torch._foreach_lerp_(first, gradients, 1 - beta1)
+        torch._foreach_mul_(second, beta2)
+        torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
+        steps = self.state[parameters[0]]["steps"]
+        size = torch._foreach_sqrt(second)
+        torch._foreach_div_(size, (1 - beta2**steps) ** 0.5)
+        torch._foreach_add_(size, group["eps"])
+        torch._foreach_addcdiv_(parameters, first, size, -group["lr"] / (1 - beta1**steps))
+
+
+def orthogonal(matrices: Tensor) -> Tensor:
+    """Roughly the nearest (semi-)orthogonal matrices: (N, rows, columns) to the same; in bfloat16 on a GPU."""
+    a, b, c = _NEWTON_SCHULZ
+    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    tall = x.shape[1] > x.shape[2]
+    if tall:
+        x = x.mT
+    x = x / x.float().norm(dim=(1, 2), keepdim=True).clamp_min(1e-7).to(x.dtype)
+    for _ in range(_ITERATIONS):
+        square = x @ x.mT
+        x = a * x + (b * square + c * square @ square) @ x
+    return x.mT if tall else x
