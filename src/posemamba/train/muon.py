@@ -71,23 +71,23 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            parameters = [p for p in group["params"] if p.grad is not None]
+            parameters: list[Tensor] = [p for p in group["params"] if p.grad is not None]
             if not parameters:
                 continue
             torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
             (self._muon if group["orthogonal"] else self._adamw)(group, parameters)
         return loss
 
-    def _kept(self, parameters: list[nn.Parameter], *names: str) -> list[list[Tensor]]:
+    def _kept(self, parameters: list[Tensor], *names: str) -> list[list[Tensor]]:
         for p in parameters:
             if not self.state[p]:
                 self.state[p].update({name: torch.zeros_like(p) for name in names}, steps=0)
             self.state[p]["steps"] += 1
         return [[self.state[p][name] for p in parameters] for name in names]
 
-    def _muon(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+    def _muon(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         (buffers,) = self._kept(parameters, "momentum")
-        gradients = [p.grad for p in parameters]
+        gradients = [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(buffers, gradients, 1 - group["momentum"])
         wanted = torch._foreach_lerp(gradients, buffers, group["momentum"])
         shapes = defaultdict(list)
@@ -98,9 +98,9 @@ class Muon(torch.optim.Optimizer):
             size = group["lr"] * _RMS * max(shape) ** 0.5
             torch._foreach_add_([parameters[i] for i in members], list(steps.unbind()), alpha=-size)
 
-    def _adamw(self, group: dict[str, Any], parameters: list[nn.Parameter]) -> None:
+    def _adamw(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         first, second = self._kept(parameters, "first", "second")
-        (beta1, beta2), gradients = group["betas"], [p.grad for p in parameters]
+        (beta1, beta2), gradients = group["betas"], [p.grad for p in parameters if p.grad is not None]
         torch._foreach_lerp_(first, gradients, 1 - beta1)
         torch._foreach_mul_(second, beta2)
         torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
