@@ -23,8 +23,8 @@ _RMS = 0.2
 
 def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
     """(weights of linear layers inside blocks, all others); embedding and head are of the others, as Muon wants."""
-    matrices = [
-        layer.weight
+    matrices: list[nn.Parameter] = [
+        layer.get_parameter("weight")
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear) and min(layer.weight.shape) > 3 and "head" not in name
     ]
