@@ -199,6 +199,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
         tmp_path / "one.npy": r"single NumPy array.*savez",
         npz("object.npz", keypoints=np.array([{"a": 1}], dtype=object)): "pickled.*not opened",
         npz("keys.npz", joints=good, other=good): "holds joints, other; expected an array 'keypoints'",
+        npz("poses.npz", xyz=good, header="{}"): "holds 3D poses that posemamba wrote",
         npz("zero.npz", keypoints=good[:0]): "zero frames",
         npz("shape.npz", keypoints=good[0]): r"shape \(17, 2\), expected \(frames, joints, 2\)",
         npz("text.npz", keypoints=good.astype(str)): "expected numbers",

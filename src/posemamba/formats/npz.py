@@ -65,6 +65,10 @@ def read(source: Source) -> RawPeople:
     path = source.path
     arrays = _load(path)
     key = next((k for k in _KEYS if k in arrays), None)
+    if key is None and {"xyz", "header"} <= set(arrays):
+        raise PoseMambaError(
+            f"{path}: holds 3D poses that posemamba wrote, expected 2D joints; posemamba convert exports them"
+        )
     if key is None:
         raise PoseMambaError(
             f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array 'keypoints' (frames, joints, 2 or 3)"
