@@ -111,7 +111,7 @@ t.fit(t.recipe(), t.Path({out!r}), Dies())
 """
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to kill a run with")
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path):
     here = Path(__file__).resolve().parent
     program = KILLED.format(paths=[str(here), str(here.parent)], out=str(tmp_path / "cut"))

@@ -97,6 +97,8 @@ def test_a_directory_in_use_is_respected(recipe, motions, tmp_path):
         run(recipe, tmp_path, motions, resume=False)
     with pytest.raises(PoseMambaError, match="seed = 0, the recipe says 3"):
         run(recipe.model_copy(update={"seed": 3}), tmp_path, motions)
+    with pytest.raises(PoseMambaError, match="optimizer = 'adamw', the recipe says 'muon'"):
+        run(recipe.model_copy(update={"optimizer": "muon"}), tmp_path, motions)
     (tmp_path / "last.ckpt").write_bytes(b"nothing")
     with pytest.raises(PoseMambaError, match="not a checkpoint"):
         run(recipe, tmp_path, motions)

@@ -2,7 +2,7 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) takes momentum's nearest orthogonal matrix as the
 step, found by five Newton-Schulz iterations. PyTorch's own `torch.optim.Muon` is newer than the versions supported and
-goes through matrices one by one, some 3,000 launches a step for PoseMamba-S; here those of one shape go together.
+goes through matrices one by one; here those of one shape go together, as launching is what limits small models.
 """
 
 from __future__ import annotations

@@ -298,7 +298,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
                     f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
                     "choose another directory or the old recipe"
                 )
-    for field in ("model", "seed", "steps_per_epoch", "person_size"):
+    kept = {"optimizer": "adamw", **kept}  # checkpoints from before there was a choice
+    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer"):
         if kept[field] != now[field]:
             raise PoseMambaError(
                 f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
