@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 import posemamba
 from posemamba.camera import look_at, project
+from posemamba.data.cameras import zoom_factor
+from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter, choose_device, split_at_gaps, windows
 from posemamba.model import PoseMamba
@@ -193,6 +195,29 @@ def test_a_longer_lens_gives_the_same_pose_larger(lifter: Lifter) -> None:
     np.testing.assert_allclose(lifter(near).xyz, 1.7 * lifter(keypoints).xyz, atol=0.05)
     plain = Lifter(lifter.model, device="cpu", person_size=None)
     assert np.abs(plain(near).xyz - 1.7 * plain(keypoints).xyz).max() > 1
+
+
+def test_a_model_that_takes_confidence_gets_it_mirrored_too_and_unzoomed() -> None:
+    torch.manual_seed(3)
+    model = PoseMamba.preset("s", width=16, depth=1, frames=9, confidence=True).eval()
+    keypoints = walker_keypoints(9)
+    keypoints.confidence = np.random.default_rng(0).uniform(0.1, 1, (9, 17)).astype(np.float32)
+    keypoints.xy[3:5, 13] = np.nan  # its confidence is 0 whatever the file says
+    sure = torch.from_numpy(np.where(keypoints.found, keypoints.confidence, 0))
+    normalised = fill_missing(keypoints.xy) / SIZE[0] * 2 - np.array([1, SIZE[1] / SIZE[0]], np.float32)
+    xy = torch.from_numpy(normalised.astype(np.float32))[None]
+    k = zoom_factor(xy, 0.25)
+    given = torch.cat([xy * k, sure[None, ..., None]], -1)
+    swapped = given[:, :, H36M17.mirrored] * torch.tensor([-1, 1, 1])
+    with torch.inference_mode():
+        back = model(swapped)[:, :, H36M17.mirrored] * torch.tensor([-1, 1, 1])
+        want = ((model(given) + back) / 2 / k)[0] * SIZE[0] / 2
+    got = Lifter(model, device="cpu", person_size=0.25)(keypoints).xyz
+    np.testing.assert_allclose(got, (want - want[:, :1]).numpy(), atol=0.01)
+    without = replace(keypoints, confidence=np.ones((9, 17), np.float32))
+    assert np.abs(Lifter(model, device="cpu", person_size=0.25)(without).xyz - got).max() > 0.1
+    every = Lifter(tiny_model(9), device="cpu")  # a model that takes none does not care
+    np.testing.assert_array_equal(every(keypoints).xyz, every(without).xyz)
 
 
 def test_other_skeletons_are_converted(lifter: Lifter) -> None:

@@ -31,6 +31,7 @@ from posemamba.data.augment import mirror
 from posemamba.data.cameras import zoom_factor
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
+from posemamba.model import what_it_takes
 from posemamba.poses import Keypoints2D, Poses3D, Progress
 from posemamba.skeleton import H36M17, to_h36m17
 from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
@@ -51,8 +52,8 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
     """Lift windows as the model was trained: at one size of the person, and mirrored too.
 
     Args:
-        model: (B, T, 17, 2) normalised -> (B, T, 17, 3), in evaluation mode.
-        x_BTJC: (B, T, 17, 2) on the model's device.
+        model: (B, T, 17, 2) normalised, or with confidence (B, T, 17, 3), -> (B, T, 17, 3), in evaluation mode.
+        x_BTJC: (B, T, 17, 2), or with confidence (B, T, 17, 3), on the model's device; the model is given what it takes.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person (`data.cameras.zoom_factor`); None: as seen.
 
@@ -60,9 +61,10 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
         (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
     """
     zoom: Tensor | float = 1.0
+    given = what_it_takes(model, x_BTJC)
     if person_size is not None:
-        zoom = zoom_factor(x_BTJC, person_size)[:, None, None, None]
-    given = x_BTJC * zoom
+        zoom = zoom_factor(x_BTJC[..., :2], person_size)[:, None, None, None]
+        given = torch.cat([given[..., :2] * zoom, given[..., 2:]], -1)
     y = model(given).float()
     if flip:
         y = (y + mirror(model(mirror(given)).float())) / 2
@@ -76,7 +78,7 @@ class Lifter:
     >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
 
     Attributes:
-        model: (B, T, 17, 2) normalised -> (B, T, 17, 3), T up to `window`; on `device`, in evaluation mode.
+        model: (B, T, 17, 2) normalised (or 3: with confidence) -> (B, T, 17, 3), T up to `window`; on `device`, in evaluation mode.
         name: of the weights; goes into the results.
         device: where it runs.
         flip: lift the mirrored picture too and average: more accurate, twice the time.
@@ -261,7 +263,8 @@ class Lifter:
             normalised = []
             for stretch, _, cut in group:
                 width, height = people[stretch[0]].image_size
-                normalised.append(cut * np.float32(2 / width) - np.array([1, height / width], np.float32))
+                scale, middle = np.float32([2 / width, 2 / width, 1]), np.float32([1, height / width, 0])
+                normalised.append(cut * scale - middle)
             for (stretch, place, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
                 lifted = one * np.float32(people[stretch[0]].image_size[0] / 2)
                 shared = len(held)
@@ -275,15 +278,18 @@ class Lifter:
     def _cut(
         self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
     ) -> Iterator[tuple[_Stretch, Window, NDArray[np.float32]]]:
-        """The windows of all stretches, (T, J, 2) pixels each, joints that were not found in a likely place."""
+        """The windows of all stretches, (T, J, 3) each: pixels, and confidence, which is 0 for joints that were not found
+        and are in a likely place."""
         for stretch in stretches:
             person, start, end = stretch
-            filled = fill_missing(people[person].xy[start:end])
+            joints = people[person]
+            sure = np.where(joints.found[start:end], joints.confidence[start:end], 0).astype(np.float32)
+            filled = np.concatenate([fill_missing(joints.xy[start:end]), sure[..., None]], -1)
             for place in windows(len(filled), self.window, self.overlap):
                 yield stretch, place, filled[place.start : place.end]
 
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, T, J, 2) normalised -> (B, T, J, 3) in the same unit, relative to the pelvis."""
+        """(B, T, J, 3) normalised, with confidence, -> (B, T, J, 3) in the same unit, relative to the pelvis."""
         x = torch.from_numpy(given).to(self.device)
         return lift_batch(self.model, x, flip=self.flip, person_size=self.person_size).cpu().numpy()
 

@@ -40,6 +40,7 @@ class PoseMambaConfig(BaseModel):
     depth: int = Field(10, ge=1, description="pairs of a spatial and a temporal block")
     frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
     joints: int = Field(17, ge=1, description="J")
+    confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
     mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
     scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
@@ -60,6 +61,11 @@ class PoseMambaConfig(BaseModel):
         """The paper's variants (Table 2): 's', 'b', 'l' or 'x'; `changes` override single fields."""
         width, depth = {"s": (64, 10), "b": (128, 10), "l": (128, 20), "x": (256, 20)}[size.lower()]
         return cls.model_validate({"width": width, "depth": depth, **changes})
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a joint in the input: x and y, or x, y and confidence."""
+        return 3 if self.confidence else 2
 
     @property
     def inner_width(self) -> int:
@@ -188,8 +194,25 @@ def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor
     return norm(block(x_BTJE, scales))
 
 
+def what_it_takes(model: nn.Module, joints: Tensor) -> Tensor:
+    """2D joints with or without confidence as a model takes them: x and y, or with its confidence.
+
+    Args:
+        model: a `PoseMamba`, or any other model, which takes (..., 2) unless it has a `config.confidence` that is true.
+        joints: (..., 2), or (..., 3) with confidence from 0 to 1; where it is left out all joints count as found.
+
+    Returns:
+        (..., 2) or (..., 3).
+    """
+    if not getattr(getattr(model, "config", None), "confidence", False):
+        return joints[..., :2]
+    return joints if joints.shape[-1] == 3 else torch.cat([joints, torch.ones_like(joints[..., :1])], -1)
+
+
 class PoseMamba(nn.Module):
     """2D joints (B, T, J, 2) to 3D joints (B, T, J, 3), T up to `config.frames`.
+
+    With `config.confidence` the input is (B, T, J, 3): x, y and the detector's confidence from 0 (not found) to 1.
 
     Input and output are in Human3.6M's normalised image coordinates (x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2);
     the output is relative to the pelvis as far as training made it so. Attribute names that look odd are those of the
@@ -201,7 +224,7 @@ class PoseMamba(nn.Module):
         self.config = config = config or PoseMambaConfig.preset("s")
         E = config.width
         rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
-        self.Spatial_patch_to_embedding = nn.Linear(2, E)
+        self.Spatial_patch_to_embedding = nn.Linear(config.channels, E)
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, config.joints, E))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, E))
         self.STEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
@@ -239,10 +262,10 @@ class PoseMamba(nn.Module):
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
         _, T, J, C = x_BTJC.shape
-        if C != 2 or self.config.joints != J or not 1 <= T <= self.config.frames:
+        if C != self.config.channels or self.config.joints != J or not 1 <= T <= self.config.frames:
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
-                f"{self.config.joints} joints, 2)"
+                f"{self.config.joints} joints, {self.config.channels})"
             )
         if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
             return fused.forward(self, x_BTJC)

@@ -58,7 +58,9 @@ def test_nose_moves_to_where_the_walker_goes(bodies):
 
 
 def errors(clips, **changed):
-    none = {name: torch.zeros(clips) for name in ("jitter", "bias", "spikes", "spike_size")}
+    zero = ("jitter", "bias", "spikes", "spike_size", "dropped", "sure", "doubt", "mood", "misled")
+    none = {name: torch.zeros(clips) for name in zero}
+    none |= {"blind": torch.ones(clips), "edge": torch.full((clips, 2), torch.inf)}
     for name in ("lost_start", "lost_length", "lost_set", "swap_start", "swap_length", "swap_what"):
         none[name] = torch.zeros(clips, 2, dtype=torch.long)
     return DetectorErrors(**{**none, **changed})
@@ -72,7 +74,8 @@ def test_clean_clips_stay_exact(bodies):
 
 def test_jitter_has_the_given_size_is_worse_at_wrists_and_repeats(bodies):
     exact = bodies[..., [0, 2]]
-    given = errors(3, jitter=torch.full((3,), 0.05))
+    sayings = {"blind": torch.zeros(3), "sure": torch.full((3,), 2.0), "doubt": torch.full((3,), 9.0)}
+    given = errors(3, jitter=torch.full((3,), 0.05), **sayings)
     noisy, confidence = detect_badly(exact, given, torch.Generator().manual_seed(1))
     again, _ = detect_badly(exact, given, torch.Generator().manual_seed(1))
     assert torch.equal(noisy, again)
@@ -94,3 +97,31 @@ def test_swaps_and_losses_last_as_long_as_they_say(bodies):
     lost = errors(3, **{k: torch.tensor([[v, 0]] * 3) for k, v in gone.items()})
     noisy, confidence = detect_badly(exact, lost, torch.Generator())
     assert torch.equal(noisy[:, :, 3], exact[:, :, 1]) and not confidence[:, :, [2, 3, 5, 6]].any()
+
+
+def test_joints_lost_by_chance_and_beyond_the_edge(bodies):
+    exact = bodies[..., [0, 2]]
+    noisy, confidence = detect_badly(exact, errors(3, dropped=torch.tensor([0.0, 0.2, 0.4])), torch.Generator())
+    lost = confidence == 0
+    assert lost.float().mean((1, 2)).tolist() == pytest.approx([0, 0.2, 0.4], abs=0.03)
+    assert torch.equal(noisy[~lost], exact[~lost]) and not torch.equal(noisy[lost], exact[lost])
+    edge = torch.tensor([[torch.inf, float(exact[0, :, 10, 1].median())]] * 3)
+    _, confidence = detect_badly(exact, errors(3, edge=edge), torch.Generator())
+    assert torch.equal(confidence > 0, exact[..., 1].abs() <= edge[0, 1])
+
+
+def test_confidence_follows_its_formula_and_can_be_misled(bodies):
+    exact = bodies[..., [0, 2]]
+    swap = {"swap_start": torch.tensor([[10, 0]] * 3), "swap_length": torch.tensor([[4, 0]] * 3)}
+    sayings = {"blind": torch.zeros(3), "sure": torch.full((3,), 2.0), "doubt": torch.full((3,), 9.0)}
+    noisy, confidence = detect_badly(exact, errors(3, **swap, **sayings), torch.Generator())
+    wrong = (noisy - exact).norm(dim=-1) / person_size(exact)[:, None, None]
+    assert torch.allclose(confidence, torch.sigmoid(2 - 9 * wrong), atol=1e-6)
+    assert confidence[:, 10:14, 3].max() < 0.8 < confidence[:, 20:].min()
+    _, confidence = detect_badly(exact, errors(3, **swap, **sayings, misled=torch.ones(3)), torch.Generator())
+    assert torch.allclose(confidence, torch.sigmoid(torch.tensor(2.0)).expand_as(confidence), atol=1e-6)
+    moody = errors(3, **{**sayings, "mood": torch.ones(3)})
+    _, confidence = detect_badly(exact.repeat(1, 20, 1, 1), moody, torch.Generator())
+    mood = torch.logit(confidence.double()) - 2
+    assert mood.std().item() == pytest.approx(1, abs=0.1)
+    assert 0.7 < (mood[:, 1:] * mood[:, :-1]).mean() / mood.square().mean() < 0.9  # changes slowly

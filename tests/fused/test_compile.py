@@ -93,7 +93,7 @@ def test_embedding(width) -> None:  # type: ignore[no-untyped-def]
     from posemamba.fused.kernels import embed_kernel
 
     options, constants = of_tile(tiles._MANY_ROWS[width])
-    ptx, usage, _ = compiled(embed_kernel, (), options, E=width, **constants)
+    ptx, usage, _ = compiled(embed_kernel, (), options, C=3, E=width, **constants)
     assert_nothing_spilled(usage)
     assert "wgmma" in ptx
 

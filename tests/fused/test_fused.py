@@ -78,12 +78,13 @@ def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyp
         pytest.param(64, 1, 1, 1, {}, id="one frame, first and last layer only"),
         pytest.param(16, 2, 3, 4, {"mlp_ratio": 1, "joints": 5, "limb_order": (1, 0, 0, 3, 2)}, id="narrow, 5 joints"),
         pytest.param(32, 2, 2, 3, {"mlp_ratio": 3, "scan_order": "bs_ft"}, id="more hidden width, other order"),
+        pytest.param(16, 1, 2, 3, {"confidence": True}, id="with confidence"),
         pytest.param(128, 1, 1, 5, {}, id="L's width, rows that do not fill the blocks"),
     ],
 )
 def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):  # type: ignore[no-untyped-def]
     model = small(width, depth, **config)
-    x = torch.randn(clips, frames, model.config.joints, 2)
+    x = torch.randn(clips, frames, model.config.joints, model.config.channels)
     got = run_layers(x, Weights(model, torch.float32, CPU), model.config)
     assert got.dtype == torch.float32
     assert error(got, exact(model, x)) < 1e-6

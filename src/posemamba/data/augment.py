@@ -141,6 +141,12 @@ class DetectorErrors:
             (0: none), index of the joints lost together.
         swap_start, swap_length, swap_what: (B, M) stretches in which left and right are taken for each other:
             first frame, frames (0: none), 0 for the legs, 1 for the arms, 2 for both.
+        dropped: share of joints and frames that are not found, each by itself.
+        edge: (B, 2) how far from the picture's middle joints are found, across and down, in normalised coordinates.
+        sure, doubt, mood: confidence is sigmoid(sure - doubt e + mood n) with the error e in units of `person_size` and
+            n unit noise of each joint that changes slowly.
+        blind: not 0: confidence says only what was found and what was not.
+        misled: not 0: left and right taken for each other do not lower the confidence.
     """
 
     jitter: Tensor
@@ -153,6 +159,13 @@ class DetectorErrors:
     swap_start: Tensor
     swap_length: Tensor
     swap_what: Tensor
+    dropped: Tensor
+    edge: Tensor
+    sure: Tensor
+    doubt: Tensor
+    mood: Tensor
+    blind: Tensor
+    misled: Tensor
 
 
 def _during(start: Tensor, length: Tensor, frames: int) -> Tensor:
@@ -174,7 +187,8 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
 
     In this order: left and right taken for each other for a few frames; a constant displacement of each
     joint; jitter of three tempi, stronger at wrists and ankles and swelling now and then; single joints far
-    off; joints not found for a stretch, filled in as in lifting (`posemamba.data.missing`).
+    off; joints not found, for a stretch, by chance, or beyond the picture's edge, filled in as in lifting
+    (`posemamba.data.missing`).
 
     Args:
         exact: (B, T, J, 2) normalised coordinates.
@@ -182,8 +196,8 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
         generator: of the device of `exact`; what is drawn depends on its state alone.
 
     Returns:
-        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1]: 1 where exact,
-        falling with the error, 0 where not found.
+        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1]: 0 where not found, else falling
+        with the error as `DetectorErrors` says.
     """
     batch, frames, joints, _ = exact.shape
     device = exact.device
@@ -212,9 +226,16 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
 
     stretches = _during(errors.lost_start, errors.lost_length, frames)
     lost = (stretches[..., None] & constants.lost[errors.lost_set][:, :, None]).any(1)
+    lost |= torch.rand(batch, frames, joints, generator=generator, device=device) < errors.dropped[:, None, None]
+    lost |= (exact.abs() > errors.edge[:, None, None]).any(-1)
     # Something is always found somewhere: a person who is never found is not lifted.
     found = ~lost | ~lost.logical_not().any(2).any(1)[:, None, None]
     noisy = fill_missing_batch(seen + unit * displacement, found)
-    wrong = (noisy - exact).norm(dim=-1) / unit[..., 0]
-    confidence = torch.exp(-4 * wrong) * found
-    return noisy, confidence
+
+    swapped = (noisy - exact).norm(dim=-1) / unit[..., 0]
+    wrong = torch.where(errors.misled[:, None, None] > 0, displacement.norm(dim=-1), swapped)
+    mood = 0.9 * _slow_noise(batch, frames, joints, 12, generator)
+    mood += 0.44 * torch.randn(batch, frames, joints, generator=generator, device=device)
+    sure, doubt, swing = (x[:, None, None] for x in (errors.sure, errors.doubt, errors.mood))
+    confidence = torch.sigmoid(sure - doubt * wrong + swing * mood)
+    return noisy, torch.where(errors.blind[:, None, None] > 0, 1.0, confidence) * found

@@ -151,9 +151,7 @@ def load_motions(directory: str | Path | None = None, split: str = "train") -> M
                     raise PoseMambaError(f"{path / name}: its joints are not Human3.6M's 17")
                 positions, lengths = file["positions"], file["lengths"].astype(np.int64)
                 if len(positions) != lengths.sum():
-                    raise PoseMambaError(
-                        f"{path / name}: {len(positions)} frames, but clips of {lengths.sum()} in all"
-                    )
+                    raise PoseMambaError(f"{path / name}: {len(positions)} frames, but clips of {lengths.sum()} in all")
                 cuts = np.cumsum(lengths)[:-1]
                 parts.append(
                     Motions(
@@ -195,14 +193,12 @@ class MocapOptions(BaseModel):
         description="frames of a batch's clips, and the share of batches that have them",
     )
     step: tuple[float, float] = Field(
-        default=(0.6, 2.0),
-        description="frames of the source (50 a second) per frame of the clip; lowered, to 0.5 at the least, "
-        "where a motion is too short",
+        default=(0.4, 3.4),
+        description="frames of the source (50 a second) per frame of the clip: videos of 125 to 15 frames a second; "
+        "lowered, to 0.5 at the least, where a motion is too short",
     )
     dance_weight: float = Field(default=0.4, ge=0, description="weight of a frame of the salsa dances")
-    bent_weight: float = Field(
-        default=3.0, ge=0, description="weight of frames with the trunk 45 degrees tilted"
-    )
+    bent_weight: float = Field(default=3.0, ge=0, description="weight of frames with the trunk 45 degrees tilted")
     clean: float = Field(default=0.35, ge=0, le=1, description="share of clips with exact 2D joints")
     focal: tuple[float, float] = Field(default=(0.6, 2.5), description="focal lengths, of the longer side")
     height: tuple[float, float] = Field(
@@ -213,6 +209,17 @@ class MocapOptions(BaseModel):
     )
     follow: float = Field(default=0.3, ge=0, le=1, description="share of cameras that travel along")
     wild: float = Field(default=0.06, ge=0, le=1, description="share of cameras with roll and steep pitch")
+    still: float = Field(default=0.03, ge=0, le=1, description="share of clips in which people hardly move")
+    cropped: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="share of cameras that see only a part of the body, joints beyond not found",
+    )
+    dropped: float = Field(default=0.15, ge=0, le=1, description="share of clips in which joints are lost by chance")
+    blind: float = Field(
+        default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
+    )
     bones: bool = Field(default=True, description="vary the bodies")
     flip: bool = Field(default=True, description="mirror half of the clips")
 
@@ -234,6 +241,11 @@ class ClipBatch:
     mm_per_unit: Tensor
     exact: Tensor
     confidence: Tensor
+
+    @property
+    def joints(self) -> Tensor:
+        """(B, T, J, 3): input and confidence, from which a model is given what it takes."""
+        return torch.cat([self.input, self.confidence[..., None]], -1)
 
     def zoomed(self, size: float | None) -> ClipBatch:
         """All people seen at one size (`cameras.zoom_factor`, measured on the input); None: as they are."""
@@ -280,6 +292,13 @@ _FIELDS = {
     "swap_start": _SWAPS,
     "swap_length": _SWAPS,
     "swap_what": _SWAPS,
+    "dropped": 1,
+    "edge": 2,
+    "sure": 1,
+    "doubt": 1,
+    "mood": 1,
+    "blind": 1,
+    "misled": 1,
 }
 _UPRIGHT_METRES = 1.7
 _BONE_LOW = np.array([1.0, 0.88, 0.88, 0.9, 0.8, 0.8, 0.85, 0.85, 0.85])
@@ -379,6 +398,11 @@ class MocapSource:
         overflow = np.where(chance(0.5), 1.0, uniform(1.0, 1.25))
 
         noisy = ~chance(o.clean)
+        cropped = chance(o.cropped) & noisy
+        overflow = np.where(cropped, uniform(1.25, 2.0), overflow)
+        outside_lost = cropped | chance(0.5) & noisy
+        edge = np.where(outside_lost[:, None], np.stack([np.ones(size), aspect], 1), 1e3)
+        still = np.where(chance(o.still), uniform(0, 0.1), 1.0)
         jitter = log_uniform(0.008, 0.07) * noisy
         lost = chance(0.3, _LOST) & (chance(0.4) & noisy)[:, None]
         lost_set = np.floor(uniform(0, augment.LOST_ALL, _LOST))
@@ -394,7 +418,7 @@ class MocapSource:
         swap_length = np.where(chance(0.8, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 25, _SWAPS)) * swaps
         return {
             "first": first - begin,  # small numbers: the table is float32
-            "step": step,
+            "step": step * still,
             "begin": begin,
             "end": begin + length - 1,
             "flip": chance(0.5 if o.flip else 0),
@@ -421,6 +445,13 @@ class MocapSource:
             "swap_start": np.floor(uniform(0, frames, _SWAPS)),
             "swap_length": np.ceil(swap_length),
             "swap_what": np.floor(uniform(0, 3, _SWAPS)),
+            "dropped": uniform(0, 0.4) * (chance(o.dropped) & noisy),
+            "edge": edge,
+            "sure": uniform(1.0, 4.0),
+            "doubt": log_uniform(3, 30),
+            "mood": uniform(0.3, 1.5),
+            "blind": chance(o.blind) | chance(0.5) & ~noisy,
+            "misled": chance(0.5),
         }
 
     def _make(self, fields: dict[str, Tensor], frames: int) -> ClipBatch:
@@ -461,6 +492,8 @@ class MocapSource:
             swap_start=fields["swap_start"],
             swap_length=fields["swap_length"],
             swap_what=fields["swap_what"],
+            edge=fields["edge"],
+            **{name: one[name] for name in ("dropped", "sure", "doubt", "mood", "blind", "misled")},
         )
         noisy, confidence = augment.detect_badly(view.xy, errors, self._generator)
         return ClipBatch(noisy, view.target, view.mm_per_unit, view.xy, confidence)

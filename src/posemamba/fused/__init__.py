@@ -102,7 +102,7 @@ def forward(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tens
 
     Args:
         model: in evaluation mode, on x's device.
-        x_BTJC: (B, T, J, 2), T up to the model's frames.
+        x_BTJC: (B, T, J, C), T up to the model's frames.
         graph: whether to replay a CUDA graph; None: for up to four clips or what POSEMAMBA_FUSED says. A shape is
             captured when it comes up for the second time.
 
@@ -114,7 +114,7 @@ def forward(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tens
     """
     mode = _mode()
     if graph is None:
-        graph = mode == "graph" or (mode != "eager" and x_BTJC.numel() <= 2 * GRAPH_TOKENS)
+        graph = mode == "graph" or (mode != "eager" and x_BTJC.shape[:3].numel() <= GRAPH_TOKENS)
     fast = _fast_model(model, x_BTJC.device)
     no_autocast = torch.autocast(x_BTJC.device.type, enabled=False)
     with torch.inference_mode(False), torch.no_grad(), no_autocast, torch.cuda.device_of(x_BTJC):

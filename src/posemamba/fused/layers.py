@@ -41,13 +41,13 @@ def embed(x_BTJC: Tensor, weights: Weights, stream_ME: Tensor, tile: Tile) -> Te
     """The 2D joints' embedding, written to the stream; returns the first layer's in-projection (B, T, J, D)."""
     from posemamba.fused.kernels import embed_kernel
 
-    B, T, J, _ = x_BTJC.shape
+    B, T, J, C = x_BTJC.shape
     M, E = stream_ME.shape
     ends, first = weights.ends, weights.layers[0]
     inner_BTJD = first.weight_x.new_empty(B, T, J, 2 * E)
     embed_kernel[(-(-M // tile.rows),)](
         x_BTJC, ends.embed_weight, ends.embed_bias, ends.joint_embedding, first.norm_weight, first.norm_bias,
-        first.weight_x, stream_ME, inner_BTJD, M, J, E=E, **_launch_options(tile, inner_BTJD.dtype),
+        first.weight_x, stream_ME, inner_BTJD, M, J, C=C, E=E, **_launch_options(tile, inner_BTJD.dtype),
     )  # fmt: skip
     return inner_BTJD
 

@@ -69,7 +69,7 @@ class EndWeights:
     """What comes before the first and after the last layer, and the norms after every layer; all float32.
 
     Attributes:
-        embed_weight, embed_bias: (E, 2) and (E,).
+        embed_weight, embed_bias: (E, C) and (E,), C numbers of a joint.
         joint_embedding, frame_embedding: (J, E) and (frames, E).
         spatial_norm_weight, spatial_norm_bias, temporal_norm_weight, temporal_norm_bias: (E,).
         head_norm_weight, head_norm_bias, head_weight, head_bias: (E,), (E,), (3, E), (3,).

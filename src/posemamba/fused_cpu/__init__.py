@@ -82,7 +82,7 @@ def applies(model: PoseMamba, x: Tensor) -> bool:
 
 
 def forward(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
-    """What `model(x_BTJC)` computes: (B, T, J, 2) to (B, T, J, 3)."""
+    """What `model(x_BTJC)` computes: (B, T, J, C) to (B, T, J, 3)."""
     fast = _fast_model(model)
     with torch.inference_mode(False), torch.no_grad():
         fast.refresh(model)

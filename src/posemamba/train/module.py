@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMamba
+from posemamba.model import PoseMamba, what_it_takes
 from posemamba.train.losses import total_loss
 from posemamba.train.muon import Muon, split_parameters
 from posemamba.train.recipe import Recipe
@@ -190,7 +190,7 @@ class LiftingModule(pl.LightningModule):
         r, step = self.recipe, self.global_step
         clips = self.data.batch(step, r.batch, rank=self.global_rank, world=self.trainer.world_size)
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
-        pred = self._lift(clips.input).float()
+        pred = self._lift(what_it_takes(self.model, clips.joints)).float()
         target = clips.target
         if r.loss_unit == "body":
             scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
