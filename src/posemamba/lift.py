@@ -53,7 +53,8 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
 
     Args:
         model: (B, T, 17, 2) normalised, or with confidence (B, T, 17, 3), -> (B, T, 17, 3), in evaluation mode.
-        x_BTJC: (B, T, 17, 2), or with confidence (B, T, 17, 3), on the model's device; the model is given what it takes.
+        x_BTJC: (B, T, 17, 2), or with confidence (B, T, 17, 3), on the model's device; the model gets what
+            it takes.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person (`data.cameras.zoom_factor`); None: as seen.
 
@@ -78,7 +79,8 @@ class Lifter:
     >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
 
     Attributes:
-        model: (B, T, 17, 2) normalised (or 3: with confidence) -> (B, T, 17, 3), T up to `window`; on `device`, in evaluation mode.
+        model: (B, T, 17, 2) normalised (or 3: with confidence) -> (B, T, 17, 3), T up to `window`; on `device`, in
+            evaluation mode.
         name: of the weights; goes into the results.
         device: where it runs.
         flip: lift the mirrored picture too and average: more accurate, twice the time.
@@ -278,8 +280,8 @@ class Lifter:
     def _cut(
         self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
     ) -> Iterator[tuple[_Stretch, Window, NDArray[np.float32]]]:
-        """The windows of all stretches, (T, J, 3) each: pixels, and confidence, which is 0 for joints that were not found
-        and are in a likely place."""
+        """The windows of all stretches, (T, J, 3) each: pixels and confidence; joints that were not found are in a likely
+        place and have confidence 0."""
         for stretch in stretches:
             person, start, end = stretch
             joints = people[person]

@@ -262,7 +262,7 @@ class PoseMamba(nn.Module):
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
         _, T, J, C = x_BTJC.shape
-        if C != self.config.channels or self.config.joints != J or not 1 <= T <= self.config.frames:
+        if self.config.channels != C or self.config.joints != J or not 1 <= T <= self.config.frames:
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, {self.config.channels})"

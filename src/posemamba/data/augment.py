@@ -196,8 +196,8 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
         generator: of the device of `exact`; what is drawn depends on its state alone.
 
     Returns:
-        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1]: 0 where not found, else falling
-        with the error as `DetectorErrors` says.
+        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1]: 0 where not found, else
+        falling with the error as `DetectorErrors` says.
     """
     batch, frames, joints, _ = exact.shape
     device = exact.device

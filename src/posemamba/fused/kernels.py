@@ -48,18 +48,19 @@ def _project_in(
         tl.store(inner + c, product.to(inner.dtype.element_ty), mask=m_m[:, None])
 
 
-@triton.jit(do_not_specialize=["joints", "M", "J"])
+@triton.jit(do_not_specialize=["x_MC", "M", "J"])
 def embed_kernel(
-    joints, weight, bias, joint_embedding, norm_weight, norm_bias, weight_x, stream, inner, M, J,
-    C: tl.constexpr, E: tl.constexpr, BLOCK_M: tl.constexpr, CHUNK: tl.constexpr, STAGES: tl.constexpr, PRECISION: tl.constexpr,
+    x_MC, weight, bias, joint_embedding, norm_weight, norm_bias, weight_x, stream, inner, M, J,
+    C: tl.constexpr, E: tl.constexpr, BLOCK_M: tl.constexpr, CHUNK: tl.constexpr, STAGES: tl.constexpr,
+    PRECISION: tl.constexpr,
 ):  # fmt: skip
     """2D joints (M, C) to the residual stream (M, E), and the first layer's in-projection (M, D)."""
     o_m, o_e = tl.program_id(0) * BLOCK_M + tl.arange(0, BLOCK_M), tl.arange(0, E)
     m_m = o_m < M
     row = tl.minimum(o_m, M - 1)
-    x = tl.load(joints + row * C)[:, None] * tl.load(weight + o_e * C)[None, :]
+    x = tl.load(x_MC + row * C)[:, None] * tl.load(weight + o_e * C)[None, :]
     for c in tl.static_range(1, C):
-        x += tl.load(joints + row * C + c)[:, None] * tl.load(weight + o_e * C + c)[None, :]
+        x += tl.load(x_MC + row * C + c)[:, None] * tl.load(weight + o_e * C + c)[None, :]
     x += tl.load(bias + o_e)[None, :]
     x += tl.load(joint_embedding + (row % J)[:, None] * E + o_e[None, :])
     o_m = o_m.to(tl.int64)
