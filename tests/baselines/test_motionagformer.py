@@ -90,7 +90,41 @@ def test_without_confidence_all_joints_are_certain(model: MotionAGFormer) -> Non
         assert torch.equal(y, model(torch.cat((x, torch.ones(2, 5, 17, 1)), dim=-1)))
 
 
-@pytest.mark.parametrize("shape", [(1, 4, 17, 2), (1, 5, 16, 2), (1, 5, 17, 4), (5, 17, 2)])
+def test_frames_of_a_short_clip_are_repeated(model: MotionAGFormer) -> None:
+    x = torch.randn(2, 3, 17, 2)
+    with torch.no_grad():
+        assert torch.equal(model(x), model(x[:, [0, 0, 1, 1, 2]])[:, [0, 2, 4]])
+        assert torch.equal(model(x[:, :1]), model(x[:, [0] * 5])[:, :1])
+
+
+def test_the_graph_of_frames_is_the_same_in_half_precision() -> None:
+    """A joint that moves slowly: in bfloat16 its features in neighbouring frames would be equally similar to all."""
+    torch.manual_seed(0)
+    x = torch.nn.functional.layer_norm(torch.randn(3, 1, 64) + 0.05 * torch.randn(3, 81, 64).cumsum(1), (64,))
+    expected = similarity_graph(x, 2)
+    assert (expected.sum(-1) == 2).float().mean() > 0.99
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(similarity_graph(x, 2), expected)
+        rounded = x @ x.mT
+    dense = (rounded >= rounded.topk(2, dim=-1).values[..., -1:]).sum(-1).float().mean()
+    assert dense > 2.5, dense  # why
+
+
+def test_stochastic_depth_is_the_clips_and_off_in_evaluation() -> None:
+    torch.manual_seed(0)
+    model = MotionAGFormer(TINY.model_copy(update={"drop_path": 0.6, "depth": 1}))
+    for name, parameter in model.named_parameters():
+        if "layer_scale" in name:
+            torch.nn.init.ones_(parameter)
+    block, x = model.layers[0].att_temporal, torch.randn(8, 17, 5, 16)  # type: ignore[union-attr,index]
+    added = (block.train()(x.flatten(0, 1), 8) - x.flatten(0, 1)).unflatten(0, (8, 17)).abs().sum((2, 3))
+    skipped = added == 0  # both branches
+    assert (skipped.all(1) | ~skipped.any(1)).all() and 0 < skipped[:, 0].sum() < 8
+    whole = block.eval()(x.flatten(0, 1), 8) - x.flatten(0, 1)
+    assert (whole.abs().sum((1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 17, 2), (1, 0, 17, 2), (1, 5, 16, 2), (1, 5, 17, 4), (5, 17, 2)])
 def test_other_inputs_are_refused(model: MotionAGFormer, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="5 frames, 17 joints"):
         model(torch.zeros(shape))

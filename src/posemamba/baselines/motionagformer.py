@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from posemamba.baselines.depth import drop
 from posemamba.errors import PoseMambaError
 from posemamba.model import MLP
 from posemamba.skeleton import H36M17
@@ -44,6 +45,8 @@ class MotionAGFormerConfig(BaseModel):
     neighbours: int = Field(2, ge=1, description="most similar frames that a frame gathers from")
     rep_width: int = Field(512, ge=1, description="R: channels before the regression head")
     mlp_ratio: int = Field(4, ge=1, description="hidden width of an MLP over E")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth, of all layers; 0 as published")
+    confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
 
     @model_validator(mode="after")
     def _fits(self) -> MotionAGFormerConfig:
@@ -52,6 +55,11 @@ class MotionAGFormerConfig(BaseModel):
         if self.neighbours > self.frames:
             raise ValueError(f"{self.neighbours} neighbours among {self.frames} frames")
         return self
+
+    @property
+    def joints(self) -> int:
+        """J, which the graph of bones settles."""
+        return JOINTS
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> MotionAGFormerConfig:
@@ -89,13 +97,15 @@ def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
 
     Rounding decides between near ties (a joint that rests), so the output there may jump between devices or precisions.
     """
-    similarity_GLL = x_GLE @ x_GLE.mT
+    # float32 under autocast, too: in bfloat16 many of a clip's frames would be ties
+    with torch.autocast("cuda" if x_GLE.is_cuda else "cpu", enabled=False):
+        similarity_GLL = x_GLE.float() @ x_GLE.float().mT
     least_GL1 = similarity_GLL.topk(neighbours, dim=-1).values[..., -1:]
     return (similarity_GLL >= least_GL1).to(x_GLE.dtype)
 
 
 class GraphConv(nn.Module):
-    """Graph convolution among the tokens of each group batch norm per token, residual. (G, L, E).
+    """Graph convolution among the tokens of each group, batch norm per token, residual. (G, L, E).
 
     Joints are joined by bones; frames, with `neighbours` given, by the similarity of a joint's features in them.
     """
@@ -121,7 +131,7 @@ class GraphConv(nn.Module):
 
 
 class Block(nn.Module):
-    """Norm, mixer, scale, residual; norm, MLP, scale, residual. (G, L, E)."""
+    """Norm, mixer, scale, residual; norm, MLP, scale, residual. (G, L, E) of `clips` clips, one after the other."""
 
     def __init__(self, config: MotionAGFormerConfig, mixer: nn.Module) -> None:
         super().__init__()
@@ -131,17 +141,19 @@ class Block(nn.Module):
         self.mlp = MLP(config.width, config.mlp_ratio)
         self.layer_scale_1 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
         self.layer_scale_2 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
+        self.drop_path = config.drop_path
 
-    def forward(self, x_GLE: Tensor) -> Tensor:
-        x_GLE = x_GLE + self.layer_scale_1 * self.mixer(self.norm1(x_GLE))
-        return x_GLE + self.layer_scale_2 * self.mlp(self.norm2(x_GLE))
+    def forward(self, x_GLE: Tensor, clips: int) -> Tensor:
+        rate = self.drop_path if self.training else 0.0
+        x_GLE = x_GLE + drop(self.layer_scale_1 * self.mixer(self.norm1(x_GLE)), rate, clips)
+        return x_GLE + drop(self.layer_scale_2 * self.mlp(self.norm2(x_GLE)), rate, clips)
 
 
 def stream(spatial: Block, temporal: Block, x_BTJE: Tensor) -> Tensor:
     """One block among the joints of each frame, then one among the frames of each joint. (B, T, J, E)."""
     B, T, J, _ = x_BTJE.shape
-    x_BTJE = spatial(x_BTJE.flatten(0, 1)).unflatten(0, (B, T))
-    return temporal(x_BTJE.transpose(1, 2).flatten(0, 1)).unflatten(0, (B, J)).transpose(1, 2)
+    x_BTJE = spatial(x_BTJE.flatten(0, 1), B).unflatten(0, (B, T))
+    return temporal(x_BTJE.transpose(1, 2).flatten(0, 1), B).unflatten(0, (B, J)).transpose(1, 2)
 
 
 class Layer(nn.Module):
@@ -165,9 +177,11 @@ class Layer(nn.Module):
 
 
 class MotionAGFormer(nn.Module):
-    """2D joints (B, T, 17, 2), or with confidence (B, T, 17, 3), to 3D joints (B, T, 17, 3); T is `config.frames`.
+    """2D joints (B, T, 17, 2), or with confidence (B, T, 17, 3), to 3D joints (B, T, 17, 3), T up to `config.frames`.
 
-    Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.model.PoseMamba`.
+    Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.model.PoseMamba`. The
+    layers see `config.frames` frames always: of a shorter clip each frame is shown as often as fills them, as in the
+    authors' demonstration, and the first time counts.
     """
 
     def __init__(self, config: MotionAGFormerConfig | None = None) -> None:
@@ -210,10 +224,23 @@ class MotionAGFormer(nn.Module):
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
         frames = self.config.frames
-        if x_BTJC.ndim != 4 or x_BTJC.shape[1:3] != (frames, JOINTS) or x_BTJC.shape[3] not in (2, 3):
+        if (
+            x_BTJC.ndim != 4
+            or not 1 <= x_BTJC.shape[1] <= frames
+            or x_BTJC.shape[2] != JOINTS
+            or x_BTJC.shape[3] not in (2, 3)
+        ):
             raise ValueError(
-                f"input is {tuple(x_BTJC.shape)}; expected (clips, {frames} frames, {JOINTS} joints, 2 or 3)"
+                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {frames} frames, {JOINTS} joints, 2 or 3)"
             )
+        given = x_BTJC.shape[1]
+        if given < frames:
+            shown = torch.arange(frames, device=x_BTJC.device) * given // frames
+            first = -(torch.arange(given, device=x_BTJC.device) * frames // -given)
+            return self._lift(x_BTJC[:, shown])[:, first]
+        return self._lift(x_BTJC)
+
+    def _lift(self, x_BTJC: Tensor) -> Tensor:
         if x_BTJC.shape[3] == 2:
             x_BTJC = F.pad(x_BTJC, (0, 1), value=1.0)
         x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)

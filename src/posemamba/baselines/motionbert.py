@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from posemamba.baselines.depth import drop
 from posemamba.errors import PoseMambaError
 from posemamba.model import MLP
 from posemamba.weights import first_line, load_strictly, read_checkpoint
@@ -37,6 +38,8 @@ class MotionBERTConfig(BaseModel):
     mlp_ratio: int = Field(2, ge=1, description="hidden width of the MLP by E")
     frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
     joints: int = Field(17, ge=1, description="J")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="drop rate of the last pair, linear from 0; 0 as published")
+    confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
 
     @model_validator(mode="after")
     def _heads_fit(self) -> MotionBERTConfig:
@@ -72,9 +75,9 @@ class AxialAttention(nn.Module):
 class Block(nn.Module):
     """Attention and MLP over one axis, then over the other, each after a norm and added. (B, T, J, E) to the same."""
 
-    def __init__(self, config: MotionBERTConfig, first: Axis) -> None:
+    def __init__(self, config: MotionBERTConfig, first: Axis, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.first = first
+        self.first, self.drop_path = first, drop_path
         self.norm1_s = nn.LayerNorm(config.width, eps=1e-6)
         self.attn_s = AxialAttention(config, "joints")
         self.norm2_s = nn.LayerNorm(config.width, eps=1e-6)
@@ -85,12 +88,14 @@ class Block(nn.Module):
         self.mlp_t = MLP(config.width, config.mlp_ratio)
 
     def _over_joints(self, x_BTJE: Tensor) -> Tensor:
-        x_BTJE = x_BTJE + self.attn_s(self.norm1_s(x_BTJE))
-        return x_BTJE + self.mlp_s(self.norm2_s(x_BTJE))
+        rate = self.drop_path if self.training else 0.0
+        x_BTJE = x_BTJE + drop(self.attn_s(self.norm1_s(x_BTJE)), rate)
+        return x_BTJE + drop(self.mlp_s(self.norm2_s(x_BTJE)), rate)
 
     def _over_frames(self, x_BTJE: Tensor) -> Tensor:
-        x_BTJE = x_BTJE + self.attn_t(self.norm1_t(x_BTJE))
-        return x_BTJE + self.mlp_t(self.norm2_t(x_BTJE))
+        rate = self.drop_path if self.training else 0.0
+        x_BTJE = x_BTJE + drop(self.attn_t(self.norm1_t(x_BTJE)), rate)
+        return x_BTJE + drop(self.mlp_t(self.norm2_t(x_BTJE)), rate)
 
     def forward(self, x_BTJE: Tensor) -> Tensor:
         if self.first == "joints":
@@ -112,8 +117,9 @@ class MotionBERT(nn.Module):
         self.joints_embed = nn.Linear(3, E)
         self.pos_embed = nn.Parameter(torch.empty(1, config.joints, E))
         self.temp_embed = nn.Parameter(torch.empty(1, config.frames, 1, E))
-        self.blocks_st = nn.ModuleList([Block(config, first="joints") for _ in range(config.depth)])
-        self.blocks_ts = nn.ModuleList([Block(config, first="frames") for _ in range(config.depth)])
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
+        self.blocks_st = nn.ModuleList([Block(config, "joints", rate) for rate in rates])
+        self.blocks_ts = nn.ModuleList([Block(config, "frames", rate) for rate in rates])
         self.ts_attn = nn.ModuleList([nn.Linear(2 * E, 2) for _ in range(config.depth)])
         self.norm = nn.LayerNorm(E, eps=1e-6)
         self.pre_logits = nn.ModuleDict({"fc": nn.Linear(E, config.representation)})
