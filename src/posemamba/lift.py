@@ -280,8 +280,8 @@ class Lifter:
     def _cut(
         self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
     ) -> Iterator[tuple[_Stretch, Window, NDArray[np.float32]]]:
-        """The windows of all stretches, (T, J, 3) each: pixels and confidence; joints that were not found are in a likely
-        place and have confidence 0."""
+        """The windows of all stretches, (T, J, 3) each: pixels and confidence; joints that were not found are somewhere
+        likely, with confidence 0."""
         for stretch in stretches:
             person, start, end = stretch
             joints = people[person]
