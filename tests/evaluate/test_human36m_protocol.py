@@ -20,6 +20,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.evaluate.human36m import evaluate
 from posemamba.evaluate.metrics import mpjpe_per_frame
 from posemamba.model import PoseMamba
+from posemamba.skeleton import H36M17
 from posemamba.weights import save_model
 
 
@@ -141,6 +142,23 @@ def test_flip_averaging_halves_what_mirrors_away(data: Human36M) -> None:
     mended, unbiased = (evaluate(p, data, flip=f, frames=10) for p, f in ((right, True), (straight, False)))
     assert mended.p1_mm == pytest.approx(unbiased.p1_mm, abs=1e-3)
     assert evaluate(right, data, flip=False, frames=10).p1_mm > unbiased.p1_mm + 100
+
+
+def test_confidence_is_the_files_and_1_for_exact_joints(data: Human36M, guess: Callable[[Tensor], Tensor]) -> None:
+    given: list[Tensor] = []
+
+    def remember(x: Tensor) -> Tensor:
+        given.append(x)
+        return guess(x[..., :2])
+
+    with_it = evaluate(remember, data, frames=10, batch=1, confidence=True)
+    assert with_it.p1_mm == evaluate(guess, data, frames=10, batch=1).p1_mm
+    told = torch.from_numpy(files.content()["test"]["confidence"][:10, :, 0])
+    assert torch.equal(given[0][0, ..., 2], told)
+    assert torch.equal(given[1][0, ..., 2], told[:, H36M17.mirrored]), "left and right change places"
+    given.clear()
+    evaluate(remember, data, inputs="exact", frames=10, confidence=True)
+    assert all((x[..., 2] == 1).all() for x in given)
 
 
 def test_wrong_predictions_and_options(data: Human36M, guess: Callable[[Tensor], Tensor]) -> None:

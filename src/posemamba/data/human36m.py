@@ -140,6 +140,7 @@ class Human36M:
                 mm_per_unit=self.test.factor[index].astype(np.float64) * half[:, None],
                 target_mm=self.test.target_mm[index],
                 index=index,
+                confidence=torch.ones_like(joints[..., 2]) if inputs == "exact" else joints[..., 2],
             )
 
 
@@ -153,6 +154,7 @@ class TestBatch:
         mm_per_unit: (B, T) millimetres per normalised unit.
         target_mm: (B, T, J, 3) millimetres, not relative to the root.
         index: (B, T) frames of the split.
+        confidence: (B, T, J) the detector's; 1 for exact joints.
     """
 
     __test__ = False  # not one of pytest's
@@ -162,6 +164,7 @@ class TestBatch:
     mm_per_unit: NDArray[np.float64]
     target_mm: NDArray[np.float32]
     index: NDArray[np.int64]
+    confidence: Tensor
 
 
 def _read(split: Split, clips: Clips, clip: int) -> NDArray[np.float32]:

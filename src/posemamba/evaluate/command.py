@@ -17,6 +17,7 @@ from posemamba.data.cameras import zoom_factor
 from posemamba.data.check import recognise
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
+from posemamba.model import what_it_takes
 from posemamba.poses import Progress
 
 
@@ -44,14 +45,15 @@ class Options:
 
 
 def raw_predictor(lifter: Lifter) -> Callable[[Tensor], Tensor]:
-    """(B, T, 17, 2) -> (B, T, 17, 3) normalised, as the model gives it: root and mirroring are the protocol's."""
+    """(B, T, 17, 2), or 3 with confidence, -> (B, T, 17, 3) normalised, as the model gives it: root and mirroring are
+    the protocol's."""
 
     def predict(x: Tensor) -> Tensor:
-        x = x.to(lifter.device)
-        zoom: Tensor | float = 1.0
-        if lifter.person_size is not None:
-            zoom = zoom_factor(x, lifter.person_size)[:, None, None, None]
-        return lifter.model(x * zoom).float() / zoom
+        x = what_it_takes(lifter.model, x.to(lifter.device))
+        if lifter.person_size is None:
+            return lifter.model(x).float()
+        zoom = zoom_factor(x[..., :2], lifter.person_size)[:, None, None, None]
+        return lifter.model(torch.cat([x[..., :2] * zoom, x[..., 2:]], -1)).float() / zoom
 
     return predict
 
@@ -70,6 +72,7 @@ def _human36m(path: Path, lifter: Lifter, options: Options, progress: Progress |
         name=lifter.name,
         frames=lifter.window,
         batch=options.batch,
+        confidence=True,
     )
 
 

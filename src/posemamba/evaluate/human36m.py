@@ -95,6 +95,7 @@ def evaluate(
     name: str = "predictor",
     frames: int = 243,
     batch: int = 16,
+    confidence: bool = False,
 ) -> Human36MResult:
     """Score a predictor on the test subjects.
 
@@ -109,6 +110,7 @@ def evaluate(
         name: for the table.
         frames: of a clip.
         batch: clips at a time.
+        confidence: give the predictor (B, T, 17, 3), with the detector's confidence.
 
     Raises:
         PoseMambaError: an unknown protocol or input, or a prediction of a wrong shape or that is not finite.
@@ -118,9 +120,10 @@ def evaluate(
     sums, counts = np.zeros((2, len(data.test))), np.zeros(len(data.test), np.int64)
     done = 0
     for given in data.test_batches(clips, batch, inputs=inputs):
-        pred = _checked(predict(given.input), given.input, name)
+        joints = torch.cat([given.input, given.confidence[..., None]], -1) if confidence else given.input
+        pred = _checked(predict(joints), joints, name)
         if flip:
-            pred = (pred + mirror(_checked(predict(mirror(given.input)), given.input, name))) / 2
+            pred = (pred + mirror(_checked(predict(mirror(joints)), joints, name))) / 2
         pred = pred.index_fill(2, torch.tensor([0]), 0)
         pred_mm = pred.double().numpy() * given.mm_per_unit[..., None, None]
         target = given.target_mm.astype(np.float64)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from posemamba.errors import PoseMambaError, require
 from posemamba.files import atomic_path
-from posemamba.model import PoseMamba, StateSpace2D
+from posemamba.model import PoseMamba, StateSpace2D, what_it_takes
 from posemamba.poses import Progress
 from posemamba.scan import project
 from posemamba.scan.orders import scan_map as order_tables
@@ -301,6 +301,7 @@ def clip_maps(
     x = torch.from_numpy(np.ascontiguousarray(xy[first_frame : first_frame + model.config.frames]))[None].float()
     if person_size is not None:
         x = x * zoom_factor(x, person_size)[:, None, None, None]
+    x = what_it_takes(model, x)
     D = model.config.inner_width
     made: list[Maps] = []
     for i, (block, given) in enumerate(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
+from posemamba.model import what_it_takes
 from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
 
 VALIDATION_CAMERAS = (0, 2)
@@ -143,9 +144,9 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A model as the benchmarks' evaluations call it: (B, T, 17, 2) on the CPU to (B, T, 17, 3)."""
+    """A model as the benchmarks' evaluations call it: (B, T, 17, 2 or 3) on the CPU to (B, T, 17, 3)."""
     device = next(model.parameters()).device
-    return lambda x: model(x.to(device)).float()
+    return lambda x: model(what_it_takes(model, x.to(device))).float()
 
 
 class _Benchmark:
@@ -204,7 +205,7 @@ class Human36MBenchmark(_Benchmark):
         from posemamba.evaluate.human36m import evaluate
 
         d = self.data
-        result = evaluate(predictor(model), self.files, d.protocol, d.inputs, d.flip, frames=d.frames)
+        result = evaluate(predictor(model), self.files, d.protocol, d.inputs, d.flip, frames=d.frames, confidence=True)
         return {"p1_test": (torch.tensor(result.p1_mm), 1.0), "p2_test": (torch.tensor(result.p2_mm), 1.0)}
 
 
