@@ -496,14 +496,21 @@ def info(
     else:
         import yaml
 
+        from posemamba.baselines.count import count_matrix_products
+        from posemamba.model import PoseMamba
         from posemamba.weights import find, is_safetensors, load_model, read_card
 
         path = find(str(weights))
         network = load_model(path)
-        counts = count(network, min(frames, network.config.frames))
-        print(f"{weights}: {counts.frames} frames of {network.config.joints} joints")
+        frames = min(frames, network.config.frames)
+        print(f"{weights}: {frames} frames of {network.config.joints} joints")
         if is_safetensors(path):
             print(yaml.safe_dump(read_card(path), sort_keys=False, width=100, default_flow_style=None).rstrip())
+        if not isinstance(network, PoseMamba):
+            parameters, macs = count_matrix_products(network, frames)
+            print(f"{parameters:,} parameters, {macs:,} MACs of matrix products, {macs // frames:,} a frame")
+            return
+        counts = count(network, frames)
     print(f"{'':24}{'parameters':>14}{'MACs':>20}{'MACs/frame':>16}")
     for name, parameters, macs in (
         ("paper's count", counts.paper_parameters, counts.paper_macs),
@@ -664,6 +671,13 @@ def train(
         float | None,
         typer.Option(help="Stop by then, with everything saved; call again to go on.", show_default=False),
     ] = None,
+    budget_minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Train for so long in all, over all calls, in place of the recipe's epochs; the schedule follows.",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")] = True,
     export_file: Annotated[
         Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
@@ -683,7 +697,7 @@ def train(
     from posemamba.train.run import fast_dev_run as try_out
     from posemamba.train.run import train as run
 
-    content = load_recipe(recipe)
+    content = load_recipe(recipe, **({} if budget_minutes is None else {"budget_minutes": budget_minutes}))
     if data is not None:
         content.data.directory = data
     accelerator = {"cuda": "gpu"}.get(device, device)
@@ -703,10 +717,30 @@ def train(
     )
     p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
     state = "finished" if result.finished else "stopped, call again to go on"
-    print(f"{content.name}: step {result.step} of {result.total_steps}, {state}" + (f"; P1 {p1}" if p1 else ""))
+    of = f" of {result.total_steps}"
+    if content.budget_minutes is not None:
+        of = f", {result.training_seconds / 60:.1f} of {content.budget_minutes:g} minutes"
+    print(f"{content.name}: step {result.step}{of}, {state}" + (f"; P1 {p1}" if p1 else ""))
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
+
+
+@app.command()
+def curves(
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="The figure (png, svg, pdf), or all values as csv.")
+    ] = Path("curves.png"),
+) -> None:
+    """Learning curves: training error and validation P1 over steps."""
+    from posemamba.train.curves import plot_curves, read_curves, write_curves
+
+    read = [read_curves(run) for run in runs]
+    (write_curves if out.suffix.lower() == ".csv" else plot_curves)(read, out)
+    print(out)
 
 
 @app.command()

@@ -1,0 +1,146 @@
+"""Learning curves of training runs, from the logs that they keep: a figure and the same numbers as CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from posemamba.errors import PoseMambaError, require
+from posemamba.files import atomic_path
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SUFFIXES = (".png", ".svg", ".pdf")
+LOGS = "logs/from_step_*/metrics.csv"
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+Style = Literal["-", "--", ":"]
+STYLES: dict[str, Style] = {"exact": "-", "test": "-", "noisy": "--"}
+_SMOOTH = 0.15  # of the training error, share of a new value in the running mean
+
+
+@dataclass
+class Curves:
+    """What a run logged.
+
+    Attributes:
+        name: of the run's folder.
+        steps: in order; a step that was done again after a stop counts once, as it was done last.
+        values: by name (``train_mm``, ``lr``, ``val_p1_exact`` ...), step to value.
+    """
+
+    name: str
+    values: dict[str, dict[int, float]] = field(default_factory=dict)
+
+    def of(self, name: str) -> tuple[list[int], list[float]]:
+        """Steps and values, in order of steps; empty if nothing was logged under this name."""
+        points = sorted(self.values.get(name, {}).items())
+        return [step for step, _ in points], [value for _, value in points]
+
+
+def read_curves(run: Path) -> Curves:
+    """The logs of all calls that made a run.
+
+    Args:
+        run: its folder, as given to ``posemamba train -o``.
+
+    Raises:
+        PoseMambaError: no logs there, or a damaged one.
+    """
+    files = sorted(run.glob(LOGS), key=lambda path: int(path.parent.name.rsplit("_", 1)[1]))
+    if not files:
+        raise PoseMambaError(f"{run}: no logs of a training run in it (expected {LOGS}): give the folder of `train -o`")
+    curves = Curves(run.name or str(run))
+    for path in files:
+        begin = int(path.parent.name.rsplit("_", 1)[1])
+        for values in curves.values.values():  # what the call before did after its last save was done anew
+            for step in [step for step in values if step >= begin]:
+                del values[step]
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    step = int(row["step"])
+                    for name, text in row.items():
+                        if name not in ("step", "epoch") and text:
+                            curves.values.setdefault(name, {})[step] = float(text)
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise PoseMambaError(f"{path}: not a log of a training run ({error})") from error
+    return curves
+
+
+def plot_curves(runs: Sequence[Curves], path: Path) -> None:
+    """Training error (running mean) and validation P1 in millimetres over steps, a colour for each run.
+
+    Raises:
+        PoseMambaError: an unknown kind of figure, no matplotlib, or nothing to draw.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise PoseMambaError(f"{path}: a figure's name ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+    require("matplotlib", "plot")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    if not any(run.values.get("train_mm") for run in runs):
+        raise PoseMambaError(f"{path}: nothing to draw: no training error was logged")
+    figure = Figure(figsize=(7.2, 4.4), dpi=150)
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    styles: dict[str, Style] = {}
+    for run, colour in zip(runs, COLOURS * len(runs), strict=False):
+        _draw(axes, run, colour, styles)
+    axes.set_xlabel("step")
+    axes.set_ylabel("mm")
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}")
+    axes.tick_params(axis="y", which="minor", labelsize=8)
+    axes.grid(alpha=0.3, which="both")
+    colours = zip(runs, COLOURS * len(runs), strict=False)
+    handles = [Line2D([], [], color=colour, label=run.name) for run, colour in colours]
+    handles.append(Line2D([], [], color="#777777", alpha=0.5, linewidth=0.8, label="training error"))
+    for variant, style in styles.items():
+        label = "test P1" if variant == "test" else f"validation P1, {variant} 2D"
+        handles.append(Line2D([], [], color="#777777", linestyle=style, marker="o", markersize=3, label=label))
+    axes.legend(handles=handles, frameon=False, fontsize=8)
+    figure.tight_layout()
+    try:
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary)
+    except OSError as error:
+        raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
+
+
+def _draw(axes: Axes, run: Curves, colour: str, styles: dict[str, Style]) -> None:
+    steps, values = run.of("train_mm")
+    mean: list[float] = []
+    for value in values:
+        mean.append(value if not mean else mean[-1] + _SMOOTH * (value - mean[-1]))
+    axes.plot(steps, mean, color=colour, alpha=0.5, linewidth=0.8)
+    for name in sorted(run.values):
+        if name.startswith("val_p1_"):
+            variant = name.removeprefix("val_p1_")
+            styles[variant] = STYLES.get(variant, ":")
+            axes.plot(*run.of(name), color=colour, linestyle=styles[variant], marker="o", markersize=3)
+
+
+def write_curves(runs: Sequence[Curves], path: Path) -> None:
+    """All logged values as CSV: run, step and a column for each name, empty where it was not logged.
+
+    Raises:
+        PoseMambaError: a place that cannot be written to.
+    """
+    names = sorted({name for run in runs for name in run.values})
+    try:
+        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["run", "step", *names])
+            for run in runs:
+                for step in sorted({step for values in run.values.values() for step in values}):
+                    cells = [run.values.get(name, {}).get(step) for name in names]
+                    writer.writerow([run.name, step, *("" if c is None else f"{c:.6g}" for c in cells)])
+    except OSError as error:
+        raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
