@@ -127,7 +127,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     for name in ("notes.txt", "empty.bin", "list.bin", "other.bin", "other.safetensors"):
         refusal(tmp_path / name)
     assert "model_pos" in refusal(tmp_path / "other.bin")
-    assert "neither a file nor a name" in refusal(tmp_path / "nothing.bin")
+    assert "neither a file nor a known name" in refusal(tmp_path / "nothing.bin")
 
 
 def test_bundled_weights_load_and_say_what_they_are() -> None:

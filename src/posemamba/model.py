@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from posemamba import fused, fused_cpu
 from posemamba.depthwise import conv_silu
+from posemamba.errors import PoseMambaError
 from posemamba.scan import OrderName, project, scan
 from posemamba.scan.orders import DIRECTIONS
 from posemamba.skeleton import LIMB_ORDER
@@ -258,7 +259,10 @@ class PoseMamba(nn.Module):
         """
         from posemamba.weights import load_model
 
-        return load_model(source, **changes)
+        model = load_model(source, **changes)
+        if not isinstance(model, cls):
+            raise PoseMambaError(f"{source}: weights of a {type(model).__name__}, not of a {cls.__name__}")
+        return model
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
         _, T, J, C = x_BTJC.shape

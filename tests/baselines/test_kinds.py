@@ -36,7 +36,7 @@ def test_stochastic_depth_keeps_the_mean() -> None:
     branch = torch.ones(4000, 2, 3)
     assert drop(branch, 0.0) is branch
     dropped = drop(branch, 0.25)
-    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(4 / 3)}
+    assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
     assert dropped.mean() == pytest.approx(1, abs=0.05)
     assert (drop(branch, 0.25, 1000).view(1000, -1).std(1) == 0).all()  # four groups of each clip go together
 

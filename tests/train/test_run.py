@@ -105,9 +105,7 @@ def test_a_directory_in_use_is_respected(recipe, motions, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_in_one_line(recipe, motions, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        Tiny, "forward", lambda self, x: self.b.weight.sum() * x.new_full((*x.shape[:3], 3), torch.nan)
-    )
+    monkeypatch.setattr(Tiny, "forward", lambda self, x: self.b.weight.sum() * x.new_full((*x.shape[:3], 3), torch.nan))
     with pytest.raises(PoseMambaError, match="not finite"):
         run(recipe, tmp_path, motions)
 
@@ -139,12 +137,15 @@ def test_starts_from_given_weights_of_the_same_model_only(tmp_path):
     given = PoseMamba.preset("s", **small)
     save_model(tmp_path / "given.safetensors", given, {})
     recipe = Recipe(
-        model={"options": {**small, "drop_path": 0.1}}, start_from=str(tmp_path / "given.safetensors"), seed=9
+        model={"options": {**small, "drop_path": 0.1}},
+        data={"lengths": {27: 1}},
+        start_from=str(tmp_path / "given.safetensors"),
+        seed=9,
     )
     model = build_model(recipe)
     assert model.config.drop_path == 0.1
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, given.state_dict()[name]), name
-    other = recipe.model_copy(update={"model": Recipe(model={"options": {**small, "width": 32}}).model})
+    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"options": {**small, "width": 32}})})
     with pytest.raises(PoseMambaError, match="does not fit a PoseMamba of width 32"):
         build_model(other)

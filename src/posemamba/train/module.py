@@ -74,7 +74,7 @@ def keep_ends_in_float32(model: nn.Module) -> None:
     bfloat16 holds coordinates to 1 part in 256: steps of 2 to 4 pixels in a picture 1000 pixels wide, and of
     several millimetres in the result, more than a joint moves from one frame to the next.
     """
-    for name in ("Spatial_patch_to_embedding", "head"):
+    for name in ("Spatial_patch_to_embedding", "joints_embed", "head"):  # ours and the peers' names
         layer = getattr(model, name, None)
         if isinstance(layer, nn.Module):
             layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
@@ -106,6 +106,8 @@ class LiftingModule(pl.LightningModule):
         model: what is trained.
         ema: the average of its weights, what is validated and kept (the model itself, if `recipe.ema` is 0).
         validation: scores of the last validation by name (`TrainingData.score`).
+        training_seconds: time of all steps up to now, kept by `posemamba.train.run`.
+        clip_frames: frames of the last step's clips.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, data: TrainingData) -> None:
@@ -118,6 +120,8 @@ class LiftingModule(pl.LightningModule):
                 keep_ends_in_float32(each)
         self.data = data
         self.validation: dict[str, float] = {}
+        self.training_seconds = 0.0
+        self.clip_frames = 0
         self._ready = False
         self._sums: dict[str, Tensor] = {}
         self._graphed: dict[torch.Size, Any] = {}
@@ -162,7 +166,9 @@ class LiftingModule(pl.LightningModule):
             optimizer = torch.optim.AdamW(
                 self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
             )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: r.lr_at(step) / r.lr)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: r.lr_at(step, self.training_seconds) / r.lr
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def configure_gradient_clipping(
@@ -189,6 +195,7 @@ class LiftingModule(pl.LightningModule):
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         r, step = self.recipe, self.global_step
         clips = self.data.batch(step, r.batch, rank=self.global_rank, world=self.trainer.world_size)
+        self.clip_frames = clips.input.shape[1]
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
         pred = self._lift(what_it_takes(self.model, clips.joints)).float()
         target = clips.target
@@ -208,7 +215,8 @@ class LiftingModule(pl.LightningModule):
             named = {f"loss/{name}": value for name, value in parts.items()}
             values = {k: float(v) for k, v in {**shown, **named}.items()}
             for logger in self.loggers:
-                logger.log_metrics({**values, "lr": r.lr_at(step), "frames": clips.input.shape[1]}, step=step)
+                lr = r.lr_at(step, self.training_seconds)
+                logger.log_metrics({**values, "lr": lr, "frames": self.clip_frames}, step=step)
         return loss
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:

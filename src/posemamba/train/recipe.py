@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from posemamba.baselines.kinds import KINDS, KindName
 from posemamba.data.mocap import MocapOptions
 from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMambaConfig
 from posemamba.train.losses import PAPER_WEIGHTS
 
 
@@ -20,17 +20,35 @@ class ModelRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    size: Literal["s", "b", "l", "x"] = Field(default="s", description="the paper's variant")
-    options: dict[str, Any] = Field(default={}, description="PoseMambaConfig's fields that differ from its")
+    kind: KindName = Field(default="posemamba", description="whose model")
+    size: str = Field(default="", description="its paper's variant; left out: s, of MotionBERT base")
+    options: dict[str, Any] = Field(default={}, description="fields of its config that differ from the variant's")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _size_of_its_kind(cls, values: Any) -> Any:
+        kind = KINDS.get(values.get("kind", "posemamba")) if isinstance(values, dict) else None
+        return values if kind is None else {"size": kind.sizes[0], **values}
+
+    @model_validator(mode="after")
+    def _known_size(self) -> ModelRecipe:
+        sizes = KINDS[self.kind].sizes
+        if self.size not in sizes:
+            raise ValueError(f"size is {self.size!r}, {KINDS[self.kind].label} has {', '.join(sizes)}")
+        return self
+
+    @property
+    def frames(self) -> int | None:
+        """The most frames that the model takes; None: its options say something that is no number."""
+        most = self.options.get("frames", KINDS[self.kind].config.preset(self.size).frames)
+        return most if isinstance(most, int) else None
 
 
 class MocapData(MocapOptions):
     """Motion capture seen by virtual cameras (`posemamba.data.mocap`): no clip is seen twice."""
 
     kind: Literal["mocap"] = "mocap"
-    directory: Path | None = Field(
-        default=None, description="where the npz files are; None: see `mocap_directory`"
-    )
+    directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")
 
 
 class Human36MData(BaseModel):
@@ -101,6 +119,12 @@ class Recipe(BaseModel):
     )
 
     seed: int = Field(default=0, ge=0)
+    budget_minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="train for so long in place of epochs, and let the schedule follow the time; validation, saving "
+        "and compiling are not counted",
+    )
     epochs: int = Field(default=120, ge=1)
     steps_per_epoch: int = Field(
         default=1000, ge=1, description="of mocap; on a benchmark an epoch is one pass over its clips"
@@ -157,15 +181,28 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Recipe:
+        most, label = self.model.frames, KINDS[self.model.kind].label
         if isinstance(self.data, MocapData):
+            if most is not None and (longest := max(self.data.lengths, default=0)) > most:
+                raise ValueError(
+                    f"data.lengths has clips of {longest} frames, this {label} takes {most} at most: leave them out "
+                    "there, or set model.options.frames"
+                )
             return self
         if self.loss_unit == "body" or self.person_size is not None:
             raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are scored as they are")
-        most = self.model.options.get("frames", PoseMambaConfig.model_fields["frames"].default)
-        if isinstance(most, int) and self.data.frames > most:
+        if most is not None and self.data.frames > most:
             raise ValueError(
                 f"data.frames is {self.data.frames}, the model has places for {most}: set model.options.frames"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _fits_the_model(self) -> Recipe:
+        if self.model.kind != "posemamba":
+            for field in ("cuda_graphs", "recompute"):
+                if getattr(self, field):
+                    raise ValueError(f"{field} is for PoseMamba; {KINDS[self.model.kind].label} has compile: true")
         return self
 
     def of_pass(self, steps: int) -> Recipe:
@@ -184,20 +221,31 @@ class Recipe(BaseModel):
 
     @property
     def total_steps(self) -> int:
+        """Steps of the run; with a budget in minutes, which has no number of steps, those that it stands in for."""
         return self.epochs * self.steps_per_epoch
+
+    def done(self, step: int, seconds: float) -> bool:
+        """Whether a run ends after so many steps and seconds of training."""
+        return step >= self.total_steps if self.budget_minutes is None else seconds >= 60 * self.budget_minutes
 
     def losses_at(self, step: int) -> dict[str, float]:
         """The losses' weights in a step (counted from 0)."""
         ramp = min(1.0, step / self.velocity_ramp) if self.velocity_ramp else 1.0
         return {name: weight * ramp if name == "velocity" else weight for name, weight in self.losses.items()}
 
-    def lr_at(self, step: int) -> float:
-        """The learning rate of a step (counted from 0)."""
+    def lr_at(self, step: int, seconds: float = 0.0) -> float:
+        """The learning rate of a step (counted from 0) that comes after so many seconds of training.
+
+        The seconds count with a budget in minutes only: its time stands for `epochs`, warming up for `warmup_steps`.
+        """
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
-        if self.schedule == "exponential":
-            return warm * self.lr * self.lr_decay ** (step // self.steps_per_epoch)
         span = max(1, self.total_steps - self.warmup_steps)
-        done = min(1.0, max(0, step - self.warmup_steps) / span)
+        epochs, done = step // self.steps_per_epoch, min(1.0, max(0, step - self.warmup_steps) / span)
+        if self.budget_minutes is not None:
+            done = min(1.0, seconds / (60 * self.budget_minutes))
+            epochs = int(done * self.epochs)
+        if self.schedule == "exponential":
+            return warm * self.lr * self.lr_decay**epochs
         return warm * (self.final_lr + (self.lr - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
@@ -205,7 +253,7 @@ def load_recipe(path: str | Path, **changes: Any) -> Recipe:
     """Read a recipe from YAML; `changes` override its top-level fields.
 
     `base: other.yaml` (beside it) takes over all that another recipe says: a field of this one goes before, a mapping
-    is merged field by field.
+    is merged field by field, but for `data.lengths`, whose shares belong together.
 
     Raises:
         PoseMambaError: no such file, not YAML, or a field that is unknown or out of range, by name.
@@ -255,6 +303,10 @@ def _read(path: Path, users: tuple[Path, ...]) -> dict[str, Any]:
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`; where both have a mapping, field by field."""
-    both = {k: _merged(base[k], v) for k, v in over.items() if isinstance(v, dict) and isinstance(base.get(k), dict)}
+    """`over` on top of `base`; where both have a mapping, field by field (`lengths` as a whole)."""
+    both = {
+        k: _merged(base[k], v)
+        for k, v in over.items()
+        if isinstance(v, dict) and isinstance(base.get(k), dict) and k != "lengths"
+    }
     return {**base, **over, **both}

@@ -6,13 +6,16 @@ import logging
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from posemamba.baselines.kinds import KINDS, AnyModel, describe, kind_of
 from posemamba.data.mocap import Motions
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 LAST = "last.ckpt"
 BEST = "best.pt"
 WEIGHTS = "weights.pt"
+_NEVER = 10**12
+"""More steps than any run has."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,10 @@ class TrainingResult:
 
     Attributes:
         step: steps done in all, over all calls.
-        total_steps: steps of the recipe.
-        finished: all steps of the recipe are done; otherwise the time was up (call again to go on).
+        total_steps: steps of the recipe; a budget in minutes goes before it.
+        training_seconds: time of the steps in all, over all calls: without validation, saving, and the first step with
+            clips of a length in each call, in which kernels are compiled.
+        finished: all steps of the recipe are done, or its budget is used; otherwise the time was up (call again).
         validation_p1: the last P1 in millimetres by variant: ``exact`` and ``noisy`` of mocap, ``test`` of a benchmark;
             empty if there was none.
         best_p1: the best so far (of mocap the mean of the two), millimetres.
@@ -45,6 +52,7 @@ class TrainingResult:
 
     step: int
     total_steps: int
+    training_seconds: float
     finished: bool
     validation_p1: dict[str, float]
     best_p1: float | None
@@ -80,7 +88,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
         raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
 
 
-def build_model(recipe: Recipe) -> nn.Module:
+def build_model(recipe: Recipe) -> AnyModel:
     """The recipe's model with fresh weights (the recipe's seed), or those that it says to start from.
 
     Raises:
@@ -88,18 +96,47 @@ def build_model(recipe: Recipe) -> nn.Module:
     """
     from pydantic import ValidationError
 
-    from posemamba.model import PoseMamba
-    from posemamba.weights import load_model
-
     torch.manual_seed(recipe.seed)
     try:
-        model = PoseMamba.preset(recipe.model.size, **recipe.model.options)
-        if recipe.start_from is not None:
-            model.load_state_dict(load_model(recipe.start_from, **model.config.model_dump()).state_dict())
-        return model
+        model: AnyModel = KINDS[recipe.model.kind].model.preset(recipe.model.size, **recipe.model.options)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error
+    if recipe.start_from is not None:
+        _start(model, recipe.start_from)
+    return model
+
+
+def _start(model: AnyModel, source: str) -> None:
+    """Load weights of a model like this one, of as many frames or more, and with or without confidence.
+
+    Where the model takes a confidence and the weights do not know it, it starts with no influence: the result is the
+    same. Of more frames the places of the first ones are taken. Both are said in a printed line.
+
+    Raises:
+        PoseMambaError: no such weights, or those of another model.
+    """
+    from posemamba.model import PoseMamba
+    from posemamba.weights import find, is_safetensors, load_model, load_strictly
+
+    path, kind, config = find(source), KINDS[kind_of(model)], model.config
+    if isinstance(model, PoseMamba) or is_safetensors(path):
+        given = load_model(path)
+    else:  # a checkpoint of its authors' code, which does not hold the number of heads
+        given = kind.model.from_pretrained(path, heads=model.config.heads)
+    if type(given) is not type(model):
+        raise PoseMambaError(f"{path}: weights of {describe(given.config)}, the recipe's model is {describe(config)}")
+    state, said = given.state_dict(), []
+    if kind.places is not None and given.config.frames > config.frames:
+        state[kind.places] = state[kind.places][:, : config.frames]
+        said.append(f"places of the first {config.frames} of {given.config.frames} frames")
+    if isinstance(model, PoseMamba) and config.confidence and not given.config.confidence:
+        embedding = "Spatial_patch_to_embedding.weight"
+        state[embedding] = F.pad(state[embedding], (0, 1))
+        said.append("confidence begins without influence")
+    load_strictly(path, model, state, describe(config))
+    if said:
+        print(f"start from {source}: {', '.join(said)}")
 
 
 def train(
@@ -113,6 +150,7 @@ def train(
     data: TrainingData | None = None,
     accelerator: str = "auto",
     progress_bar: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
     """Train, or go on training.
 
@@ -133,6 +171,7 @@ def train(
         data: in place of all that `recipe.data` says.
         accelerator: as Lightning names it: ``auto``, ``gpu``, ``cpu``.
         progress_bar: show Lightning's.
+        clock: seconds, by which `recipe.budget_minutes` is measured.
 
     Raises:
         PoseMambaError: no Lightning, no data, another model's checkpoint, a loss that is not finite.
@@ -150,12 +189,10 @@ def train(
     if steps is not None:
         recipe = recipe.of_pass(steps)
     out.mkdir(parents=True, exist_ok=True)
-    start = 0
-    if last.exists():
-        start = _check_resumable(last, recipe)
+    start, seconds = _check_resumable(last, recipe) if last.exists() else (0, 0.0)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
     module = LiftingModule(model if model is not None else build_model(recipe), recipe, data)
-    keeper = _keeper_class(pl)(out, begin, max_minutes)
+    keeper = _keeper_class(pl)(out, begin, max_minutes, clock)
     callbacks: list[Any] = [keeper]
     if progress_bar:
         callbacks.append(pl.callbacks.TQDMProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
@@ -176,10 +213,10 @@ def train(
             accelerator=accelerator,
             devices=recipe.devices,
             precision=recipe.precision,
-            max_steps=recipe.total_steps,
+            max_steps=recipe.total_steps if recipe.budget_minutes is None else -1,
             max_epochs=-1,
             gradient_clip_val=recipe.gradient_clip,
-            val_check_interval=recipe.total_steps if recipe.validation == "last" else recipe.validate_every,
+            val_check_interval=_validation_interval(recipe),
             check_val_every_n_epoch=None,
             log_every_n_steps=recipe.log_every,
             num_sanity_val_steps=0,
@@ -189,27 +226,40 @@ def train(
             callbacks=callbacks,
             logger=loggers,
         )
-        if start < recipe.total_steps:
+        if not recipe.done(start, seconds):
             trainer.fit(module, ckpt_path=str(last) if start else None)
         else:
             content = torch.load(last, map_location="cpu", weights_only=True)
             module.load_state_dict(content["state_dict"])
-            module.validation = content.get("validation", {})
+            module.validation, module.training_seconds = content.get("validation", {}), seconds
     best = out / BEST
     weights = out / WEIGHTS
     step = max(start, trainer.global_step)
     if trainer.is_global_zero and (step > start or not weights.exists()):
-        save_weights(weights, module, **{f"val_{k}": v for k, v in module.validation.items()})
+        save_weights(weights, module, **_scores(module))
     return TrainingResult(
         step=step,
         total_steps=recipe.total_steps,
-        finished=step >= recipe.total_steps,
+        training_seconds=module.training_seconds,
+        finished=recipe.done(step, module.training_seconds),
         validation_p1=dict(module.validation_p1),
         best_p1=keeper.best,
         last=last,
         weights=weights,
         best=best if best.exists() else None,
     )
+
+
+def _validation_interval(recipe: Recipe) -> int:
+    """Steps from one validation to the next; a run that ends validates anyway."""
+    if recipe.validation == "best":
+        return recipe.validate_every
+    return recipe.total_steps if recipe.budget_minutes is None else _NEVER
+
+
+def _scores(module: LiftingModule) -> dict[str, float]:
+    """What is kept beside weights: scores of the last validation, and the time it took to get there."""
+    return {f"val_{k}": v for k, v in module.validation.items()} | {"training_seconds": module.training_seconds}
 
 
 def fast_dev_run(
@@ -230,6 +280,7 @@ def fast_dev_run(
     small = recipe.model_copy(
         update={
             "epochs": 1,
+            "budget_minutes": None,
             "devices": 1,  # several would need one folder between them
             "steps_per_epoch": steps,
             "validate_every": steps,
@@ -279,15 +330,13 @@ class _Lazy(nn.Module):
         return self.model(x) if self.calls >= 0 else x.new_zeros((*x.shape[:3], 3))
 
 
-def _check_resumable(last: Path, recipe: Recipe) -> int:
-    """The step of a checkpoint, if this recipe can go on from it."""
+def _check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
+    """Step and seconds of training of a checkpoint, if this recipe can go on from it."""
     try:
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        step, kept = int(content["global_step"]), content["recipe"]
+        step, kept, seconds = int(content["global_step"]), content["recipe"], content.get("training_seconds")
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise PoseMambaError(
-            f"{last}: not a checkpoint of this program; move it away to start anew"
-        ) from error
+        raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
     now = recipe.model_dump(mode="json")
     if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
         raise PoseMambaError(f"{last} is of a run on {was}, not {recipe.data.kind}: choose another directory")
@@ -298,7 +347,8 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
                     f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
                     "choose another directory or the old recipe"
                 )
-    kept = {"optimizer": "adamw", **kept}  # checkpoints from before there was a choice
+    # checkpoints from before there was a choice
+    kept = {"optimizer": "adamw", **kept, "model": {"kind": "posemamba", **kept["model"]}}
     for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer"):
         if kept[field] != now[field]:
             raise PoseMambaError(
@@ -307,15 +357,20 @@ def _check_resumable(last: Path, recipe: Recipe) -> int:
             )
     if bool(kept["ema"]) != bool(now["ema"]):
         raise PoseMambaError(f"{last}: one of its recipe and this one keeps averaged weights, the other not")
-    return step
+    if recipe.budget_minutes is not None and seconds is None:
+        raise PoseMambaError(f"{last} does not say how long it was trained: go on without a budget in minutes")
+    return step, float(seconds or 0.0)
 
 
 def _keeper_class(pl: Any) -> Any:
     """The callback that saves, keeps the best and watches the time; made here as Lightning is optional."""
 
     class Keeper(pl.Callback):
-        def __init__(self, out: Path, begin: float, max_minutes: float | None) -> None:
-            self.out, self.begin = out, begin
+        def __init__(self, out: Path, begin: float, max_minutes: float | None, clock: Callable[[], float]) -> None:
+            self.out, self.begin, self.clock = out, begin, clock
+            self.seconds = 0.0  # of training, by this process's clock
+            self._step_begin = 0.0
+            self._lengths: set[int] = set()  # of clips that this call has seen
             self.deadline = None if max_minutes is None else begin + 60 * max_minutes
             self.best: float | None = None
             self.spent = 0.0  # seconds of the longest validation and saving: kept in reserve
@@ -334,26 +389,47 @@ def _keeper_class(pl: Any) -> Any:
         def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
             checkpoint["recipe"] = module.recipe.model_dump(mode="json")
             checkpoint["validation"] = dict(module.validation)
+            checkpoint["training_seconds"] = module.training_seconds
 
         def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
             module.validation = dict(checkpoint.get("validation", {}))
+            module.training_seconds = self.seconds = float(checkpoint.get("training_seconds", 0.0))
+
+        def on_train_batch_start(self, trainer: Any, module: Any, *unused: Any) -> None:
+            self._step_begin = self.clock()
+
+        def _count(self, trainer: Any, module: Any) -> None:
+            """Add the step's time, but for the first step with clips of a length: it compiles kernels."""
+            step, recipe = trainer.global_step, module.recipe
+            if module.clip_frames in self._lengths:
+                self.seconds += self.clock() - self._step_begin
+            self._lengths.add(module.clip_frames)
+            if trainer.world_size == 1 or recipe.budget_minutes is None:
+                module.training_seconds = self.seconds
+            elif step % 10 == 0:  # all processes must have one learning rate, and end at the same step
+                module.training_seconds = self.seconds = float(trainer.strategy.broadcast(self.seconds))
 
         def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
             step = trainer.global_step
+            passed = step % trainer.val_check_interval == 0
+            if module.device.type == "cuda" and (passed or step % module.recipe.save_every == 0):
+                torch.cuda.synchronize(module.device)  # what is still to be computed is training's time
+            self._count(trainer, module)
+            over = module.recipe.done(step, module.training_seconds)
             late = self.deadline is not None and time.monotonic() + 1.5 * self.spent + 2 > self.deadline
             if trainer.world_size > 1 and self.deadline is not None:
                 # clocks differ, and all processes must stop at the same step; asking waits for the device
                 late = step % 10 == 0 and trainer.strategy.reduce_boolean_decision(late, all=False)
             # a benchmark is scored after whole passes only, so that stops change nothing; and always then
-            passed = step % trainer.val_check_interval == 0
             known = passed if module.recipe.data.kind != "mocap" else self.validated
-            if late:
+            used = over and module.recipe.budget_minutes is not None
+            if late or used:
                 trainer.should_stop = True
-                if not known:  # Lightning validates when it stops; how long that takes is not known
+                if not known and not used:  # Lightning validates when it stops; how long that takes is not known
                     trainer.limit_val_batches = 0
-            due = late or step % module.recipe.save_every == 0 or step >= module.recipe.total_steps
+            due = late or over or step % module.recipe.save_every == 0
             # where a validation follows it saves, as a kill in between would leave the validation out for good
-            if due and not (passed and trainer.limit_val_batches):
+            if due and not ((passed or used) and trainer.limit_val_batches):
                 begin = time.monotonic()
                 self._save(trainer)
                 self.spent = max(self.spent, time.monotonic() - begin)
@@ -374,7 +450,6 @@ def _keeper_class(pl: Any) -> Any:
             p1 = sum(values.values()) / len(values)
             if self.best is None or p1 < self.best:
                 self.best = p1
-                details = {f"val_{k}": v for k, v in module.validation.items()}
-                save_weights(self.out / BEST, module, p1=p1, **details)
+                save_weights(self.out / BEST, module, p1=p1, **_scores(module))
 
     return Keeper

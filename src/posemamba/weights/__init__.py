@@ -1,4 +1,7 @@
-"""Weights: those in the package, files of ours (safetensors) and checkpoints as the authors' code saves them.
+"""Weights: those with a name, files of ours (safetensors) and checkpoints as the authors' code saves them.
+
+A file of ours says in its header whose model it is; all of `posemamba.baselines.kinds` are read. A name is that of a
+``.safetensors`` file in one of `folders`, the package's first.
 
 Nothing is unpickled beyond tensors and plain containers. A file is loaded strictly: every missing or extra name, a
 wrong width or number of frames is said.
@@ -7,11 +10,12 @@ wrong width or number of frames is said.
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
@@ -21,41 +25,78 @@ from torch import Tensor, nn
 
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
-from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.model import PoseMambaConfig
+
+if TYPE_CHECKING:
+    from posemamba.baselines.kinds import AnyConfig, AnyModel
 
 FORMAT = "posemamba-weights-1"
+FOLDER = "POSEMAMBA_WEIGHTS"
+"""The environment variable with a folder of weights that are known by name."""
 
 
 def bundled() -> dict[str, Path]:
     """Names of the weights that come with the package, and their files."""
-    folder = Path(str(resources.files("posemamba.weights")))
-    return {path.stem: path for path in sorted(folder.glob("*.safetensors"))}
+    return _named([folders()[0]])
+
+
+def folders() -> list[Path]:
+    """Where weights with a name are looked for: the package's folder, the one that the environment variable
+    POSEMAMBA_WEIGHTS names, the user's data folder, and of a source checkout the folder ``weights``."""
+    package = Path(str(resources.files("posemamba.weights")))
+    places = [package]
+    if os.environ.get(FOLDER):
+        places.append(Path(os.environ[FOLDER]).expanduser())
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    places.append(Path(data).expanduser() / "posemamba" / "weights")
+    checkout = package.parents[2]  # of src/posemamba/weights
+    if package.parent.parent.name == "src" and (checkout / "pyproject.toml").is_file():
+        places.append(checkout / "weights")
+    return places
+
+
+def known() -> dict[str, Path]:
+    """Names of all weights that are found by name here, and their files; of two files of one name the first."""
+    return _named(folders())
+
+
+def _named(places: list[Path]) -> dict[str, Path]:
+    return {path.stem: path for place in reversed(places) for path in sorted(place.glob("*.safetensors"))}
 
 
 def find(source: str | Path) -> Path:
-    """The file of a bundled name or a path.
+    """The file of a name or a path.
 
     Raises:
-        PoseMambaError: neither a bundled name nor a file.
+        PoseMambaError: neither a known name nor a file.
     """
-    known = bundled()
-    if str(source) in known:
-        return known[str(source)]
+    names = known()
+    if str(source) in names:
+        return names[str(source)]
     path = Path(source)
     if path.is_file():
         return path
-    names = ", ".join(known) or "none"
-    raise PoseMambaError(f"no weights '{source}': neither a file nor a name that comes with the package ({names})")
+    said = ", ".join(sorted(names)) or "none"
+    raise PoseMambaError(
+        f"no weights '{source}': neither a file nor a known name ({said}); looked in {', '.join(map(str, folders()))}"
+    )
 
 
-def save_model(path: str | Path, model: PoseMamba, card: Mapping[str, Any], half: bool = False) -> None:
-    """Write weights with config and card (data, licence, numbers ...) as one safetensors file, whole or not at all."""
+def save_model(path: str | Path, model: AnyModel, card: Mapping[str, Any], half: bool = False) -> None:
+    """Write weights with config and card (data, licence, numbers ...) as one safetensors file, whole or not at all.
+
+    Half precision is for parameters; the statistics of a batch norm stay as they are.
+    """
+    from posemamba.baselines.kinds import kind_of
+
+    parameters = {name for name, _ in model.named_parameters()}
     tensors = {
-        name: (tensor.detach().cpu().half() if half else tensor.detach().cpu().float()).contiguous()
-        for name, tensor in model.state_dict().items()
+        name: (tensor.half() if half and name in parameters else _float32(tensor)).contiguous()
+        for name, tensor in ((name, tensor.detach().cpu()) for name, tensor in model.state_dict().items())
     }
     metadata = {
         "format": FORMAT,
+        "model": kind_of(model),
         "config": model.config.model_dump_json(),
         "skeleton": "h36m17",
         "normalisation": "x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2; W, H image size in pixels",
@@ -66,7 +107,7 @@ def save_model(path: str | Path, model: PoseMamba, card: Mapping[str, Any], half
 
 
 def read_card(source: str | Path) -> dict[str, Any]:
-    """What a weights file says of itself: format, config, skeleton, normalisation, card."""
+    """What a weights file says of itself: format, model, config, skeleton, normalisation, card."""
     path = find(source)
     try:
         with safe_open(path, "pt") as file:
@@ -76,26 +117,27 @@ def read_card(source: str | Path) -> dict[str, Any]:
     return {key: json.loads(text) if key in ("config", "card") else text for key, text in metadata.items()}
 
 
-def load_model(source: str | Path, **changes: object) -> PoseMamba:
-    """A trained model in evaluation mode and float32.
+def load_model(source: str | Path, **changes: object) -> AnyModel:
+    """A trained model in evaluation mode and float32: a PoseMamba, or what the file's header says.
 
     Args:
-        source: a bundled name, a safetensors file of ours, or a checkpoint of the authors' code (`model_pos`).
+        source: a known name, a safetensors file of ours, or a checkpoint of the authors' code (`model_pos`).
         changes: config fields that a checkpoint does not hold, e.g. scan_order for an ablation's checkpoint.
 
     Raises:
         PoseMambaError: no such weights, a damaged or foreign file, names or shapes that do not fit.
     """
+    from posemamba.baselines.kinds import KINDS, describe
+
     path = find(source)
     if is_safetensors(path):
-        config, state = _read_safetensors(path)
+        name, config, state = _read_safetensors(path)
     else:
-        config, state = _read_authors_checkpoint(path)
+        name, (config, state) = "posemamba", _read_authors_checkpoint(path)
     if changes:
-        config = PoseMambaConfig.model_validate({**config.model_dump(), **changes})
-    model = PoseMamba(config)
-    what = f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks, {config.frames} frames"
-    load_strictly(path, model, state, what)
+        config = type(config).model_validate({**config.model_dump(), **changes})
+    model: AnyModel = KINDS[name].model(config)
+    load_strictly(path, model, state, describe(config))
     return model.eval()
 
 
@@ -105,17 +147,27 @@ def is_safetensors(path: Path) -> bool:
         return file.read(9)[8:] == b"{"
 
 
-def _read_safetensors(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
+def _float32(tensor: Tensor) -> Tensor:
+    """A tensor of numbers with a point in float32; a count stays one."""
+    return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def _read_safetensors(path: Path) -> tuple[str, AnyConfig, dict[str, Tensor]]:
+    from posemamba.baselines.kinds import KINDS
+
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118
+            state = {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise PoseMambaError(f"{path}: damaged or truncated safetensors file ({error})") from error
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise PoseMambaError(f"{path}: a safetensors file, but not of PoseMamba weights (no '{FORMAT}' in its header)")
+    kind = metadata.get("model", "posemamba")  # files from before there was a choice do not say it
+    if kind not in KINDS:
+        raise PoseMambaError(f"{path}: weights of a '{kind}', known are {', '.join(KINDS)}: is this version too old?")
     try:
-        return PoseMambaConfig.model_validate_json(metadata["config"]), state
+        return kind, KINDS[kind].config.model_validate_json(metadata["config"]), state
     except ValidationError as error:
         first = error.errors()[0]
         raise PoseMambaError(f"{path}: config in the file: {first['loc']}: {first['msg']}") from error
@@ -180,6 +232,7 @@ def _read_authors_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Ten
             depth=1 + max(int(name.split(".")[1]) for name in state if name.startswith("STEblocks.")),
             frames=state["Temporal_pos_embed"].shape[1],
             joints=state["Spatial_pos_embed"].shape[1],
+            confidence=state["Spatial_patch_to_embedding.weight"].shape[1] == 3,
             mlp_ratio=state["STEblocks.0.mlp.fc1.weight"].shape[0] // state["STEblocks.0.mlp.fc1.weight"].shape[1],
         )
     except (KeyError, ValueError, IndexError) as error:

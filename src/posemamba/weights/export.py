@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from posemamba.baselines.kinds import AnyModel, kind_of
 from posemamba.data.mocap import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
@@ -37,7 +38,8 @@ def export_weights(
         more: what else the card should say: hours, hardware, limits.
 
     Returns:
-        The card: name, steps, person_size, validation errors, data and its acknowledgement, the recipe.
+        The card: name, model, steps, minutes of training, person_size, validation errors, data and its
+        acknowledgement, the recipe.
 
     Raises:
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.
@@ -45,12 +47,13 @@ def export_weights(
     model, recipe, details = load_kept(kept)
     settings = recipe.model_dump(mode="json")
     settings["data"].pop("directory", None)  # a place on somebody's disk
-    validation = {
-        k.removeprefix("val_p1_"): round(float(v), 2) for k, v in details.items() if k.startswith("val_p1_")
-    }
+    validation = {k.removeprefix("val_p1_"): round(float(v), 2) for k, v in details.items() if k.startswith("val_p1_")}
+    seconds = details.get("training_seconds")
     card = {
         "name": recipe.name,
+        "model": kind_of(model),
         "steps": details["step"],
+        **({} if seconds is None else {"training_minutes": round(seconds / 60, 2)}),
         "person_size": recipe.person_size,
         "validation_p1_mm": validation,
         "data": _DATA[recipe.data.kind],
@@ -63,7 +66,7 @@ def export_weights(
     return card
 
 
-def load_kept(kept: str | Path) -> tuple[PoseMamba, Recipe, dict[str, Any]]:
+def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
     """The model that a training run kept, its recipe, and the step and scores beside it.
 
     Raises:
@@ -76,7 +79,6 @@ def load_kept(kept: str | Path) -> tuple[PoseMamba, Recipe, dict[str, Any]]:
     except RuntimeError as error:
         first = " ".join(str(error).split())[:160]
         raise PoseMambaError(f"{kept}: does not fit the model of its recipe ({first})") from error
-    assert isinstance(model, PoseMamba)
     return model, recipe, details
 
 
@@ -97,7 +99,7 @@ def export_for_authors(source: str | Path, out: str | Path) -> None:
         UserWarning: what the format does not hold and these weights need: a scan order, the size of a person.
 
     Raises:
-        PoseMambaError: no such weights.
+        PoseMambaError: no such weights, or those of another model.
     """
     epoch, lr, best, person_size = 0, 2e-4, float("inf"), None
     path = find(source)
@@ -109,8 +111,11 @@ def export_for_authors(source: str | Path, out: str | Path) -> None:
         except PoseMambaError:
             model = load_model(path)  # a checkpoint of the authors' code; else its message is the better one
         else:
-            epoch, lr = details["step"] // recipe.steps_per_epoch, recipe.lr_at(details["step"])
+            epoch = details["step"] // recipe.steps_per_epoch
+            lr = recipe.lr_at(details["step"], details.get("training_seconds", 0.0))
             best, person_size = float(details.get("p1", details.get("val_p1_test", best))), recipe.person_size
+    if not isinstance(model, PoseMamba):
+        raise PoseMambaError(f"{path}: weights of a {type(model).__name__}; the authors' format is PoseMamba's only")
     lost = [f"scan_order {model.config.scan_order}"] if model.config.scan_order != "global_local" else []
     lost += ["limb_order"] if model.config.limb_order != PoseMambaConfig.model_fields["limb_order"].default else []
     lost += [f"person_size {person_size:g}"] if person_size else []
