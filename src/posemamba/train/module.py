@@ -58,6 +58,7 @@ def _numbers(count: int) -> DataLoader:
     return DataLoader(_Count(count), batch_size=None, num_workers=0)
 
 
+@torch.compiler.disable
 def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")  # TF32 would round the coordinates, too
@@ -78,6 +79,19 @@ def keep_ends_in_float32(model: nn.Module) -> None:
         layer = getattr(model, name, None)
         if isinstance(layer, nn.Module):
             layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
+
+
+def compile_for_training(model: nn.Module, **options: Any) -> None:
+    """Fewer, larger kernels by torch.compile: PoseMamba's layers, all of any other model, for each length of clips.
+
+    Args:
+        model: changed in place; its parameters keep their names.
+        options: of torch.compile.
+    """
+    if isinstance(model, PoseMamba):
+        model.compile_layers()
+    else:
+        model.compile(dynamic=False, **options)
 
 
 class _InPrecision(nn.Module):
@@ -136,13 +150,13 @@ class LiftingModule(pl.LightningModule):
         return {name.removeprefix("p1_"): value for name, value in self.validation.items() if name.startswith("p1_")}
 
     def setup(self, stage: str) -> None:
-        """Put the data on the device, and compile the layers where the recipe says so."""
+        """Put the data on the device, and compile the model where the recipe says so."""
         if self._ready:
             return
         self._ready = True
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
-        if self.recipe.compile and device.type == "cuda" and isinstance(self.model, PoseMamba):
-            self.model.compile_layers()
+        if self.recipe.compile and device.type == "cuda":
+            compile_for_training(self.model)
         if self.recipe.recompute and isinstance(self.model, PoseMamba):
             self.model.recompute_activations()
         self.data.prepare(device)
