@@ -95,7 +95,7 @@ def write_human36m(
 ) -> Path:
     """Write `h36m_sh_conf_cam_source_final.pkl`.
 
-    `joint_2d` is the benchmark's noisy variant, with confidence 1; the label's own x and y are the exact one. Each
+    `joint_2d` is the benchmark's noisy variant, with its confidence; the label's own x and y are the exact one. Each
     action is a description of the motion, so that means per action are those of the benchmark's table. The test
     subjects stand as 9 and 11, those of training as 1, 5, 6, 7 and 8.
 
@@ -136,13 +136,11 @@ def _human36m_split(split: str, motions: Motions, quick: bool, report: Callable[
         for row, camera in enumerate(chosen):
             name = tuple(h36m.CAMERAS)[camera]
             width, height = h36m.CAMERAS[name]
-            label = _pixels(
-                np.concatenate([scene.exact[row], scene.target[row, ..., 2:]], -1), width, height
-            )
+            label = _pixels(np.concatenate([scene.exact[row], scene.target[row, ..., 2:]], -1), width, height)
             factor = scene.mm_per_unit[row].astype(np.float64) * 2 / width
             frames = {
                 "joint_2d": _pixels(scene.noisy[row], width, height),
-                "confidence": np.ones(label.shape[:2]),
+                "confidence": scene.confidence[row].astype(np.float64),
                 "joint3d_image": label,
             }
             if split == "test":

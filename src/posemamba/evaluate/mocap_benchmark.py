@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import Tensor, nn
 
 from posemamba.data.augment import DIFFICULTY
@@ -33,7 +34,10 @@ from posemamba.lift import batch_size, lift_batch
 from posemamba.poses import Progress
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(K, F, 17, 2) normalised 2D joints of one motion from K cameras -> (K, F, 17, 3) in the same unit."""
+"""(K, F, 17, 3) of one motion from K cameras, x and y normalised and confidence from 0 to 1, -> (K, F, 17, 3) in the
+same unit."""
+Observe = Callable[["Scene", str, NDArray[np.floating]], None]
+"""Called with a scene, a variant and the (K, F, 17, 3) prediction."""
 
 CAMERAS = 4
 VARIANTS = ("exact", "noisy")
@@ -44,6 +48,11 @@ _HEIGHTS = (0.35, 0.5, 0.65, 0.8)  # of an upright person in the picture's short
 _ASPECTS = (0.5625, 1.0, 1.7778)  # height / width
 _ROLLS = (0.0, 2.0, -3.0)  # degrees
 _OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture's half
+
+
+def camera_pitch(clip: int, camera: int) -> float:
+    """Degrees down that camera number `camera` of clip number `clip` looks."""
+    return _PITCHES[(clip + 2 * camera) % len(_PITCHES)]
 
 
 def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
@@ -78,8 +87,8 @@ def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
     return Cameras(**{name: torch.from_numpy(np.asarray(v, np.float64)) for name, v in fields.items()})
 
 
-class _Fixed:
-    """Numbers that are the same on every machine and with every NumPy."""
+class FixedNumbers:
+    """Numbers that are the same on every machine and with every NumPy; `key` says which."""
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(list(key))
@@ -97,6 +106,13 @@ _LIMB_JOINTS = (2, 3, 5, 6, 12, 13, 15, 16)
 
 
 def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[np.float64]:
+    """(F, J, 2): `benchmark_detections` without their confidence."""
+    return _noise(xy, clip, camera)[0]
+
+
+def benchmark_detections(
+    xy: NDArray[np.float64], clip: int, camera: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The noisy variant of one exact picture. Lengths in units of h, 0.3 of an upright person's height in it.
 
     1. jitter: 0.02 h times the joint's difficulty, first-order autoregressive, 0.8 from frame to frame;
@@ -106,13 +122,53 @@ def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[
        in lifting (`fill_missing`);
     5. left and right leg exchanged for 4 frames, once in every 200 frames.
 
+    The confidence is that of `benchmark_confidence`.
+
     Args:
         xy: (F, J, 2) exact.
         clip, camera: what the numbers depend on.
+
+    Returns:
+        (F, J, 2) noisy, and (F, J) confidence.
     """
+    noisy, lost = _noise(xy, clip, camera)
+    return noisy, benchmark_confidence(xy, noisy, lost, clip, camera)
+
+
+def benchmark_confidence(
+    exact: NDArray[np.float64], noisy: NDArray[np.float64], lost: NDArray[np.bool_], clip: int, camera: int
+) -> NDArray[np.float64]:
+    """How sure the detector is: sigmoid(2.2 - 9 e / h + n), and 0 where a joint was lost.
+
+    e is the distance of the noisy from the exact joint, h as in `benchmark_detections`; n is unit normal, of each joint
+    by itself, first-order autoregressive, 0.9 from frame to frame. Its numbers are a stream of their own.
+
+    Args:
+        exact, noisy: (F, J, 2).
+        lost: (F, J).
+        clip, camera: what the numbers depend on.
+
+    Returns:
+        (F, J) from 0 to 1.
+    """
+    white = FixedNumbers(20261123, clip, camera).normal(*exact.shape[:2])
+    mood = white.copy()
+    for f in range(1, len(mood)):
+        mood[f] = 0.9 * mood[f - 1] + np.sqrt(1 - 0.9**2) * white[f]
+    error = np.linalg.norm(noisy - exact, axis=-1) / _unit(exact)
+    return np.where(lost, 0.0, expit(2.2 - 9 * error + mood))
+
+
+def _unit(xy: NDArray[np.float64]) -> float:
+    """h: 0.3 of an upright person's height."""
+    return float(person_size(torch.from_numpy(xy)[None])[0])
+
+
+def _noise(xy: NDArray[np.float64], clip: int, camera: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The noisy joints, and (F, J) which were lost."""
     frames, joints = xy.shape[:2]
-    fixed = _Fixed(20250101, clip, camera)
-    h = float(person_size(torch.from_numpy(xy)[None])[0])
+    fixed = FixedNumbers(20250101, clip, camera)
+    h = _unit(xy)
     constant = 0.015 * fixed.normal(joints, 2)
     white = fixed.normal(frames, joints, 2)
     jitter = np.empty_like(white)
@@ -129,7 +185,7 @@ def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[
     for joint, begins in zip(_LIMB_JOINTS, starts, strict=True):
         for start in begins:
             seen[int(start) : int(start) + 15, joint] = np.nan
-    return fill_missing(seen).astype(np.float64)
+    return fill_missing(seen).astype(np.float64), np.isnan(seen[..., 0])
 
 
 @dataclass(frozen=True)
@@ -140,7 +196,9 @@ class Scene:
         clip: its number among the test clips.
         name, description, subject: of the motion.
         cameras: (K,) numbers of the cameras.
+        pitches: (K,) degrees down that they look.
         exact, noisy: (K, F, J, 2) normalised 2D joints.
+        confidence: (K, F, J) of the noisy joints, 0 where one was lost; that of the exact ones is 1.
         target: (K, F, J, 3) normalised, relative to joint 0.
         mm_per_unit: (K, F).
     """
@@ -150,16 +208,27 @@ class Scene:
     description: str
     subject: str
     cameras: tuple[int, ...]
+    pitches: tuple[float, ...]
     exact: NDArray[np.float32]
     noisy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
     target: NDArray[np.float32]
     mm_per_unit: NDArray[np.float32]
 
+    def inputs(self, variant: str) -> NDArray[np.float32]:
+        """(K, F, J, 3) what a predictor is given: the ``exact`` or ``noisy`` joints, and their confidence."""
+        xy = {"exact": self.exact, "noisy": self.noisy}[variant]
+        confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
+        return np.concatenate([xy, confidence[..., None]], -1)
+
+    def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K, F, J, 3) prediction and target in millimetres, relative to the pelvis."""
+        scale = self.mm_per_unit[:, :, None, None].astype(np.float64)
+        return (pred - pred[:, :, :1]) * scale, self.target * scale
+
     def errors(self, pred: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
         """P1, P2 (K, F) and MPJVE (K, F - 1) in millimetres of (K, F, J, 3) normalised predictions."""
-        scale = self.mm_per_unit[:, :, None, None].astype(np.float64)
-        p = (pred - pred[:, :, :1]) * scale
-        t = self.target * scale
+        p, t = self.millimetres(pred)
         return {"p1": mpjpe_per_frame(p, t), "p2": p_mpjpe_per_frame(p, t), "mpjve": mpjve_per_frame(p, t)}
 
 
@@ -175,15 +244,18 @@ def make_scene(
     view = see(body, benchmark_cameras(number, max(cameras) + 1))
     chosen = list(cameras)
     exact = view.xy.numpy()[chosen]
-    noisy = np.stack([benchmark_noise(xy, number, k) for xy, k in zip(exact, cameras, strict=True)])
+    detected = [benchmark_detections(xy, number, k) for xy, k in zip(exact, cameras, strict=True)]
+    noisy, confidence = (np.stack(values) for values in zip(*detected, strict=True))
     return Scene(
         clip,
         motions.names[clip],
         motions.descriptions[clip],
         motions.subjects[clip],
         cameras,
+        tuple(camera_pitch(number, k) for k in cameras),
         exact.astype(np.float32),
         noisy.astype(np.float32),
+        confidence.astype(np.float32),
         view.target.numpy()[chosen].astype(np.float32),
         view.mm_per_unit.numpy()[chosen].astype(np.float32),
     )
@@ -262,19 +334,21 @@ def run_benchmark(
     variants: tuple[str, ...] = VARIANTS,
     quick: bool = False,
     progress: Progress | None = None,
+    observe: Observe | None = None,
 ) -> BenchmarkResult:
     """Score a predictor on the test motions.
 
     Args:
-        predict: (K, F, 17, 2) normalised 2D joints of one motion from K cameras, any F from 58 to 1009, to
-            (K, F, 17, 3) in the same unit; the pelvis need not be at 0. `one_by_one` adapts a function of one
-            sequence, `model_predictor` a model.
+        predict: (K, F, 17, 3) normalised 2D joints and confidence of one motion from K cameras, any F from 58 to
+            1009, to (K, F, 17, 3) in the same unit; the pelvis need not be at 0. `one_by_one` adapts a function of
+            one sequence, `model_predictor` a model.
         name: for the table.
         directory: of the mocap files (`posemamba.data.mocap.mocap_directory`).
         motions: other motions than the test split.
         variants: which inputs: ``exact`` 2D joints, ``noisy`` ones.
         quick: one camera for each clip (number i mod 4) in place of four.
         progress: called with the clips done and the clips in all.
+        observe: called with every scene, variant and prediction: what else is to be measured in the same pass.
 
     Raises:
         PoseMambaError: no mocap files, or a prediction of a wrong shape or that is not finite.
@@ -283,13 +357,10 @@ def run_benchmark(
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
     for scene in scenes(motions, quick=quick):
         for variant in variants:
-            pred = np.asarray(predict(getattr(scene, variant)))
-            if pred.shape != scene.target.shape or not np.isfinite(pred).all():
-                raise PoseMambaError(
-                    f"{name}: prediction for {scene.name} has shape {pred.shape} "
-                    f"(expected {scene.target.shape}) or is not finite"
-                )
+            pred = checked(predict, scene.inputs(variant), f"{name}: prediction for {scene.name}")
             errors = scene.errors(pred)
+            if observe is not None:
+                observe(scene, variant, pred)
             for group in (("all", ""), ("subject", scene.subject), ("action", scene.description)):
                 kept = sums.setdefault((variant, *group), {"p1": [], "p2": [], "mpjve": []})
                 for key, value in errors.items():
@@ -314,9 +385,21 @@ def run_benchmark(
     )
 
 
-def one_by_one(predict: Callable[[NDArray[np.float32]], NDArray[np.float32]]) -> Predict:
-    """Make a predictor of (F, 17, 2) -> (F, 17, 3) one of all cameras' sequences."""
-    return lambda xy: np.stack([predict(sequence) for sequence in xy])
+def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray[np.floating]:
+    """The prediction for (K, F, J, 3) joints with confidence.
+
+    Raises:
+        PoseMambaError: `what` has another shape, or is not finite.
+    """
+    pred = np.asarray(predict(joints))
+    if pred.shape != joints.shape or not np.isfinite(pred).all():
+        raise PoseMambaError(f"{what} has shape {pred.shape} (expected {joints.shape}) or is not finite")
+    return pred
+
+
+def one_by_one(predict: Predict) -> Predict:
+    """Make a predictor of (F, 17, 3), joints with confidence, -> (F, 17, 3) one of all cameras' sequences."""
+    return lambda joints: np.stack([predict(sequence) for sequence in joints])
 
 
 def window_starts(frames: int, window: int) -> list[int]:
@@ -329,7 +412,7 @@ def window_starts(frames: int, window: int) -> list[int]:
 @torch.inference_mode()
 def lift_windows(
     model: nn.Module,
-    xy: Tensor,
+    joints: Tensor,
     *,
     window: int = 243,
     flip: bool = True,
@@ -339,25 +422,25 @@ def lift_windows(
     """Lift sequences window by window, without cross-fading.
 
     Args:
-        model: (B, T, 17, 2) normalised -> (B, T, 17, 3), T <= window.
-        xy: (K, F, 17, 2) on the model's device.
+        model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
+        joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
         window: most frames of one window; a frame that two windows hold is taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
         batch: windows at a time; None: what suits the device.
 
     Returns:
-        (K, F, 17, 3), in the unit of `xy`, relative to joint 0.
+        (K, F, 17, 3), in the unit of `joints`, relative to joint 0.
     """
-    sequences, frames = xy.shape[:2]
+    sequences, frames = joints.shape[:2]
     starts = window_starts(frames, window)
-    cut = torch.stack([xy[:, s : s + window] for s in starts], 1).flatten(0, 1)
+    cut = torch.stack([joints[:, s : s + window] for s in starts], 1).flatten(0, 1)
     lifted = [
         lift_batch(model, given, flip=flip, person_size=person_size)
-        for given in cut.split(batch or batch_size(xy.device))
+        for given in cut.split(batch or batch_size(joints.device))
     ]
     windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
-    whole = xy.new_empty(sequences, frames, *windows.shape[3:])
+    whole = joints.new_empty(sequences, frames, *windows.shape[3:])
     for number in reversed(range(len(starts))):
         whole[:, starts[number] : starts[number] + window] = windows[:, number]
     return whole
@@ -375,16 +458,17 @@ def model_predictor(
     device = next(model.parameters()).device
     model.eval()
 
-    def predict(xy: NDArray[np.float32]) -> NDArray[np.float32]:
-        given = torch.from_numpy(np.ascontiguousarray(xy, dtype=np.float32)).to(device)
+    def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        given = torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32)).to(device)
         lifted = lift_windows(model, given, window=window, flip=flip, person_size=person_size, batch=batch)
         return lifted.cpu().numpy()
 
     return predict
 
 
-def flat_baseline(xy: NDArray[np.float32]) -> NDArray[np.float32]:
+def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
     """The picture itself at depth zero: what anything that claims to see depth must beat."""
+    xy = joints[..., :2]
     return np.concatenate([xy - xy[:, :, :1], np.zeros_like(xy[..., :1])], -1)
 
 
@@ -406,7 +490,8 @@ def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDAr
 def mean_depth_baseline(depths: NDArray[np.float32]) -> Predict:
     """The picture with each joint at the mean depth that `mean_depths` gives, whatever the pose."""
 
-    def predict(xy: NDArray[np.float32]) -> NDArray[np.float32]:
+    def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        xy = joints[..., :2]
         size = person_size(torch.from_numpy(np.ascontiguousarray(xy))).numpy()
         depth = np.broadcast_to(size[:, None, None] * depths, xy.shape[:3])
         return np.concatenate([xy - xy[:, :, :1], depth[..., None]], -1).astype(np.float32)

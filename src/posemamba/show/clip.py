@@ -27,15 +27,23 @@ class Clip:
         xy: (F, 17, 2) float32, Human3.6M's normalised image coordinates, gaps filled.
         scene: of a mocap clip the truth, as the benchmark has it.
         poses: of a file what was lifted.
+        confidence: (F, 17) the detector's; None: not known, all joints count as found.
     """
 
     name: str
     xy: NDArray[np.float32]
     scene: Scene | None = None
     poses: Poses3D | None = None
+    confidence: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.xy)
+
+    @property
+    def joints(self) -> NDArray[np.float32]:
+        """(F, 17, 3): x, y and confidence, what a model is given."""
+        sure = np.ones(self.xy.shape[:2], np.float32) if self.confidence is None else self.confidence
+        return np.concatenate([self.xy, sure[..., None]], -1)
 
 
 def read_clip(source: str, *, inputs: str = "exact", camera: int = 0, data: Path | None = None) -> Clip:
@@ -56,7 +64,8 @@ def read_clip(source: str, *, inputs: str = "exact", camera: int = 0, data: Path
     poses = load_poses(Path(source))
     width, height = poses.keypoints.image_size
     xy = fill_missing(poses.keypoints.xy) * np.float32(2 / width) - np.array([1, height / width], np.float32)
-    return Clip(Path(poses.keypoints.source or source).name, xy.astype(np.float32), poses=poses)
+    name = Path(poses.keypoints.source or source).name
+    return Clip(name, xy.astype(np.float32), poses=poses, confidence=poses.confidence)
 
 
 def load_poses(path: Path) -> Poses3D:
@@ -97,4 +106,5 @@ def _mocap(name: str, inputs: str, camera: int, data: Path | None) -> Clip:
             f"mocap:{name}: no such clip, expected mocap:0 to mocap:{len(motions) - 1} or a name: {some}, ..."
         )
     scene = make_scene(motions, clip, (camera,))
-    return Clip(f"{scene.name} ({scene.description})", getattr(scene, inputs)[0], scene=scene)
+    joints = scene.inputs(inputs)[0]
+    return Clip(f"{scene.name} ({scene.description})", joints[..., :2], scene=scene, confidence=joints[..., 2])

@@ -127,7 +127,7 @@ def compare(
         depths = mean_depths(load_motions(data, "train"))
         predictors += zip(BASELINES, (flat_baseline, mean_depth_baseline(depths)), strict=True)
     for name, predict in predictors:
-        xyz = predict(clip.xy[None])[0].astype(np.float64)
+        xyz = predict(clip.joints[None])[0].astype(np.float64)
         methods.append(Method(name, (xyz - xyz[:, :1]) * unit))
     if not methods:
         raise PoseMambaError(f"{clip.name}: nothing to compare; name weights (--weights) or further poses.npz")

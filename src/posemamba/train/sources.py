@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import lift_windows, make_scene, window_starts
+from posemamba.evaluate.mocap_benchmark import VARIANTS, lift_windows, make_scene, window_starts
 from posemamba.model import what_it_takes
 from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
 
@@ -98,10 +98,10 @@ class Mocap:
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         window = self._windows[part]
         scores = {}
-        for variant in ("exact", "noisy"):
+        for variant in VARIANTS:
             pred = lift_windows(
                 model,
-                window[variant],
+                window[variant],  # with confidence: the model gets what it takes
                 window=window["target"].shape[1],
                 flip=False,
                 person_size=self.recipe.person_size,
@@ -119,9 +119,9 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
     third as many frames, and none if they are shorter still.
 
     Returns:
-        Batches: ``exact`` and ``noisy`` (B, T, J, 2), ``target`` (B, T, J, 3), ``mm_per_unit`` (B, T).
+        Batches: ``exact`` and ``noisy`` (B, T, J, 3) with confidence, ``target`` (B, T, J, 3), ``mm_per_unit`` (B, T).
     """
-    keys = ("exact", "noisy", "target", "mm_per_unit")
+    keys = (*VARIANTS, "target", "mm_per_unit")
     cut: dict[int, list[dict[str, Tensor]]] = {}
     for clip in range(len(motions)):
         scene = make_scene(motions, clip, VALIDATION_CAMERAS)
@@ -129,7 +129,7 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
         size = frames if length >= frames else max(1, frames // 3)
         if length < size:
             continue
-        arrays = {k: torch.from_numpy(getattr(scene, k)) for k in keys}
+        arrays = {k: torch.from_numpy(scene.inputs(k) if k in VARIANTS else getattr(scene, k)) for k in keys}
         for start in window_starts(length, size):
             cut.setdefault(size, []).append({k: v[:, start : start + size] for k, v in arrays.items()})
     batches = []
