@@ -44,6 +44,14 @@ def test_paper_schedule_decays_once_an_epoch():
         ("base: recipe.yaml", "based on this recipe itself"),
         ("base: [1]", "expected the name of a recipe"),
         ("validation: sometimes", "validation"),
+        ("model: {kind: poseformer}", "model.kind: "),
+        ("model: {kind: motionbert, size: s}", "size is 's', MotionBERT has base, lite"),
+        ("model: {size: xs}", "size is 'xs', PoseMamba has s, b, l, x"),
+        ("model: {kind: motionagformer}", "clips of 243 frames, this MotionAGFormer takes 81 at most"),
+        ("data: {lengths: {300: 1}}", "data.lengths has clips of 300 frames, this PoseMamba takes 243"),
+        ("model: {kind: motionbert}\ncuda_graphs: true", "cuda_graphs is for PoseMamba"),
+        ("model: {kind: motionbert}\nrecompute: true", "recompute is for PoseMamba"),
+        ("budget_minutes: 0", "budget_minutes: "),
     ],
 )
 def test_wrong_recipes_name_what_is_wrong_in_one_line(tmp_path, text, named):
@@ -74,6 +82,41 @@ def test_a_recipe_goes_before_its_base_field_by_field(tmp_path):
     recipe = load_recipe(tmp_path / "c.yaml", batch=7)
     assert recipe.model.size == "b" and recipe.model.options == {"depth": 3, "width": 32}
     assert recipe.losses == {"mpjpe": 1, "velocity": 0} and (recipe.seed, recipe.batch) == (5, 7)
+
+
+def test_shares_of_lengths_are_taken_over_as_a_whole(tmp_path):
+    (tmp_path / "a.yaml").write_text("data: {lengths: {243: 0.9, 81: 0.1}, clean: 0.5}")
+    (tmp_path / "b.yaml").write_text("base: a.yaml\nmodel: {options: {frames: 81}}\ndata: {lengths: {81: 1}}")
+    recipe = load_recipe(tmp_path / "b.yaml")
+    assert recipe.data.lengths == {81: 1} and recipe.data.clean == 0.5
+
+
+def test_the_kind_defaults_to_ours_and_the_size_to_its_first():
+    assert Recipe().model.model_dump() == {"kind": "posemamba", "size": "s", "options": {}}
+    assert Recipe(model={"kind": "motionbert"}).model.size == "base"
+    with torch.device("meta"):
+        model = build_model(load_recipe(RECIPES / "mocap_motionbert_small.yaml"))
+        assert type(model).__name__ == "MotionBERT" and model.config.width == 96
+        assert build_model(load_recipe(RECIPES / "mocap_motionagformer_s.yaml")).config.frames == 81
+
+
+@pytest.mark.parametrize("kind", ["posemamba", "motionagformer", "motionbert"])
+def test_an_option_that_does_not_exist_is_named(kind):
+    recipe = Recipe(model={"kind": kind, "options": {"widht": 3}}, data={"lengths": {27: 1}})
+    with pytest.raises(PoseMambaError, match="model.options: widht: "):
+        build_model(recipe)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "exponential"])
+def test_with_a_budget_the_schedule_follows_the_time(schedule):
+    steps = Recipe(schedule=schedule, epochs=10, steps_per_epoch=100, final_lr=1e-6, warmup_steps=4)
+    timed = steps.model_copy(update={"budget_minutes": 20.0, "warmup_steps": 4})
+    plain = steps.model_copy(update={"warmup_steps": 0})
+    for share in (0.0, 0.25, 0.5, 0.999, 1.0):
+        assert timed.lr_at(5000, share * 1200) == pytest.approx(plain.lr_at(int(share * 1000)))
+    assert timed.lr_at(0, 600) == pytest.approx(timed.lr_at(99, 600) / 4)
+    assert timed.lr_at(9, 3000) == timed.lr_at(9, 1200)
+    assert not timed.done(10**6, 1199.9) and timed.done(3, 1200) and steps.done(1000, 0) and not steps.done(999, 9999)
 
 
 def test_an_epoch_is_a_pass_unless_the_recipe_says_otherwise():
@@ -129,7 +172,11 @@ def test_every_recipe_is_valid_and_named_as_its_file(path):
     recipe = load_recipe(path)
     assert recipe.name == path.stem
     aimed_at = {name for table in TABLES.values() for name in table.recipes}
-    others = {"mocap_s", "human36m_s_batch32", "human36m_l_batch32", "human36m_s_published"}
+    others = {path.stem for path in RECIPES.glob("mocap_*.yaml")} | {
+        "human36m_s_batch32",
+        "human36m_l_batch32",
+        "human36m_s_published",
+    }
     assert path.stem in aimed_at | others
     if path.stem.endswith("_batch32"):
         usual = load_recipe(path.with_name(path.name.replace("_batch32", "")))
