@@ -6,6 +6,8 @@ poses, millimetres in this package's tables.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -65,3 +67,72 @@ def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """
     p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
     return mpjpe_per_frame(np.diff(p, axis=-3), np.diff(t, axis=-3))
+
+
+def joint_errors(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
+    """(..., F, J): the distance of each joint from its place."""
+    return np.asarray(np.linalg.norm(np.asarray(pred, np.float64) - np.asarray(target, np.float64), axis=-1))
+
+
+def acceleration(poses: ArrayLike, fps: float) -> NDArray[np.float64]:
+    """(..., F - 2, J, 3) second differences in time, per second squared."""
+    return np.diff(np.asarray(poses, np.float64), n=2, axis=-3) * fps**2
+
+
+def bone_length_variation(poses: ArrayLike, bones: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
+    """Standard deviation over time of each bone's length over its mean, in per cent.
+
+    Args:
+        poses: (..., F, J, 3).
+        bones: the two joints of each.
+
+    Returns:
+        (..., bones).
+    """
+    p = np.asarray(poses, np.float64)
+    first, second = np.array(bones).T
+    lengths = np.linalg.norm(p[..., first, :] - p[..., second, :], axis=-1)
+    return 100 * lengths.std(-2) / np.maximum(lengths.mean(-2), 1e-12)
+
+
+def side_flips(
+    pred: ArrayLike, target: ArrayLike, pairs: Sequence[tuple[int, int]], *, gain: float = 0.3
+) -> NDArray[np.bool_]:
+    """Frames in which left and right were taken for each other: to exchange them would lower the mean error of these
+    joints by more than `gain` of it.
+
+    Args:
+        pred, target: (..., F, J, 3), relative to the root.
+        pairs: (left, right) joints, e.g. of both legs.
+        gain: see above.
+
+    Returns:
+        (..., F).
+    """
+    p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
+    left, right = (list(side) for side in zip(*pairs, strict=True))
+    own = joint_errors(p[..., left + right, :], t[..., left + right, :]).mean(-1)
+    exchanged = joint_errors(p[..., right + left, :], t[..., left + right, :]).mean(-1)
+    return np.asarray(exchanged < (1 - gain) * own)
+
+
+def depth_flips(
+    pred: ArrayLike, target: ArrayLike, bones: Sequence[tuple[int, int]], *, least: float = 100.0
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Bones that point away from the camera and were predicted to point towards it, or the other way round.
+
+    Args:
+        pred, target: (..., F, J, 3), z away from the camera.
+        bones: the two joints of each.
+        least: only where the true depths of the two differ by more.
+
+    Returns:
+        (..., F, bones) each: where the depths differ by so much, and where in these the sign is wrong.
+    """
+    first, second = np.array(bones).T
+    depth = np.asarray(target, np.float64)[..., 2]
+    true = depth[..., second] - depth[..., first]
+    depth = np.asarray(pred, np.float64)[..., 2]
+    given = depth[..., second] - depth[..., first]
+    clear = np.abs(true) > least
+    return clear, clear & (given * true < 0)

@@ -13,6 +13,7 @@ Shapes: F frames, K cameras, J = 17 joints.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +25,9 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from posemamba.data.augment import DIFFICULTY
-from posemamba.data.cameras import Cameras, person_size, see
+from posemamba.data.cameras import Cameras, person_size, project, see
 from posemamba.data.missing import fill_missing
-from posemamba.data.mocap import MocapOptions, MocapSource, Motions, load_motions
+from posemamba.data.mocap import MocapOptions, MocapSource, Motions, load_motions, sample_motion
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
 from posemamba.files import atomic_path
@@ -101,7 +102,8 @@ class FixedNumbers:
         return np.sqrt(-2 * np.log(1 - self.uniform(*shape))) * np.cos(2 * np.pi * self.uniform(*shape))
 
 
-_DIFFICULTY = np.array(DIFFICULTY)
+JITTER = 0.02  # of h, at a shoulder
+JITTER_OF_JOINT = np.array(DIFFICULTY)
 _LIMB_JOINTS = (2, 3, 5, 6, 12, 13, 15, 16)
 
 
@@ -152,14 +154,20 @@ def benchmark_confidence(
         (F, J) from 0 to 1.
     """
     white = FixedNumbers(20261123, clip, camera).normal(*exact.shape[:2])
-    mood = white.copy()
-    for f in range(1, len(mood)):
-        mood[f] = 0.9 * mood[f - 1] + np.sqrt(1 - 0.9**2) * white[f]
-    error = np.linalg.norm(noisy - exact, axis=-1) / _unit(exact)
+    mood = carried_on(white, 0.9, np.sqrt(1 - 0.9**2))
+    error = np.linalg.norm(noisy - exact, axis=-1) / unit_of(exact)
     return np.where(lost, 0.0, expit(2.2 - 9 * error + mood))
 
 
-def _unit(xy: NDArray[np.float64]) -> float:
+def carried_on(white: NDArray[np.float64], keep: float, new: float) -> NDArray[np.float64]:
+    """First-order autoregressive noise: each frame is `keep` of the one before and `new` of white noise (F, ...)."""
+    slow = white.copy()
+    for f in range(1, len(slow)):
+        slow[f] = keep * slow[f - 1] + new * white[f]
+    return slow
+
+
+def unit_of(xy: NDArray[np.float64]) -> float:
     """h: 0.3 of an upright person's height."""
     return float(person_size(torch.from_numpy(xy)[None])[0])
 
@@ -168,19 +176,16 @@ def _noise(xy: NDArray[np.float64], clip: int, camera: int) -> tuple[NDArray[np.
     """The noisy joints, and (F, J) which were lost."""
     frames, joints = xy.shape[:2]
     fixed = FixedNumbers(20250101, clip, camera)
-    h = _unit(xy)
+    h = unit_of(xy)
     constant = 0.015 * fixed.normal(joints, 2)
     white = fixed.normal(frames, joints, 2)
-    jitter = np.empty_like(white)
-    jitter[0] = white[0]
-    for f in range(1, frames):
-        jitter[f] = 0.8 * jitter[f - 1] + 0.6 * white[f]
+    jitter = carried_on(white, 0.8, 0.6)
     off = (fixed.uniform(frames, joints, 1) < 1 / 200) * 0.3 * fixed.normal(frames, joints, 2)
     seen = xy.copy()
     for start in fixed.uniform(-(-frames // 200)) * frames:
         during = slice(int(start), int(start) + 4)
         seen[during, 1:7] = seen[during, [4, 5, 6, 1, 2, 3]]
-    seen += h * (_DIFFICULTY[:, None] * (constant + 0.02 * jitter) + off)
+    seen += h * (JITTER_OF_JOINT[:, None] * (constant + JITTER * jitter) + off)
     starts = fixed.uniform(len(_LIMB_JOINTS), -(-frames // 150)) * frames
     for joint, begins in zip(_LIMB_JOINTS, starts, strict=True):
         for start in begins:
@@ -233,15 +238,26 @@ class Scene:
 
 
 def make_scene(
-    motions: Motions, clip: int, cameras: tuple[int, ...] = tuple(range(CAMERAS)), *, number: int | None = None
+    motions: Motions,
+    clip: int,
+    cameras: tuple[int, ...] = tuple(range(CAMERAS)),
+    *,
+    number: int | None = None,
+    fps: float | None = None,
 ) -> Scene:
     """See clip number `clip` of `motions` with the benchmark's cameras of those numbers.
 
-    `number`: which clip's cameras and noise to use; None: its own.
+    Args:
+        number: which clip's cameras and noise to use; None: its own.
+        fps: frames a second that the cameras take, which stand where they stand; None: the motion's own. The detector's
+            errors come frame by frame, whatever the time between two.
     """
     number = clip if number is None else number
     body = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
-    view = see(body, benchmark_cameras(number, max(cameras) + 1))
+    placed = benchmark_cameras(number, max(cameras) + 1)
+    view = see(body, placed)
+    if fps is not None and fps != motions.fps:
+        view = project(_resampled(view.camera_xyz, fps / motions.fps), placed.focal)
     chosen = list(cameras)
     exact = view.xy.numpy()[chosen]
     detected = [benchmark_detections(xy, number, k) for xy, k in zip(exact, cameras, strict=True)]
@@ -259,6 +275,14 @@ def make_scene(
         view.target.numpy()[chosen].astype(np.float32),
         view.mm_per_unit.numpy()[chosen].astype(np.float32),
     )
+
+
+def _resampled(positions: Tensor, rate: float) -> Tensor:
+    """(K, F, J, 3) at `rate` frames for each frame, from the first on."""
+    views, frames = positions.shape[:2]
+    time = torch.arange(math.floor((frames - 1) * rate + 1e-9) + 1, dtype=torch.float64) / rate
+    first = torch.arange(views) * frames
+    return sample_motion(positions.flatten(0, 1), first[:, None] + time, first, first + frames - 1)
 
 
 def scenes(motions: Motions, *, quick: bool = False) -> Iterator[Scene]:
