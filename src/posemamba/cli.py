@@ -1,4 +1,4 @@
-"""The command line: ``posemamba lift | convert | demo | info | doctor | evaluate | data | bench | train | export``.
+"""The command line: ``posemamba lift | convert | quality | demo | info | doctor | evaluate | data | bench | train | export``.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -424,6 +424,27 @@ def convert(
     )
     for line in run(options):
         print(line)
+
+
+@app.command()
+def quality(
+    results: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RESULT...", help="Folders of posemamba lift, or a poses.npz or motion.npz.", show_default=False
+        ),
+    ],
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write all that was found there.", show_default=False)
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="A timeline for each person: png, svg or pdf.", show_default=False)
+    ] = None,
+) -> None:
+    """Whether results can be trusted, without the truth: what cannot be is looked for and marked (docs/quality.md)."""
+    from posemamba.quality.command import quality as run
+
+    print(run(results, json_file, picture))
 
 
 @app.command()

@@ -1,0 +1,215 @@
+"""What the 3D joints say of a body: bones that keep their length, limbs that do not flip, joints that bend one way."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from posemamba.quality.common import JOINTS, LIMBS, Array, Clip, Found, Mask, joined, number, percentile, runs
+from posemamba.refine.common import bone_lengths
+from posemamba.skeleton import H36M17
+
+BONE_GOAL = 0.03
+"""Standard deviation over mean of a bone's length that would be good."""
+BONES_OFF, BONE_OFF = 0.16, 0.4
+"""Frames are marked in which the bones are off their median lengths by more, on average, or one limb's bone is."""
+TURN_LIMITS = {"thigh": 1500.0, "upper arm": 1500.0, "shin": 2000.0, "forearm": 2000.0}
+"""Degrees a second that a limb may turn; docs/quality.md says why."""
+BENT = 30.0
+"""Degrees that a knee or an elbow must be bent the wrong way to be marked."""
+
+BONES = tuple(
+    next((n for n, ends in LIMBS.items() if ends == (p, c)), f"{JOINTS[p]} to {JOINTS[c]}") for p, c in H36M17.bones
+)
+_MARKED_ALONE = (*LIMBS, "pelvis to spine", "spine to thorax")  # short bones are off by half without much harm
+_WINDOW = 0.5  # seconds: the worst stretch is as long
+_FEWEST = 5  # frames, for a standard deviation
+_TURN_STEP = 1 / 60  # seconds at least between two frames that are compared: at high rates noise would turn limbs
+_THROUGH_SECONDS = 0.15
+_THROUGH_DEPTH = 30.0  # degrees out of the picture's plane, before and after
+_THROUGH_STILL = 0.03  # body lengths that the limb's end may move in 2D, relative to its root
+_LEFT = (4, 1)  # hips: from the right to the left one
+
+
+def check_bones(clip: Clip) -> Found:
+    """Lengths over time, in frames in which the detector is sure of both ends; left against right."""
+    found = Found()
+    parents, children = np.array(H36M17.bones).T
+    lengths = bone_lengths(clip.xyz)
+    sure = clip.sure[:, parents] & clip.sure[:, children]
+    lengths[~sure] = np.nan
+    enough = np.isfinite(lengths).sum(0) >= _FEWEST
+    off = np.full(lengths.shape, np.nan)
+    spreads = np.full(len(BONES), np.nan)
+    table: dict[str, dict[str, Any]] = {}
+    for e in np.flatnonzero(enough).tolist():
+        off[:, e] = lengths[:, e] / np.nanmedian(lengths[:, e]) - 1
+        spreads[e] = np.nanstd(lengths[:, e]) / np.nanmean(lengths[:, e])
+    counted = np.isfinite(off).sum(1)
+    mean = np.where(counted > 0, np.nansum(np.abs(off), axis=1) / np.maximum(counted, 1), np.nan)
+    gap = clip.frames_in(0.1)
+    whole = joined(np.nan_to_num(mean) > BONES_OFF, gap)
+    for a, b in runs(whole):
+        text = f"bones are {np.nanmax(mean[a : b + 1]):.0%} off their usual lengths on average"
+        found.faults.append(clip.fault("bone", "", a, b, text))
+    for e, name in enumerate(BONES):
+        worst = _worst_window(clip, np.abs(off[:, e]))
+        table[name] = {
+            "spread": number(spreads[e]),
+            "frames": int(np.isfinite(lengths[:, e]).sum()),
+            "median_m": number(clip.metre * float(np.nanmedian(lengths[:, e])) if enough[e] else np.nan),
+            "worst_s": worst,
+        }
+        for a, b in runs(joined((np.abs(off[:, e]) > BONE_OFF) & ~whole, gap)):
+            if name not in _MARKED_ALONE:
+                continue
+            most = off[a : b + 1, e][np.nanargmax(np.abs(off[a : b + 1, e]))]
+            text = f"{name} {abs(most):.0%} {'longer' if most > 0 else 'shorter'} than in most frames"
+            found.faults.append(clip.fault("bone", name, a, b, text))
+    sides = {}
+    for name in BONES:
+        if name.startswith("left") or name.endswith(("left hip", "left shoulder")):
+            ours, other = table[name]["median_m"], table[name.replace("left", "right")]["median_m"]
+            if ours and other:
+                sides[name.replace("left ", "")] = ours / other - 1
+    known = np.isfinite(spreads)
+    first = int(np.nanargmax(spreads)) if known.any() else None
+    found.numbers = {
+        "goal": BONE_GOAL,
+        "spread": number(float(np.mean(spreads[known])) if known.any() else np.nan),
+        "worst": BONES[first] if first is not None else None,
+        "worst_spread": number(spreads[first]) if first is not None else None,
+        "worst_s": table[BONES[first]]["worst_s"] if first is not None else None,
+        "left_over_right": sides,
+        "by_bone": table,
+    }
+    found.series["bones"] = mean
+    return found
+
+
+def _worst_window(clip: Clip, off: Array) -> list[float] | None:
+    """[start, end] seconds of the half second in which the values are largest."""
+    if not np.isfinite(off).any():
+        return None
+    width = min(len(off), clip.frames_in(_WINDOW))
+    sums = np.convolve(np.nan_to_num(off), np.ones(width), "valid")
+    first = int(np.argmax(sums))
+    return [float(clip.times[first]), float(clip.times[first + width - 1])]
+
+
+def check_flips(clip: Clip) -> Found:
+    """Limbs that turn faster than anybody can, or pass through the picture's plane while the 2D stays still."""
+    found, frames = Found(), len(clip.times)
+    fastest = np.full(frames, np.nan)
+    table, total = {}, 0
+    for name, (root, end) in LIMBS.items():
+        limit = TURN_LIMITS[name.split(" ", 1)[1]]
+        speed = np.full(frames, np.nan)
+        marked = np.zeros(frames, bool)
+        if frames > 1:
+            limb = clip.xyz[:, end] - clip.xyz[:, root]
+            unit = limb / np.maximum(np.linalg.norm(limb, axis=-1, keepdims=True), 1e-9)
+            speed, marked = _turning(clip, unit, limit)
+            marked |= _through(clip, unit, root, end)
+        fastest = np.fmax(fastest, speed)
+        stretches = runs(joined(marked, clip.frames_in(0.2)))
+        total += len(stretches)
+        table[name] = {
+            "flips": len(stretches),
+            "fastest_deg_s": number(percentile(speed, 100)),
+            "p99_deg_s": number(percentile(speed, 99)),
+        }
+        for a, b in stretches:
+            most = percentile(speed[a : b + 1], 100)
+            if most > limit:
+                text = f"{name} turns by {most:.0f} degrees a second, at most {limit:.0f} are humanly possible"
+            else:
+                text = f"{name} flips through the body: forwards becomes backwards while the 2D hardly moves"
+            found.faults.append(clip.fault("flip", name, a, b, text))
+    found.numbers = {"limits_deg_s": TURN_LIMITS, "flips": total, "by_limb": table}
+    found.series["turning"] = fastest
+    return found
+
+
+def _turning(clip: Clip, unit: Array, limit: float) -> tuple[Array, Mask]:
+    """(F,) degrees a second into each frame, and the frames between two turns that are too fast."""
+    frames, step = len(unit), clip.frames_in(_TURN_STEP)
+    speed = np.full(frames, np.nan)
+    if frames <= step:
+        return speed, np.zeros(frames, bool)
+    angle = np.degrees(np.arccos(np.clip((unit[step:] * unit[:-step]).sum(-1), -1, 1)))
+    speed[step:] = angle / (clip.times[step:] - clip.times[:-step])
+    fast = np.nan_to_num(speed) > limit
+    marked = fast.copy()
+    # a limb that flips and comes back is wrong in between
+    events = np.flatnonzero(fast)
+    for a, b in itertools.pairwise(events):
+        if b - a <= clip.frames_in(0.3):
+            marked[a:b] = True
+    back = events[1:][np.diff(events) > 1]
+    marked[back] = False  # the frame in which it is right again
+    return speed, marked
+
+
+def _through(clip: Clip, unit: Array, root: int, end: int) -> Mask:
+    """(F,) frames of flips in depth: from well in front of the picture's plane to well behind, or back."""
+    frames, width = len(unit), clip.frames_in(_THROUGH_SECONDS)
+    marked = np.zeros(frames, bool)
+    if frames <= width:
+        return marked
+    depth = np.degrees(np.arcsin(np.clip(unit[..., 2], -1, 1)))
+    arm = (clip.xy[:, end] - clip.xy[:, root]) / clip.size[:, None]
+    arm[~(clip.sure[:, root] & clip.sure[:, end])] = np.nan
+    for a in range(frames - width):
+        b = a + width
+        opposite = depth[a] * depth[b] < 0 and min(abs(depth[a]), abs(depth[b])) > _THROUGH_DEPTH
+        if opposite and clip.usable[a : b + 1].all():
+            moved = np.linalg.norm(arm[a : b + 1] - arm[a], axis=-1)
+            if np.isfinite(moved).all() and moved.max() < _THROUGH_STILL:
+                marked[a : b + 1] = True
+    return marked
+
+
+def check_bends(clip: Clip) -> Found:
+    """Knees and elbows bent backwards, judged by the axis about which they bend.
+
+    A knee bends about the line from the right hip to the left, an elbow the other way round; hips and shoulders turn
+    that axis by up to a right angle, so only what points clearly the wrong way is marked.
+    """
+    found = Found()
+    left = _unit(clip.xyz[:, _LEFT[0]] - clip.xyz[:, _LEFT[1]])
+    across = _unit(clip.xyz[:, 11] - clip.xyz[:, 14])
+    table = {}
+    for side, leg, arm in (("left", (4, 5, 6), (11, 12, 13)), ("right", (1, 2, 3), (14, 15, 16))):
+        for kind, (a, b, c), sideways in (("knee", leg, left), ("elbow", arm, -across)):
+            upper, lower = clip.xyz[:, b] - clip.xyz[:, a], clip.xyz[:, c] - clip.xyz[:, b]
+            axis = np.cross(upper, lower)
+            bend = np.degrees(np.arctan2(np.linalg.norm(axis, axis=-1), (upper * lower).sum(-1)))
+            wrong = (_unit(axis) * sideways).sum(-1) < -WRONG_WAY[kind]
+            if kind == "elbow":  # of a raised arm the shoulder turns the axis any way
+                wrong &= _hangs(clip, upper)
+            marked = np.nan_to_num(bend) * wrong > BENT
+            share = float(marked[clip.usable].mean()) if clip.usable.any() else np.nan
+            table[f"{side} {kind}"] = number(share)
+            for first, last in runs(joined(marked, clip.frames_in(0.1))):
+                most = percentile(np.where(marked, bend, np.nan)[first : last + 1], 100)
+                text = f"{side} {kind} bent backwards by {most:.0f} degrees"
+                found.faults.append(clip.fault("bend", f"{side} {kind}", first, last, text))
+    found.numbers = {"limit_deg": BENT, "share_of_frames": table}
+    return found
+
+
+WRONG_WAY = {"knee": 0.7, "elbow": 0.8}
+"""Cosine to the axis of a joint that bends backwards, from which on it counts as bent backwards."""
+
+
+def _hangs(clip: Clip, upper: Array) -> Mask:
+    """(F,) the upper arm points down the trunk, within 45 degrees."""
+    trunk = clip.xyz[:, 0] - clip.xyz[:, 8]
+    return np.asarray((_unit(upper) * _unit(trunk)).sum(-1) > 0.7)
+
+
+def _unit(v: Array) -> Array:
+    return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-9))

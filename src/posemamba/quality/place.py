@@ -1,0 +1,170 @@
+"""Against the picture and the ground: reprojection, feet that stand, the floor, jitter."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import savgol_filter
+
+from posemamba.poses import Motion3D
+from posemamba.quality.common import (
+    JOINTS,
+    Array,
+    Clip,
+    Found,
+    Mask,
+    frame_median,
+    joined,
+    number,
+    percentile,
+    runs,
+)
+from posemamba.refine.scale import ANKLE_HEIGHT, BODY_LENGTH
+
+FEET_GOAL = 20.0
+"""Millimetres that the foot of somebody who stands may move."""
+FEET_LIMITS = {"each other": 100.0, "world": 200.0}
+"""Millimetres from its place from which on a standing foot is marked; the path's depth is less sure than a pose."""
+STANDS_SPEED = 0.06
+"""Body lengths a second (10 cm a second): in the picture a standing foot is slower."""
+STANDS_SECONDS = 0.3
+FLOOR_LIMIT, ANOTHER_LEVEL = 0.1, 0.4
+"""Metres below its height on the floor from which on an ankle is marked; who is lower still is on another level."""
+REPROJECTION_FRAME, REPROJECTION_JOINT = 0.035, 0.08
+"""Body lengths between lifted and found 2D joints from which on a frame (mean) or a joint is marked."""
+_FEET = {"right foot": 3, "left foot": 6}
+
+
+def check_reprojection(clip: Clip) -> Found:
+    """How far the lifted x, y, put where they fit best, lie from the 2D joints that were lifted."""
+    found = Found()
+    xy, lifted = clip.xy, clip.poses.xyz[..., :2].astype(np.float64)
+    given = clip.poses.keypoints.found & (np.nan_to_num(clip.poses.confidence) > 0) & clip.usable[:, None]
+    apart = np.where(given[..., None], xy - lifted, np.nan)
+    away = np.linalg.norm(apart - frame_median(apart)[:, None], axis=-1)
+    share = away / clip.size[:, None]
+    counted = np.isfinite(share).sum(1)
+    mean = np.where(counted > 0, np.nansum(share, axis=1) / np.maximum(counted, 1), np.nan)
+    by_joint = {
+        name: {"px": number(_mean(away[:, j])), "of_body": number(_mean(share[:, j]))} for j, name in enumerate(JOINTS)
+    }
+    gap = clip.frames_in(0.1)
+    whole = joined(np.nan_to_num(mean) > REPROJECTION_FRAME, gap)
+    for a, b in runs(whole):
+        text = f"lifted and 2D joints are {np.nanmax(mean[a : b + 1]):.1%} of the body apart"
+        found.faults.append(clip.fault("reprojection", "", a, b, text))
+    for j, name in enumerate(JOINTS):
+        off = (np.nan_to_num(share[:, j]) > REPROJECTION_JOINT) & ~whole
+        for a, b in runs(joined(off, 2 * gap)):  # legs that are mistaken for each other are right in between
+            text = f"lifted {name} is {np.nanmax(share[a : b + 1, j]):.0%} of the body from its 2D joint"
+            found.faults.append(clip.fault("reprojection", name, a, b, text))
+    worst = max(by_joint, key=lambda name: by_joint[name]["of_body"] or 0.0)
+    found.numbers = {
+        "mean_px": number(_mean(away)),
+        "mean_of_body": number(_mean(share)),
+        "p95_of_body": number(percentile(share, 95)),
+        "worst": worst if by_joint[worst]["of_body"] else None,
+        "by_joint": by_joint,
+    }
+    found.series["reprojection"] = mean
+    return found
+
+
+def _mean(values: Array) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else np.nan
+
+
+def standing(clip: Clip, joint: int) -> Mask:
+    """(F,) frames in which the ankle stands still in the picture, for `STANDS_SECONDS` at least."""
+    xy = clip.xy[:, joint] / clip.size[:, None]
+    known = clip.sure[:, joint] & np.isfinite(xy).all(-1)
+    width = 2 * (clip.frames_in(0.2) // 2) + 1  # a straight line through so many frames gives the speed
+    slow = np.zeros(len(xy), bool)
+    for a, b in runs(known, max(width, 3)):
+        step = float(np.median(np.diff(clip.times[a : b + 1])))
+        speed = savgol_filter(xy[a : b + 1], max(width, 3), 1, deriv=1, delta=step, axis=0)
+        slow[a : b + 1] = np.linalg.norm(speed, axis=-1) < STANDS_SPEED
+    out = np.zeros(len(xy), bool)
+    for a, b in runs(slow):
+        out[a : b + 1] = clip.times[b] - clip.times[a] >= STANDS_SECONDS - 1e-6
+    return out
+
+
+def check_feet(clip: Clip) -> Found:
+    """How far feet that stand still in the picture move in 3D: in the world, or, without a path, from each other."""
+    found = Found()
+    motion = clip.motion
+    in_world = motion is not None and motion.absolute and motion.units == "metre"
+    still = {name: standing(clip, joint) for name, joint in _FEET.items()}
+    places: dict[str, tuple[Mask, Array]] = {}
+    if motion is not None and in_world:
+        places = {name: (still[name], motion.xyz[:, j].astype(np.float64)) for name, j in _FEET.items()}
+    else:
+        both = still["left foot"] & still["right foot"]
+        places = {"feet to each other": (both, clip.metre * (clip.xyz[:, 6] - clip.xyz[:, 3]))}
+    excursions: list[Array] = []
+    count = 0
+    for name, (mask, place) in places.items():
+        for a, b in runs(mask, 3):
+            if clip.times[b] - clip.times[a] < STANDS_SECONDS - 1e-6 or not np.isfinite(place[a : b + 1]).all():
+                continue
+            count += 1
+            moved = 1000 * np.linalg.norm(place[a : b + 1] - np.median(place[a : b + 1], axis=0), axis=-1)
+            excursions.append(moved)
+            if moved.max() > FEET_LIMITS["world" if in_world else "each other"]:
+                text = f"{name} {'move' if name.startswith('feet') else 'slides'}: {moved.max() / 10:.0f} cm while "
+                text += "standing in the picture"
+                found.faults.append(clip.fault("feet", name, a, b, text))
+    every = np.concatenate(excursions) if excursions else np.zeros(0)
+    found.numbers = {
+        "goal_mm": FEET_GOAL,
+        "measured": "in the world" if in_world else "from each other",
+        "stands": count,
+        "seconds": float(len(every) / clip.poses.fps),
+        "p95_mm": number(percentile(every, 95)),
+    }
+    if motion is not None and in_world and motion.frame == "world":
+        _floor(clip, motion, found)
+    return found
+
+
+def _floor(clip: Clip, motion: Motion3D, found: Found) -> None:
+    """Ankles below the floor of a world that `upright` found."""
+    ankle = ANKLE_HEIGHT * clip.metre / BODY_LENGTH
+    below = ankle - np.where(motion.seen[:, None], motion.xyz[:, list(_FEET.values()), 2], np.nan).astype(np.float64)
+    lower = np.nan_to_num(below) > ANOTHER_LEVEL
+    if lower.any():
+        found.remarks.append(
+            f"the feet come {np.nanmax(below):.1f} m below the floor that was found: not one level ground, or the path "
+            "is wrong"
+        )
+    below[lower] = np.nan
+    marked: Mask = np.asarray(np.nan_to_num(below) > FLOOR_LIMIT, dtype=bool)
+    found.numbers |= {
+        "floor_p95_mm": number(1000 * percentile(np.maximum(below, 0), 95)),
+        "floor_share_of_frames": float(marked[motion.seen].any(1).mean()) if motion.seen.any() else None,
+    }
+    for k, name in enumerate(_FEET):
+        for a, b in runs(joined(marked[:, k], clip.frames_in(0.1))):
+            text = f"{name} {100 * np.nanmax(below[a : b + 1, k]):.0f} cm below the floor"
+            found.faults.append(clip.fault("floor", name, a, b, text))
+
+
+def check_smoothness(clip: Clip) -> Found:
+    """Accelerations relative to the pelvis, metres a second squared, of the poses and of the refined motion."""
+    found = Found()
+    kinds = {"raw": clip.metre * clip.xyz}
+    if clip.motion is not None:
+        xyz = clip.motion.xyz.astype(np.float64)
+        scale = 1.0 if clip.motion.units == "metre" else clip.metre / clip.size[:, None, None]
+        kinds["refined"] = (xyz - xyz[:, :1]) * scale
+    for name, xyz in kinds.items():
+        found.numbers[name] = None
+        if len(xyz) > 2:
+            step = float(np.median(np.diff(clip.times)))
+            bend = np.linalg.norm(np.diff(xyz[:, 1:], 2, axis=0), axis=-1) / step**2
+            found.numbers[name] = {
+                "median": number(percentile(bend, 50)),
+                "p95": number(percentile(bend, 95)),
+            }
+    return found

@@ -1,0 +1,308 @@
+"""One fault at a time is planted in a clean walk: it is found when it happens, and nothing else is reported."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from posemamba.camera import look_at, project
+from posemamba.cli import main
+from posemamba.motion_files import save_motion_npz
+from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.quality import Quality, measure_quality
+from posemamba.quality.picture import draw
+from posemamba.quality.report import report
+from posemamba.quality.verdict import verdict
+from posemamba.refine import root_path, scale, upright
+from posemamba.skeleton import H36M17
+from posemamba.walker import walk
+
+FPS, SIZE, FOCAL = 50.0, (1920, 1080), 1844.0  # 55 degrees: what is assumed where nobody says
+KNEE, ANKLE = 5, 6
+ELBOW, WRIST = 12, 13
+
+Array = NDArray[np.floating]
+
+
+def film(points: Array, **fields: Any) -> Poses3D:
+    """Exact poses and 2D joints of (F, 17, 3) metres in the camera's frame."""
+    xy = FOCAL * points[..., :2] / points[..., 2:] + np.array(SIZE) / 2
+    root = points[:, :1, 2:]
+    xyz = np.concatenate([xy - xy[:, :1], FOCAL * (points[..., 2:] - root) / root], -1)
+    confidence = np.full(xy.shape[:2], 0.9, np.float32)
+    confidence[:, 0] = 0.8  # a detector's differ
+    keypoints = Keypoints2D(xy, confidence, H36M17, SIZE, FPS, source="walk", **fields)
+    return Poses3D(xyz.astype(np.float32), confidence, np.ones(len(xyz), bool), keypoints, "made-up")
+
+
+@pytest.fixture
+def points() -> Array:
+    """(150, 17, 3) metres in the camera's frame: a walk across the picture, 6 m away."""
+    world = walk(150, FPS, seed=3, radius=float("inf"), speed=0.7)
+    world = world - world[75, 0] * [1, 1, 0]
+    along = world[-1, 0] - world[0, 0]
+    side = np.array([along[1], -along[0], 0]) / np.linalg.norm(along[:2])
+    return project(world, look_at(tuple(6 * side + [0.3, 0, 1.2]), (0, 0, 0.95)), SIZE, FOCAL)[1].astype(np.float64)
+
+
+def kinds(quality: Quality) -> set[str]:
+    return {fault.check for fault in quality.faults}
+
+
+def during(quality: Quality, first: int, last: int, slack: int = 1) -> None:
+    """The faults cover the frames from `first` to `last` and none that is further away than `slack` frames."""
+    marked = np.flatnonzero(quality.marked())
+    assert first - slack <= marked.min() <= first + slack and last - slack <= marked.max() <= last + slack
+
+
+def test_clean_motion_gives_no_warning(points: Array) -> None:
+    poses = film(points)
+    quality = measure_quality(poses)
+    assert quality.faults == [] and quality.remarks == []
+    assert verdict(quality).word == verdict(quality).line == "good"
+    numbers = quality.numbers
+    assert numbers["bones"]["worst_spread"] < 0.01  # perspective is undone
+    assert numbers["bones"]["by_bone"]["left thigh"]["median_m"] == pytest.approx(0.45, rel=0.05)
+    assert numbers["reprojection"]["mean_px"] < 1e-3
+    motion = upright(root_path(scale(Motion3D.raw(poses), 1.72), 55.0), pitch=0.0)
+    refined = measure_quality(poses, motion)
+    assert refined.faults == [] and refined.numbers["feet"]["stands"] >= 2
+    assert refined.numbers["feet"]["p95_mm"] < 20
+
+
+def test_a_bone_of_changing_length(points: Array) -> None:
+    points[40:60, ANKLE] += 0.6 * (points[40:60, ANKLE] - points[40:60, KNEE])
+    quality = measure_quality(film(points))
+    assert [(f.check, f.part) for f in quality.faults] == [("bone", "left shin")]
+    told, _, rest = quality.faults[0].text.removeprefix("left shin ").partition("%")
+    assert 58 <= int(told) <= 62 and rest == " longer than in most frames"
+    during(quality, 40, 59)
+    assert quality.numbers["bones"]["worst"] == "left shin"
+    start, end = quality.numbers["bones"]["worst_s"]
+    assert start <= 41 / FPS and end >= 58 / FPS
+
+
+def test_a_forearm_that_flips(points: Array) -> None:
+    poses = film(points)
+    arm = poses.xyz[70:73, WRIST] - poses.xyz[70:73, ELBOW]
+    poses.xyz[70:73, WRIST] = poses.xyz[70:73, ELBOW] - arm
+    poses.keypoints.xy[70:73, WRIST] -= 2 * arm[:, :2]
+    quality = measure_quality(poses)
+    assert {(f.check, f.part) for f in quality.faults} == {("flip", "left forearm")}
+    during(quality, 70, 72, slack=0)
+    assert "degrees a second" in quality.faults[0].text
+    assert verdict(quality).avoid == [[70, 72]]
+
+
+def test_a_limb_that_flips_through_the_body_while_the_picture_stands_still(points: Array) -> None:
+    """Slower than a limb can turn, so only the picture tells: nothing moved there."""
+    standing = np.repeat(points[75:76], 80, axis=0)
+    reach = np.linalg.norm(standing[0, WRIST] - standing[0, ELBOW])
+    angle = np.radians(np.interp(np.arange(80), [40, 47], [40, -40]))
+    arm = reach * np.stack([np.full(80, np.cos(np.radians(40))), np.zeros(80), np.sin(angle)], -1)
+    standing[:, WRIST] = standing[:, ELBOW] + arm
+    poses = film(standing)
+    poses.keypoints.xy[:, WRIST] = poses.keypoints.xy[0, WRIST]
+    quality = measure_quality(poses)
+    assert {(f.check, f.part) for f in quality.faults} == {("flip", "left forearm")}
+    assert "through the body" in quality.faults[0].text
+    during(quality, 40, 47, slack=2)
+
+
+def test_a_sliding_foot(points: Array) -> None:
+    standing = np.repeat(points[75:76], 100, axis=0)
+    poses = film(standing)
+    motion = root_path(scale(Motion3D.raw(poses), 1.72), 55.0)
+    clean = measure_quality(poses, motion)
+    assert clean.faults == [] and clean.numbers["feet"]["p95_mm"] < 1
+    slid = motion.xyz.copy()
+    slid[:, :, 2] += np.interp(np.arange(100), [30, 70], [0, 0.6])[:, None].astype(np.float32)
+    quality = measure_quality(poses, replace(motion, xyz=slid))
+    assert {(f.check, f.part) for f in quality.faults} == {("feet", "left foot"), ("feet", "right foot")}
+    assert quality.faults[0].text.startswith("left foot slides: 3")  # centimetres, from the middle of its places
+    assert quality.numbers["feet"]["p95_mm"] == pytest.approx(300, abs=10)
+
+
+def test_feet_that_move_against_each_other_without_a_path(points: Array) -> None:
+    standing = np.repeat(points[75:76], 100, axis=0)
+    poses = film(standing)
+    wander = np.interp(np.arange(100), [30, 70], [-45.0, 45.0])
+    poses.xyz[:, ANKLE, 2] += wander  # in depth: x and y, and so the 2D, stay
+    quality = measure_quality(poses)
+    assert "feet" in kinds(quality) and kinds(quality) <= {"feet", "bone"}
+    assert quality.numbers["feet"]["measured"] == "from each other"
+
+
+def test_a_foot_below_the_floor(points: Array) -> None:
+    poses = film(points)
+    motion = upright(root_path(scale(Motion3D.raw(poses), 1.72), 55.0), pitch=0.0)
+    sunk = motion.xyz.copy()
+    sunk[100:110, :, 2] -= 0.3
+    quality = measure_quality(poses, replace(motion, xyz=sunk))
+    assert "floor" in kinds(quality) and kinds(quality) <= {"floor", "feet"}
+    floor = [f for f in quality.faults if f.check == "floor"]
+    assert min(f.first for f in floor) >= 99 and max(f.last for f in floor) <= 110
+    sunk[100:110, :, 2] -= 2
+    quality = measure_quality(poses, replace(motion, xyz=sunk))  # a jump from a wall, not a foot in the ground
+    assert "floor" not in kinds(quality) and "not one level ground" in quality.remarks[0]
+
+
+def test_a_knee_bent_backwards(points: Array) -> None:
+    """The shin mirrored about the thigh's line: as long, and turned by what the knee was bent, twice."""
+    hip, knee, ankle = (points[:, j].copy() for j in (4, KNEE, ANKLE))
+    along = (knee - hip) / np.linalg.norm(knee - hip, axis=-1, keepdims=True)
+    shin = ankle - knee
+    bend = np.degrees(np.arccos((shin * along).sum(-1) / np.linalg.norm(shin, axis=-1)))
+    wrong = bend > 45  # of the swinging leg
+    first, last = np.flatnonzero(wrong)[0], np.flatnonzero(wrong & (np.arange(150) < np.flatnonzero(wrong)[0] + 30))[-1]
+    frames = slice(first, last + 1)
+    turned = 2 * (shin * along).sum(-1, keepdims=True) * along - shin
+    share = np.clip((bend - 0) / 1, 0, 1)[:, None]  # a bent knee bends the other way, throughout the clip
+    points[:, ANKLE] = knee + share * turned + (1 - share) * shin
+    quality = measure_quality(film(points))
+    assert {(f.check, f.part) for f in quality.faults} == {("bend", "left knee")}
+    marked = quality.marked()
+    assert marked[frames].all() and not marked[bend < 25].any()
+    assert quality.numbers["bends"]["share_of_frames"]["left knee"] == pytest.approx((bend > 30).mean(), abs=0.05)
+
+
+def test_lifted_joints_off_the_2d_ones(points: Array) -> None:
+    poses = film(points)
+    poses.keypoints.xy[50:80, WRIST] += [60, 0]
+    quality = measure_quality(poses)
+    assert {(f.check, f.part) for f in quality.faults} == {("reprojection", "left wrist")}
+    during(quality, 50, 79, slack=0)
+    assert verdict(quality).look == [[50, 79]] and verdict(quality).avoid == []
+    poses = film(points)
+    poses.keypoints.xy[50:80, :8] += [40, 0]
+    quality = measure_quality(poses)
+    assert kinds(quality) == {"reprojection"} and verdict(quality).avoid == [[50, 79]]
+    assert verdict(quality).word == "use with care"
+
+
+def test_left_and_right_exchanged_in_2d(points: Array) -> None:
+    poses = film(points)
+    frames = np.linalg.norm(poses.keypoints.xy[:, ANKLE] - poses.keypoints.xy[:, 3], axis=-1)
+    first = int(np.argmax(frames[20:120])) + 20  # the legs are apart
+    swapped = slice(first, first + 4)
+    poses.keypoints.xy[swapped, 1:7] = poses.keypoints.xy[swapped, [4, 5, 6, 1, 2, 3]]
+    poses.xyz[swapped, 1:7] = poses.xyz[swapped, [4, 5, 6, 1, 2, 3]]
+    quality = measure_quality(poses)
+    swap = [f for f in quality.faults if f.check == "swap"]
+    assert [(f.part, f.first, f.last) for f in swap] == [("legs", first, first + 3)]
+    assert kinds(quality) == {"swap"}  # the lifted legs went along and flip, which is not told twice
+    during(quality, first, first + 3, slack=0)
+
+
+def test_another_person_for_a_while(points: Array) -> None:
+    poses = film(points)
+    poses.keypoints.xy[60:90] += [900, 0]
+    quality = measure_quality(poses)
+    assert [(f.check, f.first, f.last) for f in quality.faults] == [("jump", 60, 89)]
+    assert "frames 60-89 (perhaps somebody else)" in verdict(quality).line
+
+
+def test_what_the_detector_doubts_is_told_and_not_judged(points: Array) -> None:
+    poses = film(points)
+    poses.confidence[30:60] = poses.keypoints.confidence[30:60] = 0.2
+    poses.keypoints.confidence[100:130, WRIST] = poses.confidence[100:130, WRIST] = 0.3
+    poses.xyz[35:55, ANKLE] *= 1.8  # a bone of another length, of joints that are guesses
+    poses.keypoints.xy[35:55, ANKLE] = np.nan
+    quality = measure_quality(poses)
+    assert [(f.check, f.first, f.last) for f in quality.faults if f.check != "flip"] == [("doubt", 30, 59)]
+    by_joint = quality.numbers["detection"]["by_joint"]
+    assert by_joint["left wrist"]["doubtful_stretches"] == [[30 / FPS, 59 / FPS], [100 / FPS, 129 / FPS]]
+    assert by_joint["left ankle"]["found"] == pytest.approx(130 / 150)
+
+
+def test_clips_with_little_in_them(points: Array) -> None:
+    whole = film(points)
+
+    def part(frames: slice | list[int]) -> Poses3D:
+        keypoints = whole.keypoints
+        cut = replace(keypoints, xy=keypoints.xy[frames].copy(), confidence=keypoints.confidence[frames].copy())
+        return Poses3D(whole.xyz[frames].copy(), whole.confidence[frames].copy(), whole.seen[frames].copy(), cut)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for frames in (1, 2, 3, 4):
+            quality = measure_quality(part(slice(0, frames)))
+            assert quality.faults == [] and "good" in report(quality)
+            json.dumps(quality.to_json(), allow_nan=False)
+        nobody = part(slice(0, 20))
+        nobody.xyz[:] = nobody.keypoints.xy[:] = np.nan
+        nobody.seen[:] = False
+        quality = measure_quality(nobody)
+        assert kinds(quality) == {"not seen"} and verdict(quality).line == "do not trust: nobody was seen"
+        assert "nobody seen in 20 frames" in report(quality)
+        json.dumps(quality.to_json(), allow_nan=False)
+        flicker = part(slice(0, 40))
+        gone = np.arange(40) % 2 == 1  # stretches of one frame
+        flicker.seen[gone], flicker.xyz[gone], flicker.keypoints.xy[gone] = False, np.nan, np.nan
+        quality = measure_quality(flicker)
+        assert kinds(quality) == {"not seen"} and quality.marked().sum() == 20
+        assert "seen in 20 of 40 frames" in report(quality)
+        untold = part(slice(0, 60))
+        untold.confidence[:] = untold.keypoints.confidence[:] = 1
+        quality = measure_quality(untold)
+        assert quality.faults == [] and "none was given" in quality.remarks[0]
+        assert "with confidence" not in report(quality)
+
+
+def test_command(tmp_path: Path, points: Array, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("matplotlib")
+    first, second = film(points), film(points, person=2)
+    second.keypoints.xy[60:90] += [900, 0]
+    folder = tmp_path / "out"
+    first.save_npz(folder / "poses_1.npz")
+    second.save_npz(folder / "poses_2.npz")
+    save_motion_npz(folder / "motion_2.npz", root_path(scale(Motion3D.raw(second), 1.72), 55.0))
+    file, picture = tmp_path / "quality.json", tmp_path / "quality.png"
+    assert main(["quality", str(folder), "--json", str(file), "--picture", str(picture)]) == 0
+    said = capsys.readouterr().out
+    assert "person 1: good" in said and "person 2: use with care" in said and "frames 60-89" in said
+    content = json.loads(file.read_text())
+    assert [p["file"] for p in content["people"]] == ["poses_1.npz", "motion_2.npz"]
+    assert [p["person"] for p in content["people"]] == [1, 2]
+    assert content["people"][0]["faults"] == [] and content["people"][1]["verdict"]["avoid"][0] == [60, 89]
+    image = pytest.importorskip("PIL.Image").open(picture).convert("RGB")
+    pixels = np.asarray(image)
+    red = (pixels[..., 0] > 220) & (pixels[..., 1] < 225) & (pixels[..., 2] < 210)  # the marked frames
+    assert red[: len(red) // 2].sum() < 100 < red[len(red) // 2 :].sum()
+
+
+@pytest.mark.parametrize("case", ["missing", "empty folder", "foreign", "keypoints", "picture"])
+def test_errors_are_one_line(case: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "file.npz"
+    arguments, expected = [str(file)], "no such file"
+    if case == "empty folder":
+        arguments, expected = [str(tmp_path)], "holds no poses.npz"
+    elif case == "foreign":
+        file.write_text("something else")
+        expected = "not a poses.npz or motion.npz"
+    elif case == "keypoints":
+        np.savez(file, keypoints=np.zeros((3, 17, 2)))
+        expected = "not a poses.npz or motion.npz"
+    elif case == "picture":
+        arguments, expected = [str(file), "--picture", str(tmp_path / "a.txt")], "name ends with"
+    assert main(["quality", *arguments]) == 2
+    said = capsys.readouterr()
+    assert said.out == "" and expected in said.err and said.err.count("\n") == 1
+
+
+def test_a_figure_of_one_frame_and_of_nobody(tmp_path: Path, points: Array) -> None:
+    pytest.importorskip("matplotlib")
+    one = film(points[:1])
+    nobody = film(points[:9])
+    nobody.seen[:], nobody.xyz[:], nobody.keypoints.xy[:] = False, np.nan, np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw(tmp_path / "a.svg", [measure_quality(one), measure_quality(nobody)])
+    assert "person 1" in (tmp_path / "a.svg").read_text()[:200000] or (tmp_path / "a.svg").stat().st_size > 10000
