@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, PoseMambaConfig
-from posemamba.weights import bundled, load_model, read_card, save_model
+from posemamba.weights import bundled, find, folders, known, load_model, read_card, save_model
 
 
 @pytest.fixture
@@ -137,3 +138,45 @@ def test_bundled_weights_load_and_say_what_they_are() -> None:
     card = read_card("posemamba-s")["card"]
     assert "mocap.cs.cmu.edu" in card["acknowledgement"]
     assert card["person_size"] == 0.25
+
+
+def test_names_are_found_in_four_places_in_their_order(
+    model: PoseMamba, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "src" / "posemamba" / "weights"
+    own, data, checkout = tmp_path / "own", tmp_path / "data" / "posemamba" / "weights", tmp_path / "weights"
+    (tmp_path / "pyproject.toml").touch()
+    monkeypatch.setattr("posemamba.weights.resources.files", lambda name: package)
+    monkeypatch.setenv("POSEMAMBA_WEIGHTS", str(own))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    places = [package, own, data, checkout]
+    assert folders() == places and known() == {}
+    with pytest.raises(PoseMambaError, match=r"nor a known name \(none\)"):
+        find("posemamba-b")
+    for place in reversed(places):  # each goes before those that were there
+        place.mkdir(parents=True)
+        save_model(place / "posemamba-b.safetensors", model, {"place": place.name})
+        assert find("posemamba-b") == place / "posemamba-b.safetensors"
+    save_model(checkout / "posemamba-l.safetensors", model, {})
+    assert list(bundled()) == ["posemamba-b"] and set(known()) == {"posemamba-b", "posemamba-l"}
+    assert PoseMamba.from_pretrained("posemamba-l").config == model.config
+    with pytest.raises(PoseMambaError) as caught:
+        find("posemamba-xl")
+    assert "(posemamba-b, posemamba-l)" in str(caught.value) and "\n" not in str(caught.value)
+    assert f"looked in {', '.join(map(str, places))}" in str(caught.value)
+    (tmp_path / "pyproject.toml").unlink()  # not a checkout
+    monkeypatch.delenv("POSEMAMBA_WEIGHTS")
+    assert folders() == [package, data]
+
+
+def test_a_file_without_the_kind_is_a_posemamba_and_an_unknown_kind_is_refused(
+    model: PoseMamba, tmp_path: Path
+) -> None:
+    save_model(tmp_path / "new.safetensors", model, {})
+    with safe_open(tmp_path / "new.safetensors", "pt") as file:
+        metadata, state = dict(file.metadata()), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    assert metadata.pop("model") == "posemamba"
+    save_file(state, tmp_path / "old.safetensors", metadata)
+    assert load_model(tmp_path / "old.safetensors").config == model.config
+    save_file(state, tmp_path / "odd.safetensors", {**metadata, "model": "poseformer"})
+    assert "weights of a 'poseformer', known are posemamba, motionagformer" in refusal(tmp_path / "odd.safetensors")
