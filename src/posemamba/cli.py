@@ -1,4 +1,5 @@
-"""The command line: ``posemamba lift | convert | quality | demo | info | doctor | evaluate | data | bench | train | export``.
+"""The command line: ``posemamba lift | convert | quality | demo | info | doctor | evaluate | data | bench | train |
+export``.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -16,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posemamba.errors import PoseMambaError
+from posemamba.errors import PoseMambaError, require
 from posemamba.show.command import show_app
 from posemamba.stages import Stages
 
@@ -578,6 +579,13 @@ def evaluate(
     json_file: Annotated[
         Path | None, typer.Option("--json", help="Write the model's scores there.", show_default=False)
     ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="mocap: write tables, figures and all numbers to this folder.", show_default=False),
+    ] = None,
+    robustness: Annotated[
+        bool, typer.Option("--robustness", help="mocap: what lost joints and the like cost; 23 times as long.")
+    ] = False,
     half: Annotated[bool, typer.Option("--half", help="In bfloat16: what it costs in millimetres.")] = False,
     protocol: Annotated[
         str | None,
@@ -592,17 +600,23 @@ def evaluate(
 ) -> None:
     """Score weights on motion capture that virtual cameras see, or on a data set's own files (docs/human36m.md)."""
     if benchmark != "mocap":
-        if quick or baselines or actions or data:
-            raise PoseMambaError("--quick, --baselines, --actions and --data are for mocap; leave them out")
+        if quick or baselines or actions or data or report or robustness:
+            names = "--quick, --baselines, --actions, --report, --robustness and --data"
+            raise PoseMambaError(f"{names} are for mocap; leave them out")
         return _evaluate_files(weights, Path(benchmark), (protocol, inputs), flip, half, device, json_file)
     if protocol or inputs:
         raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
+    if robustness and (baselines or actions or report):
+        raise PoseMambaError("--robustness prints a table of its own: leave out --baselines, --actions and --report")
     import torch
 
     from posemamba.data.mocap import load_motions
     from posemamba.evaluate import mocap_benchmark as bench
+    from posemamba.evaluate.mocap_report import Measurements, write_report
     from posemamba.lift import Lifter
 
+    if report is not None:
+        require("matplotlib", "plot")  # sooner than minutes of lifting
     lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
     predict = bench.model_predictor(
         lifter.model,
@@ -611,17 +625,33 @@ def evaluate(
         person_size=lifter.person_size,
         batch=_clips_at_once(lifter.device),
     )
+    if robustness:
+        from posemamba.evaluate.robustness import run_robustness
+
+        motions, stages = load_motions(data, "test"), Stages()
+        with stages(lifter.name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
+            disturbed = run_robustness(predict, name=lifter.name, motions=motions, quick=quick, progress=progress)
+        print(disturbed.table())
+        if json_file is not None:
+            disturbed.save_json(json_file)
+        return
     predictors = [(lifter.name, predict)]
     if baselines:
         depths = bench.mean_depths(load_motions(data, "train"))
         predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
     motions, stages = load_motions(data, "test"), Stages()
     for name, predictor in predictors:
+        measured = Measurements(motions.fps) if report is not None and name == lifter.name else None
+        observe = None if measured is None else measured.observe
         with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
-            result = bench.run_benchmark(predictor, name=name, motions=motions, quick=quick, progress=progress)
+            result = bench.run_benchmark(
+                predictor, name=name, motions=motions, quick=quick, progress=progress, observe=observe
+            )
         print(result.table(actions=actions))
         if json_file is not None and name == lifter.name:
             result.save_json(json_file)
+        if report is not None and measured is not None:
+            print(f"wrote {write_report(measured.report(result), report)}")
 
 
 def _clips_at_once(device: Any) -> int:
@@ -749,12 +779,10 @@ def train(
 
 @app.command()
 def curves(
-    runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs.", show_default=False)
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="The figure (png, svg, pdf), or all values as csv.")
-    ] = Path("curves.png"),
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The figure (png, svg, pdf), or all values as csv.")] = Path(
+        "curves.png"
+    ),
 ) -> None:
     """Learning curves: training error and validation P1 over steps."""
     from posemamba.train.curves import plot_curves, read_curves, write_curves

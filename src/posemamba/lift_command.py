@@ -426,6 +426,10 @@ class _Worker:
             print(f"  {path}")
         for text, files in results.notes.items():
             print(f"  {', '.join(files)}: {text}")
+        from posemamba.quality.verdict import verdicts
+
+        for line in verdicts(results.poses, results.motions):
+            print(f"Quality: {line}")
         if not results.motions:
             print(UNITS_NOTE)
             return

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from posemamba.errors import PoseMambaError
 from posemamba.quality.common import Mask, runs
 
 if TYPE_CHECKING:
+    from posemamba.poses import Motion3D, Poses3D
     from posemamba.quality import Fault, Quality
 
 HEAVY = ("doubt", "jump", "swap", "flip")
@@ -20,6 +23,7 @@ REPROJECTION_CARE, SPREAD_CARE = 0.018, 0.10
 """Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
 _FEW = 0.05  # share of the frames that are not to be trusted in a good clip
 _MOST = 0.5
+_LONG = 20000  # frames: more take several seconds, which nobody asked for
 _NEAR = 0.2  # seconds: marked stretches nearer than that are told as one
 
 
@@ -77,6 +81,29 @@ def verdict(quality: Quality) -> Verdict:
         told = [f"{_name(a, b)}" for a, b in look[:8]]
         parts.append(f"look at {', '.join(told)}" + (f" and {len(look) - 8} more" if len(look) > 8 else ""))
     return Verdict(word, "; ".join(parts), avoid, look)
+
+
+def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str]:
+    """A line for each person, for the end of a command; motions may be empty, and what cannot be judged is left out."""
+    from posemamba.quality import measure_quality
+
+    lines = []
+    for i, poses in enumerate(people):
+        name = f"person {poses.keypoints.person}: " if len(people) > 1 else ""
+        if len(poses) > _LONG:
+            lines.append(f"{name}a long clip; posemamba quality judges it")
+            continue
+        try:
+            judged = verdict(measure_quality(poses, motions[i] if motions else None))
+        except PoseMambaError:
+            continue  # times that do not rise: the result is there nevertheless
+        told = "".join(
+            f"; {n} stretch{'es' * (n > 1)} {what}"
+            for n, what in ((len(judged.avoid), "not to be trusted"), (len(judged.look), "to be looked at"))
+            if n
+        )
+        lines.append(f"{name}{judged.word}{told} (posemamba quality says which and why)")
+    return lines
 
 
 def _step(quality: Quality) -> float:
