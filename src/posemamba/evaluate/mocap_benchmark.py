@@ -301,6 +301,13 @@ class Score:
     mpjve: float
 
 
+def score_fields(value: object) -> object:
+    """A score, or dictionaries of scores, as JSON has them."""
+    if isinstance(value, Score):
+        return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
+    return {k: score_fields(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
 @dataclass(frozen=True)
 class BenchmarkResult:
     """Scores of one predictor.
@@ -338,13 +345,7 @@ class BenchmarkResult:
 
     def save_json(self, path: str | Path) -> None:
         """Everything, as JSON."""
-
-        def plain(value: object) -> object:
-            if isinstance(value, Score):
-                return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
-            return {k: plain(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-        content = {"format": "posemamba-mocap-benchmark-1", **{k: plain(v) for k, v in vars(self).items()}}
+        content = {"format": "posemamba-mocap-benchmark-1", **{k: score_fields(v) for k, v in vars(self).items()}}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
