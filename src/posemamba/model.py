@@ -42,6 +42,7 @@ class PoseMambaConfig(BaseModel):
     frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
     joints: int = Field(17, ge=1, description="J")
     confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not the paper's)")
     mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
     scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
@@ -67,6 +68,13 @@ class PoseMambaConfig(BaseModel):
     def channels(self) -> int:
         """Numbers of a joint in the input: x and y, or x, y and confidence."""
         return 3 if self.confidence else 2
+
+    def placed(self, x_BTJC: Tensor) -> Tensor:
+        """The input as it is embedded: if `centred`, x and y relative to their mean over a clip's frames and joints."""
+        if not self.centred:
+            return x_BTJC
+        xy = x_BTJC[..., :2]
+        return torch.cat([xy - xy.mean((1, 2), keepdim=True), x_BTJC[..., 2:]], -1)
 
     @property
     def inner_width(self) -> int:
@@ -275,7 +283,7 @@ class PoseMamba(nn.Module):
             return fused.forward(self, x_BTJC)
         if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
             return fused_cpu.forward(self, x_BTJC)
-        x_BTJE = self.Spatial_patch_to_embedding(x_BTJC) + self.Spatial_pos_embed[:, None]
+        x_BTJE = self.Spatial_patch_to_embedding(self.config.placed(x_BTJC)) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
             x_BTJE = self._layer(spatial, self.Spatial_norm, x_BTJE)
             if i == 0:

@@ -78,7 +78,7 @@ def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyp
         pytest.param(64, 1, 1, 1, {}, id="one frame, first and last layer only"),
         pytest.param(16, 2, 3, 4, {"mlp_ratio": 1, "joints": 5, "limb_order": (1, 0, 0, 3, 2)}, id="narrow, 5 joints"),
         pytest.param(32, 2, 2, 3, {"mlp_ratio": 3, "scan_order": "bs_ft"}, id="more hidden width, other order"),
-        pytest.param(16, 1, 2, 3, {"confidence": True}, id="with confidence"),
+        pytest.param(16, 1, 2, 3, {"confidence": True, "centred": True}, id="with confidence, centred"),
         pytest.param(128, 1, 1, 5, {}, id="L's width, rows that do not fill the blocks"),
     ],
 )

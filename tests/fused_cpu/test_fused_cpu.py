@@ -45,7 +45,7 @@ def test_other_configurations() -> None:
     model = make(scan_order="bs_ft", mlp_ratio=4, joints=5, limb_order=limb, published_gradient=True)
     assert error(model, torch.randn(1, 9, 5, 2)) < 5e-6
     assert error(make(scan_order="bidirectional"), torch.randn(1, 9, 17, 2)) < 5e-6
-    assert error(make(confidence=True), torch.rand(1, 9, 17, 3)) < 5e-6
+    assert error(make(confidence=True, centred=True), torch.rand(2, 9, 17, 3)) < 5e-6
 
 
 def test_changed_weights_are_noticed() -> None:

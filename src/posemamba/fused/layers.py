@@ -91,7 +91,7 @@ def forward(x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Til
     from posemamba.depthwise_gpu import convolve
 
     B, T, J, _ = x_BTJC.shape
-    x_BTJC = x_BTJC.float().contiguous()
+    x_BTJC = config.placed(x_BTJC.float()).contiguous()
     layers = weights.layers
     dtype = layers[0].weight_x.dtype
     tile = tile or choose_tile(config.width, B * T * J, dtype, x_BTJC.device)

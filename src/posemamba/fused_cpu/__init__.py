@@ -100,7 +100,7 @@ def _run(fast: _FastModel, model: PoseMamba, x_BTJC: Tensor) -> Tensor:
     x, y, inner, gate, u = (kernels.empty(N, width) for width in (E, D, D, D, D))
     proj = kernels.empty(N, fast.weights.layers[0].x_proj.shape[0])
     x_BTJE = torch.from_numpy(x)[:N].view(B, T, J, E)
-    x_BTJE.copy_(F.linear(x_BTJC, ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
+    x_BTJE.copy_(F.linear(config.placed(x_BTJC), ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
     spatial = ends.spatial_norm_weight.numpy(), ends.spatial_norm_bias.numpy()
     temporal = ends.temporal_norm_weight.numpy(), ends.temporal_norm_bias.numpy()
     eps, eps_inner = model.Spatial_norm.eps, model.STEblocks[0].op.out_norm.eps  # type: ignore[union-attr]

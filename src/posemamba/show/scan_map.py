@@ -86,7 +86,7 @@ def layer_inputs(model: PoseMamba, x: Tensor, layer: int) -> tuple[Tensor, Tenso
         layer: from 0.
     """
     with torch.no_grad():
-        h = model.Spatial_patch_to_embedding(x) + model.Spatial_pos_embed[:, None]
+        h = model.Spatial_patch_to_embedding(model.config.placed(x)) + model.Spatial_pos_embed[:, None]
         for i in range(layer + 1):
             spatial: Any = model.STEblocks[i]
             temporal: Any = model.TTEblocks[i]

@@ -118,6 +118,7 @@ def export_for_authors(source: str | Path, out: str | Path) -> None:
         raise PoseMambaError(f"{path}: weights of a {type(model).__name__}; the authors' format is PoseMamba's only")
     lost = [f"scan_order {model.config.scan_order}"] if model.config.scan_order != "global_local" else []
     lost += ["limb_order"] if model.config.limb_order != PoseMambaConfig.model_fields["limb_order"].default else []
+    lost += ["centred"] if model.config.centred else []
     lost += [f"person_size {person_size:g}"] if person_size else []
     if lost:
         warnings.warn(
