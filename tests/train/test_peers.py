@@ -33,7 +33,7 @@ both = pytest.mark.parametrize("kind", TINY)
 def make_recipe(kind: str, **changes) -> Recipe:
     settings = {
         "name": f"tiny_{kind}",
-        "model": {"kind": kind, "options": {**TINY[kind], "drop_path": 0.3}},
+        "model": {"kind": kind, "options": {**TINY[kind], "drop_path": 0.3, "confidence": kind == "motionbert"}},
         "data": {"lengths": {27: 0.7, 9: 0.3}},
         "batch": 2,
         "epochs": 1,
