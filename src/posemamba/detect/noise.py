@@ -166,7 +166,7 @@ def fast_part(xy: Array) -> tuple[Array, Tempi]:
     for stride in (1, 2):
         kernel = np.zeros(3 * stride + 1)
         kernel[::stride] = 1, -3, 3, -1
-        bend = sum(k * xy[i : len(xy) - 3 * stride + i] for i, k in enumerate(kernel) if k)[None]
+        bend = np.stack([k * xy[i : len(xy) - 3 * stride + i] for i, k in enumerate(kernel) if k]).sum(0)[None]
         measured.append(_products(np.where(np.abs(bend) > 8 * GROSS, np.nan, bend), lags))
         spread = np.convolve(kernel, kernel[::-1])
         span = lags + len(spread)
