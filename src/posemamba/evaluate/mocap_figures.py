@@ -49,11 +49,11 @@ def write_figures(report: Report, directory: Path) -> list[Path]:
     return paths
 
 
-def _figure(width: float, height: float) -> Figure:
+def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=120, layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)  # no window, whatever the user's settings say
     return figure
 
@@ -132,17 +132,20 @@ def _worst(shots: Sequence[Snapshot], title: str) -> Figure:
 
     columns = 2
     rows = max(1, -(-len(shots) // columns))
-    figure = _figure(13.0, 0.7 + 2.6 * rows)
-    figure.suptitle(title, fontsize=12, x=0.01, ha="left")
-    pieces = np.atleast_1d(figure.subfigures(rows, columns, squeeze=False)).ravel()
-    for piece, shot in zip(pieces, shots, strict=False):
+    height = 0.4 + 2.65 * rows
+    figure = _figure(13.0, height, layout=None)  # to solve for the places of 18 axes takes seconds
+    grid = figure.subplots(rows, 3 * columns, squeeze=False)
+    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.75 / height, 0.06, 0.28)
+    figure.text(0.01, 1 - 0.3 / height, title, fontsize=12)
+    for ax in grid.ravel()[3 * len(shots) :]:
+        ax.set_axis_off()
+    for axes, shot in zip(grid.reshape(-1, 3), shots, strict=False):
         s = shot.sequence
-        piece.suptitle(
-            f"clip {s.clip} {s.name} ({s.description}), camera {s.camera}, {s.pitch:g}° down: P1 {s.p1:.0f} mm; "
-            f"frame {s.worst_frame}: {s.worst_p1:.0f} mm",
-            fontsize=8,
-        )
-        axes = piece.subplots(1, 3)
+        axes[0].set_title(
+            f"clip {s.clip} {s.name} ({s.description}), camera {s.camera}, {abs(s.pitch):g}° "
+            f"{'up' if s.pitch < 0 else 'down'}: P1 {s.p1:.0f} mm; frame {s.worst_frame}: {s.worst_p1:.0f} mm",
+            fontsize=8, loc="left",
+        )  # fmt: skip
         _draw(axes[0], [(shot.joints[:, :2], None)], "2D input")
         lost = shot.joints[:, 2] == 0
         axes[0].plot(*shot.joints[lost, :2].T, "x", color="#b3261e", ms=6, mew=1.6, zorder=5)
