@@ -19,12 +19,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.metrics import mpjpe_per_frame
 from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_detections
 from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.quality import CHECKS, Fault, Quality, measure_quality
-from posemamba.quality.common import Array
+from posemamba.quality.common import JOINTS, LIMBS, Array
 from posemamba.quality.verdict import is_heavy, verdict
 from posemamba.refine.measure import Shot, shots
 from posemamba.refine.root_path import root_path
@@ -49,11 +48,16 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @dataclass
 class Sample:
-    """One clip: what was found in what was lifted and in the truth, and how far the lifting is off."""
+    """One clip: what was found in what was lifted and in the truth, and how far the lifting is off.
+
+    Attributes:
+        error, joints: (F,) and (F, 17) millimetres.
+    """
 
     lifted: Quality
     truth: Quality
     error: Array
+    joints: Array
 
 
 def samples(weights: str, split: str, every: int) -> Iterator[Sample]:
@@ -62,8 +66,8 @@ def samples(weights: str, split: str, every: int) -> Iterator[Sample]:
     for count, shot in enumerate(shots(split, every=every)):
         lifted = lifter(_detected(shot, count * every))
         mm = shot.mm_per_pixel[:, None, None]
-        error = mpjpe_per_frame(lifted.xyz * mm, shot.truth.xyz * mm, root=0)
-        yield Sample(_quality(lifted, shot), _quality(shot.truth, shot), error)
+        joints = np.linalg.norm((lifted.xyz - shot.truth.xyz) * mm, axis=-1)
+        yield Sample(_quality(lifted, shot), _quality(shot.truth, shot), joints.mean(-1), joints)
 
 
 def _detected(shot: Shot, clip: int) -> Keypoints2D:
@@ -141,7 +145,36 @@ def calibrate(weights: str, split: str, every: int) -> str:
             "",
             f"{name}, frame by frame: rank correlation with the frame's error {every:.2f}; within clips {within:.2f}",
         ]
+    lines += ["", "| one part | its joint's error there | elsewhere in these clips |", "|---|---|---|"]
+    for check in ("bone", "flip", "bend", "reprojection"):
+        there, beside = _joint_errors(found, check)
+        if len(there):
+            lines.append(f"| {check} | {there.mean():.0f} | {beside.mean():.0f} |")
     return "\n".join(lines)
+
+
+def _joint_errors(found: list[Sample], check: str) -> tuple[Array, Array]:
+    """Errors of the joint at the end of the marked part, in the marked frames and in the clip's others."""
+    there, beside = [np.zeros(0)], [np.zeros(0)]
+    for sample in found:
+        parts: dict[str, list[Fault]] = {}
+        for fault in sample.lifted.faults:
+            if fault.check == check and fault.part:
+                parts.setdefault(fault.part, []).append(fault)
+        for part, faults in parts.items():
+            mask = sample.lifted.marked(faults.__contains__)
+            there.append(sample.joints[mask, _end_of(part, check)])
+            beside.append(sample.joints[~mask, _end_of(part, check)])
+    return np.concatenate(there), np.concatenate(beside)
+
+
+def _end_of(part: str, check: str) -> int:
+    """The joint that moves: of a bone its end, of a bent joint the next one."""
+    if part in LIMBS:
+        return LIMBS[part][1]
+    if check == "bend":
+        return JOINTS.index(part.replace("knee", "ankle").replace("elbow", "wrist"))
+    return JOINTS.index(part.rpartition(" to ")[2])
 
 
 def _is_of(check: str, part: bool | None, fault: Fault) -> bool:

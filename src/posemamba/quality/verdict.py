@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from posemamba.poses import Motion3D, Poses3D
     from posemamba.quality import Fault, Quality
 
-HEAVY = ("doubt", "jump", "swap", "flip")
+HEAVY = ("doubt", "jump", "swap", "flip", "bend")
 """Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
-LIGHT = ("bone", "reprojection", "bend")
-"""Checks that say to look: of a single limb. Feet and floor say more of the path than of the pose."""
+LIGHT = ("reprojection",)
+"""Checks that say to look: of a single joint. One bone's length says nothing of its joint's error, feet and floor more of the
+path than of the pose."""
 REPROJECTION_CARE, SPREAD_CARE = 0.018, 0.10
 """Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
 _FEW = 0.05  # share of the frames that are not to be trusted in a good clip
@@ -57,7 +58,10 @@ def verdict(quality: Quality) -> Verdict:
     bad = quality.marked(is_heavy) & quality.seen
     doubtful = quality.marked(lambda f: f.check in LIGHT) & ~bad & quality.seen
     avoid = _merged(bad, gap, quality.seen)
-    look = _merged(doubtful, gap, ~quality.marked(is_heavy))
+    inside = np.zeros(len(bad), bool)
+    for a, b in avoid:
+        inside[a : b + 1] = True
+    look = _merged(doubtful & ~inside, gap, ~inside)
     reasons = []
     if (mean := quality.numbers["reprojection"]["mean_of_body"]) is not None and mean > REPROJECTION_CARE:
         reasons.append(f"lifted and 2D joints are {mean:.1%} of the body apart on average")
@@ -130,6 +134,7 @@ _WORDS = {
     "jump": "perhaps somebody else",
     "swap": "left and right exchanged in 2D",
     "flip": "limbs flip",
+    "bend": "a joint bends backwards",
     "bone": "bones of wrong lengths",
     "reprojection": "does not fit the 2D joints",
 }
