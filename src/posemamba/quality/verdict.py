@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 HEAVY = ("doubt", "jump", "swap", "flip", "bend")
 """Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
 LIGHT = ("reprojection",)
-"""Checks that say to look: of a single joint. One bone's length says nothing of its joint's error, feet and floor more of the
-path than of the pose."""
+"""Checks that say to look: of a single joint. Those left out say little of the pose (docs/quality.md)."""
 REPROJECTION_CARE, SPREAD_CARE = 0.018, 0.10
 """Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
 _FEW = 0.05  # share of the frames that are not to be trusted in a good clip
