@@ -23,6 +23,23 @@ def test_each_kind_builds_all_its_sizes(name: str) -> None:
         assert kind.places is None or model.get_parameter(kind.places).shape[1] == 9
 
 
+@pytest.mark.parametrize("name", ["motionagformer", "motionbert"])
+@pytest.mark.parametrize("frames", [9, 4])
+def test_a_centred_model_does_not_see_where_in_the_picture(name: str, frames: int) -> None:
+    torch.manual_seed(0)
+    options = {"width": 16, "depth": 1, "heads": 2, "frames": 9}
+    plain, centred = (
+        KINDS[name].model.preset(KINDS[name].sizes[0], **options, centred=c).eval() for c in (False, True)
+    )
+    centred.load_state_dict(plain.state_dict())
+    x, sure = torch.randn(2, frames, 17, 2), torch.rand(2, frames, 17, 1)
+    moved = torch.cat([x + torch.tensor([0.3, -0.2]), sure], -1)
+    middle = torch.cat([x - x.mean((1, 2), keepdim=True), sure], -1)
+    with torch.no_grad():
+        torch.testing.assert_close(centred(moved), plain(middle))
+        assert not torch.allclose(plain(moved), plain(middle), atol=1e-4)
+
+
 def test_matrix_products_are_those_of_paper_and_pencil() -> None:
     E, T, J, H = 32, 9, 17, 64  # width, frames, joints, hidden width
     model = MotionBERT.preset("base", width=E, representation=E, depth=1, heads=4, frames=T)

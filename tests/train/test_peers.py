@@ -215,7 +215,7 @@ def test_a_start_without_confidence_or_with_more_frames_lifts_as_before(tmp_path
     for parameter in given.parameters():
         torch.nn.init.normal_(parameter, std=0.2)
     save_model(tmp_path / "given.safetensors", given, {})
-    options = {"width": 16, "depth": 2, "frames": 27, "confidence": True}
+    options = {"width": 16, "depth": 2, "frames": 27, "confidence": True, "drop_path": 0.0}
     recipe = Recipe(
         model={"options": options}, data={"lengths": {27: 1}}, start_from=str(tmp_path / "given.safetensors")
     )
@@ -226,6 +226,10 @@ def test_a_start_without_confidence_or_with_more_frames_lifts_as_before(tmp_path
     with torch.no_grad():
         torch.testing.assert_close(model(torch.cat([x, sure], -1)), given(x), rtol=0, atol=1e-6)
     assert torch.equal(model.Spatial_patch_to_embedding.weight[:, 2], torch.zeros(16))
+    ablation = recipe.model.model_copy(update={"options": {**options, "scan_order": "bs_ft", "centred": True}})
+    build_model(recipe.model_copy(update={"model": ablation}))
+    said = capsys.readouterr().out
+    assert "centred True, which was False" in said and "scan_order bs_ft, which was global_local" in said
     longer = recipe.model_copy(
         update={"model": recipe.model.model_copy(update={"options": {**options, "frames": 243}})}
     )

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.baselines.depth import drop
+from posemamba.baselines.inputs import with_confidence
 from posemamba.errors import PoseMambaError
 from posemamba.model import MLP
 from posemamba.skeleton import H36M17
@@ -47,6 +48,7 @@ class MotionAGFormerConfig(BaseModel):
     mlp_ratio: int = Field(4, ge=1, description="hidden width of an MLP over E")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth, of all layers; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
 
     @model_validator(mode="after")
     def _fits(self) -> MotionAGFormerConfig:
@@ -233,6 +235,7 @@ class MotionAGFormer(nn.Module):
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {frames} frames, {JOINTS} joints, 2 or 3)"
             )
+        x_BTJC = with_confidence(x_BTJC, self.config.centred)
         given = x_BTJC.shape[1]
         if given < frames:
             shown = torch.arange(frames, device=x_BTJC.device) * given // frames
@@ -241,8 +244,6 @@ class MotionAGFormer(nn.Module):
         return self._lift(x_BTJC)
 
     def _lift(self, x_BTJC: Tensor) -> Tensor:
-        if x_BTJC.shape[3] == 2:
-            x_BTJC = F.pad(x_BTJC, (0, 1), value=1.0)
         x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)
         return self.head(torch.tanh(self.rep_logit["fc"](self.norm(x_BTJE))))
 

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.baselines.depth import drop
+from posemamba.baselines.inputs import with_confidence
 from posemamba.errors import PoseMambaError
 from posemamba.model import MLP
 from posemamba.weights import first_line, load_strictly, read_checkpoint
@@ -40,6 +41,7 @@ class MotionBERTConfig(BaseModel):
     joints: int = Field(17, ge=1, description="J")
     drop_path: float = Field(0.0, ge=0, lt=1, description="drop rate of the last pair, linear from 0; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
 
     @model_validator(mode="after")
     def _heads_fit(self) -> MotionBERTConfig:
@@ -176,9 +178,11 @@ class MotionBERT(nn.Module):
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, 2 or with confidence 3)"
             )
-        if C == 2:
-            x_BTJC = F.pad(x_BTJC, (0, 1), value=1.0)
-        x_BTJE = self.joints_embed(x_BTJC) + self.pos_embed[:, None] + self.temp_embed[:, :T]
+        x_BTJE = (
+            self.joints_embed(with_confidence(x_BTJC, self.config.centred))
+            + self.pos_embed[:, None]
+            + self.temp_embed[:, :T]
+        )
         for joints_first, frames_first, gate in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
             st_BTJE, ts_BTJE = joints_first(x_BTJE), frames_first(x_BTJE)
             weight_BTJ2 = gate(torch.cat([st_BTJE, ts_BTJE], dim=-1)).softmax(dim=-1)

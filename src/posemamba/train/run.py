@@ -111,7 +111,8 @@ def _start(model: AnyModel, source: str) -> None:
     """Load weights of a model like this one, of as many frames or more, and with or without confidence.
 
     Where the model takes a confidence and the weights do not know it, it starts with no influence: the result is the
-    same. Of more frames the places of the first ones are taken. Both are said in a printed line.
+    same. Of more frames the places of the first ones are taken. Both are said in a printed line, and so is what the
+    recipe's model does otherwise with the same weights, such as another scan order.
 
     Raises:
         PoseMambaError: no such weights, or those of another model.
@@ -135,6 +136,10 @@ def _start(model: AnyModel, source: str) -> None:
         state[embedding] = F.pad(state[embedding], (0, 1))
         said.append("confidence begins without influence")
     load_strictly(path, model, state, describe(config))
+    if is_safetensors(path):  # other checkpoints do not say what they were
+        was, now = given.config.model_dump(), config.model_dump()
+        meant = [k for k in now if k not in ("frames", "confidence", "drop_path", "published_gradient")]
+        said += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]
     if said:
         print(f"start from {source}: {', '.join(said)}")
 
