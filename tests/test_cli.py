@@ -403,6 +403,28 @@ def test_evaluate(
     assert json.loads((tmp_path / "scores.json").read_text())["name"] == "tiny"
 
 
+def test_evaluate_in_full(
+    weights: Path,
+    motions: Motions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("posemamba.data.mocap.load_motions", lambda *unused: motions.select([2]))
+    assert cli.main(["evaluate", str(weights), "mocap", "--quick", "--report", str(tmp_path / "report")]) == 0
+    said = capsys.readouterr().out
+    assert "tiny: CMU mocap test" in said and str(tmp_path / "report" / "report.md") in said
+    assert {f.suffix for f in (tmp_path / "report").iterdir()} == {".md", ".json", ".png"}
+    assert json.loads((tmp_path / "report" / "report.json").read_text())["name"] == "tiny"
+    arguments = ["evaluate", str(weights), "--quick", "--robustness", "--json", str(tmp_path / "rises.json")]
+    assert cli.main(arguments) == 0
+    assert "20 % of joints lost, by chance" in capsys.readouterr().out
+    assert len(json.loads((tmp_path / "rises.json").read_text())["rows"]) == 22
+    assert "leave out --baselines" in refused(capsys, "evaluate", weights, "--robustness", "--baselines")
+    assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--robustness")
+
+
 def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("lightning")
     from posemamba.train.recipe import load_recipe
