@@ -178,11 +178,8 @@ class MotionBERT(nn.Module):
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, 2 or with confidence 3)"
             )
-        x_BTJE = (
-            self.joints_embed(with_confidence(x_BTJC, self.config.centred))
-            + self.pos_embed[:, None]
-            + self.temp_embed[:, :T]
-        )
+        x_BTJE = self.joints_embed(with_confidence(x_BTJC, self.config.centred))
+        x_BTJE = x_BTJE + self.pos_embed[:, None] + self.temp_embed[:, :T]
         for joints_first, frames_first, gate in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
             st_BTJE, ts_BTJE = joints_first(x_BTJE), frames_first(x_BTJE)
             weight_BTJ2 = gate(torch.cat([st_BTJE, ts_BTJE], dim=-1)).softmax(dim=-1)
