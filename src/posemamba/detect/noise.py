@@ -58,6 +58,8 @@ LOW = 0.5
 """Confidence below which a joint counts as lost."""
 TYPICAL_JITTER = 0.024
 """Of made-up clips: the middle of the range 0.008 to 0.07, in logarithms; bias 0.65 of it."""
+TYPICAL_CONFIDENCE = {"sure": 2.5, "doubt": 9.5, "mood": 0.9}
+"""Of made-up clips: the middle of the ranges."""
 _LAGS = 40
 _ELSEWHERE = 0.5  # answers farther than this from the plain one, in the median of the joints, are of somebody else
 _SWAP_GAIN = 0.1  # left and right exchanged if a limb's joints then lie nearer by this, on average
@@ -809,9 +811,7 @@ def made_up(xy: Array, copies: int = 8, seed: int = 0, **settings: float) -> tup
         "jitter": TYPICAL_JITTER,
         "bias": 0.65 * TYPICAL_JITTER,
         "edge": 1e9,
-        "sure": 2.5,
-        "doubt": 9.5,
-        "mood": 0.9,
+        **TYPICAL_CONFIDENCE,
     }
     widths = {"edge": (2,), **{f"{kind}_{what}": (1,) for kind in ("lost", "swap") for what in ("start", "length")}}
     widths |= {"lost_set": (1,), "swap_what": (1,)}
@@ -1149,7 +1149,8 @@ def _draw_confidence(axes: Axes, report: Report) -> None:
         [b[2] for b in c.bins], [(a + b[0]) / 2 for a, b in zip(lower, c.bins, strict=True)], "o", color=_SEEN,
         label="median error of each range of confidence",
     )  # fmt: skip
-    axes.plot(error, expit(2.2 - 9 * error), color=_MADE, label="sigmoid(2.2 - 9 e)")
+    typical = expit(TYPICAL_CONFIDENCE["sure"] - TYPICAL_CONFIDENCE["doubt"] * error)
+    axes.plot(error, typical, color=_MADE, label="made up, middle of the ranges")
     axes.set(xlabel="error, in sizes of the person", ylabel="confidence", xlim=(0, GROSS), ylim=(0, 1.02))
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=1)
 
