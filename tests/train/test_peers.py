@@ -113,7 +113,7 @@ def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, caps
 
 @both
 @pytest.mark.parametrize("frames", [1, 20, 70])
-def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypatch):
+def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     save_model(tmp_path / "tiny.safetensors", KINDS[kind].model.preset(KINDS[kind].sizes[0], **TINY[kind]), {})
     monkeypatch.chdir(tmp_path)
@@ -122,6 +122,8 @@ def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypat
     assert cli.main(["lift", "walk.npz", "-o", "out", "--weights", "tiny.safetensors", "--skeleton", "h36m17"]) == 0
     (poses,) = (tmp_path / "out").rglob("poses.npz")
     assert np.load(poses)["xyz"].shape == (frames, 17, 3)
+    assert cli.main(["show", "scan-map", str(poses), "--weights", "tiny.safetensors", "-o", "a.png"]) == 2
+    assert f"weights of a {KINDS[kind].label}, which has no scans to show" in capsys.readouterr().err
 
 
 @both

@@ -45,18 +45,22 @@ def scan_map(
     data: Data = None,
 ) -> None:
     """How strongly joints and frames feed each other through the scan: the paper's figure 5 (docs/show.md)."""
+    from posemamba.errors import PoseMambaError
     from posemamba.measure.plot import check_plot_file
 
     check_plot_file(out)  # sooner than the work
     from posemamba.lift import Lifter
+    from posemamba.model import PoseMamba
     from posemamba.show.clip import read_clip
     from posemamba.show.scan_map import clip_maps, plot_maps, save_maps
     from posemamba.skeleton import H36M17
 
     clip = read_clip(source, inputs=inputs, camera=camera, data=data)
     lifter = Lifter.from_pretrained(weights, device="cpu")
+    if not isinstance(lifter.model, PoseMamba):
+        raise PoseMambaError(f"{weights}: weights of a {type(lifter.model).__name__}, which has no scans to show")
     maps = clip_maps(
-        lifter.model,  # type: ignore[arg-type]
+        lifter.model,
         clip.xy,
         layer=layer,
         first_frame=start,
