@@ -265,8 +265,8 @@ class Lifter:
             normalised = []
             for stretch, _, cut in group:
                 width, height = people[stretch[0]].image_size
-                scale, middle = np.float32([2 / width, 2 / width, 1]), np.float32([1, height / width, 0])
-                normalised.append(cut * scale - middle)
+                scale = np.array([2 / width, 2 / width, 1], np.float32)
+                normalised.append(cut * scale - np.array([1, height / width, 0], np.float32))
             for (stretch, place, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
                 lifted = one * np.float32(people[stretch[0]].image_size[0] / 2)
                 shared = len(held)

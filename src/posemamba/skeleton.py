@@ -193,15 +193,15 @@ def get_skeleton(name: str) -> Skeleton:
 # Where the training data's motion capture has the joints that detectors do not give, as multiples of the
 # vector from the middle of the hips to the middle of the shoulders (its length is the trunk, about 0.5 m):
 # medians over 71 minutes of motion. The ears' place (0.36) is that of BlazePose on a person seen upright.
-_SPINE = 0.515
-_THORAX = 1.07
+SPINE = 0.515
+THORAX = 1.07
 _NOSE = 1.31
 _EARS = 1.36
 _HEAD_TOP = 1.52
 
 # The same heights as shares of the way from the thorax to the middle of the ears: so they follow the head.
-_NOSE_ON_NECK = (_NOSE - _THORAX) / (_EARS - _THORAX)
-_HEAD_TOP_BEYOND_EARS = (_HEAD_TOP - _EARS) / (_EARS - _THORAX)
+_NOSE_ON_NECK = (_NOSE - THORAX) / (_EARS - THORAX)
+_HEAD_TOP_BEYOND_EARS = (_HEAD_TOP - _EARS) / (_EARS - THORAX)
 
 # Up in the head's own frame is a sum of vectors of the face: from the tip of the nose to the eyes, less the
 # part of it that points backwards (0.3 of the way from the eyes to the ears). It is about 0.09 trunks long.
@@ -270,7 +270,7 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
 
     trunk = shoulders.xy - hips.xy
     trusted = np.minimum(hips.confidence, shoulders.confidence)
-    thorax = hips.xy + _THORAX * trunk
+    thorax = hips.xy + THORAX * trunk
     neck = ears.xy - thorax
     along_neck = _HEAD_TOP_BEYOND_EARS * neck
     along_face = _HEAD_TOP_PER_FACE * ((eyes.xy - face.xy) - _EYES_BACKWARDS * (ears.xy - eyes.xy))
@@ -279,7 +279,7 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
 
     derived = {
         "pelvis": hips,
-        "spine": _Point(hips.xy + _SPINE * trunk, trusted),
+        "spine": _Point(hips.xy + SPINE * trunk, trusted),
         "thorax": _Point(thorax, trusted),
         "nose": _Point(thorax + _NOSE_ON_NECK * neck, np.minimum(trusted, ears.confidence)),
         "head_top": _Point(ears.xy + up, np.minimum(trusted, ears.confidence)),

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from posemamba.data.cameras import person_size
 from posemamba.data.missing import fill_missing_batch
-from posemamba.skeleton import H36M17
+from posemamba.skeleton import H36M17, SPINE, THORAX
 
 _DEPTH = [0] * len(H36M17)
 for _joint, _parent in enumerate(H36M17.parents):
@@ -26,8 +26,10 @@ _LEVELS = [[j for j, d in enumerate(_DEPTH) if d == level] for level in range(1,
 BONE_GROUPS = ("hips", "thighs", "shins", "trunk", "neck", "head", "shoulders", "upper_arms", "forearms")
 _GROUP_OF_JOINT = [0, 0, 1, 2, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 6, 7, 8]  # by the bone's lower joint
 
-# How much worse a detector is at a joint than at a shoulder.
-DIFFICULTY = (1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0)
+# How much worse a detector is at a joint than at a shoulder (docs/detector_noise.md).
+DIFFICULTY = (1, 1, 1.35, 1.3, 1, 1.35, 1.3, 0.5, 0.65, 0.8, 1, 1, 1.35, 1.4, 1, 1.35, 1.4)
+# Joint, the one whose error it shares, and by how much: correlations that were measured (docs/detector_noise.md).
+_SHARED = ((3, 2, 0.45), (6, 5, 0.45), (10, 9, 0.9), (12, 11, 0.45), (13, 12, 0.45), (15, 14, 0.45), (16, 15, 0.45))
 
 # What is lost together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
 # picture), everything (the person is lost).
@@ -61,6 +63,7 @@ class _Constants:
     groups: Tensor
     difficulty: Tensor
     lost: Tensor
+    shares: Tensor
 
 
 @lru_cache(maxsize=8)
@@ -69,6 +72,9 @@ def _constants(device: torch.device) -> _Constants:
         lost = torch.zeros(LOST_SETS, len(H36M17), dtype=torch.bool)
         for row, together in enumerate(_LOST_TOGETHER):
             lost[row, list(together)] = True
+        shares = torch.eye(len(H36M17))
+        for joint, other, share in _SHARED:  # a chain's upper joints come first
+            shares[joint] = share * shares[other] + (1 - share**2) ** 0.5 * shares[joint]
         return _Constants(
             parents=torch.tensor([max(p, 0) for p in H36M17.parents], device=device),
             mirrored=torch.tensor(H36M17.mirrored, device=device),
@@ -77,6 +83,7 @@ def _constants(device: torch.device) -> _Constants:
             groups=torch.tensor(_GROUP_OF_JOINT, device=device),
             difficulty=torch.tensor(DIFFICULTY, device=device),
             lost=lost.to(device),
+            shares=shares.to(device),
         )
 
 
@@ -133,7 +140,9 @@ class DetectorErrors:
     A clip whose every field is zero (or empty) stays exact.
 
     Attributes:
-        jitter: standard deviation of the error that changes with time, at a shoulder.
+        jitter: standard deviation of the error that changes with time, at a shoulder, before it swells now and then.
+        tempi: (B, 3) shares of the jitter (squares sum to 1) that change over some 12 frames, some 4, and each frame.
+        harder, by: (B, H) joints at which the detector is worse, as of hidden ones, and by what factor.
         bias: standard deviation of each joint's constant displacement.
         spikes: share of joints and frames that are far off.
         spike_size: standard deviation of those.
@@ -141,15 +150,19 @@ class DetectorErrors:
             (0: none), index of the joints lost together.
         swap_start, swap_length, swap_what: (B, M) stretches in which left and right are taken for each other:
             first frame, frames (0: none), 0 for the legs, 1 for the arms, 2 for both.
+        derived: not 0: pelvis, spine and thorax are made of hips and shoulders, as `skeleton.to_h36m17` does.
         dropped: share of joints and frames that are not found, each by itself.
         edge: (B, 2) how far from the picture's middle joints are found, across and down, in normalised coordinates.
-        sure, doubt, mood: confidence is sigmoid(sure - doubt e + mood n) with the error e in units of `person_size` and
-            n unit noise of each joint that changes slowly.
+        sure, doubt, mood, temper: confidence is sigmoid(sure - doubt e + mood n + temper c) with the error e in units
+            of `person_size`, n unit noise of each joint that changes slowly, and c unit noise that does not.
         blind: not 0: confidence says only what was found and what was not.
         misled: not 0: left and right taken for each other do not lower the confidence.
     """
 
     jitter: Tensor
+    tempi: Tensor
+    harder: Tensor
+    by: Tensor
     bias: Tensor
     spikes: Tensor
     spike_size: Tensor
@@ -159,11 +172,13 @@ class DetectorErrors:
     swap_start: Tensor
     swap_length: Tensor
     swap_what: Tensor
+    derived: Tensor
     dropped: Tensor
     edge: Tensor
     sure: Tensor
     doubt: Tensor
     mood: Tensor
+    temper: Tensor
     blind: Tensor
     misled: Tensor
 
@@ -186,9 +201,9 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     """Give exact 2D joints the errors that detectors make.
 
     In this order: left and right taken for each other for a few frames; a constant displacement of each
-    joint; jitter of three tempi, stronger at wrists and ankles and swelling now and then; single joints far
-    off; joints not found, for a stretch, by chance, or beyond the picture's edge, filled in as in lifting
-    (`posemamba.data.missing`).
+    joint; jitter of three tempi, stronger at the limbs, shared along them and swelling now and then; single joints
+    far off; joints made of others; joints not found, for a stretch, by chance, or beyond the picture's edge, filled
+    in as in lifting (`posemamba.data.missing`).
 
     Args:
         exact: (B, T, J, 2) normalised coordinates.
@@ -210,14 +225,17 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     seen = torch.where(legs, exact[:, :, constants.leg_swap], exact)
     seen = torch.where(arms, seen[:, :, constants.arm_swap], seen)
 
-    difficulty = constants.difficulty[:, None]
-    noise = 0.65 * _slow_noise(batch, frames, joints * 2, 12, generator)
-    noise += 0.6 * _slow_noise(batch, frames, joints * 2, 4, generator)
-    white = torch.randn(batch, frames, joints, 5, generator=generator, device=device)
-    noise = noise.view(batch, frames, joints, 2) + 0.45 * white[..., :2]
+    harder = torch.nn.functional.one_hot(errors.harder, joints) * (errors.by - 1)[..., None]
+    difficulty = (constants.difficulty * (1 + harder.sum(1)))[:, None, :, None]
+    slow, quick, each = errors.tempi[:, :, None, None].unbind(1)
+    noise = slow * _slow_noise(batch, frames, joints * 2, 12, generator)
+    noise += quick * _slow_noise(batch, frames, joints * 2, 4, generator)
+    white = torch.randn(batch, frames, joints, 4, generator=generator, device=device)
+    noise = noise.view(batch, frames, joints, 2) + each[..., None] * white[..., :2]
+    noise = constants.shares @ noise
     swelling = (0.5 * _slow_noise(batch, frames, joints, 12, generator)).exp()[..., None]
     displacement = noise * swelling * errors.jitter[:, None, None, None]
-    constant = torch.randn(batch, 1, joints, 2, generator=generator, device=device)
+    constant = constants.shares @ torch.randn(batch, 1, joints, 2, generator=generator, device=device)
     displacement = displacement + constant * errors.bias[:, None, None, None]
     chance = torch.rand(batch, frames, joints, generator=generator, device=device)
     spike = chance < errors.spikes[:, None, None] * constants.difficulty
@@ -230,12 +248,31 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     lost |= (exact.abs() > errors.edge[:, None, None]).any(-1)
     # Something is always found somewhere: a person who is never found is not lifted.
     found = ~lost | ~lost.logical_not().any(2).any(1)[:, None, None]
-    noisy = fill_missing_batch(seen + unit * displacement, found)
+    noisy = seen + unit * displacement
+    derived = errors.derived[:, None, None] > 0
+    noisy = torch.where(derived[..., None], _of_hips_and_shoulders(noisy), noisy)
+    both = found[:, :, [1, 4, 11, 14]].all(-1, keepdim=True)
+    needed = torch.cat([found[:, :, [1, 4]].all(-1, keepdim=True), found[:, :, 1:7], both, both, found[:, :, 9:]], -1)
+    anything = needed.any(2).any(1)[:, None, None]
+    found = torch.where(derived & anything, needed, found)
+    noisy = fill_missing_batch(noisy, found)
 
     swapped = (noisy - exact).norm(dim=-1) / unit[..., 0]
     wrong = torch.where(errors.misled[:, None, None] > 0, displacement.norm(dim=-1), swapped)
     mood = 0.9 * _slow_noise(batch, frames, joints, 12, generator)
     mood += 0.44 * torch.randn(batch, frames, joints, generator=generator, device=device)
-    sure, doubt, swing = (x[:, None, None] for x in (errors.sure, errors.doubt, errors.mood))
-    confidence = torch.sigmoid(sure - doubt * wrong + swing * mood)
+    constant = torch.randn(batch, 1, joints, generator=generator, device=device)
+    sure, doubt, swing, temper = (x[:, None, None] for x in (errors.sure, errors.doubt, errors.mood, errors.temper))
+    confidence = torch.sigmoid(sure - doubt * wrong + swing * mood + temper * constant)
+    hips = confidence[:, :, [1, 4]].amin(-1, keepdim=True)
+    trunk = torch.minimum(hips, confidence[:, :, [11, 14]].amin(-1, keepdim=True))
+    least = torch.cat([hips, confidence[:, :, 1:7], trunk, trunk, confidence[:, :, 9:]], -1)
+    confidence = torch.where(derived, least, confidence)
     return noisy, torch.where(errors.blind[:, None, None] > 0, 1.0, confidence) * found
+
+
+def _of_hips_and_shoulders(xy: Tensor) -> Tensor:
+    """(B, T, J, 2) with pelvis, spine and thorax where `skeleton.to_h36m17` puts them."""
+    pelvis = xy[:, :, [1, 4]].mean(2, keepdim=True)
+    trunk = xy[:, :, [11, 14]].mean(2, keepdim=True) - pelvis
+    return torch.cat([pelvis, xy[:, :, 1:7], pelvis + SPINE * trunk, pelvis + THORAX * trunk, xy[:, :, 9:]], 2)

@@ -263,7 +263,7 @@ class ClipBatch:
 
 
 _GROUPS = len(augment.BONE_GROUPS)
-_LOST, _SWAPS = 6, 3
+_LOST, _SWAPS, _HARDER = 6, 3, 2
 # Names and widths of the numbers drawn for each clip; they travel to the device as one array.
 _FIELDS = {
     "first": 1,
@@ -283,6 +283,9 @@ _FIELDS = {
     "follow": 1,
     "overflow": 1,
     "jitter": 1,
+    "tempi": 3,
+    "harder": _HARDER,
+    "by": _HARDER,
     "bias": 1,
     "spikes": 1,
     "spike_size": 1,
@@ -292,17 +295,24 @@ _FIELDS = {
     "swap_start": _SWAPS,
     "swap_length": _SWAPS,
     "swap_what": _SWAPS,
+    "derived": 1,
     "dropped": 1,
     "edge": 2,
     "sure": 1,
     "doubt": 1,
     "mood": 1,
+    "temper": 1,
     "blind": 1,
     "misled": 1,
 }
 _UPRIGHT_METRES = 1.7
-_BONE_LOW = np.array([1.0, 0.88, 0.88, 0.9, 0.8, 0.8, 0.85, 0.85, 0.85])
-_BONE_HIGH = np.array([1.6, 1.14, 1.14, 1.12, 1.3, 1.4, 1.25, 1.18, 1.18])
+# From MediaPipe's short hips and legs to Human3.6M's long ones (docs/detector_noise.md); in the order of BONE_GROUPS.
+_BONE_LOW = np.array([1.0, 0.84, 0.82, 0.9, 0.8, 0.7, 0.8, 0.82, 0.78])
+_BONE_HIGH = np.array([1.65, 1.26, 1.26, 1.16, 1.3, 1.3, 1.25, 1.22, 1.18])
+# Errors last in time, not in frames: shares of the jitter by frames a second (docs/detector_noise.md).
+_TEMPI_FPS = np.log([15, 30, 60])
+_TEMPI = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
+_LIMB_JOINTS = np.array([2, 3, 5, 6, 12, 13, 15, 16])
 
 
 class MocapSource:
@@ -415,7 +425,9 @@ class MocapSource:
         lost_set[no_legs, 0], lost_start[no_legs, 0] = augment.LOST_LEGS, 0
         lost_length[no_legs, 0] = frames
         swaps = chance(0.4, _SWAPS) & (chance(0.25) & noisy)[:, None]
-        swap_length = np.where(chance(0.8, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 25, _SWAPS)) * swaps
+        swap_length = np.where(chance(0.75, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 40, _SWAPS)) * swaps
+        log_fps = np.log(self.motions.fps / np.maximum(step * still, 0.1))
+        tempi = np.stack([np.interp(log_fps, _TEMPI_FPS, shares) for shares in _TEMPI.T], 1)
         return {
             "first": first - begin,  # small numbers: the table is float32
             "step": step * still,
@@ -437,19 +449,24 @@ class MocapSource:
             "overflow": overflow,
             "jitter": jitter,
             "bias": jitter * uniform(0.3, 1.0),
-            "spikes": np.where(chance(0.3), uniform(0, 0.01), 0.0) * noisy,
+            "spikes": np.where(chance(0.3), uniform(0, 0.03), 0.0) * noisy,
             "spike_size": uniform(0.15, 0.8),
             "lost_start": np.floor(lost_start),
             "lost_length": np.floor(lost_length),
             "lost_set": lost_set,
             "swap_start": np.floor(uniform(0, frames, _SWAPS)),
             "swap_length": np.ceil(swap_length),
-            "swap_what": np.floor(uniform(0, 3, _SWAPS)),
+            "swap_what": np.searchsorted([0.4, 0.6], uniform(0, 1, _SWAPS)),
+            "tempi": tempi / np.linalg.norm(tempi, axis=1, keepdims=True),
+            "harder": _LIMB_JOINTS[np.floor(uniform(0, len(_LIMB_JOINTS), _HARDER)).astype(int)],
+            "by": np.where(chance(0.5, _HARDER), uniform(1.5, 3, _HARDER), 1.0),
+            "derived": chance(0.7) & noisy,
             "dropped": uniform(0, 0.4) * (chance(o.dropped) & noisy),
             "edge": edge,
-            "sure": uniform(1.0, 4.0),
+            "sure": uniform(1.0, 6.5),
             "doubt": log_uniform(3, 30),
             "mood": uniform(0.3, 1.5),
+            "temper": uniform(0, 2.2),
             "blind": chance(o.blind) | chance(0.5) & ~noisy,
             "misled": chance(0.5),
         }
@@ -493,7 +510,12 @@ class MocapSource:
             swap_length=fields["swap_length"],
             swap_what=fields["swap_what"],
             edge=fields["edge"],
-            **{name: one[name] for name in ("dropped", "sure", "doubt", "mood", "blind", "misled")},
+            tempi=fields["tempi"],
+            harder=fields["harder"].long(),
+            by=fields["by"],
+            **{
+                name: one[name] for name in ("derived", "dropped", "sure", "doubt", "mood", "temper", "blind", "misled")
+            },
         )
         noisy, confidence = augment.detect_badly(view.xy, errors, self._generator)
         return ClipBatch(noisy, view.target, view.mm_per_unit, view.xy, confidence)

@@ -58,7 +58,8 @@ LOW = 0.5
 """Confidence below which a joint counts as lost."""
 TYPICAL_JITTER = 0.024
 """Of made-up clips: the middle of the range 0.008 to 0.07, in logarithms; bias 0.65 of it."""
-TYPICAL_CONFIDENCE = {"sure": 2.5, "doubt": 9.5, "mood": 0.9}
+TYPICAL_TEMPI = (0.72, 0.5, 0.43)
+TYPICAL_CONFIDENCE = {"sure": 3.75, "doubt": 9.5, "mood": 0.9, "temper": 1.1}
 """Of made-up clips: the middle of the ranges."""
 _LAGS = 40
 _ELSEWHERE = 0.5  # answers farther than this from the plain one, in the median of the joints, are of somebody else
@@ -811,15 +812,17 @@ def made_up(xy: Array, copies: int = 8, seed: int = 0, **settings: float) -> tup
         "jitter": TYPICAL_JITTER,
         "bias": 0.65 * TYPICAL_JITTER,
         "edge": 1e9,
+        "by": 1.0,
         **TYPICAL_CONFIDENCE,
     }
     widths = {"edge": (2,), **{f"{kind}_{what}": (1,) for kind in ("lost", "swap") for what in ("start", "length")}}
-    widths |= {"lost_set": (1,), "swap_what": (1,)}
+    widths |= {"lost_set": (1,), "swap_what": (1,), "harder": (1,), "by": (1,), "tempi": (3,)}
     values = {
         field.name: torch.full((copies, *widths.get(field.name, ())), {**usual, **settings}.get(field.name, 0.0))
         for field in fields(DetectorErrors)
     }
-    values["lost_set"] = values["lost_set"].long()
+    values |= {"lost_set": values["lost_set"].long(), "harder": values["harder"].long()}
+    values["tempi"] = torch.tensor(TYPICAL_TEMPI).expand(copies, -1)
     noisy, confidence = detect_badly(whole, DetectorErrors(**values), torch.Generator().manual_seed(seed))
     error = (noisy - whole).numpy().astype(np.float64) / person_unit(whole[0].numpy())
     return error, confidence.numpy().astype(np.float64)
