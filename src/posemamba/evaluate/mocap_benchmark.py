@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor, nn
 
-from posemamba.data.augment import DIFFICULTY
 from posemamba.data.cameras import Cameras, person_size, project, see
 from posemamba.data.missing import fill_missing
 from posemamba.data.mocap import MocapOptions, MocapSource, Motions, load_motions, sample_motion
@@ -103,7 +102,7 @@ class FixedNumbers:
 
 
 JITTER = 0.02  # of h, at a shoulder
-JITTER_OF_JOINT = np.array(DIFFICULTY)
+JITTER_OF_JOINT = np.array([1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0])
 _LIMB_JOINTS = (2, 3, 5, 6, 12, 13, 15, 16)
 
 
