@@ -94,7 +94,7 @@ def _by_pitch(report: Report) -> Figure:
         if all(p.against_others is not None for p in variant.pitches):
             mean = report.result.overall[name].p1
             fair = [mean + (p.against_others or 0.0) for p in variant.pitches]
-            ax.plot(x, fair, "o--", color=colour, mfc="white", lw=1, label="if all clips were seen at it")
+            ax.plot(x, fair, "o--", color=colour, mfc="white", lw=1, label=f"{name}, if all clips were seen at it")
     ax.set_xticks(x)
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.25)
@@ -132,17 +132,17 @@ def _worst(shots: Sequence[Snapshot], title: str) -> Figure:
 
     columns = 2
     rows = max(1, -(-len(shots) // columns))
-    height = 0.4 + 2.65 * rows
+    height = 0.5 + 2.8 * rows
     figure = _figure(13.0, height, layout=None)  # to solve for the places of 18 axes takes seconds
     grid = figure.subplots(rows, 3 * columns, squeeze=False)
-    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.75 / height, 0.06, 0.28)
+    figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.85 / height, 0.06, 0.34)
     figure.text(0.01, 1 - 0.3 / height, title, fontsize=12)
     for ax in grid.ravel()[3 * len(shots) :]:
         ax.set_axis_off()
     for axes, shot in zip(grid.reshape(-1, 3), shots, strict=False):
         s = shot.sequence
         axes[0].set_title(
-            f"clip {s.clip} {s.name} ({s.description}), camera {s.camera}, {abs(s.pitch):g}° "
+            f"clip {s.clip} {s.name} ({s.description})\ncamera {s.camera}, {abs(s.pitch):g}° "
             f"{'up' if s.pitch < 0 else 'down'}: P1 {s.p1:.0f} mm; frame {s.worst_frame}: {s.worst_p1:.0f} mm",
             fontsize=8, loc="left",
         )  # fmt: skip
