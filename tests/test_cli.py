@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import warnings
@@ -28,6 +29,20 @@ from posemamba.weights import bundled, save_model
 pytest_plugins = ("motion_fixtures",)
 
 FILES = ["overlay.mp4", "poses.json", "poses.npz", "viewer.html"]
+COMMANDS = {  # and an option of each
+    "lift": "--weights",
+    "convert": "--to-skeleton",
+    "quality": "--picture",
+    "demo": "--frames",
+    "info": "--model",
+    "doctor": "--help",
+    "evaluate": "--robustness",
+    "bench": "--preset",
+    "train": "--budget-minutes",
+    "curves": "--out",
+    "table": "--only",
+    "export": "--half",
+}
 
 
 @pytest.fixture(scope="session")
@@ -469,10 +484,11 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     for arguments in ((), ("--help",)):
         done = program(*arguments)
         assert done.returncode == 0 and done.stderr == ""
-        for command in ("lift", "demo", "info", "doctor", "evaluate", "bench", "train", "export"):
-            assert command in done.stdout
-    result = CliRunner().invoke(cli.app, ["lift", "--help"])
-    assert result.exit_code == 0 and "--weights" in result.output
+        for command in (*COMMANDS, "data", "show"):
+            assert re.search(rf"^\W*{command}  ", done.stdout, re.MULTILINE), command
+    for command, option in COMMANDS.items():
+        result = CliRunner().invoke(cli.app, [command, "--help"])
+        assert result.exit_code == 0 and option in result.output, command
     assert cli.main(["--version"]) == 0
 
 

@@ -1,5 +1,4 @@
-"""The command line: ``posemamba lift | convert | quality | demo | info | doctor | evaluate | data | bench | train |
-export``.
+"""The command line: ``posemamba lift``, ``convert``, ``quality`` and so on; ``posemamba --help`` lists them.
 
 What is the user's to mend ends in one line on stderr and exit code 2. Heavy packages are imported inside the
 commands, so that help comes at once.
@@ -47,7 +46,7 @@ class Size(str, Enum):
 
 Weights = Annotated[
     str,
-    typer.Option(help="A name that comes with the package, a weights file, or a checkpoint of the authors' code."),
+    typer.Option(help="A known name, a weights file, or a checkpoint of the authors' code."),
 ]
 Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")]
 Flip = Annotated[
@@ -436,13 +435,13 @@ def quality(
         ),
     ],
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write all that was found there.", show_default=False)
+        Path | None, typer.Option("--json", help="A file for all that was found.", show_default=False)
     ] = None,
     picture: Annotated[
         Path | None, typer.Option(help="A timeline for each person: png, svg or pdf.", show_default=False)
     ] = None,
 ) -> None:
-    """Whether results can be trusted, without the truth: what cannot be is looked for and marked (docs/quality.md)."""
+    """Whether results can be trusted: looks for what cannot be, such as bones that change length (docs/quality.md)."""
     from posemamba.quality.command import quality as run
 
     print(run(results, json_file, picture))
@@ -567,21 +566,21 @@ def doctor() -> None:
 @app.command()
 def evaluate(
     weights: Annotated[
-        str, typer.Argument(help="A name that comes with the package, or a weights file.", show_default=False)
+        str, typer.Argument(help="A known name, a weights file, or the authors' checkpoint.", show_default=False)
     ],
     benchmark: Annotated[
         str, typer.Argument(metavar="DATA", help="mocap, or a data set's file or the folder that holds it.")
     ] = "mocap",
-    quick: Annotated[bool, typer.Option("--quick", help="One camera for each clip in place of four.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="mocap: one camera for each clip in place of four.")] = False,
     flip: Flip = True,
-    baselines: Annotated[bool, typer.Option("--baselines", help="Also what any model must beat.")] = False,
-    actions: Annotated[bool, typer.Option("--actions", help="A line for each kind of motion.")] = False,
+    baselines: Annotated[bool, typer.Option("--baselines", help="mocap: also what any model must beat.")] = False,
+    actions: Annotated[bool, typer.Option("--actions", help="mocap: a line for each kind of motion.")] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", help="Write the model's scores there.", show_default=False)
+        Path | None, typer.Option("--json", help="A file for the model's scores.", show_default=False)
     ] = None,
     report: Annotated[
         Path | None,
-        typer.Option(help="mocap: write tables, figures and all numbers to this folder.", show_default=False),
+        typer.Option(help="mocap: a folder for tables, figures and all numbers.", show_default=False),
     ] = None,
     robustness: Annotated[
         bool, typer.Option("--robustness", help="mocap: what lost joints and the like cost; 23 times as long.")
@@ -598,7 +597,7 @@ def evaluate(
     data: MocapFolder = None,
     device: Device = "auto",
 ) -> None:
-    """Score weights on motion capture that virtual cameras see, or on a data set's own files (docs/human36m.md)."""
+    """Score weights on motion capture seen by virtual cameras (docs/mocap_benchmark.md), or on a data set's files."""
     if benchmark != "mocap":
         if quick or baselines or actions or data or report or robustness:
             names = "--quick, --baselines, --actions, --report, --robustness and --data"
@@ -720,12 +719,12 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop by then, with everything saved; call again to go on.", show_default=False),
+        typer.Option(help="Stop after so long, with everything saved; call again to go on.", show_default=False),
     ] = None,
     budget_minutes: Annotated[
         float | None,
         typer.Option(
-            help="Train for so long in all, over all calls, in place of the recipe's epochs; the schedule follows.",
+            help="Train for so long, all calls together, in place of the recipe's epochs; the schedule follows.",
             show_default=False,
         ),
     ] = None,
@@ -741,7 +740,7 @@ def train(
         bool, typer.Option("--fast-dev-run", help="A few steps of everything, to see that it works; nothing is kept.")
     ] = False,
 ) -> None:
-    """Train by a recipe, or go on training."""
+    """Train by a recipe, or go on training (docs/train.md)."""
     if max_minutes is not None and max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {max_minutes:g}, expected a positive number")
     from posemamba.train.recipe import load_recipe
@@ -784,7 +783,7 @@ def curves(
         "curves.png"
     ),
 ) -> None:
-    """Learning curves: training error and validation P1 over steps."""
+    """Learning curves of runs: training error and validation P1 over steps (docs/train.md)."""
     from posemamba.train.curves import plot_curves, read_curves, write_curves
 
     read = [read_curves(run) for run in runs]
