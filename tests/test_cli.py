@@ -249,7 +249,7 @@ def test_bad_weights(source: Path, weights: Path, tmp_path: Path, capsys: pytest
         "else.pth": "model_pos",
         "cut.bin": "truncated",
         "empty.bin": "not a checkpoint",
-        "nothing": "neither a file nor a name",
+        "nothing": "neither a file nor a known name",
     }.items():
         said = refused(capsys, "lift", source, "-o", tmp_path / "out", "--weights", tmp_path / name)
         assert message in said and name in said
@@ -284,6 +284,7 @@ def test_bad_options(source: Path, weights: Path, tmp_path: Path, capsys: pytest
         (["evaluate", weights, "h36m"], "h36m"),
         (["evaluate", weights, "mocap", "--data", tmp_path], "no motion capture files"),
         (["train", tmp_path / "none.yaml", "-o", tmp_path / "run"], "none.yaml"),
+        (["train", tmp_path / "none.yaml", "-o", tmp_path / "run", "--budget-minutes", "0"], "--budget-minutes is 0"),
         (["export", tmp_path / "none", "-o", tmp_path / "x.safetensors"], "no such file"),
     ]
     for arguments, message in cases:
@@ -446,7 +447,8 @@ def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.Capt
     from posemamba.train.run import WEIGHTS, build_model, save_weights
 
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("name: small\nperson_size: 0.25\nmodel: {options: {width: 16, depth: 1, frames: 27}}\n")
+    small = "name: small\nperson_size: 0.25\nmodel: {options: {width: 16, depth: 1, frames: 27}}\n"
+    recipe.write_text(small + "data: {lengths: {27: 1}}\n")
     content = load_recipe(recipe)
 
     class Trained:

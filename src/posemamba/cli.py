@@ -741,8 +741,9 @@ def train(
     ] = False,
 ) -> None:
     """Train by a recipe, or go on training (docs/train.md)."""
-    if max_minutes is not None and max_minutes <= 0:
-        raise PoseMambaError(f"--max-minutes is {max_minutes:g}, expected a positive number")
+    for option, minutes in (("--max-minutes", max_minutes), ("--budget-minutes", budget_minutes)):
+        if minutes is not None and minutes <= 0:
+            raise PoseMambaError(f"{option} is {minutes:g}, expected a positive number")
     from posemamba.train.recipe import load_recipe
     from posemamba.train.run import fast_dev_run as try_out
     from posemamba.train.run import train as run

@@ -51,7 +51,7 @@ def test_problems_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert cli.main(["curves", str(tmp_path), "-o", str(tmp_path / "x.png")]) == 2
     assert "no logs of a training run" in capsys.readouterr().err
     assert cli.main(["curves", str(run), "-o", str(tmp_path / "x.gif")]) == 2
-    assert "a figure's name ends with" in capsys.readouterr().err and not (tmp_path / "x.gif").exists()
+    assert "expected a name that ends with .png" in capsys.readouterr().err and not (tmp_path / "x.gif").exists()
     log(tmp_path / "other", 0, "step,train_mm\n1,abc\n")
     with pytest.raises(PoseMambaError, match="not a log"):
         read_curves(tmp_path / "other")

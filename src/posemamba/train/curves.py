@@ -78,7 +78,7 @@ def plot_curves(runs: Sequence[Curves], path: Path) -> None:
         PoseMambaError: an unknown kind of figure, no matplotlib, or nothing to draw.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise PoseMambaError(f"{path}: a figure's name ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
+        raise PoseMambaError(f"{path}: expected a name that ends with {', '.join(SUFFIXES)} or .csv")
     require("matplotlib", "plot")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
