@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from posemamba.data.augment import (
     BONE_GROUPS,
@@ -168,3 +169,25 @@ def test_confidence_follows_its_formula_and_can_be_misled(bodies):
     mood = torch.logit(confidence.double()) - 2
     assert mood.std().item() == pytest.approx(1, abs=0.1)
     assert 0.7 < (mood[:, 1:] * mood[:, :-1]).mean() / mood.square().mean() < 0.9  # changes slowly
+
+
+class Operations(TorchDispatchMode):
+    """Names of all that is computed."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.names.add(str(function.overloadpacket))
+        return function(*args, **(kwargs or {}))
+
+
+def test_nothing_in_it_would_wait_for_a_gpu(bodies):
+    exact, bad = bodies[..., [0, 2]], errors(3, derived=torch.ones(3), jitter=torch.full((3,), 0.02))
+    detect_badly(exact, bad, torch.Generator())  # constants are made once
+    with Operations() as seen:
+        detect_badly(exact, bad, torch.Generator())
+    # numbers of the host that become tensors (lists as an index, too), numbers read back, places of what is true
+    assert not seen.names & {"aten.lift_fresh", "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select"}
+    assert "aten.randn" in seen.names

@@ -30,6 +30,8 @@ _GROUP_OF_JOINT = [0, 0, 1, 2, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 6, 7, 8]  # by the 
 DIFFICULTY = (1, 1, 1.35, 1.3, 1, 1.35, 1.3, 0.5, 0.65, 0.8, 1, 1, 1.35, 1.4, 1, 1.35, 1.4)
 # Joint, the one whose error it shares, and by how much: correlations that were measured (docs/detector_noise.md).
 _SHARED = ((3, 2, 0.45), (6, 5, 0.45), (10, 9, 0.9), (12, 11, 0.45), (13, 12, 0.45), (15, 14, 0.45), (16, 15, 0.45))
+# Joints 1 and 4, 11 and 14, as slices: a list as an index is copied to the device each time, which waits for it.
+_HIPS, _SHOULDERS = slice(1, 5, 3), slice(11, 15, 3)
 
 # What is lost together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
 # picture), everything (the person is lost).
@@ -137,7 +139,7 @@ def move_nose(positions: Tensor, forward: Tensor) -> Tensor:
 class DetectorErrors:
     """How bad the detector is on each clip; (B,) unless said otherwise. Lengths in units of `person_size`.
 
-    A clip whose every field is zero (or empty) stays exact.
+    A clip stays exact whose jitter, bias, spikes, derived, dropped and all lengths are 0, with no joint beyond its edge.
 
     Attributes:
         jitter: standard deviation of the error that changes with time, at a shoulder, before it swells now and then.
@@ -225,7 +227,7 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     seen = torch.where(legs, exact[:, :, constants.leg_swap], exact)
     seen = torch.where(arms, seen[:, :, constants.arm_swap], seen)
 
-    harder = torch.nn.functional.one_hot(errors.harder, joints) * (errors.by - 1)[..., None]
+    harder = (errors.harder[..., None] == torch.arange(joints, device=device)) * (errors.by - 1)[..., None]
     difficulty = (constants.difficulty * (1 + harder.sum(1)))[:, None, :, None]
     slow, quick, each = errors.tempi[:, :, None, None].unbind(1)
     noise = slow * _slow_noise(batch, frames, joints * 2, 12, generator)
@@ -251,8 +253,9 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     noisy = seen + unit * displacement
     derived = errors.derived[:, None, None] > 0
     noisy = torch.where(derived[..., None], _of_hips_and_shoulders(noisy), noisy)
-    both = found[:, :, [1, 4, 11, 14]].all(-1, keepdim=True)
-    needed = torch.cat([found[:, :, [1, 4]].all(-1, keepdim=True), found[:, :, 1:7], both, both, found[:, :, 9:]], -1)
+    hips = found[:, :, _HIPS].all(-1, keepdim=True)
+    both = hips & found[:, :, _SHOULDERS].all(-1, keepdim=True)
+    needed = torch.cat([hips, found[:, :, 1:7], both, both, found[:, :, 9:]], -1)
     anything = needed.any(2).any(1)[:, None, None]
     found = torch.where(derived & anything, needed, found)
     noisy = fill_missing_batch(noisy, found)
@@ -264,8 +267,8 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     constant = torch.randn(batch, 1, joints, generator=generator, device=device)
     sure, doubt, swing, temper = (x[:, None, None] for x in (errors.sure, errors.doubt, errors.mood, errors.temper))
     confidence = torch.sigmoid(sure - doubt * wrong + swing * mood + temper * constant)
-    hips = confidence[:, :, [1, 4]].amin(-1, keepdim=True)
-    trunk = torch.minimum(hips, confidence[:, :, [11, 14]].amin(-1, keepdim=True))
+    hips = confidence[:, :, _HIPS].amin(-1, keepdim=True)
+    trunk = torch.minimum(hips, confidence[:, :, _SHOULDERS].amin(-1, keepdim=True))
     least = torch.cat([hips, confidence[:, :, 1:7], trunk, trunk, confidence[:, :, 9:]], -1)
     confidence = torch.where(derived, least, confidence)
     return noisy, torch.where(errors.blind[:, None, None] > 0, 1.0, confidence) * found
@@ -273,6 +276,6 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
 
 def _of_hips_and_shoulders(xy: Tensor) -> Tensor:
     """(B, T, J, 2) with pelvis, spine and thorax where `skeleton.to_h36m17` puts them."""
-    pelvis = xy[:, :, [1, 4]].mean(2, keepdim=True)
-    trunk = xy[:, :, [11, 14]].mean(2, keepdim=True) - pelvis
+    pelvis = xy[:, :, _HIPS].mean(2, keepdim=True)
+    trunk = xy[:, :, _SHOULDERS].mean(2, keepdim=True) - pelvis
     return torch.cat([pelvis, xy[:, :, 1:7], pelvis + SPINE * trunk, pelvis + THORAX * trunk, xy[:, :, 9:]], 2)
