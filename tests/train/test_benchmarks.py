@@ -246,11 +246,14 @@ def test_mpi_inf_3dhp_trains_and_is_scored_by_its_protocol(tmp_path):
         assert details[f"val_{name}_test"] == pytest.approx(value, rel=1e-5)
 
 
-def test_fast_dev_run_does_everything_and_keeps_nothing(tmp_path, monkeypatch):
+@pytest.mark.parametrize("confidence", [False, True])
+def test_fast_dev_run_does_everything_and_keeps_nothing(tmp_path, monkeypatch, confidence):
     mpi_files(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
-    settings = recipe(data={"kind": "mpi_inf_3dhp", "frames": 9, "stride": 9, "directory": str(tmp_path)}, epochs=50)
+    data = {"kind": "mpi_inf_3dhp", "frames": 9, "stride": 9, "directory": str(tmp_path)}
+    model = {"options": {**SMALL["options"], "confidence": confidence}}
+    settings = recipe(data=data, model=model, epochs=50)
     result = run.fast_dev_run(settings, accelerator="cpu", progress_bar=False)
     assert result.finished and result.step == 2 and "test" in result.validation_p1
     assert not list((tmp_path / "temporary").iterdir())

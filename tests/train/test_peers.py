@@ -253,6 +253,17 @@ def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys)
     assert "first 9 of 27 frames" in capsys.readouterr().out
 
 
+def test_a_run_goes_on_without_the_weights_that_it_started_from(motions, tmp_path, capsys):
+    recipe = make_recipe("motionbert")
+    save_model(tmp_path / "given.safetensors", build_model(recipe), {})
+    recipe = recipe.model_copy(update={"start_from": str(tmp_path / "given.safetensors")})
+    assert not run(recipe, tmp_path / "run", motions, max_minutes=0.0).finished
+    (tmp_path / "given.safetensors").unlink()
+    assert run(recipe, tmp_path / "run", motions).finished
+    with pytest.raises(PoseMambaError, match="no weights"):
+        run(recipe, tmp_path / "another", motions)
+
+
 # --- a budget in minutes
 
 
@@ -303,6 +314,23 @@ def test_a_budget_ends_the_run_and_leads_the_schedule(motions, tmp_path, monkeyp
     assert again.finished and again.step == 11 and again.training_seconds == 60
     longer = run(recipe.model_copy(update={"budget_minutes": 1.2}), tmp_path, motions, clock=Clock(monkeypatch, 3.0))
     assert longer.finished and longer.training_seconds >= 72 and longer.step > 11
+
+
+def test_a_budget_counts_the_time_between_steps_in_which_the_progress_bar_waits_for_the_device(
+    motions, tmp_path, monkeypatch
+):
+    recipe = make_recipe("motionbert", data={"lengths": {27: 1}}, budget_minutes=1.0, save_every=1)
+    clock = Clock(monkeypatch)
+    shown = module_file.pl.callbacks.TQDMProgressBar.on_train_batch_end
+
+    def waits(*args):
+        clock.now += 2
+        return shown(*args)
+
+    monkeypatch.setattr(module_file.pl.callbacks.TQDMProgressBar, "on_train_batch_end", waits)
+    result = run(recipe, tmp_path, motions, clock=clock, progress_bar=True)
+    # steps of 6 and 2 seconds; where a validation follows, every fourth time, the device has been waited for already
+    assert result.finished and result.step == 9 and result.training_seconds == 8 * 6 + 6 * 2
 
 
 def test_a_budget_goes_on_from_the_time_that_was_spent(motions, tmp_path, monkeypatch):

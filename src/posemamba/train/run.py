@@ -196,7 +196,9 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     start, seconds = _check_resumable(last, recipe) if last.exists() else (0, 0.0)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
-    module = LiftingModule(model if model is not None else build_model(recipe), recipe, data)
+    if model is None:  # a run that goes on has its weights in the checkpoint
+        model = build_model(recipe.model_copy(update={"start_from": None}) if start else recipe)
+    module = LiftingModule(model, recipe, data)
     keeper = _keeper_class(pl)(out, begin, max_minutes, clock)
     callbacks: list[Any] = [keeper]
     if progress_bar:
@@ -331,6 +333,7 @@ class _Lazy(nn.Module):
     def __init__(self, model: nn.Module, calls: int) -> None:
         super().__init__()
         self.model, self.calls = model, calls
+        self.config = getattr(model, "config", None)  # says whether it takes confidence
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls -= 1
@@ -376,7 +379,7 @@ def _keeper_class(pl: Any) -> Any:
         def __init__(self, out: Path, begin: float, max_minutes: float | None, clock: Callable[[], float]) -> None:
             self.out, self.begin, self.clock = out, begin, clock
             self.seconds = 0.0  # of training, by this process's clock
-            self._step_begin = 0.0
+            self._mark = 0.0  # up to when time was counted, or left out
             self._lengths: set[int] = set()  # of clips that this call has seen
             self.deadline = None if max_minutes is None else begin + 60 * max_minutes
             self.best: float | None = None
@@ -402,14 +405,17 @@ def _keeper_class(pl: Any) -> Any:
             module.validation = dict(checkpoint.get("validation", {}))
             module.training_seconds = self.seconds = float(checkpoint.get("training_seconds", 0.0))
 
-        def on_train_batch_start(self, trainer: Any, module: Any, *unused: Any) -> None:
-            self._step_begin = self.clock()
+        def on_train_start(self, trainer: Any, module: Any) -> None:
+            self._mark = self.clock()
 
         def _count(self, trainer: Any, module: Any) -> None:
-            """Add the step's time, but for the first step with clips of a length: it compiles kernels."""
+            """Add the step's time, but for the first step with clips of a length: it compiles kernels.
+
+            It counts from the end of the step before: between two steps the progress bar waits for the device.
+            """
             step, recipe = trainer.global_step, module.recipe
             if module.clip_frames in self._lengths:
-                self.seconds += self.clock() - self._step_begin
+                self.seconds += self.clock() - self._mark
             self._lengths.add(module.clip_frames)
             if trainer.world_size == 1 or recipe.budget_minutes is None:
                 module.training_seconds = self.seconds
@@ -440,6 +446,7 @@ def _keeper_class(pl: Any) -> Any:
                 begin = time.monotonic()
                 self._save(trainer)
                 self.spent = max(self.spent, time.monotonic() - begin)
+            self._mark = self.clock()
 
         def on_validation_start(self, trainer: Any, module: Any) -> None:
             self._validation_begin = time.monotonic()
@@ -449,6 +456,7 @@ def _keeper_class(pl: Any) -> Any:
             self.validated = True
             self._keep_best(trainer, module)
             self._save(trainer)
+            self._mark = self.clock()
 
         def _keep_best(self, trainer: Any, module: Any) -> None:
             values = module.validation_p1
