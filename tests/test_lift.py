@@ -214,6 +214,9 @@ def test_a_model_that_takes_confidence_gets_it_mirrored_too_and_unzoomed() -> No
         want = ((model(given) + back) / 2 / k)[0] * SIZE[0] / 2
     got = Lifter(model, device="cpu", person_size=0.25)(keypoints).xyz
     np.testing.assert_allclose(got, (want - want[:, :1]).numpy(), atol=0.01)
+    odd = np.where(np.arange(9)[:, None] % 2, np.nan, 7.0)  # what no file reader lets through
+    bounded = replace(keypoints, confidence=np.nan_to_num(odd).clip(0, 1))
+    assert np.array_equal(lifter(replace(keypoints, confidence=odd)).xyz, lifter(bounded).xyz)
     without = replace(keypoints, confidence=np.ones((9, 17), np.float32))
     assert np.abs(Lifter(model, device="cpu", person_size=0.25)(without).xyz - got).max() > 0.1
     every = Lifter(tiny_model(9), device="cpu")  # a model that takes none does not care

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 
 from posemamba import scan
 from posemamba.data.augment import mirror
-from posemamba.data.cameras import zoom_factor
+from posemamba.data.cameras import at_one_size
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
 from posemamba.model import what_it_takes
@@ -61,11 +61,7 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
     Returns:
         (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
     """
-    zoom: Tensor | float = 1.0
-    given = what_it_takes(model, x_BTJC)
-    if person_size is not None:
-        zoom = zoom_factor(x_BTJC[..., :2], person_size)[:, None, None, None]
-        given = torch.cat([given[..., :2] * zoom, given[..., 2:]], -1)
+    given, zoom = at_one_size(what_it_takes(model, x_BTJC), person_size)
     y = model(given).float()
     if flip:
         y = (y + mirror(model(mirror(given)).float())) / 2
@@ -285,7 +281,8 @@ class Lifter:
         for stretch in stretches:
             person, start, end = stretch
             joints = people[person]
-            sure = np.where(joints.found[start:end], joints.confidence[start:end], 0).astype(np.float32)
+            sure = np.where(joints.found[start:end], joints.confidence[start:end], 0)
+            sure = np.clip(np.nan_to_num(sure), 0, 1)  # a model was never shown other numbers
             filled = np.concatenate([fill_missing(joints.xy[start:end]), sure[..., None]], -1)
             for place in windows(len(filled), self.window, self.overlap):
                 yield stretch, place, filled[place.start : place.end]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from posemamba.data.cameras import zoom_factor
 from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, PoseMambaConfig, StateSpace2D
 from posemamba.scan import scan
@@ -88,6 +89,22 @@ def test_layers_see_what_the_model_gives_them() -> None:
 def run(block: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     x = x + block.op(block.norm(x))
     return x + block.mlp(block.norm2(x))
+
+
+def test_a_model_is_shown_the_confidence_that_it_takes() -> None:
+    config = small("global_local").model_copy(update={"confidence": True, "centred": True})
+    model, rng = PoseMamba(config).eval(), np.random.default_rng(0)
+    joints = rng.uniform(size=(9, J, 3)).astype(np.float32)
+
+    def weight(given: np.ndarray, size: float | None) -> np.ndarray:
+        return clip_maps(model, given, person_size=size).spatial.joints
+
+    x = torch.from_numpy(joints)[None]
+    zoom = zoom_factor(x[..., :2], 0.5)
+    shown = torch.cat([x[..., :2] * zoom, x[..., 2:]], -1)
+    expected = scan_maps(scan_inputs(model.STEblocks[0].op, layer_inputs(model, shown, 0)[0]))
+    assert np.allclose(weight(joints, 0.5), expected.joints, rtol=1e-4)
+    assert not np.allclose(weight(joints[..., :2], 0.5), expected.joints, rtol=1e-3)  # without it all are certain
 
 
 def test_a_figure_is_written_or_refused(tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def move_nose(positions: Tensor, forward: Tensor) -> Tensor:
 class DetectorErrors:
     """How bad the detector is on each clip; (B,) unless said otherwise. Lengths in units of `person_size`.
 
-    A clip stays exact whose jitter, bias, spikes, derived, dropped and all lengths are 0, with no joint beyond its edge.
+    A clip stays exact if jitter, bias, spikes, derived, dropped and all lengths are 0 and no joint is beyond the edge.
 
     Attributes:
         jitter: standard deviation of the error that changes with time, at a shoulder, before it swells now and then.

@@ -124,9 +124,7 @@ def see(positions: Tensor, cameras: Cameras) -> View:
     low, high = root.amin(1, keepdim=True), root.amax(1, keepdim=True)
     middle = (low + high) / 2
     travel = cameras.follow[:, None, None, None] * (root - middle)[..., :2]
-    placed = (
-        positions - middle - torch.cat([travel, torch.zeros_like(travel[..., :1])], -1)
-    )  # on level ground
+    placed = positions - middle - torch.cat([travel, torch.zeros_like(travel[..., :1])], -1)  # on level ground
     axes = rotations(cameras.azimuth, cameras.pitch, cameras.roll)
     # Sums and not matrix products: those may run in TF32 or, under autocast, in bfloat16.
     turned = (placed[..., None, :] * axes[:, None, None]).sum(-1)
@@ -182,3 +180,19 @@ def zoom_factor(xy: Tensor, size: float) -> Tensor:
         (B,).
     """
     return size / person_size(xy).clamp_min(1e-4)
+
+
+def at_one_size(joints: Tensor, size: float | None) -> tuple[Tensor, Tensor | float]:
+    """All people seen at one size (`zoom_factor`), as a model is shown them.
+
+    Args:
+        joints: (B, T, J, 2) normalised, or with confidence, which stays, (B, T, J, 3).
+        size: the wanted size, in normalised units; None: as they are.
+
+    Returns:
+        The joints, and the factor, (B, 1, 1, 1) or 1, by which to divide what a model gives.
+    """
+    if size is None:
+        return joints, 1.0
+    zoom = zoom_factor(joints[..., :2], size)[:, None, None, None]
+    return torch.cat([joints[..., :2] * zoom, joints[..., 2:]], -1), zoom

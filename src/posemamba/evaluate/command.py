@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from posemamba.data.cameras import zoom_factor
+from posemamba.data.cameras import at_one_size
 from posemamba.data.check import recognise
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
@@ -49,11 +49,8 @@ def raw_predictor(lifter: Lifter) -> Callable[[Tensor], Tensor]:
     the protocol's."""
 
     def predict(x: Tensor) -> Tensor:
-        x = what_it_takes(lifter.model, x.to(lifter.device))
-        if lifter.person_size is None:
-            return lifter.model(x).float()
-        zoom = zoom_factor(x[..., :2], lifter.person_size)[:, None, None, None]
-        return lifter.model(torch.cat([x[..., :2] * zoom, x[..., 2:]], -1)).float() / zoom
+        given, zoom = at_one_size(what_it_takes(lifter.model, x.to(lifter.device)), lifter.person_size)
+        return lifter.model(given).float() / zoom
 
     return predict
 

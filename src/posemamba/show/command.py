@@ -61,7 +61,7 @@ def scan_map(
         raise PoseMambaError(f"{weights}: weights of a {type(lifter.model).__name__}, which has no scans to show")
     maps = clip_maps(
         lifter.model,
-        clip.xy,
+        clip.joints,
         layer=layer,
         first_frame=start,
         person_size=lifter.person_size,

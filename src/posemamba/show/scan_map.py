@@ -265,7 +265,7 @@ class LayerMaps:
 
 def clip_maps(
     model: PoseMamba,
-    xy: NDArray[np.float32],
+    joints: NDArray[np.float32],
     *,
     layer: int | None = None,
     first_frame: int = 0,
@@ -279,7 +279,8 @@ def clip_maps(
 
     Args:
         model: on the CPU, in evaluation mode.
-        xy: (F, J, 2) normalised; of it `model.config.frames` from `first_frame` on are taken, or what is left.
+        joints: (F, J, 2) normalised, or (F, J, 3) with confidence; `model.config.frames` from `first_frame` on are
+            taken, or what is left.
         layer: from 0, negative from the end; None: the last one, as in the paper.
         first_frame: see above.
         person_size: the size at which the model is shown people (`Lifter.person_size`).
@@ -290,18 +291,16 @@ def clip_maps(
     Raises:
         PoseMambaError: no such layer or frame.
     """
-    from posemamba.data.cameras import zoom_factor
+    from posemamba.data.cameras import at_one_size
 
     layers = model.config.depth
     number = layers - 1 if layer is None else layer + layers if layer < 0 else layer
     if not 0 <= number < layers:
         raise PoseMambaError(f"--layer is {layer}: the model has {layers} pairs of blocks, 0 to {layers - 1}")
-    if not 0 <= first_frame < len(xy):
-        raise PoseMambaError(f"--start is {first_frame}: the clip has {len(xy)} frames, 0 to {len(xy) - 1}")
-    x = torch.from_numpy(np.ascontiguousarray(xy[first_frame : first_frame + model.config.frames]))[None].float()
-    if person_size is not None:
-        x = x * zoom_factor(x, person_size)[:, None, None, None]
-    x = what_it_takes(model, x)
+    if not 0 <= first_frame < len(joints):
+        raise PoseMambaError(f"--start is {first_frame}: the clip has {len(joints)} frames, 0 to {len(joints) - 1}")
+    window = np.ascontiguousarray(joints[first_frame : first_frame + model.config.frames])
+    x, _ = at_one_size(what_it_takes(model, torch.from_numpy(window)[None].float()), person_size)
     D = model.config.inner_width
     made: list[Maps] = []
     for i, (block, given) in enumerate(
