@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.augment import DIFFICULTY
 from posemamba.detect import noise
+from posemamba.errors import PoseMambaError
 from posemamba.formats import write_keypoints_npz
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import COCO17, H36M17
@@ -198,6 +199,19 @@ def test_repeats_of_a_detector_that_errs() -> None:
     assert report.mirror_bias[13][0] == pytest.approx(-0.05, abs=0.006)
     assert abs(report.mirror_bias[12][0]) < 0.006
     assert report.confidence is None and report.swaps.frames == 0
+
+
+def test_clips_in_which_nothing_can_be_measured_are_refused_in_a_line() -> None:
+    for frames in (1, 2, 7, 13):
+        with pytest.raises(PoseMambaError, match=f"a clip of {frames} frames, expected 14 or more"):
+            noise.measure_keypoints(keypoints(walker(frames)), keypoints(walker(frames)))
+    early, late = walker(40), walker(40)
+    early[20:], late[:20] = np.nan, np.nan
+    with pytest.raises(PoseMambaError, match="no joint was found in a frame in which"):
+        noise.measure_keypoints(keypoints(early), keypoints(late))
+    perfect = noise.measure_keypoints(keypoints(walker(14)), keypoints(walker(14)))
+    assert perfect.errors is not None and perfect.errors.size == perfect.errors.mean_distance == 0
+    assert perfect.confidence is None and "right_ankle" in noise.describe(perfect)
 
 
 def test_command_on_keypoint_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,15 +16,18 @@ LOW = 0.5
 LIMBS = {"legs": ((1, 4), (2, 5), (3, 6)), "arms": ((11, 14), (12, 15), (13, 16))}
 
 
-def person_unit(xy: Array) -> float:
-    """`posemamba.data.cameras.person_size` over the frames in which all joints of (F, J, 2) were found.
+def person_unit(xy: Array, source: str = "") -> float:
+    """`posemamba.data.cameras.person_size` over the frames in which all joints of (F, J, 2) were found; `source` is for the error.
 
     Raises:
         PoseMambaError: there is no such frame.
     """
     whole = xy[np.isfinite(xy).all((1, 2))]
     if not len(whole):
-        raise PoseMambaError("no frame in which all joints were found: sizes cannot be told")
+        raise PoseMambaError(
+            f"{source or 'the keypoints'}: no frame in which all joints were found, expected one at least: errors are "
+            "measured in sizes of the person"
+        )
     centred = whole - whole.mean(1, keepdims=True)
     return float(np.sqrt(np.square(centred).sum(-1).mean()))
 

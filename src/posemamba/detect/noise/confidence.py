@@ -54,7 +54,7 @@ def fit_confidence(error: Array, confidence: Array) -> ConfidenceFit | None:
     """How confidence (R, F, J) goes with the error's length (R, F, J), NaN where unknown; None if it says nothing."""
     known = np.isfinite(error) & (confidence > 0)
     e, c = error[known], confidence[known]
-    if len(e) < 100 or np.ptp(c) < 1e-3:
+    if len(e) < 100 or np.ptp(c) < 1e-3 or np.ptp(e) == 0:
         return None
     # beyond GROSS a straight line in the logit would hang on a few points
     y = logit(np.clip(confidence, 1e-3, 1 - 1e-3))

@@ -19,7 +19,7 @@ from posemamba.detect.noise.errors import ErrorSizes, measure_errors
 from posemamba.detect.noise.invented import made_up
 from posemamba.detect.noise.repeats import Repeats, consensus
 from posemamba.detect.noise.swaps import Swaps, count_swaps, exchanged, exchanged_over_time
-from posemamba.detect.noise.tempi import Tempi, autocorrelation, fast_part
+from posemamba.detect.noise.tempi import FEWEST, Tempi, autocorrelation, fast_part
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
 from posemamba.poses import Keypoints2D
@@ -90,7 +90,7 @@ def _at_one(size: Sequence[float] | Array) -> float:
 def measure_repeats(repeats: Repeats, source: str, detector: str, world: Array | None = None) -> Report:
     """What the answers to the changed pictures say of the detector."""
     common, _ = consensus(repeats.xy)
-    unit = person_unit(common)
+    unit = person_unit(common, source)
     swapped = [exchanged(one, common, unit) for one in repeats.xy]
     right = repeats.xy.copy()
     for limb, pairs in LIMBS.items():
@@ -126,12 +126,16 @@ def measure_repeats(repeats: Repeats, source: str, detector: str, world: Array |
 
 
 def measure_keypoints(keypoints: Keypoints2D, truth: Keypoints2D | None = None) -> Report:
-    """What keypoints alone, or against the truth, say of the detector; any skeletons, the same frames."""
+    """What keypoints alone, or against the truth, say of the detector; any skeletons, the same frames.
+
+    Raises:
+        PoseMambaError: too few frames, other frames than the truth's, or no joint that is in both.
+    """
     body = to_h36m17(keypoints)
     answered = np.asarray((body.confidence > 0).any(-1))
     xy = np.where(answered[:, None, None], body.xy, np.nan).astype(np.float64)
     if truth is None:
-        unit, residual, way, base = person_unit(xy), None, "keypoints alone", xy
+        unit, residual, way, base = person_unit(xy, keypoints.source), None, "keypoints alone", xy
         exchange = exchanged_over_time(xy, unit)
     else:
         base = to_h36m17(truth).xy.astype(np.float64)
@@ -140,12 +144,17 @@ def measure_keypoints(keypoints: Keypoints2D, truth: Keypoints2D | None = None) 
                 f"{truth.source or 'the truth'}: {len(base)} frames, but {keypoints.source or 'the keypoints'} have "
                 f"{len(xy)}: they must be the same frames"
             )
-        unit, way = person_unit(base), "against the truth"
+        unit, way = person_unit(base, truth.source), "against the truth"
         exchange = exchanged(xy, base, unit)
         right = xy.copy()
         for limb, pairs in LIMBS.items():
             right[np.ix_(exchange[limb].nonzero()[0], np.array(pairs).ravel())] = np.nan
         residual = ((right - base) / unit)[None]
+        if not np.isfinite(residual).any():
+            raise PoseMambaError(
+                f"{keypoints.source or 'the keypoints'}: no joint was found in a frame in which it has a place in "
+                f"{truth.source or 'the truth'}: are they of the same video?"
+            )
     return _report(
         keypoints.source,
         way,
@@ -176,6 +185,11 @@ def _report(
     mirror_bias: list[list[float]] | None = None,
     world: dict[str, tuple[float, float]] | None = None,
 ) -> Report:
+    if xy.shape[1] < FEWEST:
+        raise PoseMambaError(
+            f"{source or 'the keypoints'}: a clip of {xy.shape[1]} frames, expected {FEWEST} or more: in a shorter one "
+            "errors cannot be told from motion"
+        )
     invented, _ = made_up(common)
     fast, shares = fast_part(xy[0] / unit)
     pretended = [fast_part(one)[0] for one in invented]

@@ -11,6 +11,8 @@ from posemamba.detect.noise.common import GROSS, Array
 
 TEMPI = (12, 4)
 """Frames over which the slow and the quick part of `detect_badly`'s jitter change."""
+FEWEST = 14
+"""Frames from which on there are all lags of the third differences."""
 _LAGS = 40
 
 
@@ -62,12 +64,16 @@ def autocorrelation(residual: Array, lags: int = _LAGS) -> Array:
     """(lags,) mean over joints of the autocorrelation of errors (R, F, J, 2), their constant part included."""
     products = _products(residual, lags)
     used = products[0] > 0
+    if not used.any():
+        return np.full(len(products), np.nan)
     return np.asarray(np.nanmean(products[:, used] / products[0, used], axis=1))
 
 
 def fit_tempi(residual: Array) -> Tempi:
-    """Divide errors (R, F, J, 2) by tempo: least squares on their autocorrelation, shares not negative."""
+    """Divide errors (R, F, J, 2) by tempo: least squares on their autocorrelation, shares not negative; 0 if none."""
     measured = autocorrelation(residual)
+    if not np.isfinite(measured).all():
+        return Tempi(0.0, 0.0, 0.0, 0.0)
     lags = len(measured)
     white = np.eye(1, lags)[0]
     shapes = np.stack([np.ones(lags), _tempo(TEMPI[0], lags), _tempo(TEMPI[1], lags), white], 1)
@@ -84,7 +90,7 @@ def fast_part(xy: Array) -> tuple[Array, Tempi]:
     Of a movement of 1 Hz at 30 frames a second they keep 1 and 7 % of the height, of white noise 4.5 times its size.
 
     Args:
-        xy: (F, J, 2) in units of the person's size, NaN where not found.
+        xy: (F, J, 2) in units of the person's size, NaN where not found, FEWEST frames at least.
 
     Returns:
         (J,) size of quick and white jitter together, and their shares.
