@@ -439,6 +439,10 @@ def test_evaluate_in_full(
     assert len(json.loads((tmp_path / "rises.json").read_text())["rows"]) == 22
     assert "leave out --baselines" in refused(capsys, "evaluate", weights, "--robustness", "--baselines")
     assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--robustness")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("posemamba.data.mocap.load_motions", None)  # nothing is lifted before a place is refused
+    for option, place in (("--report", tmp_path / "file"), ("--json", tmp_path / "file" / "scores.json")):
+        assert "file: cannot be a folder" in refused(capsys, "evaluate", weights, option, place)
 
 
 def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

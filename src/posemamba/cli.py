@@ -612,10 +612,14 @@ def evaluate(
     from posemamba.data.mocap import load_motions
     from posemamba.evaluate import mocap_benchmark as bench
     from posemamba.evaluate.mocap_report import Measurements, write_report
+    from posemamba.files import make_folder
     from posemamba.lift import Lifter
 
     if report is not None:
-        require("matplotlib", "plot")  # sooner than minutes of lifting
+        require("matplotlib", "plot")  # sooner than minutes of lifting, and so are the folders
+    for folder in (report, json_file and json_file.parent):
+        if folder is not None:
+            make_folder(folder)
     lifter = Lifter.from_pretrained(weights, device=device, flip=flip)
     predict = bench.model_predictor(
         lifter.model,

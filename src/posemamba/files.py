@@ -9,6 +9,24 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from posemamba.errors import PoseMambaError
+
+
+def make_folder(path: str | Path) -> Path:
+    """A folder to write to, made if it is not there: before work whose result goes there.
+
+    Raises:
+        PoseMambaError: there can be none, or it cannot be written to.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PoseMambaError(f"{path}: cannot be a folder ({error.strerror or error}): name another one") from error
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PoseMambaError(f"{path}: cannot write there (no permission): name another folder")
+    return path
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:

@@ -15,6 +15,7 @@ from posemamba.detect.noise.figure import draw
 from posemamba.detect.noise.repeats import repeat
 from posemamba.detect.noise.report import Report, describe, measure_keypoints, measure_repeats
 from posemamba.errors import PoseMambaError
+from posemamba.files import make_folder
 
 
 def _measure(path: Path, options: argparse.Namespace) -> Report:
@@ -65,11 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise PoseMambaError(
                 f"--truth {options.truth}: is of one keypoint file, but {len(options.sources)} are given"
             )
+        if options.out is not None:
+            make_folder(options.out)
         for path in options.sources:
             report = _measure(path, options)
             print(describe(report), end="\n\n")
             if options.out is not None:
-                options.out.mkdir(parents=True, exist_ok=True)
                 report.save(options.out / f"{path.stem}.noise.json")
                 draw(report, options.out / f"{path.stem}.noise.png")
     except PoseMambaError as error:

@@ -17,10 +17,10 @@ LIMBS = {"legs": ((1, 4), (2, 5), (3, 6)), "arms": ((11, 14), (12, 15), (13, 16)
 
 
 def person_unit(xy: Array, source: str = "") -> float:
-    """`posemamba.data.cameras.person_size` over the frames in which all joints of (F, J, 2) were found; `source` is for the error.
+    """`posemamba.data.cameras.person_size` over the frames in which all joints of (F, J, 2) were found.
 
     Raises:
-        PoseMambaError: there is no such frame.
+        PoseMambaError: `source` has no such frame.
     """
     whole = xy[np.isfinite(xy).all((1, 2))]
     if not len(whole):
