@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
 from posemamba.model import PoseMamba
 from posemamba.train import module as module_file
+from posemamba.train import run as run_file
 from posemamba.train.module import compile_for_training, keep_ends_in_float32
 from posemamba.train.muon import split_parameters
 from posemamba.train.recipe import Recipe
@@ -237,6 +239,11 @@ def test_a_start_without_confidence_or_with_more_frames_lifts_as_before(tmp_path
     )
     with pytest.raises(PoseMambaError, match=r"'Temporal_pos_embed' is \(1, 81, 16\), expected \(1, 243, 16\)"):
         build_model(longer)
+    save_model(tmp_path / "sure.safetensors", model, {})
+    blind = recipe.model.model_copy(update={"options": {**options, "confidence": False}})
+    changes = {"model": blind, "start_from": str(tmp_path / "sure.safetensors")}
+    with pytest.raises(PoseMambaError, match=r"set model\.options\.confidence: true"):
+        build_model(recipe.model_copy(update=changes))
 
 
 def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys):
@@ -250,7 +257,11 @@ def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys)
     x = torch.randn(2, 9, 17, 2)
     with torch.no_grad():
         assert torch.equal(build_model(recipe).eval()(x), given(x))
-    assert "first 9 of 27 frames" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "first 9 of 27 frames" in said and "confidence" not in said
+    sure = {"model": {"kind": "motionbert", "options": {**TINY["motionbert"], "frames": 9, "confidence": True}}}
+    build_model(Recipe.model_validate({**recipe.model_dump(), **sure}))
+    assert "confidence True, which was False" in capsys.readouterr().out
 
 
 def test_a_run_goes_on_without_the_weights_that_it_started_from(motions, tmp_path, capsys):
@@ -359,6 +370,29 @@ def test_a_budget_goes_on_from_the_time_that_was_spent(motions, tmp_path, monkey
     assert cut.step == whole.step + 1  # the first step of each call is not counted
     expected = [recipe.lr_at(step, s) for step, s in enumerate([0, 0, 6, 12, 18, 24, 24, *range(30, 60, 6)])]
     assert rates(tmp_path / "cut") == pytest.approx(expected)
+
+
+def test_several_processes_take_the_time_of_the_first(tmp_path):
+    """Each has a clock and clips of its own; what the schedule and the end depend on is the same in all, always."""
+    recipe = make_recipe("motionbert", budget_minutes=1.0)
+    ranks, said = [], {}
+    for seconds in (1.0, 2.5):
+        clock = SimpleNamespace(now=0.0, seconds=seconds)
+        keeper = run_file._keeper_class(module_file.pl)(tmp_path, 0.0, None, lambda clock=clock: clock.now)
+        module = SimpleNamespace(recipe=recipe, training_seconds=0.0, clip_frames=27)
+
+        ranks.append((clock, keeper, module))
+    strategy = SimpleNamespace(broadcast=lambda value: said.setdefault(trainer.global_step, value))  # the first's
+    counted = []
+    for step in range(1, 41):
+        trainer = SimpleNamespace(global_step=step, world_size=2, strategy=strategy)
+        for clock, keeper, module in ranks:
+            clock.now += clock.seconds
+            keeper._count(trainer, module)
+            keeper._mark = clock.now
+        counted.append({module.training_seconds for _, _, module in ranks})
+    assert all(len(values) == 1 for values in counted)
+    assert [values.pop() for values in counted[8::10]] == [0, 9, 19, 29]  # the first step is not counted
 
 
 def test_a_checkpoint_of_an_older_version_is_gone_on_with_but_not_by_a_budget(motions, tmp_path):

@@ -131,14 +131,20 @@ def _start(model: AnyModel, source: str) -> None:
     if kind.places is not None and given.config.frames > config.frames:
         state[kind.places] = state[kind.places][:, : config.frames]
         said.append(f"places of the first {config.frames} of {given.config.frames} frames")
-    if isinstance(model, PoseMamba) and config.confidence and not given.config.confidence:
+    ours = isinstance(model, PoseMamba)
+    if ours and given.config.confidence and not config.confidence:
+        raise PoseMambaError(
+            f"{path}: takes each joint's confidence, the recipe's model does not: set model.options.confidence: true"
+        )
+    if ours and config.confidence and not given.config.confidence:
         embedding = "Spatial_patch_to_embedding.weight"
         state[embedding] = F.pad(state[embedding], (0, 1))
         said.append("confidence begins without influence")
     load_strictly(path, model, state, describe(config))
     if is_safetensors(path):  # other checkpoints do not say what they were
         was, now = given.config.model_dump(), config.model_dump()
-        meant = [k for k in now if k not in ("frames", "confidence", "drop_path", "published_gradient")]
+        told = ("frames", "drop_path", "published_gradient", *(("confidence",) if ours else ()))
+        meant = [k for k in now if k not in told]
         said += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]
     if said:
         print(f"start from {source}: {', '.join(said)}")
