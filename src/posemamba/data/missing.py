@@ -1,6 +1,6 @@
 """Joints that a detector did not find: one convention, for training and for lifting.
 
-The model takes no confidence, so every joint of every frame must be given a place:
+A model takes numbers, with confidence or without, so every joint of every frame must be given a place:
 
 * a joint found before and after a gap moves on a straight line in time between the two;
 * before its first and after its last find it stays where it was found first and last;

@@ -26,7 +26,8 @@ from posemamba.files import atomic_path
 from posemamba.poses import Progress
 
 Predict = Callable[[Tensor], Tensor]
-"""(B, T, 17, 2) normalised 2D joints on the CPU -> (B, T, 17, 3) in the same unit, on any device."""
+"""(B, T, 17, 2) normalised 2D joints on the CPU, or with confidence (B, T, 17, 3), -> (B, T, 17, 3) in the same unit,
+on any device."""
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class LiftingModule(pl.LightningModule):
     """Train a lifting model by a recipe.
 
     Args:
-        model: (B, T, 17, 2) -> (B, T, 17, 3).
+        model: (B, T, 17, 2), or with confidence (B, T, 17, 3), -> (B, T, 17, 3).
         recipe: all settings.
         data: what to train and validate on; put on the device by `setup`.
 
@@ -173,9 +173,7 @@ class LiftingModule(pl.LightningModule):
         r = self.recipe
         optimizer: torch.optim.Optimizer
         if r.optimizer == "muon":
-            optimizer = Muon(
-                *split_parameters(self.model), lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay
-            )
+            optimizer = Muon(*split_parameters(self.model), lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay)
         else:
             optimizer = torch.optim.AdamW(
                 self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
