@@ -282,7 +282,7 @@ class Lifter:
             person, start, end = stretch
             joints = people[person]
             sure = np.where(joints.found[start:end], joints.confidence[start:end], 0)
-            sure = np.clip(np.nan_to_num(sure), 0, 1)  # a model was never shown other numbers
+            sure = np.clip(np.nan_to_num(sure), 0, 1).astype(np.float32)  # a model was never shown other numbers
             filled = np.concatenate([fill_missing(joints.xy[start:end]), sure[..., None]], -1)
             for place in windows(len(filled), self.window, self.overlap):
                 yield stretch, place, filled[place.start : place.end]
