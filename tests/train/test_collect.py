@@ -88,6 +88,17 @@ def test_runs_of_other_data_and_missing_recipes_are_refused(tmp_path):
         collect(TABLES[1], tmp_path, RECIPES)
 
 
+def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
+    (tmp_path / "human36m_s").mkdir()
+    recipe = load_recipe(RECIPES / "human36m_s.yaml").model_copy(update={"budget_minutes": 2.0})
+    said = []
+    for step, seconds, finished in ((3, 120.0, True), (recipe.total_steps + 1, 119.0, False)):
+        content = {"global_step": step, "training_seconds": seconds, "recipe": recipe.model_dump(mode="json")}
+        torch.save(content, tmp_path / "human36m_s" / "last.ckpt")
+        run_recipes(["human36m_s"], tmp_path, RECIPES, max_minutes=0, say=said.append)
+        assert said.pop() == f"human36m_s: {'finished earlier' if finished else 'no time left, call again to go on'}"
+
+
 @pytest.mark.parametrize(
     ("line", "named"),
     [

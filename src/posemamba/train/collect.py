@@ -71,7 +71,7 @@ def _outcome(folder: Path, row: Row, recipe_file: Path, exact: bool) -> Outcome:
     values = {name: float(details[f"val_{name}_test"]) for name in ("p1", "p2") if f"val_{name}_test" in details}
     if not values:
         raise PoseMambaError(f"{folder}: a run on {recipe.data.kind}, not on the table's data")
-    done = _steps_done(folder / LAST)[0] if (folder / LAST).exists() else int(details["step"])
+    done = _progress(folder / LAST)[0] if (folder / LAST).exists() else int(details["step"])
     epochs, of = done // recipe.steps_per_epoch, recipe.epochs
     said = f"{epochs} epochs" if epochs == of else f"{epochs} of {of} epochs"
     best = int(details["step"]) // recipe.steps_per_epoch
@@ -124,11 +124,12 @@ def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
         raise PoseMambaError(f"{path}: not scores that posemamba evaluate --json wrote ({error})") from error
 
 
-def _steps_done(last: Path) -> tuple[int, int]:
-    """Steps done, and steps in all, of a run's checkpoint."""
+def _progress(last: Path) -> tuple[int, bool]:
+    """Steps done of a run's checkpoint, and whether these, or its minutes, are all."""
     try:
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        return int(content["global_step"]), Recipe.model_validate(content["recipe"]).total_steps
+        step, seconds = int(content["global_step"]), float(content.get("training_seconds", 0.0))
+        return step, Recipe.model_validate(content["recipe"]).done(step, seconds)
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away") from error
 
@@ -161,11 +162,9 @@ def run_recipes(
     loaded = {name: load_recipe(recipes / f"{name}.yaml") for name in names}
     begin = time.monotonic()
     for name, recipe in loaded.items():
-        if (runs / name / LAST).exists():
-            done, total = _steps_done(runs / name / LAST)
-            if done >= total:
-                say(f"{name}: finished earlier")
-                continue
+        if (runs / name / LAST).exists() and _progress(runs / name / LAST)[1]:
+            say(f"{name}: finished earlier")
+            continue
         left = None if max_minutes is None else max_minutes - (time.monotonic() - begin) / 60
         if left is not None and left <= 0:
             say(f"{name}: no time left, call again to go on")
