@@ -183,6 +183,43 @@ def test_answers_are_changed_back(index: int) -> None:
     assert found.confidence == pytest.approx(np.linspace(0.1, 0.9, 17)[order])
 
 
+class Opened:
+    """A detector that only has to be closed."""
+
+    skeleton, closed = H36M17, 0
+
+    def close(self) -> None:
+        Opened.closed += 1
+
+
+def test_one_person_is_followed_through_all_repeats(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is nearest to the plain answer counts; a change in which nobody is found leaves the others."""
+    rng, told = np.random.default_rng(6), []
+    away = walker() + np.array([400, 0])
+
+    def people(source: str, *, mode: str, detector: noise.ChangedDetector) -> list[Keypoints2D]:
+        seen = walker() + rng.normal(0, 1, (FRAMES, 17, 2))
+        if detector.change.name == "darker":
+            raise PoseMambaError("nobody was found")
+        if detector.change.mirrored:
+            seen[:60] = np.nan
+        return [keypoints(away), keypoints(seen)] if told[1:] else [keypoints(seen), keypoints(away)]
+
+    monkeypatch.setattr("posemamba.detect.noise.repeats.detect_people", people)
+    repeats = noise.repeat("video", Opened, person="1", told=told.append)
+    names = [c.name for c in noise.changes()]
+    assert told == names == list(repeats.names) and Opened.closed == len(names)
+    nobody = names.index("darker")
+    assert repeats.elsewhere == tuple({"mirrored": 0.25, "darker": 1.0}.get(name, 0.0) for name in names)
+    assert np.isnan(repeats.xy[nobody]).all() and not repeats.confidence[nobody].any()
+    assert np.nanmax(np.abs(repeats.xy - walker())) < 10
+    report = noise.measure_repeats(repeats, "video", "made up")
+    assert report.errors is not None and report.errors.joints[7] * report.person == pytest.approx(1, rel=0.1)
+    assert report.by_change is not None and report.by_change["darker"][1] == 1
+    with pytest.raises(PoseMambaError, match="--person is 9"):
+        noise.repeat("video", Opened, person="9")
+
+
 def test_repeats_of_a_detector_that_errs() -> None:
     """Each answer has its own white error and the mirrored one a displacement: both are found, motion is not error."""
     rng = np.random.default_rng(4)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from posemamba.detect import Detector, Mode, choose_people, detect_people
 from posemamba.detect.noise.common import Array, person_unit
+from posemamba.errors import PoseMambaError
 from posemamba.poses import Keypoints2D
 from posemamba.skeleton import Skeleton, to_h36m17
 from posemamba.tracking import Detection
@@ -168,6 +169,9 @@ def repeat(
         make: gives a fresh detector: some remember the frame before.
         mode, person: as in `posemamba.detect`; the person as found in the frames as they are.
         told: called with the name of each change before its turn.
+
+    Raises:
+        PoseMambaError: the video cannot be read, or nobody, or not this person, is in it.
     """
     first: Keypoints2D | None = None
     xy, confidence, elsewhere = [], [], []
@@ -175,7 +179,12 @@ def repeat(
         told(change.name)
         with closing(make()) as detector, warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # jumps to somebody else are sorted out below
-            people = detect_people(source, mode=mode, detector=ChangedDetector(detector, change))
+            try:
+                people = detect_people(source, mode=mode, detector=ChangedDetector(detector, change))
+            except PoseMambaError:
+                if first is None:
+                    raise
+                people = []  # the video can be read: whom the plain pictures show is not found in the changed ones
         bodies = [to_h36m17(p) for p in people]
         if first is None:
             first = choose_people(bodies, person)[0]
