@@ -48,19 +48,17 @@ def read_result(path: Path) -> Quality:
     try:
         with np.load(path, allow_pickle=False) as file:
             kind = json.loads(str(file["header"]))["format"]
-        if kind == MOTION_FORMAT:
-            motion = load_motion_npz(path)
-            return _measure(path, motion.poses, motion)
-        if kind != POSES_FORMAT:
+        if kind not in (POSES_FORMAT, MOTION_FORMAT):
             raise PoseMambaError(
                 f"{path}: its format is '{kind}', expected {POSES_FORMAT} or {MOTION_FORMAT}: lift it first"
             )
-        poses = Poses3D.load_npz(path)
+        motion = load_motion_npz(path) if kind == MOTION_FORMAT else None
+        poses = Poses3D.load_npz(path) if motion is None else motion.poses
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise PoseMambaError(
             f"{path}: not a poses.npz or motion.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift first"
         ) from None
-    return _measure(path, poses, None)
+    return _measure(path, poses, motion)
 
 
 def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
