@@ -222,6 +222,16 @@ def test_a_model_that_takes_confidence_gets_it_mirrored_too_and_unzoomed() -> No
     np.testing.assert_array_equal(every(keypoints).xyz, every(without).xyz)
 
 
+def test_a_picture_is_shown_as_somebody_who_stands_still(lifter: Lifter) -> None:
+    for frames in (1, 2, 8):
+        short = walker_keypoints(frames)
+        order = np.clip(np.arange(9) - (9 - frames) // 2, 0, frames - 1)
+        held = replace(short, xy=short.xy[order], confidence=short.confidence[order])
+        begin = (9 - frames) // 2
+        size = Lifter(lifter.model, device="cpu", person_size=None)  # held frames would count in the size
+        np.testing.assert_allclose(size(short).xyz, size(held).xyz[begin : begin + frames], atol=1e-3)
+
+
 def test_other_skeletons_are_converted(lifter: Lifter) -> None:
     xy = np.random.default_rng(0).uniform(200, 500, (5, 33, 2))
     for skeleton in (COCO17, BLAZEPOSE33):

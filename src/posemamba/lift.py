@@ -42,6 +42,10 @@ _Stretch = tuple[int, int, int]
 __all__ = ["Lifter", "Window", "batch_size", "choose_device", "lift_batch", "split_at_gaps", "windows"]
 
 
+HELD = 9
+"""Frames that a model is shown at the least."""
+
+
 def batch_size(device: torch.device) -> int:
     """Windows at a time: on a CPU one after another is fastest."""
     return 1 if device.type == "cpu" else 16
@@ -50,6 +54,9 @@ def batch_size(device: torch.device) -> int:
 @torch.inference_mode()
 def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: float | None) -> Tensor:
     """Lift windows as the model was trained: at one size of the person, and mirrored too.
+
+    Models are at a loss with a few frames, which they hardly saw in training. Fewer than `HELD` of them are shown with
+    the first and the last one held, as if people had stood still before and after (docs/decisions.md).
 
     Args:
         model: (B, T, 17, 2) normalised, or with confidence (B, T, 17, 3), -> (B, T, 17, 3), in evaluation mode.
@@ -62,9 +69,14 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
         (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
     """
     given, zoom = at_one_size(what_it_takes(model, x_BTJC), person_size)
+    T = given.shape[1]
+    more = max(0, min(HELD, getattr(getattr(model, "config", None), "frames", 0)) - T)
+    before, after = given[:, :1].expand(-1, more // 2, -1, -1), given[:, -1:].expand(-1, more - more // 2, -1, -1)
+    given = torch.cat([before, given, after], 1) if more else given
     y = model(given).float()
     if flip:
         y = (y + mirror(model(mirror(given)).float())) / 2
+    y = y[:, more // 2 : more // 2 + T]
     return (y - y[:, :, :1]) / zoom
 
 
