@@ -268,5 +268,7 @@ def test_command_on_keypoint_files(tmp_path: Path, capsys: pytest.CaptureFixture
         assert (saved["errors"] is None) == (not arguments)
         assert (tmp_path / "out" / "seen.noise.png").read_bytes().startswith(b"\x89PNG")
     assert saved["errors"]["joints"][0] == pytest.approx(2 / saved["person"], rel=0.1)
+    assert noise.main([str(seen), str(tmp_path / "seen.csv"), "--out", str(tmp_path / "out")]) == 2
+    assert "two of the files are named seen" in capsys.readouterr().err
     assert noise.main([str(seen), "--truth", str(short)]) == 2
     assert "100 frames" in capsys.readouterr().err

@@ -68,6 +68,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if options.out is not None:
             make_folder(options.out)
+            names = [path.stem for path in options.sources]
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise PoseMambaError(
+                    f"{options.out}: two of the files are named {twice[0]}, and one's {twice[0]}.noise.json would replace "
+                    "the other's: measure them one by one into folders of their own"
+                )
         for path in options.sources:
             report = _measure(path, options)
             print(describe(report), end="\n\n")
