@@ -71,8 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             names = [path.stem for path in options.sources]
             if twice := sorted({name for name in names if names.count(name) > 1}):
                 raise PoseMambaError(
-                    f"{options.out}: two of the files are named {twice[0]}, and one's {twice[0]}.noise.json would replace "
-                    "the other's: measure them one by one into folders of their own"
+                    f"{options.out}: two of the files are named {twice[0]}, and the {twice[0]}.noise.json of one would "
+                    "replace the other's: measure them one by one into folders of their own"
                 )
         for path in options.sources:
             report = _measure(path, options)
