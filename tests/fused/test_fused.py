@@ -17,7 +17,7 @@ from posemamba.fused import layers
 from posemamba.fused.layers import forward as run_layers
 from posemamba.fused.tiles import Tile
 from posemamba.fused.weights import EndWeights, LayerWeights, Weights
-from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.model import PoseMamba, PoseMambaConfig, what_it_takes
 from posemamba.scan.gpu import LOG2_E
 from posemamba.scan.orders import DIRECTIONS, scan_map
 from posemamba.scan.reference import selective_scan_reference
@@ -188,12 +188,14 @@ def half() -> torch.autocast:
     return torch.autocast("cuda", torch.bfloat16)
 
 
-def clips(count: int, frames: int = 243, seed: int = 0) -> Tensor:
-    """People who move smoothly, in normalised coordinates."""
+def clips(count: int, frames: int = 243, seed: int = 0, model: PoseMamba | None = None) -> Tensor:
+    """People who move smoothly, in normalised coordinates, and with confidence if the model takes it."""
     g = torch.Generator().manual_seed(seed)
     t = torch.linspace(0, 6, frames)[None, :, None, None]
     body, phase = torch.rand(2, count, 1, 17, 2, generator=g)
-    return ((body - 0.5) * 0.5 + 0.1 * torch.sin(t + 6 * phase)).cuda()
+    sure = torch.rand(count, frames, 17, 1, generator=g)
+    joints = torch.cat([(body - 0.5) * 0.5 + 0.1 * torch.sin(t + 6 * phase), sure], -1).cuda()
+    return joints[..., :2].contiguous() if model is None else what_it_takes(model, joints)
 
 
 @pytest.fixture(scope="module")
@@ -222,7 +224,7 @@ def test_kernels_agree_with_float64(width, frames, dtype, poisoned):  # type: ig
 def test_whole_s_and_l_agree_with_float64(bundled, poisoned):  # type: ignore[no-untyped-def]
     """27 frames, since float64 is computed step by step."""
     for model in (bundled, large()):
-        x = clips(2, 27)
+        x = clips(2, 27, model=model)
         want = exact(model, x)
         with torch.no_grad():
             assert error(model(x), want) < 1e-4, "float32"
@@ -234,7 +236,7 @@ def test_whole_s_and_l_agree_with_float64(bundled, poisoned):  # type: ignore[no
 @pytest.mark.parametrize("count", [1, 16])
 def test_whole_s_at_full_length(bundled, count, poisoned):  # type: ignore[no-untyped-def]
     """Against the plain model in float32 on the CPU, whose scan is other code."""
-    x = clips(count)
+    x = clips(count, model=bundled)
     with torch.no_grad():
         want = copy.deepcopy(bundled).cpu()(x[-1:].cpu()).cuda().double()
         with half():
@@ -248,13 +250,15 @@ def test_a_graph_gives_what_the_kernels_give(bundled) -> None:
     fused.forget(bundled)
     with torch.no_grad(), half():
         for seed, frames in enumerate((9, 28, 9, 28, 9, 40, 41, 42, 43, 9, 9, 40, 41, 42, 43)):
-            x = clips(2, frames, seed)  # from the second time on a graph of the shape; five shapes push one out
+            x = clips(
+                2, frames, seed, bundled
+            )  # from the second time on a graph of the shape; five shapes push one out
             assert torch.equal(fused.forward(bundled, x, graph=True), fused.forward(bundled, x, graph=False))
 
 
 @pytest.mark.gpu
 def test_outputs_of_replays_are_separate(bundled) -> None:
-    xs = [clips(1, 9, seed) for seed in range(4)]
+    xs = [clips(1, 9, seed, bundled) for seed in range(4)]
     with torch.no_grad(), half():
         ys = [fused.forward(bundled, x, graph=True) for x in xs]
         for x, y in zip(xs, ys, strict=True):
@@ -280,7 +284,7 @@ def test_changed_weights_are_noticed(graph) -> None:  # type: ignore[no-untyped-
 
 @pytest.mark.gpu
 def test_plain_model_where_it_must_be(bundled, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    x = clips(1, 9)
+    x = clips(1, 9, model=bundled)
     assert not fused.applies(bundled, x), "gradients are wanted"
     with torch.no_grad():
         assert fused.applies(bundled, x)
@@ -301,7 +305,7 @@ def test_a_capture_that_fails_says_so(bundled, monkeypatch) -> None:  # type: ig
         return torch.ones(1, device="cuda").item()  # type: ignore[return-value]
 
     fused.forget(bundled)
-    x = clips(1, 9)
+    x = clips(1, 9, model=bundled)
     with torch.no_grad(), half():
         fused.forward(bundled, x, graph=True)
         monkeypatch.setattr(graphs, "forward", waits)
