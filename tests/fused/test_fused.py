@@ -250,9 +250,7 @@ def test_a_graph_gives_what_the_kernels_give(bundled) -> None:
     fused.forget(bundled)
     with torch.no_grad(), half():
         for seed, frames in enumerate((9, 28, 9, 28, 9, 40, 41, 42, 43, 9, 9, 40, 41, 42, 43)):
-            x = clips(
-                2, frames, seed, bundled
-            )  # from the second time on a graph of the shape; five shapes push one out
+            x = clips(2, frames, seed, bundled)  # a graph from the second time on; five shapes push one out
             assert torch.equal(fused.forward(bundled, x, graph=True), fused.forward(bundled, x, graph=False))
 
 
