@@ -107,18 +107,16 @@ def measure_quality(poses: Poses3D, motion: Motion3D | None = None) -> Quality:
 def _once(clip: Clip, found: dict[str, Found]) -> list[Fault]:
     """The faults in order of time; what follows from another fault of the same limb is not told twice.
 
-    A joint bends wrongly because its limb has flipped, and both because left and right are exchanged in 2D.
+    A joint bends wrongly because its limb has flipped.
     """
     faults = [fault for one in found.values() for fault in one.faults]
     limbs = {"knee": ("thigh", "shin"), "elbow": ("upper arm", "forearm")}
 
     def told(fault: Fault) -> bool:
-        if fault.check not in ("bend", "flip"):
+        if fault.check != "bend":
             return False
         side, _, part = fault.part.partition(" ")
-        causes = {("swap", "legs" if part in ("knee", *limbs["knee"]) else "arms")}
-        if fault.check == "bend":
-            causes |= {("flip", f"{side} {limb}") for limb in limbs[part]}
+        causes = {("flip", f"{side} {limb}") for limb in limbs[part]}
         near = [f for f in faults if f.first - 1 <= fault.last and fault.first <= f.last + 1]
         return any((f.check, f.part) in causes for f in near)
 

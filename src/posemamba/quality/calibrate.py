@@ -3,7 +3,7 @@
     python -m posemamba.quality.calibrate [--weights NAME] [--split test|validation] [--quick]
 
 Motion capture seen by the benchmark's cameras, at most 5 s of each clip, from one camera (`refine.measure.shots`), 2D
-joints with the benchmark's noise and its made-up confidence (`evaluate.mocap_benchmark.benchmark_detections`).
+joints with the benchmark's noise and its made-up confidence.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,9 +19,8 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_detections
 from posemamba.lift import Lifter
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses import Motion3D, Poses3D
 from posemamba.quality import CHECKS, Fault, Quality, measure_quality
 from posemamba.quality.common import JOINTS, LIMBS, Array
 from posemamba.quality.verdict import is_heavy, verdict
@@ -63,20 +62,11 @@ class Sample:
 def samples(weights: str, split: str, every: int) -> Iterator[Sample]:
     """Of each `every`-th clip."""
     lifter = Lifter.from_pretrained(weights)
-    for count, shot in enumerate(shots(split, every=every)):
-        lifted = lifter(_detected(shot, count * every))
+    for shot in shots(split, every=every):
+        lifted = lifter(shot.noisy)
         mm = shot.mm_per_pixel[:, None, None]
         joints = np.linalg.norm((lifted.xyz - shot.truth.xyz) * mm, axis=-1)
         yield Sample(_quality(lifted, shot), _quality(shot.truth, shot), joints.mean(-1), joints)
-
-
-def _detected(shot: Shot, clip: int) -> Keypoints2D:
-    """The noisy joints with their confidence; those that the detector lost are NaN."""
-    keypoints = shot.truth.keypoints
-    centre, half = np.array(keypoints.image_size) / 2, keypoints.image_size[0] / 2
-    xy, confidence = benchmark_detections((keypoints.xy - centre) / half, clip, clip % CAMERAS)
-    xy = np.where(confidence[..., None] > 0, xy * half + centre, np.nan)
-    return replace(shot.noisy, xy=xy.astype(np.float32), confidence=confidence.astype(np.float32))
 
 
 def _quality(poses: Poses3D, shot: Shot) -> Quality:

@@ -34,6 +34,8 @@ LIMBS = {
     "right upper arm": (14, 15),
     "right forearm": (15, 16),
 }
+LEGS, ARMS = ((4, 1), (5, 2), (6, 3)), ((11, 14), (12, 15), (13, 16))
+"""Pairs of left and right joints."""
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from posemamba.detect import find_jumps
-from posemamba.quality.common import JOINTS, SURE, Array, Clip, Found, Mask, number, runs
+from posemamba.quality.common import ARMS, JOINTS, LEGS, SURE, Array, Clip, Found, Mask, number, runs
 
 SWAPPED = 0.1
 """Of the body's size: by how much nearer three joints of a limb lie, exchanged, to where they were (as in
 `posemamba.detect.compare`)."""
-_LEGS, _ARMS = ((4, 1), (5, 2), (6, 3)), ((11, 14), (12, 15), (13, 16))
 _LONGEST_SWAP = 1.0  # seconds: what is exchanged for longer may be the right way round
 _DOUBT_SECONDS = 0.3
 _DOUBTFUL_JOINTS = 9  # of 17: more than half
@@ -44,7 +43,7 @@ def check_detection(clip: Clip) -> Found:
             clip.fault("jump", "", a, b, "the 2D joints jumped here by more than a body: perhaps somebody else")
         )
     swaps = 0
-    for part, pairs in (("legs", _LEGS), ("arms", _ARMS)):
+    for part, pairs in (("legs", LEGS), ("arms", ARMS)):
         for a, b in _swapped(clip, pairs):
             swaps += 1
             found.faults.append(clip.fault("swap", part, a, b, "left and right change places in 2D"))

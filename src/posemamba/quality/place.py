@@ -7,7 +7,10 @@ from scipy.signal import savgol_filter
 
 from posemamba.poses import Motion3D
 from posemamba.quality.common import (
+    ARMS,
     JOINTS,
+    LEGS,
+    SURE,
     Array,
     Clip,
     Found,
@@ -31,16 +34,21 @@ FLOOR_LIMIT, ANOTHER_LEVEL = 0.1, 0.4
 """Metres below its height on the floor from which on an ankle is marked; who is lower still is on another level."""
 REPROJECTION_FRAME, REPROJECTION_JOINT = 0.035, 0.08
 """Body lengths between lifted and found 2D joints from which on a frame (mean) or a joint is marked."""
+_FEWEST_JOINTS = 5  # of which the detector is sure; with fewer any pose fits
 _FEET = {"right foot": 3, "left foot": 6}
 
 
 def check_reprojection(clip: Clip) -> Found:
-    """How far the lifted x, y, put where they fit best, lie from the 2D joints that were lifted."""
+    """How far the lifted x, y, put where they fit best, lie from the 2D joints of which the detector is sure.
+
+    Joints that it doubts are not counted, for the model is told and need not follow them.
+    """
     found = Found()
-    xy, lifted = clip.xy, clip.poses.xyz[..., :2].astype(np.float64)
-    given = clip.poses.keypoints.found & (np.nan_to_num(clip.poses.confidence) > 0) & clip.usable[:, None]
-    apart = np.where(given[..., None], xy - lifted, np.nan)
+    lifted = clip.poses.xyz[..., :2].astype(np.float64)
+    sure = clip.poses.keypoints.found & (np.nan_to_num(clip.poses.confidence) > SURE) & clip.usable[:, None]
+    apart = _either_way(np.where(sure[..., None], clip.xy, np.nan), lifted) - lifted
     away = np.linalg.norm(apart - frame_median(apart)[:, None], axis=-1)
+    away[np.isfinite(away).sum(1) < _FEWEST_JOINTS] = np.nan
     share = away / clip.size[:, None]
     counted = np.isfinite(share).sum(1)
     mean = np.where(counted > 0, np.nansum(share, axis=1) / np.maximum(counted, 1), np.nan)
@@ -67,6 +75,25 @@ def check_reprojection(clip: Clip) -> Found:
     }
     found.series["reprojection"] = mean
     return found
+
+
+def _either_way(xy: Array, lifted: Array) -> Array:
+    """The 2D joints, left and right of the legs or arms exchanged in the frames in which that fits the lifted better.
+
+    Which is which is not asked here: a lifting that does not follow the detector's exchange is right, one that does
+    flips.
+    """
+    xy = xy.copy()
+    away = np.linalg.norm
+    offset = frame_median(xy - lifted)[:, None]
+    for pairs in (LEGS, ARMS):
+        left, right = np.array(pairs).T
+        here, there = [*left, *right], [*right, *left]
+        as_found = away(xy[:, here] - lifted[:, here] - offset, axis=-1).mean(-1)
+        exchanged = away(xy[:, there] - lifted[:, here] - offset, axis=-1).mean(-1)
+        turned = exchanged < as_found  # with a joint of these unknown: False
+        xy[np.ix_(turned, here)] = xy[np.ix_(turned, there)]
+    return xy
 
 
 def _mean(values: Array) -> float:

@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from posemamba.poses import Motion3D, Poses3D
     from posemamba.quality import Fault, Quality
 
-HEAVY = ("doubt", "jump", "swap", "flip", "bend")
+HEAVY = ("doubt", "jump", "flip", "bend")
 """Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
-LIGHT = ("reprojection",)
-"""Checks that say to look: of a single joint. Those left out say little of the pose (docs/quality.md)."""
-REPROJECTION_CARE, SPREAD_CARE = 0.018, 0.10
+LIGHT = ("swap", "reprojection")
+"""Checks that say to look: exchanged 2D joints, which the lifting need not have followed, and single joints. Those left
+out say little of the pose (docs/quality.md)."""
+REPROJECTION_CARE, SPREAD_CARE = 0.012, 0.06
 """Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
 _FEW = 0.05  # share of the frames that are not to be trusted in a good clip
 _MOST = 0.5
@@ -131,7 +132,6 @@ def _name(a: int, b: int) -> str:
 _WORDS = {
     "doubt": "the detector is unsure",
     "jump": "perhaps somebody else",
-    "swap": "left and right exchanged in 2D",
     "flip": "limbs flip",
     "bend": "a joint bends backwards",
     "bone": "bones of wrong lengths",

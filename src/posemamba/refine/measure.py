@@ -3,8 +3,8 @@
     python -m posemamba.refine.measure smoothing|root|upright [--quick] [--weights NAME] [--split validation|test]
 
 Motion capture (`posemamba.data.mocap`) seen by the benchmark's cameras, at most 5 s of each clip, from one camera
-(number i mod 4 for clip i). `lifted` is what the weights make of 2D joints with the benchmark's noise; `truth` is the
-exact pose. Settings are chosen on the validation subjects, errors stated for the test subjects.
+(number i mod 4 for clip i). `lifted` is what the weights make of 2D joints with the benchmark's noise and confidence;
+`truth` is the exact pose. Settings are chosen on the validation subjects, errors stated for the test subjects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from posemamba.data.cameras import Cameras, see
 from posemamba.data.mocap import load_motions
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_cameras, benchmark_noise
+from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_cameras, benchmark_detections
 from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.refine.common import body_length, bone_lengths
@@ -44,7 +44,7 @@ class Shot:
 
     Attributes:
         truth: exact poses with exact 2D joints, pixels.
-        noisy: 2D joints with the benchmark's noise.
+        noisy: 2D joints with the benchmark's noise and confidence; NaN where the detector lost one.
         camera_xyz: (F, 17, 3) metres.
         mm_per_pixel: (F,) at the pelvis's depth.
         fov: horizontal, degrees.
@@ -70,18 +70,18 @@ def make_shot(body: NDArray[np.floating], fps: float, cameras: Cameras, number: 
     size = (WIDTH, max(1, round(WIDTH * float(one.aspect[0]))))
     half = WIDTH / 2
 
-    def keypoints(xy: Array) -> Keypoints2D:
-        pixels = xy * half + [half, size[1] / 2]
-        return Keypoints2D(pixels.astype(np.float32), np.ones(xy.shape[:2], np.float32), H36M17, size, fps)
+    def keypoints(xy: Array, confidence: NDArray[np.floating]) -> Keypoints2D:
+        pixels = np.where(confidence[..., None] > 0, xy * half + [half, size[1] / 2], np.nan)
+        return Keypoints2D(pixels.astype(np.float32), confidence.astype(np.float32), H36M17, size, fps)
 
     found = np.ones(exact.shape[:2], np.float32)
     truth = Poses3D(
-        (view.target[0].numpy() * half).astype(np.float32), found, np.ones(len(exact), bool), keypoints(exact)
+        (view.target[0].numpy() * half).astype(np.float32), found, np.ones(len(exact), bool), keypoints(exact, found)
     )
     camera_xyz = view.camera_xyz[0].numpy()
     return Shot(
         truth,
-        keypoints(benchmark_noise(exact, number, k)),
+        keypoints(*benchmark_detections(exact, number, k)),
         camera_xyz,
         view.mm_per_unit[0].numpy() / half,
         math.degrees(2 * math.atan(0.5 / float(one.focal[0]))),
