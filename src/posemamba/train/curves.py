@@ -6,6 +6,7 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 from posemamba.errors import PoseMambaError, require
@@ -19,7 +20,7 @@ LOGS = "logs/from_step_*/metrics.csv"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 Style = Literal["-", "--", ":"]
 STYLES: dict[str, Style] = {"exact": "-", "test": "-", "noisy": "--"}
-_SMOOTH = 0.15  # of the training error, share of a new value in the running mean
+_SMOOTH = 9  # values that the running median of the training error is of: a batch of single frames errs by far more
 
 
 @dataclass
@@ -72,7 +73,7 @@ def read_curves(run: Path) -> Curves:
 
 
 def plot_curves(runs: Sequence[Curves], path: Path) -> None:
-    """Training error (running mean) and validation P1 in millimetres over steps, a colour for each run.
+    """Training error (running median) and validation P1 in millimetres over steps, a colour for each run.
 
     Raises:
         PoseMambaError: an unknown kind of figure, no matplotlib, or nothing to draw.
@@ -116,10 +117,8 @@ def plot_curves(runs: Sequence[Curves], path: Path) -> None:
 
 def _draw(axes: Axes, run: Curves, colour: str, styles: dict[str, Style]) -> None:
     steps, values = run.of("train_mm")
-    mean: list[float] = []
-    for value in values:
-        mean.append(value if not mean else mean[-1] + _SMOOTH * (value - mean[-1]))
-    axes.plot(steps, mean, color=colour, alpha=0.5, linewidth=0.8)
+    smooth = [median(values[max(0, i - _SMOOTH // 2) : i + _SMOOTH // 2 + 1]) for i in range(len(values))]
+    axes.plot(steps, smooth, color=colour, alpha=0.5, linewidth=0.8)
     for name in sorted(run.values):
         if name.startswith("val_p1_"):
             variant = name.removeprefix("val_p1_")
