@@ -19,7 +19,7 @@ from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter, choose_device, split_at_gaps, windows
 from posemamba.model import PoseMamba
-from posemamba.poses import Keypoints2D
+from posemamba.poses import Keypoints2D, find_jumps
 from posemamba.skeleton import BLAZEPOSE33, COCO17, H36M17
 from posemamba.walker import walk
 from posemamba.weights import bundled, save_model
@@ -267,6 +267,22 @@ def test_far_apart_stretches_do_not_influence_each_other(lifter: Lifter) -> None
     for piece in (slice(0, 20), slice(90, 130)):
         alone = replace(keypoints, xy=keypoints.xy[piece], confidence=keypoints.confidence[piece])
         np.testing.assert_array_equal(poses.xyz[piece], lifter(alone).xyz)
+
+
+def test_somebody_else_does_not_influence_the_person(lifter: Lifter) -> None:
+    """Where the detector jumps to another person, or the film is cut, the clip is split."""
+    keypoints = walker_keypoints(60)
+    other = walker_keypoints(60, seed=5)
+    mixed = replace(keypoints, xy=keypoints.xy.copy())
+    mixed.xy[20:45] = other.xy[20:45, :, :] * 0.8 + np.float32([900, 100])
+    mixed.xy[30, 2:] = np.nan  # hardly seen: no jump there
+    assert find_jumps(mixed).tolist() == [20, 45]
+    poses = lifter(mixed)
+    assert poses.details["stretches"] == 3
+    for start, end in ((0, 20), (20, 45), (45, 60)):
+        alone = replace(mixed, xy=mixed.xy[start:end], confidence=mixed.confidence[start:end])
+        np.testing.assert_array_equal(poses.xyz[start:end], lifter(alone).xyz)
+    assert find_jumps(keypoints).tolist() == []
 
 
 def test_gaps_are_measured_in_time() -> None:

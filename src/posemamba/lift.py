@@ -3,8 +3,8 @@
 The steps, in order:
 
 1. joints of another skeleton are converted to Human3.6M's (`skeleton.to_h36m17`);
-2. the clip is split where the person is not seen for longer than `Lifter.max_gap` seconds: what lies further
-   apart does not influence each other;
+2. the clip is split where the person is not seen for longer than `Lifter.max_gap` seconds, and where the detector
+   jumps to somebody else (`poses.find_jumps`): what lies further apart does not influence each other;
 3. in each stretch, joints that were not found get a place (`data.missing`), as the model needs one;
 4. the stretch is cut into overlapping windows, each is lifted, and neighbours are cross-faded;
 5. the result is made relative to the pelvis and NaN where the person was not seen.
@@ -32,7 +32,7 @@ from posemamba.data.cameras import at_one_size
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
 from posemamba.model import what_it_takes
-from posemamba.poses import Keypoints2D, Poses3D, Progress
+from posemamba.poses import Keypoints2D, Poses3D, Progress, find_jumps
 from posemamba.skeleton import H36M17, to_h36m17
 from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
 
@@ -219,7 +219,7 @@ class Lifter:
         stretches = [
             (person, start, end)
             for person, joints in enumerate(prepared)
-            for start, end in split_at_gaps(joints.seen, joints.frame_times(), self.max_gap)
+            for start, end in split_at_gaps(joints.seen, joints.frame_times(), self.max_gap, find_jumps(joints))
         ]
         # longest first, then in order: windows of one length can be lifted together
         stretches.sort(key=lambda s: -min(s[2] - s[1], self.window))
@@ -397,20 +397,23 @@ def windows(frames: int, window: int, overlap: int) -> list[Window]:
     return placed
 
 
-def split_at_gaps(seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float) -> list[tuple[int, int]]:
+def split_at_gaps(
+    seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float, cuts: NDArray[np.integer] | Sequence[int] = ()
+) -> list[tuple[int, int]]:
     """Stretches [start, end) that begin and end with a seen frame, apart by more than `max_gap` seconds.
 
     Args:
         seen: (F,).
         times: (F,) seconds.
-        max_gap: longest time between two seen frames of a stretch; neighbouring frames are never split.
+        max_gap: longest time between two seen frames of a stretch; neighbouring frames are not split for it.
+        cuts: seen frames with which a stretch begins in any case.
     """
     index = np.flatnonzero(seen)
     if not len(index):
         return []
     apart = (np.diff(index) > 1) & (np.diff(times[index]) > max_gap)
-    cuts = np.flatnonzero(apart) + 1
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, cuts)]
+    apart |= np.isin(index[1:], cuts)
+    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, np.flatnonzero(apart) + 1)]
 
 
 def choose_device(device: torch.device | str | None = None) -> torch.device:

@@ -74,6 +74,21 @@ class Keypoints2D:
         return np.arange(len(self)) / self.fps if self.times is None else self.times
 
 
+def find_jumps(keypoints: Keypoints2D) -> NDArray[np.intp]:
+    """Frames whose joints lie more than a body's size from those seen before: somebody else, or another scene.
+
+    Frames in which less than half of the joints were found are passed over.
+    """
+    index = np.flatnonzero(keypoints.found.mean(-1) >= 0.5)
+    if len(index) < 2:
+        return index[:0]
+    xy = np.where(keypoints.found[index, :, None], keypoints.xy[index], np.nan)
+    centre = np.nanmedian(xy, axis=1)
+    size = (np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(-1)
+    step = np.linalg.norm(np.diff(centre, axis=0), axis=-1)
+    return index[1:][step > np.minimum(size[1:], size[:-1])]
+
+
 @dataclass
 class Poses3D:
     """3D joints of one person over time, as the model gives them.

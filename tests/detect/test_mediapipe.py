@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.detect import Detection, choose_people, detect_people, detect_video, find_jumps
+from posemamba.detect import Detection, choose_people, detect_people, detect_video
 from posemamba.errors import PoseMambaError
-from posemamba.poses import Keypoints2D
+from posemamba.poses import Keypoints2D, find_jumps
 from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
 from posemamba.video import Clip, VideoWriter
 

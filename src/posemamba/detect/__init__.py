@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError
-from posemamba.poses import Keypoints2D, Progress
+from posemamba.poses import Keypoints2D, Progress, find_jumps
 from posemamba.skeleton import Skeleton
 from posemamba.tracking import Detection, Track, track
 from posemamba.video import Source, VideoInfo, probe, read_frames
@@ -240,18 +240,6 @@ def _inside(person: Detection, image_size: tuple[int, int]) -> Detection:
         np.where(inside, np.clip(person.confidence, 0, 1), 0).astype(np.float32),
         person.id,
     )
-
-
-def find_jumps(keypoints: Keypoints2D) -> NDArray[np.intp]:
-    """Indices of the seen frames whose joints lie more than a body's size from those seen before."""
-    index = np.flatnonzero(keypoints.seen)
-    if len(index) < 2:
-        return index[:0]
-    xy = keypoints.xy[index]
-    centre = np.nanmedian(xy, axis=1)
-    size = (np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(-1)
-    step = np.linalg.norm(np.diff(centre, axis=0), axis=-1)
-    return index[1:][step > np.minimum(size[1:], size[:-1])]
 
 
 def _warn_of_jumps(keypoints: Keypoints2D) -> None:

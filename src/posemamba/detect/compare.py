@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemamba.detect import MODES, detect_people, find_jumps
-from posemamba.poses import Keypoints2D
+from posemamba.detect import MODES, detect_people
+from posemamba.poses import Keypoints2D, find_jumps
 from posemamba.skeleton import to_h36m17
 
 _LEGS_AND_ARMS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))

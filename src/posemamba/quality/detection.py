@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.detect import find_jumps
+from posemamba.poses import find_jumps
 from posemamba.quality.common import ARMS, JOINTS, LEGS, SURE, Array, Clip, Found, Mask, number, runs
 
 SWAPPED = 0.1
