@@ -979,7 +979,3 @@ def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = Non
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
     print(f"  {out}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
