@@ -1,4 +1,4 @@
-"""What ``posemamba evaluate WEIGHTS PATH`` does with a data set's own files: which set it is, and how it is scored.
+"""What ``posemamba evaluate`` does: on motion capture, and on a data set's own files, where it finds which set it is.
 
 Another data set is one more entry of `EVALUATORS`, by its key in `posemamba.data.check.DATA_SETS`.
 """
@@ -6,19 +6,23 @@ Another data set is one more entry of `EVALUATORS`, by its key in `posemamba.dat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from posemamba.data import mocap
 from posemamba.data.cameras import at_one_size
 from posemamba.data.check import recognise
-from posemamba.errors import PoseMambaError
+from posemamba.errors import PoseMambaError, require
+from posemamba.evaluate import mocap_benchmark as bench
+from posemamba.files import make_folder
 from posemamba.lift import Lifter
 from posemamba.model import what_it_takes
 from posemamba.poses import Progress
+from posemamba.stages import Stages
 
 
 class Result(Protocol):
@@ -118,3 +122,106 @@ def evaluate_files(
     key = find_data(path)
     with torch.autocast(lifter.device.type, torch.bfloat16, enabled=half):
         return EVALUATORS[key](path, lifter, options, progress)
+
+
+@dataclass(frozen=True)
+class MocapChoices:
+    """Of the command line, for motion capture seen by virtual cameras.
+
+    Attributes:
+        quick: one camera for each clip in place of four.
+        flip: average with the mirrored prediction of the mirrored picture.
+        baselines: also what any model must beat.
+        actions: a line for each kind of motion.
+        robustness: what disturbances cost, in place of the scores.
+        half: in bfloat16.
+        json_file: where the model's scores go.
+        report: folder of tables, figures and all numbers.
+        data: folder of the motion capture files.
+    """
+
+    quick: bool = False
+    flip: bool = True
+    baselines: bool = False
+    actions: bool = False
+    robustness: bool = False
+    half: bool = False
+    json_file: Path | None = None
+    report: Path | None = None
+    data: Path | None = None
+
+
+def print_mocap_scores(weights: str, device: str, choices: MocapChoices) -> None:
+    """Score weights on the mocap benchmark; print the tables, write the files.
+
+    Raises:
+        PoseMambaError: no such weights, no motion capture, a place that cannot be written to, Matplotlib missing.
+    """
+    if choices.report is not None:
+        require("matplotlib", "plot")  # sooner than minutes of lifting, and so are the folders
+    for folder in (choices.report, choices.json_file and choices.json_file.parent):
+        if folder is not None:
+            make_folder(folder)
+    lifter = Lifter.from_pretrained(weights, device=device, flip=choices.flip)
+    predict = bench.model_predictor(
+        lifter.model,
+        window=lifter.window,
+        flip=choices.flip,
+        person_size=lifter.person_size,
+        batch=_clips_at_once(lifter.device),
+    )
+    if choices.robustness:
+        _print_robustness(lifter, predict, choices)
+    else:
+        _print_benchmark(lifter, predict, choices)
+
+
+def _print_robustness(lifter: Lifter, predict: bench.Predict, choices: MocapChoices) -> None:
+    from posemamba.evaluate.robustness import run_robustness
+
+    motions = mocap.load_motions(choices.data, "test")
+    with Stages()(lifter.name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
+        disturbed = run_robustness(predict, name=lifter.name, motions=motions, quick=choices.quick, progress=progress)
+    print(disturbed.table())
+    if choices.json_file is not None:
+        disturbed.save_json(choices.json_file)
+
+
+def _print_benchmark(lifter: Lifter, predict: bench.Predict, choices: MocapChoices) -> None:
+    from posemamba.evaluate.mocap_report import Measurements, write_report
+
+    predictors = [(lifter.name, predict)]
+    if choices.baselines:
+        depths = bench.mean_depths(mocap.load_motions(choices.data, "train"))
+        predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
+    motions, stages = mocap.load_motions(choices.data, "test"), Stages()
+    for name, predictor in predictors:
+        measured = Measurements(motions.fps) if choices.report is not None and name == lifter.name else None
+        observe = None if measured is None else measured.observe
+        with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
+            result = bench.run_benchmark(
+                predictor, name=name, motions=motions, quick=choices.quick, progress=progress, observe=observe
+            )
+        print(result.table(actions=choices.actions))
+        if choices.json_file is not None and name == lifter.name:
+            result.save_json(choices.json_file)
+        if choices.report is not None and measured is not None:
+            print(f"wrote {write_report(measured.report(result), choices.report)}")
+
+
+def print_file_scores(
+    weights: str, path: Path, device: str, options: Options, *, half: bool = False, json_file: Path | None = None
+) -> None:
+    """Score weights on the data set at `path`; print the table, write the file."""
+    find_data(path)  # sooner than the weights
+    lifter = Lifter.from_pretrained(weights, device=device, flip=options.flip)
+    options = replace(options, batch=_clips_at_once(lifter.device))
+    with Stages()(lifter.name) as progress:
+        result = evaluate_files(path, lifter, options, half=half, progress=progress)
+    print(result.table())
+    if json_file is not None:
+        result.save_json(json_file)
+
+
+def _clips_at_once(device: torch.device) -> int:
+    return 1 if device.type == "cpu" else 32

@@ -1,0 +1,165 @@
+"""From a recipe to a weights file: ``train``, ``curves`` and ``export``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from posemamba.errors import PoseMambaError
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A YAML file, e.g. recipes/mocap_s.yaml.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(help="Stop after so long, with everything saved; call again to go on.", show_default=False),
+    ] = None,
+    budget_minutes: Annotated[
+        float | None,
+        typer.Option(
+            help="Train for so long, all calls together, in place of the recipe's epochs; the schedule follows.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")] = True,
+    export_file: Annotated[
+        Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder (or file) of the recipe's data.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    fast_dev_run: Annotated[
+        bool, typer.Option("--fast-dev-run", help="A few steps of everything, to see that it works; nothing is kept.")
+    ] = False,
+) -> None:
+    """Train by a recipe, or go on training (docs/train.md)."""
+    for option, minutes in (("--max-minutes", max_minutes), ("--budget-minutes", budget_minutes)):
+        if minutes is not None and minutes <= 0:
+            raise PoseMambaError(f"{option} is {minutes:g}, expected a positive number")
+    from posemamba.train.recipe import load_recipe
+    from posemamba.train.run import fast_dev_run as try_out
+    from posemamba.train.run import train as run
+
+    content = load_recipe(recipe, **({} if budget_minutes is None else {"budget_minutes": budget_minutes}))
+    if data is not None:
+        content.data.directory = data
+    accelerator = {"cuda": "gpu"}.get(device, device)
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise PoseMambaError(f"--device is '{device}', expected auto, cpu or gpu")
+    if fast_dev_run:
+        tried = try_out(content, accelerator=accelerator, progress_bar=sys.stderr.isatty())
+        print(f"{content.name}: {tried.step} steps, validation and export work; nothing was kept")
+        return
+    result = run(
+        content,
+        out,
+        resume=resume,
+        max_minutes=max_minutes,
+        accelerator=accelerator,
+        progress_bar=sys.stderr.isatty(),
+    )
+    p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
+    state = "finished" if result.finished else "stopped, call again to go on"
+    of = f" of {result.total_steps}"
+    if content.budget_minutes is not None:
+        of = f", {result.training_seconds / 60:.1f} of {content.budget_minutes:g} minutes"
+    print(f"{content.name}: step {result.step}{of}, {state}" + (f"; P1 {p1}" if p1 else ""))
+    print(f"  {result.weights}")
+    if export_file is not None:
+        _export(result.weights, export_file, half=False)
+
+
+def curves(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of training runs.", show_default=False)],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The figure (png, svg, pdf), or all values as csv.")] = Path(
+        "curves.png"
+    ),
+) -> None:
+    """Learning curves of runs: training error and validation P1 over steps (docs/train.md)."""
+    from posemamba.train.curves import plot_curves, read_curves, write_curves
+
+    read = [read_curves(run) for run in runs]
+    (write_curves if out.suffix.lower() == ".csv" else plot_curves)(read, out)
+    print(out)
+
+
+def export(
+    run: Annotated[
+        Path,
+        typer.Argument(
+            metavar="WEIGHTS",
+            help="Folder of a training run, or its weights.pt or best.pt; for the authors' format any weights.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.", show_default=False)],
+    best: Annotated[
+        bool, typer.Option("--best", help="Those of the best validation in place of the last ones.")
+    ] = False,
+    half: Annotated[bool, typer.Option("--half", help="Half precision: half the size.")] = False,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            "--card", help="JSON file whose fields go into the card: hours, hardware, limits.", show_default=False
+        ),
+    ] = None,
+    format: Annotated[
+        str, typer.Option(help="safetensors, or authors: a .bin that the authors' code loads.")
+    ] = "safetensors",
+) -> None:
+    """Make a weights file, with its card, of a training run; or weights of any kind readable for the authors' code."""
+    from posemamba.train.run import BEST, WEIGHTS
+
+    path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
+    if format == "authors":
+        return _export_for_authors(path, out, safetensors_only=bool(half or card))
+    if format != "safetensors":
+        raise PoseMambaError(f"--format is '{format}', expected safetensors or authors")
+    if not path.exists():
+        raise PoseMambaError(f"{path}: no such file; expected the folder of a training run")
+    _export(path, out, half, _read_card_fields(card))
+
+
+def _export_for_authors(path: Path, out: Path, safetensors_only: bool) -> None:
+    from posemamba.weights.export import export_for_authors
+
+    if safetensors_only:
+        raise PoseMambaError("--half and --card are for safetensors files; leave them out")
+    if out.suffix not in (".bin", ".pt", ".pth"):
+        raise PoseMambaError(f"{out}: expected a name that ends with .bin")
+    try:
+        export_for_authors(path, out)
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    print(f"  {out}")
+
+
+def _read_card_fields(path: Path | None) -> dict[str, Any]:
+    import json
+
+    if path is None:
+        return {}
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoseMambaError(f"{path}: not readable as JSON ({error})") from error
+    if not isinstance(fields, dict):
+        raise PoseMambaError(f"{path}: expected a JSON object of fields for the card, found {type(fields).__name__}")
+    return fields
+
+
+def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = None) -> None:
+    from posemamba.weights.export import export_weights
+
+    if out.suffix != ".safetensors":
+        raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")
+    try:
+        export_weights(path, out, half=half, more=more)
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    print(f"  {out}")
