@@ -447,8 +447,9 @@ def test_evaluate_in_full(
 
 def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("lightning")
+    from posemamba.train.checkpoints import WEIGHTS, save_weights
     from posemamba.train.recipe import load_recipe
-    from posemamba.train.run import WEIGHTS, build_model, save_weights
+    from posemamba.train.start import build_model
 
     recipe = tmp_path / "recipe.yaml"
     small = "name: small\nperson_size: 0.25\nmodel: {options: {width: 16, depth: 1, frames: 27}}\n"

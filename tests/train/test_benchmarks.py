@@ -19,10 +19,13 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.data.mocap import ClipBatch
 from posemamba.errors import PoseMambaError
-from posemamba.train import losses, run
+from posemamba.train import losses
+from posemamba.train.checkpoints import load_weights
+from posemamba.train.dry_run import fast_dev_run
 from posemamba.train.recipe import Recipe
-from posemamba.train.run import load_weights, train
+from posemamba.train.run import TrainingResult, train
 from posemamba.train.sources import MpiInf3dhpBenchmark, open_data
+from posemamba.train.start import build_model
 
 SMALL = {"options": {"width": 16, "depth": 1, "frames": 9}}
 
@@ -60,7 +63,7 @@ def recipe(**changes: object) -> Recipe:
     return Recipe.model_validate({**settings, "save_every": 3, "log_every": 2, **changes})
 
 
-def fit(settings: Recipe, out: Path, data: object = None, **options: object) -> run.TrainingResult:
+def fit(settings: Recipe, out: Path, data: object = None, **options: object) -> TrainingResult:
     return train(settings, out, data=data, accelerator="cpu", progress_bar=False, **options)  # type: ignore[arg-type]
 
 
@@ -211,7 +214,7 @@ def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(
         result = train(settings, tmp_path / str(fast), accelerator="gpu", progress_bar=False)
         assert result.finished and set(result.validation_p1) == {"test"}
         weights.append(load_weights(result.weights)[0])
-    start = run.build_model(settings).state_dict()
+    start = build_model(settings).state_dict()
     for name, before in start.items():
         plain, fast_ones = (each[name].double() for each in weights)
         moved = (plain - before.double()).norm()
@@ -254,6 +257,6 @@ def test_fast_dev_run_does_everything_and_keeps_nothing(tmp_path, monkeypatch, c
     data = {"kind": "mpi_inf_3dhp", "frames": 9, "stride": 9, "directory": str(tmp_path)}
     model = {"options": {**SMALL["options"], "confidence": confidence}}
     settings = recipe(data=data, model=model, epochs=50)
-    result = run.fast_dev_run(settings, accelerator="cpu", progress_bar=False)
+    result = fast_dev_run(settings, accelerator="cpu", progress_bar=False)
     assert result.finished and result.step == 2 and "test" in result.validation_p1
     assert not list((tmp_path / "temporary").iterdir())

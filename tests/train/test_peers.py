@@ -17,11 +17,13 @@ from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
 from posemamba.model import PoseMamba
 from posemamba.train import module as module_file
-from posemamba.train import run as run_file
+from posemamba.train.checkpoints import load_weights
+from posemamba.train.keeper import Keeper
 from posemamba.train.module import compile_for_training, keep_ends_in_float32
 from posemamba.train.muon import split_parameters
 from posemamba.train.recipe import Recipe
-from posemamba.train.run import build_model, load_weights, train
+from posemamba.train.run import train
+from posemamba.train.start import build_model
 from posemamba.weights import load_model, read_card, save_model
 from posemamba.weights.export import export_for_authors, export_weights
 
@@ -213,39 +215,6 @@ def test_it_starts_from_weights_of_its_kind(kind, shared, tmp_path):
 # --- what a start adapts
 
 
-def test_a_start_without_confidence_or_with_more_frames_lifts_as_before(tmp_path, capsys):
-    torch.manual_seed(0)
-    given = PoseMamba.preset("s", width=16, depth=2, frames=81).eval()
-    for parameter in given.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
-    save_model(tmp_path / "given.safetensors", given, {})
-    options = {"width": 16, "depth": 2, "frames": 27, "confidence": True, "drop_path": 0.0}
-    recipe = Recipe(
-        model={"options": options}, data={"lengths": {27: 1}}, start_from=str(tmp_path / "given.safetensors")
-    )
-    model = build_model(recipe).eval()
-    said = capsys.readouterr().out
-    assert said.count("\n") == 1 and "first 27 of 81 frames, confidence begins without influence" in said
-    x, sure = torch.randn(2, 27, 17, 2), torch.rand(2, 27, 17, 1)
-    with torch.no_grad():
-        torch.testing.assert_close(model(torch.cat([x, sure], -1)), given(x), rtol=0, atol=1e-6)
-    assert torch.equal(model.Spatial_patch_to_embedding.weight[:, 2], torch.zeros(16))
-    ablation = recipe.model.model_copy(update={"options": {**options, "scan_order": "bs_ft", "centred": True}})
-    build_model(recipe.model_copy(update={"model": ablation}))
-    said = capsys.readouterr().out
-    assert "centred True, which was False" in said and "scan_order bs_ft, which was global_local" in said
-    longer = recipe.model_copy(
-        update={"model": recipe.model.model_copy(update={"options": {**options, "frames": 243}})}
-    )
-    with pytest.raises(PoseMambaError, match=r"'Temporal_pos_embed' is \(1, 81, 16\), expected \(1, 243, 16\)"):
-        build_model(longer)
-    save_model(tmp_path / "sure.safetensors", model, {})
-    blind = recipe.model.model_copy(update={"options": {**options, "confidence": False}})
-    changes = {"model": blind, "start_from": str(tmp_path / "sure.safetensors")}
-    with pytest.raises(PoseMambaError, match=r"set model\.options\.confidence: true"):
-        build_model(recipe.model_copy(update=changes))
-
-
 def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys):
     torch.manual_seed(0)
     given = KINDS["motionbert"].model.preset("base", **TINY["motionbert"]).eval()
@@ -378,7 +347,7 @@ def test_several_processes_take_the_time_of_the_first(tmp_path):
     ranks, said = [], {}
     for seconds in (1.0, 2.5):
         clock = SimpleNamespace(now=0.0, seconds=seconds)
-        keeper = run_file._keeper_class(module_file.pl)(tmp_path, 0.0, None, lambda clock=clock: clock.now)
+        keeper = Keeper(tmp_path, 0.0, None, lambda clock=clock: clock.now)
         module = SimpleNamespace(recipe=recipe, training_seconds=0.0, clip_frames=27)
 
         ranks.append((clock, keeper, module))

@@ -8,7 +8,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.evaluate.tables import TABLES
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.train.recipe import Recipe, load_recipe
-from posemamba.train.run import build_model
+from posemamba.train.start import build_model
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 

@@ -6,8 +6,9 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.errors import PoseMambaError
 from posemamba.train import module as module_file
+from posemamba.train.checkpoints import load_weights
 from posemamba.train.recipe import Recipe
-from posemamba.train.run import load_weights, train
+from posemamba.train.run import train
 
 
 class Tiny(nn.Module):
@@ -126,26 +127,3 @@ def test_trains_on_the_gpu(recipe, motions, tmp_path):
     result = train(quick, tmp_path, motions=(motions, motions), accelerator="gpu", progress_bar=False)
     torch.set_float32_matmul_precision("highest")
     assert result.finished and all(0 < v < 1000 for v in result.validation_p1.values())
-
-
-def test_starts_from_given_weights_of_the_same_model_only(tmp_path):
-    from posemamba.model import PoseMamba
-    from posemamba.train.run import build_model
-    from posemamba.weights import save_model
-
-    small = {"width": 16, "depth": 1, "frames": 27}
-    given = PoseMamba.preset("s", **small)
-    save_model(tmp_path / "given.safetensors", given, {})
-    recipe = Recipe(
-        model={"options": {**small, "drop_path": 0.1}},
-        data={"lengths": {27: 1}},
-        start_from=str(tmp_path / "given.safetensors"),
-        seed=9,
-    )
-    model = build_model(recipe)
-    assert model.config.drop_path == 0.1
-    for name, tensor in model.state_dict().items():
-        assert torch.equal(tensor, given.state_dict()[name]), name
-    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"options": {**small, "width": 32}})})
-    with pytest.raises(PoseMambaError, match="does not fit a PoseMamba of width 32"):
-        build_model(other)

@@ -41,8 +41,8 @@ def train(
     for option, minutes in (("--max-minutes", max_minutes), ("--budget-minutes", budget_minutes)):
         if minutes is not None and minutes <= 0:
             raise PoseMambaError(f"{option} is {minutes:g}, expected a positive number")
+    from posemamba.train.dry_run import fast_dev_run as try_out
     from posemamba.train.recipe import load_recipe
-    from posemamba.train.run import fast_dev_run as try_out
     from posemamba.train.run import train as run
 
     content = load_recipe(recipe, **({} if budget_minutes is None else {"budget_minutes": budget_minutes}))
@@ -113,7 +113,7 @@ def export(
     ] = "safetensors",
 ) -> None:
     """Make a weights file, with its card, of a training run; or weights of any kind readable for the authors' code."""
-    from posemamba.train.run import BEST, WEIGHTS
+    from posemamba.train.checkpoints import BEST, WEIGHTS
 
     path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
     if format == "authors":

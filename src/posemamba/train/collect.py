@@ -12,8 +12,10 @@ import torch
 
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.tables import NOT_RUN, TABLES, Outcome, Row, Table
+from posemamba.train.checkpoints import BEST, LAST, load_weights
 from posemamba.train.recipe import Human36MData, MocapData, Recipe, load_recipe
-from posemamba.train.run import BEST, LAST, build_model, load_weights, train
+from posemamba.train.run import train
+from posemamba.train.start import build_model
 
 SCORE = "test.json"
 """What ``posemamba evaluate WEIGHTS DATA --json`` wrote, put into a run's folder: goes before the run's own scores."""

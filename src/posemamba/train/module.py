@@ -120,7 +120,7 @@ class LiftingModule(pl.LightningModule):
         model: what is trained.
         ema: the average of its weights, what is validated and kept (the model itself, if `recipe.ema` is 0).
         validation: scores of the last validation by name (`TrainingData.score`).
-        training_seconds: time of all steps up to now, kept by `posemamba.train.run`.
+        training_seconds: time of all steps up to now, kept by `posemamba.train.keeper`.
         clip_frames: frames of the last step's clips.
     """
 

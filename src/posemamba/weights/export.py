@@ -14,8 +14,9 @@ from posemamba.data.mocap import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJ
 from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
 from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.train.checkpoints import load_weights
 from posemamba.train.recipe import Recipe
-from posemamba.train.run import build_model, load_weights
+from posemamba.train.start import build_model
 from posemamba.weights import find, is_safetensors, load_model, read_card, save_model
 
 _DATA = {

@@ -1,0 +1,83 @@
+"""What training keeps of a run in its folder: written, read, and whether a recipe can go on from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from posemamba.errors import PoseMambaError
+from posemamba.files import atomic_path
+from posemamba.train.recipe import Recipe
+
+if TYPE_CHECKING:
+    from posemamba.train.module import LiftingModule
+
+LAST = "last.ckpt"
+BEST = "best.pt"
+WEIGHTS = "weights.pt"
+
+
+def save_weights(path: Path, module: LiftingModule, **details: float | int) -> None:
+    """Write the averaged weights with the recipe and `details`; whole or not at all."""
+    content = {
+        "state_dict": {k: v.detach().cpu().clone() for k, v in module.ema.state_dict().items()},
+        "recipe": module.recipe.model_dump(mode="json"),
+        "step": module.global_step,
+        "details": details,
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dict[str, Any]]:
+    """Read what training kept (``weights.pt`` or ``best.pt``): the state dict, the recipe, details and step.
+
+    Raises:
+        PoseMambaError: not such a file.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        recipe = Recipe.model_validate(content["recipe"])
+        return content["state_dict"], recipe, {"step": content["step"], **content["details"]}
+    except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
+
+
+def scores(module: LiftingModule) -> dict[str, float]:
+    """What is kept beside weights: scores of the last validation, and the time it took to get there."""
+    return {f"val_{k}": v for k, v in module.validation.items()} | {"training_seconds": module.training_seconds}
+
+
+def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
+    """Step and seconds of training of a checkpoint, if this recipe can go on from it."""
+    try:
+        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        step, kept, seconds = int(content["global_step"]), content["recipe"], content.get("training_seconds")
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
+    now = recipe.model_dump(mode="json")
+    if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
+        raise PoseMambaError(f"{last} is of a run on {was}, not {recipe.data.kind}: choose another directory")
+    if recipe.data.kind != "mocap":
+        for field, value in recipe.data.model_dump(mode="json", exclude={"directory"}).items():
+            if kept["data"].get(field) != value:
+                raise PoseMambaError(
+                    f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
+                    "choose another directory or the old recipe"
+                )
+    # checkpoints from before there was a choice
+    kept = {"optimizer": "adamw", **kept, "model": {"kind": "posemamba", **kept["model"]}}
+    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer"):
+        if kept[field] != now[field]:
+            raise PoseMambaError(
+                f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
+                "choose another directory or the old recipe"
+            )
+    if bool(kept["ema"]) != bool(now["ema"]):
+        raise PoseMambaError(f"{last}: one of its recipe and this one keeps averaged weights, the other not")
+    if recipe.budget_minutes is not None and seconds is None:
+        raise PoseMambaError(f"{last} does not say how long it was trained: go on without a budget in minutes")
+    return step, float(seconds or 0.0)
