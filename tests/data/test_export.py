@@ -18,7 +18,8 @@ from posemamba.data.mpi_inf_3dhp import JOINTS, MpiInf3dhp
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import human36m as human36m_protocol
 from posemamba.evaluate import mpi_inf_3dhp as mpi_protocol
-from posemamba.evaluate.mocap_benchmark import make_scene, run_benchmark
+from posemamba.evaluate.mocap_benchmark import run_benchmark
+from posemamba.evaluate.mocap_scenes import make_scene
 
 BIAS = np.random.default_rng(3).normal(0, 0.05, (17, 3)).astype(np.float32)
 BIAS[0] = 0

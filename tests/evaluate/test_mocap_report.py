@@ -7,6 +7,8 @@ import pytest
 
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import mocap_benchmark as bench
+from posemamba.evaluate import mocap_scenes as see
+from posemamba.evaluate.mocap_figures import write_figures
 from posemamba.evaluate.mocap_report import Measurements, calibrate, write_report
 from posemamba.skeleton import H36M17
 
@@ -14,8 +16,8 @@ from posemamba.skeleton import H36M17
 def run(motions, change=lambda target, scene, variant: target, quick=False):
     """The report on a predictor that knows the truth and changes it; `change` gets and gives (K, F, J, 3)."""
     answers = {}
-    for scene in bench.scenes(motions, quick=quick):
-        for variant in bench.VARIANTS:
+    for scene in see.scenes(motions, quick=quick):
+        for variant in see.VARIANTS:
             answers[scene.inputs(variant).tobytes()] = change(scene.target.astype(np.float64), scene, variant)
     measured = Measurements(motions.fps)
     result = bench.run_benchmark(
@@ -54,9 +56,9 @@ def test_one_joint_one_pitch_one_frame(motions):
     report = run(motions, change)
     exact, noisy = report.variants["exact"], report.variants["noisy"]
     seen = {(s.clip, s.camera): s for s in exact.sequences}
-    assert {p.degrees for p in exact.pitches} <= set(bench._PITCHES) and len(seen) == 12
+    assert {p.degrees for p in exact.pitches} <= set(see._PITCHES) and len(seen) == 12
     hit = [s for s in seen.values() if s.pitch == 20]
-    assert hit and all(bench.camera_pitch(s.clip, s.camera) == s.pitch for s in seen.values())
+    assert hit and all(see.camera_pitch(s.clip, s.camera) == s.pitch for s in seen.values())
     frames = sum(s.frames for s in hit)
     for pitch in exact.pitches:
         wanted = 10 + len(hit) / frames if pitch.degrees == 20 else 0
@@ -121,6 +123,7 @@ def test_bins_end_where_they_say():
 def test_what_is_written(motions, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     report = run(motions, lambda target, scene, variant: 0.9 * target, quick=True)
+    figures = write_figures(report, tmp_path / "report")
     path = write_report(report, tmp_path / "report")
     text = path.read_text()
     content = json.loads((tmp_path / "report" / "report.json").read_text())
@@ -132,6 +135,7 @@ def test_what_is_written(motions, tmp_path, monkeypatch):
 
     pictures = {line[4:-1] for line in text.splitlines() if line.startswith("![](")}
     assert pictures == {"by_joint.png", "by_pitch.png", "calibration.png", "worst_exact.png", "worst_noisy.png"}
+    assert {figure.name for figure in figures} == pictures
     for name in pictures:
         assert np.asarray(Image.open(path.parent / name).convert("L")).std() > 10
 
@@ -140,4 +144,4 @@ def test_what_is_written(motions, tmp_path, monkeypatch):
 
     monkeypatch.setattr("posemamba.evaluate.mocap_figures.require", absent)
     with pytest.raises(PoseMambaError, match="matplotlib"):
-        write_report(report, tmp_path / "other")
+        write_figures(report, tmp_path / "other")

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from posemamba.evaluate import mocap_benchmark as bench
+from posemamba.evaluate import mocap_noise as noise
+from posemamba.evaluate import mocap_scenes as see
 from posemamba.evaluate import robustness as rob
 from posemamba.skeleton import H36M17
 
@@ -15,14 +16,14 @@ BY_KEY = {trial.key: trial for trial in rob.TRIALS}
 @pytest.fixture(scope="module")
 def sights(motions):
     """Clip 0, 160 frames, as camera 1 sees it, with exact and with noisy joints."""
-    scene = bench.make_scene(motions, 0, (1,))
+    scene = see.make_scene(motions, 0, (1,))
     return {
         variant: rob.Sight(scene.inputs(variant)[0], scene.exact[0], variant == "noisy", 0, 1, 50.0)
-        for variant in bench.VARIANTS
+        for variant in see.VARIANTS
     }
 
 
-@pytest.mark.parametrize("variant", bench.VARIANTS)
+@pytest.mark.parametrize("variant", see.VARIANTS)
 def test_undisturbed_joints_stay_as_they_are(sights, variant):
     for key, trial in BY_KEY.items():
         if trial.change is None:
@@ -84,9 +85,9 @@ def test_sides_are_exchanged_in_runs(run):
 
 
 def test_jitter_is_twice_as_strong():
-    h_is_one = bench.FixedNumbers(7).normal(1, 17, 2).repeat(4000, 0)
-    h_is_one /= bench.unit_of(h_is_one)
-    weak = bench.JITTER * bench.JITTER_OF_JOINT
+    h_is_one = noise.FixedNumbers(7).normal(1, 17, 2).repeat(4000, 0)
+    h_is_one /= noise.unit_of(h_is_one)
+    weak = noise.JITTER * noise.JITTER_OF_JOINT
     for noisy, wanted in ((False, weak), (True, 3**0.5 * weak)):  # with the jitter that is there, variances add
         joints = np.concatenate([h_is_one, np.ones((4000, 17, 1))], -1).astype(np.float32)
         shaken, _ = BY_KEY["jitter"].change(rob.Sight(joints, joints[..., :2], noisy, 0, 1, 50.0))
@@ -96,7 +97,7 @@ def test_jitter_is_twice_as_strong():
 
 @pytest.mark.parametrize("fps", [15, 25, 30, 120])
 def test_other_frame_rates_see_the_same_motion(motions, fps):
-    whole, other = bench.make_scene(motions, 0, (1,)), bench.make_scene(motions, 0, (1,), fps=fps)
+    whole, other = see.make_scene(motions, 0, (1,)), see.make_scene(motions, 0, (1,), fps=fps)
     times = np.arange(other.exact.shape[1]) * 50 / fps
     assert times[-1] <= 159 < times[-1] + 50 / fps
     for name in ("exact", "target"):
@@ -115,8 +116,8 @@ def test_rises_of_a_predictor_that_errs_where_confidence_is_lacking(motions, tmp
     """170 mm off in depth where a joint was lost, the truth elsewhere: every number of the table follows."""
     targets = {}
     for fps in (None, 15.0):
-        for scene in bench.scenes(motions, quick=True):
-            scene = bench.make_scene(motions, scene.clip, scene.cameras, fps=fps)
+        for scene in see.scenes(motions, quick=True):
+            scene = see.make_scene(motions, scene.clip, scene.cameras, fps=fps)
             targets[scene.exact.shape[1]] = scene
 
     def predict(joints):

@@ -25,7 +25,7 @@ from posemamba.data.cameras import see
 from posemamba.data.mocap import ACKNOWLEDGEMENT, Motions, load_motions
 from posemamba.data.mpi_inf_3dhp import TEST_FILE, TRAIN_FILE, image_size, to_3dhp
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_cameras, make_scene
+from posemamba.evaluate.mocap_scenes import CAMERAS, benchmark_cameras, make_scene
 from posemamba.files import atomic_path
 from posemamba.poses import Progress
 

@@ -188,12 +188,14 @@ def _print_robustness(lifter: Lifter, predict: bench.Predict, choices: MocapChoi
 
 
 def _print_benchmark(lifter: Lifter, predict: bench.Predict, choices: MocapChoices) -> None:
+    from posemamba.evaluate.depth_baselines import flat_baseline, mean_depth_baseline, mean_depths
+    from posemamba.evaluate.mocap_figures import write_figures
     from posemamba.evaluate.mocap_report import Measurements, write_report
 
     predictors = [(lifter.name, predict)]
     if choices.baselines:
-        depths = bench.mean_depths(mocap.load_motions(choices.data, "train"))
-        predictors += [("depth zero", bench.flat_baseline), ("mean depth", bench.mean_depth_baseline(depths))]
+        depths = mean_depths(mocap.load_motions(choices.data, "train"))
+        predictors += [("depth zero", flat_baseline), ("mean depth", mean_depth_baseline(depths))]
     motions, stages = mocap.load_motions(choices.data, "test"), Stages()
     for name, predictor in predictors:
         measured = Measurements(motions.fps) if choices.report is not None and name == lifter.name else None
@@ -206,7 +208,9 @@ def _print_benchmark(lifter: Lifter, predict: bench.Predict, choices: MocapChoic
         if choices.json_file is not None and name == lifter.name:
             result.save_json(choices.json_file)
         if choices.report is not None and measured is not None:
-            print(f"wrote {write_report(measured.report(result), choices.report)}")
+            whole = measured.report(result)
+            write_figures(whole, choices.report)
+            print(f"wrote {write_report(whole, choices.report)}")
 
 
 def print_file_scores(

@@ -10,14 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError, require
+from posemamba.evaluate.mocap_report import Report, Snapshot
 from posemamba.files import atomic_path
 from posemamba.skeleton import H36M17
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from posemamba.evaluate.mocap_report import Report, Snapshot
 
 COLOURS = {"exact": "#0072B2", "noisy": "#D55E00"}
 GREY = "#777777"
@@ -26,7 +25,7 @@ _LEFT, _RIGHT, _MIDDLE = "#0072B2", "#D55E00", "#333333"
 _FROM_TOP = (10, 9, 8, 7, 0, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6)
 
 
-def write_figures(report: Report, directory: Path) -> list[Path]:
+def write_figures(report: Report, directory: str | Path) -> list[Path]:
     """by_joint.png, by_pitch.png, calibration.png (where confidence differs) and worst_VARIANT.png.
 
     Raises:
@@ -40,7 +39,7 @@ def write_figures(report: Report, directory: Path) -> list[Path]:
         figures[f"worst_{name}"] = _worst(variant.worst, f"{report.result.name}: the worst clips, {name} 2D joints")
     paths = []
     for name, figure in figures.items():
-        paths.append(path := directory / f"{name}.png")
+        paths.append(path := Path(directory) / f"{name}.png")
         try:
             with atomic_path(path) as temporary:
                 figure.savefig(temporary)

@@ -1,7 +1,8 @@
 """How good a lifter is, in full: everything that one run of the mocap benchmark can tell.
 
-`Measurements.observe` looks on while `mocap_benchmark.run_benchmark` lifts; `Report` holds what came out, and
-`write_report` writes it as report.json, report.md and figures (`posemamba evaluate WEIGHTS mocap --report DIR`).
+`Measurements.observe` looks on while `mocap_benchmark.run_benchmark` lifts; `Report` holds what came out,
+`write_report` writes it as report.json and report.md, and `mocap_figures.write_figures` draws the figures that
+report.md shows (`posemamba evaluate WEIGHTS mocap --report DIR` does both).
 
 All poses are in Human3.6M's convention, times each frame's millimetres per unit, as the benchmark's errors are. In it
 the bones of a rigid body change their lengths a little by perspective, so the truth's own numbers stand beside.
@@ -23,7 +24,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from posemamba.evaluate.metrics import acceleration, bone_length_variation, depth_flips, joint_errors, side_flips
-from posemamba.evaluate.mocap_benchmark import BenchmarkResult, Scene, Score, score_fields
+from posemamba.evaluate.mocap_benchmark import BenchmarkResult, Score, score_fields
+from posemamba.evaluate.mocap_scenes import Scene
 from posemamba.files import atomic_path
 from posemamba.skeleton import H36M17
 
@@ -299,7 +301,7 @@ class Report:
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def markdown(self) -> str:
-        """The tables in plain words; figures are named as `write_report` writes them."""
+        """The tables in plain words; figures are named as `mocap_figures.write_figures` does."""
         names, variants = list(self.variants), list(self.variants.values())
         parts = [
             f"# {self.result.name} on the mocap benchmark",
@@ -426,16 +428,9 @@ def _table(header: list[str], rows: list[list[str]]) -> str:
 
 
 def write_report(report: Report, directory: str | Path) -> Path:
-    """Write report.json, report.md and the figures; the path of report.md.
-
-    Raises:
-        PoseMambaError: no matplotlib.
-    """
-    from posemamba.evaluate.mocap_figures import write_figures
-
+    """Write report.json and report.md, which shows the figures of `mocap_figures`; the path of report.md."""
     directory = Path(directory)
     report.save_json(directory / "report.json")
-    write_figures(report, directory)
     with atomic_path(directory / "report.md") as temporary:
         temporary.write_text(report.markdown(), encoding="utf-8")
     return directory / "report.md"

@@ -44,6 +44,7 @@ SCENES = {
     "outdoors": ("TS5", "TS6"),
 }
 
+
 @dataclass(frozen=True)
 class Mpi3dhpScore:
     """Of `frames` frames.

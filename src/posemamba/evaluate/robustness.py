@@ -21,21 +21,16 @@ from numpy.typing import NDArray
 from posemamba.data.missing import fill_missing
 from posemamba.data.mocap import Motions, load_motions
 from posemamba.evaluate.metrics import joint_errors
-from posemamba.evaluate.mocap_benchmark import (
-    CAMERAS,
+from posemamba.evaluate.mocap_benchmark import Predict, checked
+from posemamba.evaluate.mocap_noise import (
     JITTER,
     JITTER_OF_JOINT,
-    VARIANTS,
     FixedNumbers,
-    Predict,
-    Scene,
     benchmark_confidence,
     carried_on,
-    checked,
-    make_scene,
-    scenes,
     unit_of,
 )
+from posemamba.evaluate.mocap_scenes import CAMERAS, VARIANTS, Scene, make_scene, scenes
 from posemamba.files import atomic_path
 from posemamba.poses import Progress
 from posemamba.skeleton import H36M17

@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 from posemamba.data.cameras import Cameras, see
 from posemamba.data.mocap import load_motions
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import CAMERAS, benchmark_cameras, benchmark_detections
+from posemamba.evaluate.mocap_noise import benchmark_detections
+from posemamba.evaluate.mocap_scenes import CAMERAS, benchmark_cameras
 from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.refine.common import body_length, bone_lengths

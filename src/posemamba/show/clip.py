@@ -15,7 +15,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.poses import Poses3D
 
 if TYPE_CHECKING:
-    from posemamba.evaluate.mocap_benchmark import Scene
+    from posemamba.evaluate.mocap_scenes import Scene
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def load_poses(path: Path) -> Poses3D:
 
 def _mocap(name: str, inputs: str, camera: int, data: Path | None) -> Clip:
     from posemamba.data.mocap import load_motions
-    from posemamba.evaluate.mocap_benchmark import CAMERAS, VARIANTS, make_scene
+    from posemamba.evaluate.mocap_scenes import CAMERAS, VARIANTS, make_scene
 
     if inputs not in VARIANTS:
         raise PoseMambaError(f"--inputs is '{inputs}', expected {' or '.join(VARIANTS)}")

@@ -122,7 +122,7 @@ def compare(
     predictors = [_predictor(name, device) for name in weights]
     if baselines:
         from posemamba.data.mocap import load_motions
-        from posemamba.evaluate.mocap_benchmark import flat_baseline, mean_depth_baseline, mean_depths
+        from posemamba.evaluate.depth_baselines import flat_baseline, mean_depth_baseline, mean_depths
 
         depths = mean_depths(load_motions(data, "train"))
         predictors += zip(BASELINES, (flat_baseline, mean_depth_baseline(depths)), strict=True)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
 from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_benchmark import VARIANTS, lift_windows, make_scene, window_starts
+from posemamba.evaluate.mocap_scenes import VARIANTS, make_scene
+from posemamba.evaluate.windows import lift_windows, window_starts
 from posemamba.model import what_it_takes
 from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
 

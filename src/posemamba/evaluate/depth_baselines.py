@@ -1,0 +1,44 @@
+"""Predictors that see no depth: the picture at depth zero, or each joint at its mean depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from posemamba.data.cameras import person_size
+from posemamba.data.mocap import MocapOptions, MocapSource, Motions
+from posemamba.evaluate.mocap_benchmark import Predict
+
+
+def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The picture itself at depth zero: what anything that claims to see depth must beat."""
+    xy = joints[..., :2]
+    return np.concatenate([xy - xy[:, :, :1], np.zeros_like(xy[..., :1])], -1)
+
+
+def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDArray[np.float32]:
+    """(17,) each joint's mean depth over training clips, in units of `cameras.person_size`.
+
+    Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
+    """
+    options = MocapOptions(clean=1.0, flip=False, bones=False)
+    source = MocapSource(motions, options, seed=0)
+    total = np.zeros(17)
+    for step in range(batches):
+        clips = source.batch(step, batch, frames=27)
+        size = person_size(clips.exact)[:, None, None]
+        total += (clips.target[..., 2] / size).mean((0, 1)).double().numpy()
+    return (total / batches).astype(np.float32)
+
+
+def mean_depth_baseline(depths: NDArray[np.float32]) -> Predict:
+    """The picture with each joint at the mean depth that `mean_depths` gives, whatever the pose."""
+
+    def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        xy = joints[..., :2]
+        size = person_size(torch.from_numpy(np.ascontiguousarray(xy))).numpy()
+        depth = np.broadcast_to(size[:, None, None] * depths, xy.shape[:3])
+        return np.concatenate([xy - xy[:, :, :1], depth[..., None]], -1).astype(np.float32)
+
+    return predict

@@ -1,0 +1,52 @@
+"""Sequences of any length lifted window by window, as benchmarks and validation do it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from posemamba.lift import batch_size, lift_batch
+
+
+def window_starts(frames: int, window: int) -> list[int]:
+    """First frames of windows that cover a sequence: end to end, the last one moved back to fit."""
+    if frames <= window:
+        return [0]
+    return [*range(0, frames - window, window), frames - window]
+
+
+@torch.inference_mode()
+def lift_windows(
+    model: nn.Module,
+    joints: Tensor,
+    *,
+    window: int = 243,
+    flip: bool = True,
+    person_size: float | None = None,
+    batch: int | None = None,
+) -> Tensor:
+    """Lift sequences window by window, without cross-fading.
+
+    Args:
+        model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
+        joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
+        window: most frames of one window; a frame that two windows hold is taken from the earlier one.
+        flip: average with the mirrored lifting of the mirrored picture.
+        person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
+        batch: windows at a time; None: what suits the device.
+
+    Returns:
+        (K, F, 17, 3), in the unit of `joints`, relative to joint 0.
+    """
+    sequences, frames = joints.shape[:2]
+    starts = window_starts(frames, window)
+    cut = torch.stack([joints[:, s : s + window] for s in starts], 1).flatten(0, 1)
+    lifted = [
+        lift_batch(model, given, flip=flip, person_size=person_size)
+        for given in cut.split(batch or batch_size(joints.device))
+    ]
+    windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
+    whole = joints.new_empty(sequences, frames, *windows.shape[3:])
+    for number in reversed(range(len(starts))):
+        whole[:, starts[number] : starts[number] + window] = windows[:, number]
+    return whole

@@ -1,0 +1,59 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from posemamba.data.augment import mirror
+from posemamba.evaluate.mocap_benchmark import model_predictor
+from posemamba.evaluate.windows import lift_windows
+
+
+class Copies(nn.Module):
+    """Gives the picture back as x and y, and the mean of x over the window as depth."""
+
+    def __init__(self):
+        super().__init__()
+        self.p = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        return torch.cat([x, x[..., :1].mean(1, keepdim=True).expand_as(x[..., :1])], -1) + self.p
+
+
+@pytest.mark.parametrize("frames", [1, 20, 27, 28, 54, 61])
+def test_windows_cover_every_frame_once(frames):
+    xy = torch.randn(2, frames, 17, 2)
+    lifted = lift_windows(Copies(), xy, window=27, flip=False)
+    assert torch.allclose(lifted[..., :2], xy - xy[:, :, :1])
+    first = xy[:, :27, :, 0].mean(1, keepdim=True).expand(-1, min(27, frames), -1)
+    assert torch.allclose(lifted[:, :27, :, 2], first - first[..., :1], atol=1e-6)
+    zoomed = lift_windows(Copies(), xy, window=27, flip=False, person_size=0.3)
+    assert torch.allclose(zoomed, lifted, atol=1e-5)  # this model is linear, so the zoom cancels
+
+
+def test_flip_averaging_makes_the_lifting_symmetric():
+    xy = torch.randn(1, 9, 17, 2)
+    mirrored = mirror(lift_windows(Copies(), mirror(xy)))
+    assert torch.allclose(lift_windows(Copies(), xy), mirrored, atol=1e-6)
+    predict = model_predictor(Copies(), window=5)
+    assert predict(xy.numpy()).shape == (1, 9, 17, 3)
+
+
+class Sure(Copies):
+    """Takes confidence, and gives it back as depth."""
+
+    config = SimpleNamespace(confidence=True)
+
+    def forward(self, x):
+        assert x.shape[-1] == 3
+        return torch.cat([x[..., :2], x[..., 2:] - x[..., :1, 2:]], -1) + self.p
+
+
+def test_models_get_the_confidence_that_they_take():
+    joints = torch.rand(2, 40, 17, 3)
+    for size in (None, 0.3):
+        lifted = lift_windows(Sure(), joints, window=27, flip=False, person_size=size)
+        if size is None:
+            assert torch.allclose(lifted[..., 2], joints[..., 2] - joints[..., :1, 2], atol=1e-6)
+        without = lift_windows(Copies(), joints, window=27, flip=False, person_size=size)
+        assert torch.equal(without, lift_windows(Copies(), joints[..., :2], window=27, flip=False, person_size=size))
