@@ -350,6 +350,13 @@ def test_from_a_file_with_its_card(tmp_path: Path) -> None:
         Lifter.from_pretrained(tmp_path / "odd.safetensors")
 
 
+def test_a_shorter_window_by_name() -> None:
+    lifter = Lifter.from_pretrained("posemamba-s", device="cpu", window=27)
+    assert (lifter.window, lifter.overlap, lifter.person_size) == (27, 9, 0.25)
+    with pytest.raises(PoseMambaError, match="window is 300 frames, expected 1 to 243"):
+        Lifter.from_pretrained("posemamba-s", device="cpu", window=300)
+
+
 def test_from_a_checkpoint_of_the_authors_code(tmp_path: Path) -> None:
     state = {f"module.{name}": tensor for name, tensor in tiny_model(9).state_dict().items()}
     torch.save({"model_pos": state}, tmp_path / "best_epoch.bin")

@@ -155,15 +155,16 @@ class Lifter:
         *,
         device: torch.device | str | None = None,
         flip: bool = True,
+        window: int | None = None,
     ) -> Lifter:
         """A lifter with trained weights.
 
         Args:
-            source: a name that comes with the package, a safetensors file, or a checkpoint of the authors'
+            source: a known name (`posemamba.weights.find`), a safetensors file, or a checkpoint of the authors'
                 code (`posemamba.weights.load_model`). The size at which people are to be shown is read from
                 the file's card.
-            device: see `Lifter`.
-            flip: see `Lifter`.
+            device, flip: see `Lifter`.
+            window: None: as many frames as the model was made for; fewer answer sooner, and are less accurate.
 
         Raises:
             PoseMambaError: no such weights, a damaged or foreign file, a device that is not there.
@@ -178,7 +179,7 @@ class Lifter:
             if size is not None and (isinstance(size, bool) or not isinstance(size, int | float)):
                 raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a number")
         name = str(source) if str(source) in bundled() else path.stem
-        return cls(model, name=name, device=chosen, flip=flip, person_size=size)
+        return cls(model, name=name, device=chosen, flip=flip, person_size=size, window=window)
 
     def __call__(self, keypoints: Keypoints2D, *, progress: Progress | None = None) -> Poses3D:
         """Lift a clip.
