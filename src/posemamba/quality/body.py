@@ -7,7 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from posemamba.quality.common import JOINTS, LIMBS, Array, Clip, Found, Mask, joined, number, percentile, runs
+from posemamba.quality.common import (
+    JOINTS,
+    LIMBS,
+    Array,
+    Clip,
+    Found,
+    Mask,
+    frame_mean,
+    joined,
+    number,
+    percentile,
+    runs,
+)
 from posemamba.refine.common import bone_lengths
 from posemamba.skeleton import H36M17
 
@@ -47,8 +59,7 @@ def check_bones(clip: Clip) -> Found:
     for e in np.flatnonzero(enough).tolist():
         off[:, e] = lengths[:, e] / np.nanmedian(lengths[:, e]) - 1
         spreads[e] = np.nanstd(lengths[:, e]) / np.nanmean(lengths[:, e])
-    counted = np.isfinite(off).sum(1)
-    mean = np.where(counted > 0, np.nansum(np.abs(off), axis=1) / np.maximum(counted, 1), np.nan)
+    mean = frame_mean(np.abs(off))
     gap = clip.frames_in(0.1)
     whole = joined(np.nan_to_num(mean) > BONES_OFF, gap)
     for a, b in runs(whole):

@@ -162,6 +162,12 @@ def frame_median(values: Array) -> Array:
     return out
 
 
+def frame_mean(values: Array) -> Array:
+    """(F, N) to (F,): the mean of what is not NaN; NaN where nothing is."""
+    known = np.isfinite(values).sum(1)
+    return np.where(known > 0, np.nansum(values, axis=1) / np.maximum(known, 1), np.nan)
+
+
 def runs(mask: Mask, least: int = 1) -> list[tuple[int, int]]:
     """(first, last) of the stretches of True that have at least `least` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]])))

@@ -15,6 +15,7 @@ from posemamba.quality.common import (
     Clip,
     Found,
     Mask,
+    frame_mean,
     frame_median,
     joined,
     number,
@@ -50,8 +51,7 @@ def check_reprojection(clip: Clip) -> Found:
     away = np.linalg.norm(apart - frame_median(apart)[:, None], axis=-1)
     away[np.isfinite(away).sum(1) < _FEWEST_JOINTS] = np.nan
     share = away / clip.size[:, None]
-    counted = np.isfinite(share).sum(1)
-    mean = np.where(counted > 0, np.nansum(share, axis=1) / np.maximum(counted, 1), np.nan)
+    mean = frame_mean(share)
     by_joint = {
         name: {"px": number(_mean(away[:, j])), "of_body": number(_mean(share[:, j]))} for j, name in enumerate(JOINTS)
     }
