@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from posemamba.data import augment
+from posemamba.data import augment, recombine
 from posemamba.data.augment import DetectorErrors
 from posemamba.data.cameras import Cameras, see, zoom_factor
 from posemamba.errors import PoseMambaError
@@ -221,6 +221,9 @@ class MocapOptions(BaseModel):
         default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
     )
     bones: bool = Field(default=True, description="vary the bodies")
+    grafted: float = Field(default=0.0, ge=0, le=1, description="share of clips with arms or trunk of another motion")
+    turned: float = Field(default=0.0, ge=0, le=1, description="share of clips with shoulders, hips or trunk turned")
+    backwards: float = Field(default=0.0, ge=0, le=1, description="share of motions that run backwards in time")
     flip: bool = Field(default=True, description="mirror half of the clips")
 
 
@@ -264,6 +267,7 @@ class ClipBatch:
 
 _GROUPS = len(augment.BONE_GROUPS)
 _LOST, _SWAPS, _HARDER = 6, 3, 2
+_TURNED = len(recombine.TURNED)
 # Names and widths of the numbers drawn for each clip; they travel to the device as one array.
 _FIELDS = {
     "first": 1,
@@ -304,6 +308,16 @@ _FIELDS = {
     "temper": 1,
     "blind": 1,
     "misled": 1,
+    "backwards": 1,
+    "graft": 1,
+    "graft_first": 1,
+    "graft_step": 1,
+    "graft_begin": 1,
+    "graft_end": 1,
+    "steady": 3 * _TURNED,
+    "swing": 3 * _TURNED,
+    "tempo": _TURNED,
+    "phase": _TURNED,
 }
 _UPRIGHT_METRES = 1.7
 # From MediaPipe's short hips and legs to Human3.6M's long ones (docs/detector_noise.md); in the order of BONE_GROUPS.
@@ -313,6 +327,8 @@ _BONE_HIGH = np.array([1.65, 1.26, 1.26, 1.16, 1.3, 1.3, 1.25, 1.22, 1.18])
 _TEMPI_FPS = np.log([15, 30, 60])
 _TEMPI = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
 _LIMB_JOINTS = np.array([2, 3, 5, 6, 12, 13, 15, 16])
+# Standard deviation of turns about one axis, radians, in the order of recombine.TURNED.
+_TURN = np.deg2rad([7, 12, 18, 18, 9, 9])[:, None]
 
 
 class MocapSource:
@@ -427,6 +443,13 @@ class MocapSource:
         swaps = chance(0.4, _SWAPS) & (chance(0.25) & noisy)[:, None]
         swap_length = np.where(chance(0.75, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 40, _SWAPS)) * swaps
         log_fps = np.log(self.motions.fps / np.maximum(step * still, 0.1))
+        # the motion that parts are taken from, as fast as the other, from anywhere in it
+        theirs = np.searchsorted(weight, uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
+        graft_length = self._lengths[theirs]
+        graft_step = np.minimum(step, (graft_length - 1) / max(frames - 1, 1))
+        graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
+        turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
+        seconds = step * (frames - 1) / self.motions.fps
         tempi = np.stack([np.interp(log_fps, _TEMPI_FPS, shares) for shares in _TEMPI.T], 1)
         return {
             "first": first - begin,  # small numbers: the table is float32
@@ -469,13 +492,34 @@ class MocapSource:
             "temper": uniform(0, 2.2),
             "blind": chance(o.blind) | chance(0.5) & ~noisy,
             "misled": chance(0.5),
+            "backwards": chance(o.backwards),
+            "graft": np.where(chance(o.grafted), graft, -1),
+            "graft_first": uniform(0, 1) * (graft_length - 1 - graft_step * (frames - 1)),
+            "graft_step": graft_step * still,
+            "graft_begin": self._starts[theirs],
+            "graft_end": self._starts[theirs] + graft_length - 1,
+            "steady": _TURN * random.normal(size=(size, _TURNED, 3)) * turned[..., None],
+            "swing": 0.5 * _TURN * random.normal(size=(size, _TURNED, 3)) * turned[..., None],
+            "tempo": log_uniform(0.1, 0.7, _TURNED) * seconds[:, None],
+            "phase": uniform(0, 1, _TURNED),
         }
 
     def _make(self, fields: dict[str, Tensor], frames: int) -> ClipBatch:
         one = {name: value[:, 0] for name, value in fields.items() if _FIELDS[name] == 1}
-        first = one["begin"].double() + one["first"].double()
-        time = first[:, None] + one["step"].double()[:, None] * torch.arange(frames, device=self.device)
-        bodies = sample_motion(self.positions, time, one["begin"].long(), one["end"].long())
+        frame = torch.arange(frames, device=self.device)
+        frame = torch.where(one["backwards"][:, None] > 0, frame.flip(0), frame)
+
+        def motion(of: str) -> Tensor:
+            begin, step = one[of + "begin"], one[of + "step"].double()
+            time = (begin.double() + one[of + "first"].double())[:, None] + step[:, None] * frame
+            return sample_motion(self.positions, time, begin.long(), one[of + "end"].long())
+
+        bodies = motion("")
+        if self.options.grafted:
+            bodies = recombine.graft(bodies, motion("graft_"), one["graft"])
+        if self.options.turned:
+            steady, swing = (fields[name].view(-1, _TURNED, 3) for name in ("steady", "swing"))
+            bodies = recombine.turn(bodies, recombine.Turns(steady, swing, fields["tempo"], fields["phase"]))
         flipped = augment.mirror(bodies)
         bodies = torch.where(one["flip"][:, None, None, None] > 0, flipped, bodies)
         bodies = augment.move_nose(augment.vary_bones(bodies, fields["bones"]), one["nose"])
