@@ -41,7 +41,8 @@ def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = scan_inputs(1, 1, 16, 1, torch.device("cpu"), torch.float32)
     inputs["u"].requires_grad_()
     # Numba compiles now: it would not know the functions that are put in NumPy's place below.
-    selective_scan(**inputs, limb=LIMB_ORDER).sum().backward()
+    with torch.enable_grad():
+        selective_scan(**inputs, limb=LIMB_ORDER).sum().backward()
 
     def poison(function: Callable[..., Any]) -> Callable[..., Any]:
         def allocate(*args: Any, **kwargs: Any) -> Any:
