@@ -427,6 +427,25 @@ def test_a_graph_is_captured_after_warming_up_and_reads_its_input_anew(
             contender._check_output(contestant, models, kept["x"], got)
 
 
+def test_a_graph_of_training_reads_an_input_that_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the scan alone. Nothing of the autograd graph that was made before is kept: capturing would fail for it."""
+    cuda = FakeCuda(monkeypatch)
+    x = torch.arange(3.0).requires_grad_()
+    want, made = x.detach().clone(), []
+
+    def call() -> Tensor:
+        loss = (x * x).sum()
+        loss.backward()
+        return loss.detach()
+
+    clone = Tensor.clone
+    monkeypatch.setattr(Tensor, "clone", lambda t: made.append(clone(t)) or made[-1])
+    replay = contender._captured(torch.device("cuda"), x, call)
+    assert not x.any() and len(made) == 1 and made[0].grad_fn is None
+    replay()
+    assert torch.equal(x, want) and x.requires_grad and cuda.said[-1] == "replay"
+
+
 def test_memory_counts_what_is_kept_from_call_to_call(
     tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,7 +167,7 @@ def test_compiled_it_is_the_same_and_ends_stay_in_float32(kind):
 
     torch._dynamo.reset()
     torch.manual_seed(0)
-    options = {**TINY[kind], "depth": 1, "frames": 9}
+    options = {**TINY[kind], "depth": 3, "frames": 9}
     plain, fast = (KINDS[kind].model.preset(KINDS[kind].sizes[0], **options) for _ in range(2))
     fast.load_state_dict(plain.state_dict())
     for model in (plain, fast):
@@ -185,8 +185,9 @@ def test_compiled_it_is_the_same_and_ends_stay_in_float32(kind):
             y.square().mean().backward()
             grads.append([p.grad.clone() for p in model.parameters()])
         torch.testing.assert_close(grads[-1], grads[-2])
-    sizes = [len(graph.graph.nodes) for graph in counter.graphs[:2]]
-    assert len(sizes) == 2 and sizes[0] < 10 < sizes[1]  # what goes before the embedding, and all the rest
+    sizes = [len(graph.graph.nodes) for graph in counter.graphs]
+    # whole layers, once for all three (MotionBERT has two kinds), in float32 and under autocast
+    assert len(sizes) == {"motionagformer": 2, "motionbert": 4}[kind] and min(sizes) > 30
     assert list(fast.state_dict()) == list(plain.state_dict())
 
 

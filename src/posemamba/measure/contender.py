@@ -202,6 +202,7 @@ def _refuse(error: float, bound: float, other: str) -> None:
 
 def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Callable[[], Tensor]:
     """The call as a CUDA graph: what is timed copies the input to where the graph reads it, and replays."""
+    x = x.detach()  # the same memory; a clone with a gradient would tie the input to the stream that it was made on
     given = x.clone()
     side = torch.cuda.Stream(device)
     side.wait_stream(torch.cuda.current_stream(device))
