@@ -24,8 +24,8 @@ def test_starts_from_given_weights_of_the_same_model_only(tmp_path):
     assert model.config.drop_path == 0.1
     for name, tensor in model.state_dict().items():
         assert torch.equal(tensor, given.state_dict()[name]), name
-    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"options": {**small, "width": 32}})})
-    with pytest.raises(PoseMambaError, match="does not fit a PoseMamba of width 32"):
+    other = recipe.model_copy(update={"model": recipe.model.model_copy(update={"options": {**small, "width": 8}})})
+    with pytest.raises(PoseMambaError, match="does not fit a PoseMamba of width 8"):
         build_model(other)
 
 

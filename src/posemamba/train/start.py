@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from posemamba.baselines.kinds import KINDS, AnyModel, describe, kind_of
 from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMamba
+from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.train.grow import grow
 from posemamba.train.recipe import Recipe
 from posemamba.weights import find, is_safetensors, load_model, load_strictly
 
@@ -34,8 +35,9 @@ def _start(model: AnyModel, source: str) -> None:
     """Load weights of a model like this one, of as many frames or more, and with or without confidence.
 
     Where the model takes a confidence and the weights do not know it, it starts with no influence: the result is the
-    same. Of more frames the places of the first ones are taken. Both are said in a printed line, and so is what the
-    recipe's model does otherwise with the same weights, such as another scan order.
+    same. Of more frames the places of the first ones are taken. Weights of a narrower or shallower PoseMamba are grown
+    (`posemamba.train.grow`). All this is said in a printed line, and so is what the recipe's model does otherwise with
+    the same weights, such as another scan order.
 
     Raises:
         PoseMambaError: no such weights, or those of another model.
@@ -60,10 +62,20 @@ def _start(model: AnyModel, source: str) -> None:
         embedding = "Spatial_patch_to_embedding.weight"
         state[embedding] = F.pad(state[embedding], (0, 1))
         said.append("confidence begins without influence")
+    grows = False
+    if isinstance(config, PoseMambaConfig) and isinstance(given.config, PoseMambaConfig):
+        grows = given.config.width < config.width or given.config.depth < config.depth
+        if grows:
+            try:
+                state = grow(state, given.config, config)
+            except PoseMambaError as error:
+                raise PoseMambaError(f"{path}: {error}") from None
+            said.append(f"grown from width {given.config.width} and {given.config.depth} pairs of blocks")
     load_strictly(path, model, state, describe(config))
     if is_safetensors(path):  # other checkpoints do not say what they were
         was, now = given.config.model_dump(), config.model_dump()
-        told = ("frames", "drop_path", "published_gradient", *(("confidence",) if ours else ()))
+        told = ["frames", "drop_path", "published_gradient", *(["confidence"] if ours else [])]
+        told += ["width", "depth"] if grows else []
         meant = [k for k in now if k not in told]
         said += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]
     if said:
