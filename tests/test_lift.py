@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from torch import Tensor, nn
 
 import posemamba
 from posemamba.camera import look_at, project
+from posemamba.data.augment import mirror
 from posemamba.data.cameras import zoom_factor
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter, choose_device, split_at_gaps, windows
 from posemamba.model import PoseMamba
-from posemamba.poses import Keypoints2D, find_jumps
+from posemamba.motion_files import load_motion_npz, save_motion_npz
+from posemamba.poses import Keypoints2D, Motion3D, Poses3D, find_jumps
 from posemamba.skeleton import BLAZEPOSE33, COCO17, H36M17
 from posemamba.walker import walk
 from posemamba.weights import bundled, save_model
@@ -230,6 +233,57 @@ def test_a_picture_is_shown_as_somebody_who_stands_still(lifter: Lifter) -> None
         begin = (9 - frames) // 2
         size = Lifter(lifter.model, device="cpu", person_size=None)  # held frames would count in the size
         np.testing.assert_allclose(size(short).xyz, size(held).xyz[begin : begin + frames], atol=1e-3)
+
+
+def test_expected_errors_come_with_the_poses(tmp_path: Path) -> None:
+    """In the unit of the poses, mirrored joints averaged, over windows, the zoom undone; kept in files."""
+    torch.manual_seed(0)
+    model = PoseMamba.preset("s", width=16, depth=2, frames=27, error_width=8)
+    plain = PoseMamba.preset("s", width=16, depth=2, frames=27)
+    with torch.no_grad():
+        model.Spatial_pos_embed.normal_(std=0.5)
+    plain.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("error_head")})
+    keypoints = walker_keypoints(70)
+    keypoints.xy[20:23] = np.nan
+    told = Lifter(model, device="cpu", person_size=0.25)(keypoints)
+    errors = told.expected_error
+    assert errors is not None and errors.dtype == np.float32 and errors.shape == (70, 17)
+    assert np.isnan(errors[20:23]).all() and (errors[told.seen][:, 1:] > 0).all() and not errors[told.seen][:, 0].any()
+    without = Lifter(plain, device="cpu", person_size=0.25)(keypoints)
+    assert without.expected_error is None
+    np.testing.assert_allclose(told.xyz, without.xyz, rtol=0, atol=1e-3)
+    larger = Lifter(model, device="cpu", person_size=0.25)(
+        replace(keypoints, xy=2 * keypoints.xy, image_size=(2 * SIZE[0], 2 * SIZE[1]))
+    )
+    np.testing.assert_allclose(larger.expected_error, 2 * errors, rtol=1e-4)
+    turned = Lifter(model, device="cpu", person_size=0.25)(
+        replace(keypoints, xy=(keypoints.xy * [-1, 1] + [SIZE[0], 0])[:, list(H36M17.mirrored)])
+    )
+    np.testing.assert_allclose(turned.expected_error, errors[:, list(H36M17.mirrored)], rtol=1e-4)
+    first = keypoints.xy[:20]  # a stretch of its own, in one window
+    x = torch.from_numpy(first / (SIZE[0] / 2) - [1, SIZE[1] / SIZE[0]]).float()[None]
+    zoom = zoom_factor(x, 0.25)
+    with torch.no_grad():
+        one = model.with_errors(x * zoom)[1][0] / zoom
+        mirrored = model.with_errors(mirror(x * zoom))[1][0][:, list(H36M17.mirrored)] / zoom
+    want = ((one + mirrored) / 2 * SIZE[0] / 2).numpy()
+    alone = Lifter(model, device="cpu", person_size=0.25)(replace(keypoints, xy=first, confidence=np.ones((20, 17))))
+    np.testing.assert_allclose(alone.expected_error[:, 1:], want[:, 1:], rtol=1e-4)
+
+    told.save_npz(tmp_path / "poses.npz")
+    np.testing.assert_array_equal(Poses3D.load_npz(tmp_path / "poses.npz").expected_error, errors)
+    told.save_json(tmp_path / "poses.json")
+    frames = json.loads((tmp_path / "poses.json").read_text())["frames"]
+    assert frames[21]["expected_error"] is None
+    np.testing.assert_allclose(frames[0]["expected_error"], errors[0], atol=1e-3)
+    motion = replace(Motion3D.raw(told), xyz=0.01 * told.xyz, units="metre")
+    save_motion_npz(tmp_path / "motion.npz", motion)
+    kept = load_motion_npz(tmp_path / "motion.npz")
+    np.testing.assert_allclose(kept.expected_error, 0.01 * errors, rtol=1e-4)
+    with np.load(tmp_path / "motion.npz") as file:
+        np.testing.assert_allclose(file["expected_error"], 0.01 * errors, rtol=1e-4)
+    without.save_npz(tmp_path / "without.npz")
+    assert Poses3D.load_npz(tmp_path / "without.npz").expected_error is None
 
 
 def test_other_skeletons_are_converted(lifter: Lifter) -> None:

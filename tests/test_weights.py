@@ -134,7 +134,8 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 def test_bundled_weights_load_and_say_what_they_are() -> None:
     assert "posemamba-s" in bundled()
     model = PoseMamba.from_pretrained("posemamba-s")
-    inputs = {"confidence": model.config.confidence, "centred": model.config.centred}
+    extras = ("confidence", "centred", "error_width")
+    inputs = {name: getattr(model.config, name) for name in extras}
     assert model.config == PoseMambaConfig.preset("s", drop_path=0.0, **inputs)
     card = read_card("posemamba-s")["card"]
     assert "mocap.cs.cmu.edu" in card["acknowledgement"]

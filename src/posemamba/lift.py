@@ -31,7 +31,7 @@ from posemamba.data.augment import mirror
 from posemamba.data.cameras import at_one_size
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
-from posemamba.model import what_it_takes
+from posemamba.model import PoseMamba, what_it_takes
 from posemamba.poses import Keypoints2D, Poses3D, Progress, find_jumps
 from posemamba.skeleton import H36M17, to_h36m17
 from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
@@ -68,16 +68,38 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
     Returns:
         (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
     """
+    return lift_batch_with_errors(model, x_BTJC, flip=flip, person_size=person_size)[0]
+
+
+@torch.inference_mode()
+def lift_batch_with_errors(
+    model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: float | None
+) -> tuple[Tensor, Tensor | None]:
+    """As `lift_batch`, and how far each joint is expected to be off, (B, T, 17) in the same unit; None of a model that
+    does not tell."""
     given, zoom = at_one_size(what_it_takes(model, x_BTJC), person_size)
     T = given.shape[1]
     more = max(0, min(HELD, getattr(getattr(model, "config", None), "frames", 0)) - T)
     before, after = given[:, :1].expand(-1, more // 2, -1, -1), given[:, -1:].expand(-1, more - more // 2, -1, -1)
     given = torch.cat([before, given, after], 1) if more else given
-    y = model(given).float()
+    teller = model if isinstance(model, PoseMamba) and model.error_head is not None else None
+
+    def run(x: Tensor) -> Tensor:  # the expected error as a fourth number
+        if teller is None:
+            return model(x).float()
+        y, errors = teller.with_errors(x)
+        return torch.cat([y.float(), errors.float()[..., None]], -1)
+
+    y = run(given)
     if flip:
-        y = (y + mirror(model(mirror(given)).float())) / 2
+        y = (y + mirror(run(mirror(given)))) / 2
     y = y[:, more // 2 : more // 2 + T]
-    return (y - y[:, :, :1]) / zoom
+    relative = torch.cat([y[:, :, :, :3] - y[:, :, :1, :3], y[..., 3:]], -1) / zoom
+    if teller is None:
+        return relative, None
+    errors = relative[..., 3].clone()
+    errors[:, :, 0] = 0  # the pelvis, by definition
+    return relative[..., :3], errors
 
 
 class Lifter:
@@ -216,7 +238,7 @@ class Lifter:
         Warns, raises: as `__call__`.
         """
         prepared = [_prepared(keypoints) for keypoints in people]
-        lifted = [np.full((len(joints), len(H36M17), 3), np.nan, np.float32) for joints in prepared]
+        lifted = [np.full((len(joints), len(H36M17), 4), np.nan, np.float32) for joints in prepared]
         stretches = [
             (person, start, end)
             for person, joints in enumerate(prepared)
@@ -231,15 +253,17 @@ class Lifter:
             if progress is not None:
                 progress(done, total)
         return [
-            self._result(joints, xyz, sum(p == person for p, _, _ in stretches))
-            for person, (joints, xyz) in enumerate(zip(prepared, lifted, strict=True))
+            self._result(joints, one, sum(p == person for p, _, _ in stretches))
+            for person, (joints, one) in enumerate(zip(prepared, lifted, strict=True))
         ]
 
-    def _result(self, joints: Keypoints2D, xyz: NDArray[np.float32], stretches: int) -> Poses3D:
+    def _result(self, joints: Keypoints2D, lifted: NDArray[np.float32], stretches: int) -> Poses3D:
         found, seen = joints.found, joints.seen
-        xyz[~seen] = np.nan
+        lifted[~seen] = np.nan
+        errors = np.ascontiguousarray(lifted[..., 3])
         return Poses3D(
-            xyz=xyz,
+            xyz=np.ascontiguousarray(lifted[..., :3]),
+            expected_error=None if np.isnan(errors).all() else errors,
             confidence=np.where(found, joints.confidence, 0).astype(np.float32),
             seen=seen,
             keypoints=joints,
@@ -265,11 +289,12 @@ class Lifter:
     def _lift_stretches(
         self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
     ) -> Iterator[tuple[_Stretch, int, NDArray[np.float32]]]:
-        """Lift stretches [start, end) of people; yields (stretch, first frame in it, (f, J, 3) pixels), final.
+        """Lift stretches [start, end) of people; yields (stretch, first frame in it, (f, J, 4) pixels: joints and the
+        error to expect, or NaN), final.
 
         Only a few windows are held at a time. A stretch's windows come in order, one stretch after the other.
         """
-        held = np.empty((0, len(H36M17), 3), np.float32)  # lifted, but the next window has a say in it
+        held = np.empty((0, len(H36M17), 4), np.float32)  # lifted, but the next window has a say in it
         for group in _batches(self._cut(people, stretches), batch_size(self.device)):
             normalised = []
             for stretch, _, cut in group:
@@ -301,9 +326,12 @@ class Lifter:
                 yield stretch, place, filled[place.start : place.end]
 
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, T, J, 3) normalised, with confidence, -> (B, T, J, 3) in the same unit, relative to the pelvis."""
+        """(B, T, J, 3) normalised, with confidence, -> (B, T, J, 4) in the same unit: relative to the pelvis, and the
+        error to expect, or NaN."""
         x = torch.from_numpy(given).to(self.device)
-        return lift_batch(self.model, x, flip=self.flip, person_size=self.person_size).cpu().numpy()
+        y, errors = lift_batch_with_errors(self.model, x, flip=self.flip, person_size=self.person_size)
+        errors = torch.full_like(y[..., 0], torch.nan) if errors is None else errors
+        return torch.cat([y, errors[..., None]], -1).cpu().numpy()
 
 
 def _prepared(keypoints: Keypoints2D) -> Keypoints2D:

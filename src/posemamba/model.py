@@ -43,6 +43,9 @@ class PoseMambaConfig(BaseModel):
     joints: int = Field(17, ge=1, description="J")
     confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
     centred: bool = Field(False, description="see x and y relative to their mean over the clip (not the paper's)")
+    error_width: int = Field(
+        0, ge=0, description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)"
+    )
     mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
     scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
@@ -203,6 +206,23 @@ def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor
     return norm(block(x_BTJE, scales))
 
 
+class ErrorHead(nn.Module):
+    """How far off a joint is expected to be, from what the last layer knows of it: (B, T, J, E) to (B, T, J), > 0.
+
+    It learns by itself when the model is done (`posemamba.train.errors`), and changes nothing that the model lifts.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(hidden, 1)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        hidden = F.gelu(self.fc2(F.gelu(self.fc1(x_BTJE))))
+        return self.fc3(hidden)[..., 0].exp()
+
+
 def what_it_takes(model: nn.Module, joints: Tensor) -> Tensor:
     """2D joints with or without confidence as a model takes them: x and y, or with its confidence.
 
@@ -241,6 +261,7 @@ class PoseMamba(nn.Module):
         self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
         self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
         self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
+        self.error_head = ErrorHead(E, config.error_width) if config.error_width else None
         self.apply_block: Callable[..., Tensor] = apply_block
 
     def compile_layers(self) -> None:
@@ -273,23 +294,52 @@ class PoseMamba(nn.Module):
         return model
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
+        self._check(x_BTJC)
+        if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
+            return fused.forward(self, x_BTJC)
+        if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
+            return fused_cpu.forward(self, x_BTJC)
+        return self.head(self._features(x_BTJC))
+
+    def features(self, x_BTJC: Tensor) -> Tensor:
+        """What the last layer knows of each joint, (B, T, J, E): `head` makes the output of it."""
+        self._check(x_BTJC)
+        if fused.applies(self, x_BTJC):
+            return fused.features(self, x_BTJC)
+        if fused_cpu.applies(self, x_BTJC):
+            return fused_cpu.features(self, x_BTJC)
+        return self._features(x_BTJC)
+
+    def with_errors(self, x_BTJC: Tensor) -> tuple[Tensor, Tensor]:
+        """The output, and how far each joint is expected to be off, (B, T, J), in the output's unit.
+
+        Off, that is relative to the pelvis: the distance that P1 is the mean of.
+
+        Raises:
+            PoseMambaError: a model without a head for it (`config.error_width` is 0).
+        """
+        if self.error_head is None:
+            raise PoseMambaError("these weights do not tell what error to expect; `posemamba calibrate` adds that")
+        x_BTJE = self.features(x_BTJC)
+        return self.head(x_BTJE), self.error_head(x_BTJE)
+
+    def _check(self, x_BTJC: Tensor) -> None:
         _, T, J, C = x_BTJC.shape
         if self.config.channels != C or self.config.joints != J or not 1 <= T <= self.config.frames:
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
                 f"{self.config.joints} joints, {self.config.channels})"
             )
-        if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
-            return fused.forward(self, x_BTJC)
-        if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
-            return fused_cpu.forward(self, x_BTJC)
+
+    def _features(self, x_BTJC: Tensor) -> Tensor:
+        T = x_BTJC.shape[1]
         x_BTJE = self.Spatial_patch_to_embedding(self.config.placed(x_BTJC)) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
             x_BTJE = self._layer(spatial, self.Spatial_norm, x_BTJE)
             if i == 0:
                 x_BTJE = x_BTJE + self.Temporal_pos_embed[:, :T, None]
             x_BTJE = self._layer(temporal, self.Temporal_norm, x_BTJE)
-        return self.head(x_BTJE)
+        return x_BTJE
 
     def _layer(self, block: Any, norm: nn.LayerNorm, x_BTJE: Tensor) -> Tensor:
         return self.apply_block(block, norm, x_BTJE, block.draw_scales(x_BTJE))

@@ -57,6 +57,9 @@ def save_motion_npz(path: str | Path, motion: Motion3D) -> None:
     """Write arrays xyz, seen, times, confidence, poses_xyz, poses_seen, keypoints_xy and a JSON text `header`."""
     keypoints = motion.poses.keypoints
     with atomic_path(path) as temporary, temporary.open("wb") as file:
+        known: dict[str, Any] = {}
+        if motion.expected_error is not None:
+            known = {"expected_error": motion.expected_error, "poses_expected_error": motion.poses.expected_error}
         np.savez_compressed(
             file,
             xyz=motion.xyz,
@@ -67,6 +70,7 @@ def save_motion_npz(path: str | Path, motion: Motion3D) -> None:
             poses_seen=motion.poses.seen,
             keypoints_xy=keypoints.xy,
             header=np.array(json.dumps(_header(motion), allow_nan=False)),
+            **known,
         )
 
 
@@ -100,6 +104,7 @@ def load_motion_npz(path: str | Path) -> Motion3D:
                 keypoints,
                 header["model"],
                 header["details"],
+                file.get("poses_expected_error"),
             )
             steps = tuple(Step(**step) for step in header["steps"])
             return Motion3D(
@@ -116,12 +121,16 @@ def load_motion_npz(path: str | Path) -> Motion3D:
 def save_motion_json(path: str | Path, motion: Motion3D) -> None:
     """Write the motion as JSON: the header, and one object a frame; null where nobody was seen."""
     times, digits = motion.frame_times(), 3 if motion.units == "pixel" else 6
+    errors = motion.expected_error
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         # frame by frame: an hour of motion as Python's numbers would take gigabytes
         file.write(json.dumps(_header(motion), allow_nan=False)[:-1] + ', "frames": [')
         for i in range(len(motion)):
             xyz = np.round(motion.xyz[i].astype(float), digits).tolist() if motion.seen[i] else None
             frame = {"frame": i, "time": round(float(times[i]), 6), "seen": bool(motion.seen[i]), "xyz": xyz}
+            if errors is not None:
+                told = np.round(errors[i].astype(float), digits)
+                frame["expected_error"] = told.tolist() if np.isfinite(told).all() else None
             file.write((", " if i else "") + json.dumps(frame, allow_nan=False))
         file.write("]}")
 

@@ -102,6 +102,9 @@ class Poses3D:
         keypoints: the 2D joints that were lifted, in Human3.6M's skeleton.
         model: name of the weights.
         details: whatever else a reader of the file should know (options, versions).
+        expected_error: (F, 17) float32, how far each joint is expected to be off, relative to the pelvis, in the unit
+            of `xyz`; a share of the body's size in pixels is one of its size in metres. NaN where nobody was seen;
+            None: the weights do not tell.
     """
 
     xyz: NDArray[np.float32]
@@ -110,6 +113,7 @@ class Poses3D:
     keypoints: Keypoints2D
     model: str = ""
     details: dict[str, Any] = field(default_factory=dict)
+    expected_error: NDArray[np.float32] | None = None
 
     units = "pixel"
     frame = "camera: x right, y down, z away from the camera; relative to the pelvis; scale unknown"
@@ -138,7 +142,9 @@ class Poses3D:
         }
 
     def save_npz(self, path: str | Path) -> None:
-        """Write arrays xyz, confidence, seen, keypoints_xy, times and a JSON text `header`; no pickles."""
+        """Write arrays xyz, confidence, seen, keypoints_xy, times, if it is known expected_error, and a JSON text
+        `header`; no pickles."""
+        known: dict[str, Any] = {} if self.expected_error is None else {"expected_error": self.expected_error}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -148,6 +154,7 @@ class Poses3D:
                 keypoints_xy=self.keypoints.xy,
                 times=self.keypoints.frame_times(),
                 header=np.array(json.dumps(self._header())),
+                **known,
             )
 
     @classmethod
@@ -166,8 +173,9 @@ class Poses3D:
                 source=header["source"],
                 person=header.get("person", 1),
             )
+            expected = file.get("expected_error")
             return cls(
-                file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"]
+                file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"], expected
             )
 
     def save_json(self, path: str | Path) -> None:
@@ -179,6 +187,10 @@ class Poses3D:
                 np.round(a[i].astype(float), digits)
                 for a, digits in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
             )
+            told: dict[str, Any] = {}
+            if self.expected_error is not None:
+                errors = np.round(self.expected_error[i].astype(float), 3).tolist()
+                told["expected_error"] = errors if self.seen[i] else None
             return {
                 "frame": i,
                 "time": round(float(times[i]), 6),
@@ -186,6 +198,7 @@ class Poses3D:
                 "xyz": xyz.tolist() if self.seen[i] else None,
                 "keypoints": [p if np.isfinite(p).all() else None for p in xy.tolist()],
                 "confidence": confidence.tolist(),
+                **told,
             }
 
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
@@ -258,3 +271,16 @@ class Motion3D:
     def frame_times(self) -> NDArray[np.float64]:
         """(F,) seconds."""
         return self.poses.keypoints.frame_times()
+
+    @property
+    def expected_error(self) -> NDArray[np.float32] | None:
+        """(F, 17) how far each joint is expected to be off, relative to the pelvis, in `units`; None: not known."""
+        if self.poses.expected_error is None:
+            return None
+        parents = np.array(self.skeleton.parents[1:])
+
+        def size(xyz: NDArray[np.float32]) -> NDArray[np.float32]:
+            return np.linalg.norm(xyz[:, 1:] - xyz[:, parents], axis=-1).sum(-1)
+
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return self.poses.expected_error * (size(self.xyz) / size(self.poses.xyz))[:, None]

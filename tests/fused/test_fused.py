@@ -15,6 +15,7 @@ from posemamba import fused
 from posemamba.errors import PoseMambaError
 from posemamba.fused import layers
 from posemamba.fused.layers import forward as run_layers
+from posemamba.fused.layers import forward_and_features
 from posemamba.fused.tiles import Tile
 from posemamba.fused.weights import EndWeights, LayerWeights, Weights
 from posemamba.model import PoseMamba, PoseMambaConfig, what_it_takes
@@ -85,9 +86,11 @@ def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyp
 def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):  # type: ignore[no-untyped-def]
     model = small(width, depth, **config)
     x = torch.randn(clips, frames, model.config.joints, model.config.channels)
-    got = run_layers(x, Weights(model, torch.float32, CPU), model.config)
-    assert got.dtype == torch.float32
+    got, known = forward_and_features(x, Weights(model, torch.float32, CPU), model.config)
+    assert got.dtype == known.dtype == torch.float32
     assert error(got, exact(model, x)) < 1e-6
+    with torch.no_grad():
+        assert error(known, copy.deepcopy(model).double().features(x.double())) < 1e-6
 
 
 def test_slabs_are_added_up(monkeypatch, on_cpu):  # type: ignore[no-untyped-def]

@@ -48,6 +48,15 @@ def test_other_configurations() -> None:
     assert error(make(confidence=True, centred=True), torch.rand(2, 9, 17, 3)) < 5e-6
 
 
+def test_features_are_those_of_the_plain_model() -> None:
+    model, x = make(error_width=8), torch.randn(2, 9, 17, 2)
+    with torch.no_grad():
+        want = copy.deepcopy(model).double().with_errors(x.double())
+        assert fused_cpu.applies(model, x)
+        for got, exact in zip(model.with_errors(x), want, strict=True):
+            torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
+
+
 def test_changed_weights_are_noticed() -> None:
     model, x = make(), torch.randn(1, 4, 17, 2)
     assert error(model, x) < 5e-6

@@ -77,6 +77,30 @@ def test_clean_motion_gives_no_warning(points: Array) -> None:
     assert refined.numbers["feet"]["p95_mm"] < 20
 
 
+def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
+    """In millimetres of the body that was filmed; marked where it is much, and the clip where it is much on average."""
+    poses = film(points)
+    mm = 1000 * points[:, :1, 2] / FOCAL  # of a pixel at the pelvis's depth
+    errors = np.repeat(40 / mm, 17, axis=1)
+    errors[60:90] *= 3
+    errors[:, WRIST] *= 1.5
+    told = replace(poses, expected_error=errors.astype(np.float32))
+    motion = root_path(scale(Motion3D.raw(told), 1.72), 55.0)
+    quality = measure_quality(told, motion)
+    assert kinds(quality) == {"uncertain"}
+    during(quality, 60, 89)
+    numbers = quality.numbers["expected"]
+    assert numbers["worst"] == "left wrist"
+    assert numbers["by_joint_mm"]["left ankle"] == pytest.approx(40 * (120 + 3 * 30) / 150, rel=0.03)
+    assert verdict(quality).word == "good" and "look at 60-89" in verdict(quality).line
+    assert "joints are expected to be" in report(quality) and "most left wrist" in report(quality)
+    worse = measure_quality(replace(told, expected_error=(2 * errors).astype(np.float32)), motion)
+    assert verdict(worse).word == "use with care" and "mm off on average" in verdict(worse).line
+    silent = measure_quality(poses)
+    assert silent.numbers["expected"]["mean_mm"] is None and np.isnan(silent.series["expected error"]).all()
+    assert "do not tell" in report(silent)
+
+
 def test_a_bone_of_changing_length(points: Array) -> None:
     points[40:60, ANKLE] += 0.6 * (points[40:60, ANKLE] - points[40:60, KNEE])
     quality = measure_quality(film(points))

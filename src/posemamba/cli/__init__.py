@@ -19,7 +19,7 @@ from posemamba.cli.evaluation import evaluate, table
 from posemamba.cli.lifting import convert, demo, lift
 from posemamba.cli.looking import doctor, info, quality
 from posemamba.cli.racing import bench
-from posemamba.cli.training import curves, export, train
+from posemamba.cli.training import calibrate, curves, export, train
 from posemamba.errors import PoseMambaError
 from posemamba.show.command import show_app
 
@@ -81,7 +81,7 @@ def _options(
     pass
 
 
-for _command in (lift, convert, quality, demo, info, doctor, evaluate, train, curves, table, bench, export):
+for _command in (lift, convert, quality, demo, info, doctor, evaluate, train, curves, table, bench, export, calibrate):
     app.command()(_command)  # in the order of the help
 app.add_typer(data_app, name="data")
 app.add_typer(show_app, name="show")

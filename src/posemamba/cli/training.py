@@ -88,6 +88,23 @@ def curves(
     print(out)
 
 
+def calibrate(
+    weights: Annotated[str, typer.Argument(help="A known name, or a safetensors file.", show_default=False)],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Fit, and write the weights there; without it they are measured only."),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the motion capture files.", show_default=False)
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+) -> None:
+    """Teach weights how far off each joint may be, which lifting then tells; and measure how true that is."""
+    from posemamba.train.calibrate_command import run
+
+    run(weights, out, directory=data, device=device)
+
+
 def export(
     run: Annotated[
         Path,

@@ -24,13 +24,14 @@ from posemamba import triton_support
 from posemamba.errors import PoseMambaError
 from posemamba.fused.graphs import Graphs
 from posemamba.fused.layers import forward as run_layers
+from posemamba.fused.layers import forward_and_features
 from posemamba.fused.weights import Weights
 from posemamba.scan import choose_backend
 
 if TYPE_CHECKING:
     from posemamba.model import PoseMamba
 
-__all__ = ["applies", "forget", "forward"]
+__all__ = ["applies", "features", "forget", "forward"]
 
 MODES = ("auto", "off", "eager", "graph")
 WIDTHS = {torch.bfloat16: (16, 32, 64, 128, 256), torch.float32: (16, 32, 64, 128)}  # more would spill registers
@@ -122,6 +123,16 @@ def forward(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tens
         if fast.weights.refresh(model):  # looked at while the GPU is at work already
             y = fast.run(x_BTJC, graph)
         return y.to(model.Spatial_pos_embed.dtype)
+
+
+def features(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
+    """What `model.features(x_BTJC)` computes, without a graph: (B, T, J, E) in the parameters' type."""
+    fast = _fast_model(model, x_BTJC.device)
+    no_autocast = torch.autocast(x_BTJC.device.type, enabled=False)
+    with torch.inference_mode(False), torch.no_grad(), no_autocast, torch.cuda.device_of(x_BTJC):
+        fast.weights.refresh(model)
+        known = forward_and_features(x_BTJC, fast.weights, fast.config)[1]
+        return known.to(model.Spatial_pos_embed.dtype)
 
 
 def forget(model: PoseMamba) -> None:

@@ -152,6 +152,7 @@ def tail_kernel(
     x = _normalise(x, model_norm_weight, model_norm_bias, o_e, E, 1e-6)
     o_m = o_m.to(tl.int64)
     if PLACE == "last":
+        tl.store(stream + (o_m * E)[:, None] + o_e[None, :], x, mask=m_m[:, None])  # `PoseMamba.features`
         n = _normalise(x, next_norm_weight, next_norm_bias, o_e, E, 1e-5)
         for i in tl.static_range(3):
             joint = tl.sum(n * tl.load(next_weight + i * E + o_e)[None, :], 1) + tl.load(extra + i)

@@ -83,7 +83,14 @@ def tail(y_BSLD: Tensor, weights: Weights, i: int, stream_ME: Tensor, frames: in
 
 
 def forward(x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Tile | None = None) -> Tensor:
-    """2D joints (B, T, J, 2) to 3D joints (B, T, J, 3), float32. Call it without gradients and autocast.
+    """2D joints (B, T, J, C) to 3D joints (B, T, J, 3), float32. Call it without gradients and autocast."""
+    return forward_and_features(x_BTJC, weights, config, tile)[0]
+
+
+def forward_and_features(
+    x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Tile | None = None
+) -> tuple[Tensor, Tensor]:
+    """As `forward`, and what the last layer knows of each joint, (B, T, J, E), float32.
 
     Of tensors as large as the clips, at most these are alive at once: the float32 stream, the scan's input, the
     projections and the scan's slabs.
@@ -105,4 +112,4 @@ def forward(x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Til
         del u, proj
         inner = tail(y, weights, i, stream_ME, T, tile)
         del y
-    return inner
+    return inner, stream_ME.view(B, T, J, -1)

@@ -21,7 +21,7 @@ from posemamba.scan.orders import scan_map
 if TYPE_CHECKING:
     from posemamba.model import PoseMamba
 
-__all__ = ["applies", "forward"]
+__all__ = ["applies", "features", "forward"]
 
 WHOLE = 64  # the model's width is a multiple of it: no product has a remainder
 
@@ -86,6 +86,16 @@ def forward(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
     fast = _fast_model(model)
     with torch.inference_mode(False), torch.no_grad():
         fast.refresh(model)
+        x_BTJE, ends = _run(fast, model, x_BTJC), fast.weights.ends
+        normed = F.layer_norm(x_BTJE, x_BTJE.shape[-1:], ends.head_norm_weight, ends.head_norm_bias, model.head[0].eps)  # type: ignore[arg-type]
+        return F.linear(normed, ends.head_weight, ends.head_bias)
+
+
+def features(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
+    """What `model.features(x_BTJC)` computes: (B, T, J, C) to (B, T, J, E)."""
+    fast = _fast_model(model)
+    with torch.inference_mode(False), torch.no_grad():
+        fast.refresh(model)
         return _run(fast, model, x_BTJC)
 
 
@@ -118,5 +128,4 @@ def _run(fast: _FastModel, model: PoseMamba, x_BTJC: Tensor) -> Tensor:
         if i == 0:
             x_BTJE += ends.frame_embedding[:T, None]
             cpu.with_threads(kernels.enter, x, inner, gate, *following, eps)
-    normed = F.layer_norm(x_BTJE, (E,), ends.head_norm_weight, ends.head_norm_bias, model.head[0].eps)  # type: ignore[arg-type]
-    return F.linear(normed, ends.head_weight, ends.head_bias)
+    return x_BTJE

@@ -15,11 +15,12 @@ from posemamba.poses import Motion3D, Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
 from posemamba.quality.common import Array, Clip, Fault, Found, Mask, prepare
 from posemamba.quality.detection import check_detection
+from posemamba.quality.expected import check_expected
 from posemamba.quality.place import check_feet, check_reprojection, check_smoothness
 
 __all__ = ["CHECKS", "Fault", "Quality", "measure_quality"]
 
-CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection")
+CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection", "uncertain")
 """What a fault can be of."""
 _SECTIONS = {
     "detection": check_detection,
@@ -29,6 +30,7 @@ _SECTIONS = {
     "bends": check_bends,
     "smoothness": check_smoothness,
     "reprojection": check_reprojection,
+    "expected": check_expected,
 }
 
 
@@ -43,7 +45,7 @@ class Quality:
         seen: (F,).
         numbers: by section, then by name; JSON's types.
         faults: in order of time.
-        series: name to (F,): confidence, bones, turning, reprojection.
+        series: name to (F,): confidence, bones, turning, reprojection, expected error.
         remarks: for the reader.
     """
 

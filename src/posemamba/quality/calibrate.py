@@ -40,6 +40,8 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     ),
     "feet, 95 % (mm)": lambda n: n["feet"]["p95_mm"],
     "bent backwards, share of frames": lambda n: max(v or 0.0 for v in n["bends"]["share_of_frames"].values()),
+    "expected error, mean (mm)": lambda n: n["expected"]["mean_mm"],
+    "expected error, 95 % (mm)": lambda n: n["expected"]["p95_mm"],
     "acceleration, median": lambda n: n["smoothness"]["raw"]["median"],
     "acceleration, 95 %": lambda n: n["smoothness"]["raw"]["p95"],
 }
@@ -125,10 +127,12 @@ def calibrate(weights: str, split: str, every: int) -> str:
         of = p1[[w == word for w in words]]
         if len(of):
             lines.append(f"| {word} | {len(of)} | {of.mean():.0f} | {of.min():.0f} | {of.max():.0f} |")
-    for name in ("reprojection", "bones", "turning", "confidence"):
+    for name in ("reprojection", "bones", "turning", "confidence", "expected error"):
         series = [s.lifted.series[name] for s in found]
         errors = [s.error[np.isfinite(v)] for s, v in zip(found, series, strict=True)]
         series = [v[np.isfinite(v)] for v in series]
+        if not sum(map(len, series)):
+            continue  # weights without expected errors
         every = spearmanr(np.concatenate(series), np.concatenate(errors)).statistic
         within = np.nanmean([spearmanr(v, e).statistic for v, e in zip(series, errors, strict=True) if len(v) > 5])
         lines += [

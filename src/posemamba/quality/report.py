@@ -24,6 +24,7 @@ def report(quality: Quality) -> str:
         ("joint angles", _bends(n["bends"])),
         ("smoothness", _smoothness(n["smoothness"])),
         ("reprojection", _reprojection(n["reprojection"])),
+        ("accuracy", _expected(n["expected"])),
     ):
         lines.append(f"  {title + ':':<14}{text}")
     lines += [f"  {'note:':<14}{remark}" for remark in quality.remarks]
@@ -131,3 +132,12 @@ def _reprojection(n: dict[str, Any]) -> str:
     text = f"lifted x, y are {n['mean_px']:.1f} pixels, {n['mean_of_body']:.1%} of the body, from the 2D joints on "
     text += "average"
     return text + (f"; worst {n['worst']}, {worst:.1%}" if n["worst"] else "")
+
+
+def _expected(n: dict[str, Any]) -> str:
+    if n["mean_mm"] is None:
+        return "these weights do not tell what error to expect"
+    return (
+        f"joints are expected to be {n['mean_mm']:.0f} mm off on average, relative to the pelvis (95 % of the frames: "
+        f"up to {n['p95_mm']:.0f} mm); most {n['worst']}, {n['by_joint_mm'][n['worst']]:.0f} mm"
+    )

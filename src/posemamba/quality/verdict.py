@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 HEAVY = ("doubt", "jump", "flip", "bend")
 """Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
-LIGHT = ("swap", "reprojection")
-"""Checks that say to look: exchanged 2D joints, which the lifting need not have followed, and single joints. Those left
-out say little of the pose (docs/quality.md)."""
+LIGHT = ("swap", "reprojection", "uncertain")
+"""Checks that say to look: exchanged 2D joints, which the lifting need not have followed, single joints, and depth that
+is a guess. Those left out say little of the pose (docs/quality.md)."""
 REPROJECTION_CARE, SPREAD_CARE = 0.012, 0.06
 """Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
+EXPECTED_CARE = 70.0
+"""Mean expected error, millimetres, likewise."""
 _FEW = 0.05  # share of the frames that are not to be trusted in a good clip
 _MOST = 0.5
 _LONG = 20000  # frames: more take several seconds, which nobody asked for
@@ -67,6 +69,8 @@ def verdict(quality: Quality) -> Verdict:
         reasons.append(f"lifted and 2D joints are {mean:.1%} of the body apart on average")
     if (spread := quality.numbers["bones"]["spread"]) is not None and spread > SPREAD_CARE:
         reasons.append(f"bones change their lengths by {spread:.0%}")
+    if (off := quality.numbers["expected"]["mean_mm"]) is not None and off > EXPECTED_CARE:
+        reasons.append(f"joints are expected to be {off:.0f} mm off on average")
     share = bad[quality.seen].mean()
     if share > _MOST:
         word = "do not trust"
@@ -98,7 +102,8 @@ def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str
             lines.append(f"{name}a long clip; posemamba quality judges it")
             continue
         try:
-            judged = verdict(measure_quality(poses, motions[i] if motions else None))
+            quality = measure_quality(poses, motions[i] if motions else None)
+            judged = verdict(quality)
         except PoseMambaError:
             continue  # times that do not rise: the result is there nevertheless
         told = "".join(
@@ -106,6 +111,8 @@ def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str
             for n, what in ((len(judged.avoid), "not to be trusted"), (len(judged.look), "to be looked at"))
             if n
         )
+        if (off := quality.numbers["expected"]["mean_mm"]) is not None:
+            told += f"; joints about {off:.0f} mm off on average, by the weights' own estimate"
         lines.append(f"{name}{judged.word}{told} (posemamba quality says which and why)")
     return lines
 

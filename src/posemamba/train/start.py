@@ -54,6 +54,8 @@ def _start(model: AnyModel, source: str) -> None:
         state[kind.places] = state[kind.places][:, : config.frames]
         said.append(f"places of the first {config.frames} of {given.config.frames} frames")
     ours = isinstance(model, PoseMamba)
+    if getattr(given.config, "error_width", 0) != getattr(config, "error_width", 0):  # fitted when a model is done
+        state = {name: value for name, value in state.items() if not name.startswith("error_head.")}
     if ours and given.config.confidence and not config.confidence:
         raise PoseMambaError(
             f"{path}: takes each joint's confidence, the recipe's model does not: set model.options.confidence: true"
@@ -74,7 +76,7 @@ def _start(model: AnyModel, source: str) -> None:
     load_strictly(path, model, state, describe(config))
     if is_safetensors(path):  # other checkpoints do not say what they were
         was, now = given.config.model_dump(), config.model_dump()
-        told = ["frames", "drop_path", "published_gradient", *(["confidence"] if ours else [])]
+        told = ["frames", "drop_path", "published_gradient", *(["confidence", "error_width"] if ours else [])]
         told += ["width", "depth"] if grows else []
         meant = [k for k in now if k not in told]
         said += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]

@@ -120,6 +120,7 @@ def export_for_authors(source: str | Path, out: str | Path) -> None:
     lost = [f"scan_order {model.config.scan_order}"] if model.config.scan_order != "global_local" else []
     lost += ["limb_order"] if model.config.limb_order != PoseMambaConfig.model_fields["limb_order"].default else []
     lost += ["centred"] if model.config.centred else []
+    lost += ["the expected errors"] if model.config.error_width else []
     lost += [f"person_size {person_size:g}"] if person_size else []
     if lost:
         warnings.warn(
@@ -142,6 +143,8 @@ def _authors_order(model: PoseMamba) -> list[str]:
     """Names of the parameters in the order of the released checkpoints: out_norm comes before the projections."""
     names: list[str] = []
     for name in model.state_dict():
+        if name.startswith("error_head."):  # which the authors' code does not know
+            continue
         if ".op.out_norm." in name:
             names.insert(names.index(f"{name.split('.out_norm.')[0]}.in_proj.weight"), name)
         else:

@@ -1,0 +1,107 @@
+"""Do joints that are expected to be far off turn out to be? Measured where the truth is known.
+
+One camera a clip of the mocap benchmark, windows end to end, mirror averaging, joints relative to the pelvis, without
+the pelvis itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from posemamba.data.mocap import Motions
+from posemamba.evaluate.mocap_scenes import VARIANTS, scenes
+from posemamba.evaluate.windows import window_starts
+from posemamba.lift import lift_batch_with_errors
+from posemamba.model import PoseMamba
+from posemamba.poses import Progress
+
+BINS = 5
+
+
+@dataclass(frozen=True)
+class ExpectedError:
+    """One input variant's errors, expected and true, millimetres.
+
+    Attributes:
+        expected, true: means over all joints and frames.
+        rank_joints, rank_frames, rank_clips: Spearman's correlation over joints, and over means of frames and clips.
+        bins: (BINS, 2) mean expected and true error of the fifths of all joints, sorted by expected error.
+        covered: share of joints that are off by no more than twice what was expected.
+    """
+
+    expected: float
+    true: float
+    rank_joints: float
+    rank_frames: float
+    rank_clips: float
+    bins: NDArray[np.float64]
+    covered: float
+
+
+def expected_errors(
+    model: PoseMamba, motions: Motions, *, person_size: float | None, progress: Progress | None = None
+) -> dict[str, ExpectedError]:
+    """By variant (``exact``, ``noisy``).
+
+    Args:
+        model: with an error head.
+        motions: e.g. of the test split.
+        person_size: as the model was trained.
+        progress: called with clips done and in all.
+    """
+    kept: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {v: [] for v in VARIANTS}
+    device, window = next(model.parameters()).device, model.config.frames
+    for scene in scenes(motions, quick=True):
+        for variant in VARIANTS:
+            given = torch.from_numpy(scene.inputs(variant)).to(device)
+            frames = given.shape[1]
+            lifted = np.empty((frames, 17, 4))
+            for start in reversed(window_starts(frames, window)):  # of two windows the earlier one has the say
+                cut = given[:, start : start + window]
+                y, errors = lift_batch_with_errors(model, cut, flip=True, person_size=person_size)
+                assert errors is not None
+                lifted[start : start + window] = torch.cat([y, errors[..., None]], -1)[0].cpu().numpy()
+            predicted, truth = scene.millimetres(lifted[None, ..., :3])
+            expected = lifted[:, 1:, 3] * scene.mm_per_unit[0, :, None]
+            kept[variant].append((expected, np.linalg.norm(predicted - truth, axis=-1)[0, :, 1:]))
+        if progress is not None:
+            progress(scene.clip + 1, len(motions))
+    return {variant: _compare(clips) for variant, clips in kept.items()}
+
+
+def _compare(clips: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> ExpectedError:
+    expected, true = (np.concatenate(values) for values in zip(*clips, strict=True))
+    order = np.argsort(expected, axis=None)
+    bins = [(expected.ravel()[part].mean(), true.ravel()[part].mean()) for part in np.array_split(order, BINS)]
+    by_clip = np.array([(e.mean(), t.mean()) for e, t in clips])
+    return ExpectedError(
+        expected=float(expected.mean()),
+        true=float(true.mean()),
+        rank_joints=float(spearmanr(expected.ravel(), true.ravel())[0]),
+        rank_frames=float(spearmanr(expected.mean(1), true.mean(1))[0]),
+        rank_clips=float(spearmanr(by_clip[:, 0], by_clip[:, 1])[0]),
+        bins=np.array(bins),
+        covered=float((true <= 2 * expected).mean()),
+    )
+
+
+def table(found: dict[str, dict[str, ExpectedError]]) -> str:
+    """Markdown: a row for each split and variant."""
+    lines = [
+        "| split, 2D | expected, mm | true, mm | rank: joints | frames | clips | within twice the expected | "
+        "true error of the fifths by expected error (expected) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for split, variants in found.items():
+        for variant, e in variants.items():
+            fifths = ", ".join(f"{true:.0f} ({expected:.0f})" for expected, true in e.bins)
+            lines.append(
+                f"| {split}, {variant} | {e.expected:.0f} | {e.true:.0f} | {e.rank_joints:.2f} | {e.rank_frames:.2f} | "
+                f"{e.rank_clips:.2f} | {100 * e.covered:.0f} % | {fifths} |"
+            )
+    return "\n".join(lines)

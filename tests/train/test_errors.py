@@ -1,0 +1,84 @@
+"""A head that learns how far off a model's joints are: it learns it, and changes nothing else."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from posemamba.cli import main
+from posemamba.data.mocap import MocapOptions, MocapSource
+from posemamba.evaluate.expected_error import expected_errors
+from posemamba.model import PoseMamba
+from posemamba.train import calibrate_command
+from posemamba.train.errors import ErrorFit, fit_errors
+from posemamba.train.recipe import Recipe
+from posemamba.train.start import build_model
+from posemamba.weights import load_model, read_card, save_model
+
+FIT = ErrorFit(width=16, batches=12, clips=6, frames=9, steps=600, rows=64)
+
+
+def tiny() -> PoseMamba:
+    torch.manual_seed(0)
+    model = PoseMamba.preset("s", width=16, depth=1, frames=27, drop_path=0.0).eval()
+    with torch.no_grad():
+        model.Spatial_pos_embed.normal_(std=0.5)
+    return model
+
+
+def source(motions, seed=5) -> MocapSource:
+    return MocapSource(motions, MocapOptions(lengths={27: 0.5, 9: 0.5}), seed)
+
+
+def test_it_learns_which_joints_are_off_and_lifting_stays(motions):
+    model = tiny()
+    told = fit_errors(model, source(motions), person_size=0.25, fit=FIT)
+    again = fit_errors(told, source(motions), person_size=0.25, fit=FIT)
+    for name, value in model.state_dict().items():
+        assert torch.equal(told.state_dict()[name], value)
+    batch = source(motions, seed=6).batch(0, 16, frames=27).zoomed(0.25)
+    with torch.no_grad():
+        y, expected = told.with_errors(batch.input)
+        torch.testing.assert_close(y, model(batch.input))
+        fresh = again.with_errors(batch.input)[1][:, :, 1:]
+    true = (y - y[:, :, :1] - batch.target).norm(dim=-1)[:, :, 1:]
+    expected = expected[:, :, 1:]
+    assert fresh.mean() == pytest.approx(float(expected.mean()), rel=0.05)  # a head is put in the place of a head
+    assert expected.mean() == pytest.approx(float(true.mean()), rel=0.2)
+    surprise = (expected.log() + true / expected).mean()
+    assert surprise < true.mean().log() + 1 - 0.1  # what one number for all joints would give
+    by_joint = np.corrcoef(expected.mean((0, 1)).numpy(), true.mean((0, 1)).numpy())
+    assert by_joint[0, 1] > 0.9
+
+
+def test_the_command_fits_measures_and_keeps(motions, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(calibrate_command, "load_motions", lambda directory, split: motions)
+    fit = calibrate_command.fit_errors
+    monkeypatch.setattr(calibrate_command, "fit_errors", lambda *a, **k: fit(*a, **k, fit=FIT))
+    recipe = {"data": {"kind": "mocap", "lengths": {"27": 1.0}}}
+    save_model(tmp_path / "given.safetensors", tiny(), {"person_size": 0.25, "recipe": recipe})
+    given, out = str(tmp_path / "given.safetensors"), str(tmp_path / "told.safetensors")
+    assert main(["calibrate", given]) == 2
+    assert "does not tell expected errors yet; --out NAME.safetensors adds that" in capsys.readouterr().err
+    assert main(["calibrate", given, "-o", out]) == 0
+    said = capsys.readouterr().out
+    card = read_card(out)["card"]
+    assert card["person_size"] == 0.25 and said.count("| test, ") == 2
+    model = load_model(out)
+    found = expected_errors(model, motions, person_size=0.25)["exact"]
+    assert card["expected_error"]["test"]["exact"]["expected"] == pytest.approx(found.expected, rel=1e-3)
+    assert found.true == pytest.approx(float(np.mean([t for _, t in found.bins])), rel=1e-2)
+    assert json.dumps(card)
+    assert main(["calibrate", out]) == 0 and "| validation, noisy |" in capsys.readouterr().out
+    foreign = {"data": {"kind": "human36m"}}
+    save_model(tmp_path / "h36m.safetensors", tiny(), {"recipe": foreign})
+    assert main(["calibrate", str(tmp_path / "h36m.safetensors"), "-o", out]) == 2
+    assert "was not trained on motion capture" in capsys.readouterr().err
+    # others start from it, and the authors' code gets what it knows
+    options = {"width": 16, "depth": 1, "frames": 27}
+    started = build_model(Recipe(model={"options": options}, data={"lengths": {27: 1}}, start_from=out))
+    assert started.error_head is None and torch.equal(started.head[1].weight, model.head[1].weight)
+    assert main(["export", out, "--format", "authors", "-o", str(tmp_path / "a.bin")]) == 0
+    assert "does not hold the expected errors, person_size" in capsys.readouterr().err
+    assert not [n for n in torch.load(tmp_path / "a.bin")["model_pos"] if "error_head" in n]
