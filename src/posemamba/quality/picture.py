@@ -1,4 +1,5 @@
-"""A timeline for each person: confidence, bones, turning limbs and reprojection over time, with the marked frames."""
+"""A timeline for each person: confidence, bones, turning limbs, reprojection and, where the weights tell it, the error
+to expect, with the marked frames."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from posemamba.measure.plot import GREY, _figure, _save
 from posemamba.quality import Quality
 from posemamba.quality.body import BONES_OFF, TURN_LIMITS
 from posemamba.quality.common import SURE, Array
+from posemamba.quality.expected import EXPECTED_LOOK
 from posemamba.quality.place import REPROJECTION_FRAME
 from posemamba.quality.verdict import verdict
 
@@ -28,21 +30,24 @@ def draw(path: Path, people: Sequence[Quality]) -> None:
     Raises:
         PoseMambaError: it cannot be written there.
     """
-    strips = (
+    strips = [
         ("confidence", "confidence", 1.0, SURE, 1.0),
         ("bones", "bones off\nlength, %", 100.0, BONES_OFF, 0.4),
         ("turning", "fastest limb,\ndegrees/s", 1.0, min(TURN_LIMITS.values()), 2500.0),
         ("reprojection", "off the 2D,\n% of body", 100.0, REPROJECTION_FRAME, 0.1),
-    )
-    height = 0.8 + 4.4 * len(people)
+    ]
+    if any(np.isfinite(quality.series["expected error"]).any() for quality in people):
+        strips.append(("expected error", "expected\nerror, mm", 1.0, EXPECTED_LOOK, 120.0))
+    rows = len(strips) + 1
+    height = 0.8 + 1.1 * len(strips) * len(people)
     figure = _figure(width=11, height=height)
     grid = figure.add_gridspec(
-        5 * len(people), 1, left=0.09, right=0.99, top=1 - 0.3 / height, bottom=-0.3 / height, hspace=0.25
+        rows * len(people), 1, left=0.09, right=0.99, top=1 - 0.3 / height, bottom=-0.3 / height, hspace=0.25
     )
     for i, quality in enumerate(people):
         axes: list[Axes] = []
         for k, (name, label, unit, limit, most) in enumerate(strips):
-            ax = figure.add_subplot(grid[5 * i + k], sharex=axes[0] if axes else None)
+            ax = figure.add_subplot(grid[rows * i + k], sharex=axes[0] if axes else None)
             _strip(ax, quality, unit * quality.series[name], unit * limit)
             ax.set_ylabel(label, fontsize=7)
             ax.set_ylim(0, max(unit * most, 1.02 * float(np.nanmax(np.append(unit * quality.series[name], 0)))))
