@@ -36,7 +36,5 @@ def mocap_files() -> Path:
     root = Path(__file__).resolve().parents[1]
     shared = Path(os.environ.get("POSEMAMBA_SHARED", root.parent / "shared")) / "mocap"
     if not all((shared / name).is_file() for name in FILES):
-        pytest.skip(
-            f"no motion capture files in {shared}: set POSEMAMBA_SHARED to the directory that holds mocap"
-        )
+        pytest.skip(f"no motion capture files in {shared}: set POSEMAMBA_SHARED to the directory that holds mocap")
     return shared

@@ -72,9 +72,7 @@ def _cli() -> Any:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-def test_commands_exist_with_their_options(
-    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_commands_exist_with_their_options(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     group = _cli()
     monkeypatch.chdir(tmp_path)  # with the files that the commands name, as options may want them to exist
     for name, *arguments in _posemamba_commands(page):
@@ -138,18 +136,14 @@ def test_tree_is_complete(folder: str) -> None:
     there = {
         str(path.relative_to(ROOT))
         for path in (ROOT / folder).rglob("*")
-        if path.is_file()
-        and not {"__pycache__", "images"} & set(path.parts)
-        and not path.name.startswith(".")
+        if path.is_file() and not {"__pycache__", "images"} & set(path.parts) and not path.name.startswith(".")
     }
     named = {path for path in _tree() if path.startswith(folder + "/") and not path.endswith("/")}
     assert there == named, f"not in the README's tree: {sorted(there - named)}; gone: {sorted(named - there)}"
 
 
 def _anchors(page: Path) -> set[str]:
-    headings = re.findall(
-        r"^#+ (.+)$", re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE), re.M
-    )
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 

@@ -15,9 +15,7 @@ from posemamba.skeleton import BLAZEPOSE33, COCO17, H36M17, SKELETONS, Skeleton,
 
 SHARED = Path(os.environ.get("POSEMAMBA_SHARED", Path(__file__).parents[1].parent / "shared"))
 DETECTORS = pytest.mark.parametrize("skeleton", [COCO17, BLAZEPOSE33], ids=lambda s: s.name)
-DIRECT = [
-    n for n in H36M17.joints if n.split("_")[-1] in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")
-]
+DIRECT = [n for n in H36M17.joints if n.split("_")[-1] in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")]
 
 
 def keypoints(xy: NDArray, skeleton: Skeleton, confidence: NDArray | None = None) -> Keypoints2D:

@@ -97,9 +97,7 @@ def test_rotation_of_phones_is_applied(tmp_path: Path, matrix: tuple[int, ...], 
 
     def encoded(a: int, b: int, c: int, d: int) -> bytes:
         u, w = 0, 0x40000000
-        return b"".join(
-            v.to_bytes(4, "big", signed=True) for v in (a << 16, b << 16, u, c << 16, d << 16, u, 0, 0, w)
-        )
+        return b"".join(v.to_bytes(4, "big", signed=True) for v in (a << 16, b << 16, u, c << 16, d << 16, u, 0, 0, w))
 
     data = path.read_bytes()
     at = data.index(encoded(1, 0, 0, 1), data.index(b"tkhd"))

@@ -59,9 +59,7 @@ class Filmed:
         seen = np.isfinite(xyz).all((1, 2))
         pred = xyz[seen].astype(np.float64) * self.mm_per_pixel[seen, None, None]
         truth = self.truth[seen]
-        return Score(
-            float(mpjpe_per_frame(pred, truth, root=0).mean()), float(p_mpjpe_per_frame(pred, truth).mean())
-        )
+        return Score(float(mpjpe_per_frame(pred, truth, root=0).mean()), float(p_mpjpe_per_frame(pred, truth).mean()))
 
     @property
     def flat(self) -> NDArray[np.float32]:
@@ -103,9 +101,7 @@ class DemoResult:
     flat_score: Score
 
 
-def run_demo(
-    lifter: Lifter, *, frames: int = 400, seed: int = 0, progress: Progress | None = None
-) -> DemoResult:
+def run_demo(lifter: Lifter, *, frames: int = 400, seed: int = 0, progress: Progress | None = None) -> DemoResult:
     """Film, lift and score.
 
     Args:

@@ -42,13 +42,9 @@ def examine(*, speed: bool = True) -> Iterator[Finding]:
     Args:
         speed: also time a forward pass of PoseMamba-S.
     """
-    yield Finding(
-        "posemamba", f"{version('posemamba')}, Python {platform.python_version()}, {platform.platform()}"
-    )
+    yield Finding("posemamba", f"{version('posemamba')}, Python {platform.python_version()}, {platform.platform()}")
     packages = {name: _version(name) for name in ("torch", "numpy", "numba", "triton")}
-    yield Finding(
-        "packages", ", ".join(f"{name} {found or 'not installed'}" for name, found in packages.items())
-    )
+    yield Finding("packages", ", ".join(f"{name} {found or 'not installed'}" for name, found in packages.items()))
     devices = [torch.device("cpu")]
     yield Finding("cpu", f"{platform.machine()}, {torch.get_num_threads()} threads")
     if torch.cuda.is_available():
@@ -60,9 +56,7 @@ def examine(*, speed: bool = True) -> Iterator[Finding]:
     else:
         yield Finding("gpu", "none that PyTorch can use: the CPU is used")
     forced = os.environ.get("POSEMAMBA_SCAN", "")
-    yield Finding(
-        "POSEMAMBA_SCAN", f"'{forced}' forces this scan backend" if forced else "not set: nothing is forced"
-    )
+    yield Finding("POSEMAMBA_SCAN", f"'{forced}' forces this scan backend" if forced else "not set: nothing is forced")
     for device in devices:
         backend, reason = scan.why(device)
         try:
@@ -127,9 +121,7 @@ def _weights() -> Iterator[Finding]:
             continue
         millions = sum(p.numel() for p in model.parameters()) / 1e6
         size = path.stat().st_size / 2**20
-        yield Finding(
-            "weights", f"{name}: {millions:.2f} M parameters, {model.config.frames} frames, {size:.1f} MiB"
-        )
+        yield Finding("weights", f"{name}: {millions:.2f} M parameters, {model.config.frames} frames, {size:.1f} MiB")
 
 
 def _scan_test(device: torch.device) -> Finding:

@@ -161,9 +161,7 @@ def pack_arguments(arguments: tuple[Any, ...]) -> Any:
 
 
 @lru_cache(maxsize=256)
-def kernel(
-    source: str, macros: tuple[tuple[str, int], ...], name: str, threads: int, device: torch.device
-) -> Kernel:
+def kernel(source: str, macros: tuple[tuple[str, int], ...], name: str, threads: int, device: torch.device) -> Kernel:
     """The kernel `name` of a CUDA source with these macros, for the GPU `device`."""
     major, minor = torch.cuda.get_device_capability(device)
     code = _compiled(source, dict(macros), f"sm_{major}{minor}")

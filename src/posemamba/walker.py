@@ -91,8 +91,7 @@ def walk(
         raise ValueError(f"need at least 1 frame and a positive frame rate, got {frames} and {fps}")
     if not 0.5 <= speed <= 2.2 or not abs(radius) >= 0.8 or not 1.0 <= height <= 2.3:
         raise ValueError(
-            "walk wants speed 0.5-2.2 m/s, radius of at least 0.8 m, height 1.0-2.3 m; "
-            f"got {speed}, {radius}, {height}"
+            f"walk wants speed 0.5-2.2 m/s, radius of at least 0.8 m, height 1.0-2.3 m; got {speed}, {radius}, {height}"
         )
     gait = _Gait(body or Body().scaled(height), speed, radius, np.random.default_rng(seed))
     return gait.pose(np.arange(frames) / fps).astype(np.float32)

@@ -35,9 +35,7 @@ def test_rotations_are_proper_and_look_where_they_say(cameras):
     assert torch.allclose(torch.linalg.det(axes), torch.ones(16, dtype=axes.dtype))
     zero = torch.zeros(1)
     right, down, forward = rotations(zero, torch.tensor([0.1]), zero)[0]
-    assert (
-        right[1] == -1 and down[2] < -0.99 and forward[0] > 0.99 and forward[2] < 0
-    )  # looks along x and down
+    assert right[1] == -1 and down[2] < -0.99 and forward[0] > 0.99 and forward[2] < 0  # looks along x and down
 
 
 def test_everyone_is_in_the_picture_and_in_front_of_the_camera(bodies, cameras):
@@ -57,9 +55,7 @@ def test_follows_human36m_conventions(bodies, cameras):
     u, v = width / 2 + f * X / Z, height / 2 + f * Y / Z
     factor = 1000 * Z[:, :, :1] / f  # 2.5d_factor: millimetres per pixel at the pelvis's depth
     depth_pixels = 1000 * (Z - Z[:, :, :1]) / factor
-    normalised = torch.stack(
-        [u / width * 2 - 1, v / width * 2 - height / width, depth_pixels / width * 2], -1
-    )
+    normalised = torch.stack([u / width * 2 - 1, v / width * 2 - height / width, depth_pixels / width * 2], -1)
     assert torch.allclose(normalised[..., :2], view.xy)
     assert torch.allclose(normalised - normalised[:, :, :1], view.target)
     assert torch.allclose(view.target[..., :2] + view.xy[:, :, :1], view.xy)

@@ -62,9 +62,7 @@ def test_real_video_in_a_fresh_process_without_chatter() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "k.npz"
-        done = subprocess.run(
-            [sys.executable, "-c", code, VIDEO, out], capture_output=True, text=True, timeout=120
-        )
+        done = subprocess.run([sys.executable, "-c", code, VIDEO, out], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
         assert done.stdout.splitlines()[-1] == "230 230"

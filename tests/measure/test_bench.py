@@ -285,9 +285,7 @@ def test_refusals_are_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_reports_that_do_not_belong_together_are_refused(
-    tiny: dict[str, Model], no_gate: None, tmp_path: Path
-) -> None:
+def test_reports_that_do_not_belong_together_are_refused(tiny: dict[str, Model], no_gate: None, tmp_path: Path) -> None:
     measured = race("s", json_file=tmp_path / "a.json")
     list(measured.run())
     measured.report.runs[0].device = "another"
@@ -446,9 +444,7 @@ def test_a_graph_of_training_reads_an_input_that_has_a_gradient(monkeypatch: pyt
     assert torch.equal(x, want) and x.requires_grad and cuda.said[-1] == "replay"
 
 
-def test_memory_counts_what_is_kept_from_call_to_call(
-    tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_memory_counts_what_is_kept_from_call_to_call(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     cuda = FakeCuda(monkeypatch)
     (case,) = plan([parse_contestant("motionbert")], ["forward"], [1], [6])
     models = contender.Models(case, CPU)

@@ -146,9 +146,7 @@ class Videos:
         return np.cumsum(self.lengths) - self.lengths
 
     def __iter__(self) -> Iterator[Video]:
-        for name, start, length, (width, height) in zip(
-            self.names, self.starts, self.lengths, self.sizes, strict=True
-        ):
+        for name, start, length, (width, height) in zip(self.names, self.starts, self.lengths, self.sizes, strict=True):
             part = slice(int(start), int(start + length))
             yield Video(str(name), int(width), int(height), self.xy[part], self.mm[part], self.valid[part])
 

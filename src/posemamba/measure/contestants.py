@@ -113,9 +113,7 @@ MODELS: dict[str, Model] = {
     "motionbert": Model(
         "MotionBERT", lambda frames: MotionBERT.preset("base", frames=frames), "MotionBERT", published_p1=39.2
     ),
-    "motionbert-lite": Model(
-        "MotionBERT-Lite", lambda frames: MotionBERT.preset("lite", frames=frames), "MotionBERT"
-    ),
+    "motionbert-lite": Model("MotionBERT-Lite", lambda frames: MotionBERT.preset("lite", frames=frames), "MotionBERT"),
     "motionagformer-xs": _motionagformer("xs", own_frames=27),
     "motionagformer-s": _motionagformer("s", own_frames=81),
     "motionagformer-b": _motionagformer("b"),

@@ -168,9 +168,7 @@ def _place_names(ax: Axes, names: Sequence[Label], points: Sequence[tuple[float,
     for x, y, text, colour in sorted(names):
         tries = []
         for dx, dy, align in sides:
-            label = ax.annotate(
-                text, (x, y), (dx, dy), textcoords="offset points", ha=align, fontsize=9, color=colour
-            )
+            label = ax.annotate(text, (x, y), (dx, dy), textcoords="offset points", ha=align, fontsize=9, color=colour)
             box = label.get_window_extent(renderer)
             covered = sum(box.overlaps(mark) for mark in marks)
             outside = not (inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1)

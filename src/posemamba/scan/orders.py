@@ -63,9 +63,7 @@ _DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "fs_ft": _one_way(_SPATIAL, _TEMPORAL),
     "fs_bt": _one_way(_SPATIAL, Direction(spatial=False, inner_backward=True)),
     "bs_ft": _one_way(Direction(spatial=True, inner_backward=True), _TEMPORAL),
-    "bs_bt": _one_way(
-        Direction(spatial=True, inner_backward=True), Direction(spatial=False, inner_backward=True)
-    ),
+    "bs_bt": _one_way(Direction(spatial=True, inner_backward=True), Direction(spatial=False, inner_backward=True)),
 }
 
 
