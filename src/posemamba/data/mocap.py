@@ -216,6 +216,10 @@ class MocapOptions(BaseModel):
         le=1,
         description="share of cameras that see only a part of the body, joints beyond not found",
     )
+    lost: float = Field(default=0.4, ge=0, le=1, description="share of noisy clips in which joints are away for a time")
+    lost_long: float = Field(
+        default=0.3, ge=0, le=1, description="share of these losses that last up to 90 frames, in place of 20"
+    )
     dropped: float = Field(default=0.15, ge=0, le=1, description="share of clips in which joints are lost by chance")
     blind: float = Field(
         default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
@@ -430,9 +434,9 @@ class MocapSource:
         edge = np.where(outside_lost[:, None], np.stack([np.ones(size), aspect], 1), 1e3)
         still = np.where(chance(o.still), uniform(0, 0.1), 1.0)
         jitter = log_uniform(0.008, 0.07) * noisy
-        lost = chance(0.3, _LOST) & (chance(0.4) & noisy)[:, None]
+        lost = chance(0.3, _LOST) & (chance(o.lost) & noisy)[:, None]
         lost_set = np.floor(uniform(0, augment.LOST_ALL, _LOST))
-        lost_length = np.where(chance(0.7, _LOST), uniform(2, 20, _LOST), uniform(2, 90, _LOST))
+        lost_length = np.where(chance(1 - o.lost_long, _LOST), uniform(2, 20, _LOST), uniform(2, 90, _LOST))
         all_lost = chance(0.08, _LOST)
         lost_set = np.where(all_lost, augment.LOST_ALL, lost_set)
         lost_length = np.where(all_lost, lost_length.clip(max=15), lost_length) * lost
@@ -443,15 +447,8 @@ class MocapSource:
         swaps = chance(0.4, _SWAPS) & (chance(0.25) & noisy)[:, None]
         swap_length = np.where(chance(0.75, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 40, _SWAPS)) * swaps
         log_fps = np.log(self.motions.fps / np.maximum(step * still, 0.1))
-        # the motion that parts are taken from, as fast as the other, from anywhere in it
-        theirs = np.searchsorted(weight, uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
-        graft_length = self._lengths[theirs]
-        graft_step = np.minimum(step, (graft_length - 1) / max(frames - 1, 1))
-        graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
-        turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
-        seconds = step * (frames - 1) / self.motions.fps
         tempi = np.stack([np.interp(log_fps, _TEMPI_FPS, shares) for shares in _TEMPI.T], 1)
-        return {
+        drawn = {
             "first": first - begin,  # small numbers: the table is float32
             "step": step * still,
             "begin": begin,
@@ -492,6 +489,16 @@ class MocapSource:
             "temper": uniform(0, 2.2),
             "blind": chance(o.blind) | chance(0.5) & ~noisy,
             "misled": chance(0.5),
+        }
+        # What follows is drawn last: without it clips are what they were before there was any.
+        # The motion that parts are taken from, as fast as the other, from anywhere in it:
+        theirs = np.searchsorted(weight, uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
+        graft_length = self._lengths[theirs]
+        graft_step = np.minimum(step, (graft_length - 1) / max(frames - 1, 1))
+        graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
+        turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
+        seconds = step * (frames - 1) / self.motions.fps
+        return drawn | {
             "backwards": chance(o.backwards),
             "graft": np.where(chance(o.grafted), graft, -1),
             "graft_first": uniform(0, 1) * (graft_length - 1 - graft_step * (frames - 1)),

@@ -46,11 +46,13 @@ def write_viewer(
     """Write one self-contained HTML page with an interactive view of `poses`.
 
     Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths of a
-    pixel or of a millimetre. A frame of a person takes about 250 bytes, 400 with a motion; the page itself 50 kB.
+    pixel or of a millimetre. A frame of a person takes about 250 bytes, 400 with a motion, and 50 more of each with
+    expected errors; the page itself 55 kB.
 
     Args:
         path: the .html file to write.
         poses: one person, or several of one clip, of F frames each; frames that were not seen are shown as such.
+            Expected errors, where there are any, can be shown as discs around the joints and over time.
         title: heading of the page; any text is safe. Empty means the source's name.
         motions: what refinement made of each person, in the same order; shown in their own unit and frame, and where
             that is metres in the world with the floor at z = 0.
@@ -138,6 +140,7 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
         "joints": list(first.skeleton.joints),
         "parents": list(first.skeleton.parents),
         "sides": [name.startswith("left") - name.startswith("right") for name in first.skeleton.joints],
+        **(_height_of_bones(len(first.skeleton.bones)) if any("expected" in entry for entry in entries) else {}),
         "times": _packed(first.keypoints.frame_times(), "<f8"),
         "people": entries,
     }
@@ -160,7 +163,28 @@ def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
         "xy_start": start.tolist(),
         "xy_step": xy_step,
         "confidence": _packed(np.round(np.clip(np.nan_to_num(poses.confidence), 0, 1) * 255), "u1"),
+        **_expected(poses.expected_error, seen),
     }
+
+
+def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_]) -> dict[str, object]:
+    """(F, J) expected errors in the unit of the joints; nothing at all where none is known."""
+    if errors is None:
+        return {}
+    known = np.isfinite(errors) & seen[:, None]
+    if not known.any():
+        return {}
+    step = float(errors[known].max()) / (_MISSING - 1) or 1.0
+    whole = np.where(known, np.round(np.where(known, errors, 0) / step), _MISSING)
+    return {"expected": _packed(whole, "<u2"), "expected_step": step}
+
+
+def _height_of_bones(bones: int) -> dict[str, object]:
+    """How much of each bone's length counts in the standing height: pixels mean little, a share of the height more."""
+    from posemamba.refine.common import body_length  # loads PyTorch
+    from posemamba.refine.scale import BODY_LENGTH
+
+    return {"height_of_bones": [body_length(bone) / BODY_LENGTH for bone in np.eye(bones)]}
 
 
 def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
@@ -183,6 +207,7 @@ def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
         "root": _packed(root, "<f4"),
         "xyz": _packed(whole, "<i2"),
         "step": step,
+        **_expected(motion.expected_error, seen),
     }
 
 
