@@ -236,6 +236,19 @@ def test_whole_s_and_l_agree_with_float64(bundled, poisoned):  # type: ignore[no
 
 
 @pytest.mark.gpu
+def test_features_and_expected_errors(bundled) -> None:
+    x = clips(2, 27, model=bundled)
+    with torch.no_grad():
+        want = copy.deepcopy(bundled).double().with_errors(x.double())
+        assert fused.applies(bundled, x)
+        for got, exact_one in zip(bundled.with_errors(x), want, strict=True):
+            assert error(got, exact_one) < 1e-4
+        with half():
+            for got, exact_one in zip(bundled.with_errors(x), want, strict=True):
+                assert error(got, exact_one) < 2 * BF16_BOUND
+
+
+@pytest.mark.gpu
 @pytest.mark.parametrize("count", [1, 16])
 def test_whole_s_at_full_length(bundled, count, request):  # type: ignore[no-untyped-def]
     """Against the plain model in float32 on the CPU, whose scan is other code."""

@@ -21,6 +21,14 @@ from posemamba.walker import walk
 TITLE = '</script ><script>window.broken=1</script> <!--<script "walk" & {{data}}'
 
 
+def embedded(page: Path) -> dict[str, Any]:
+    """The data that a page holds."""
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page.read_text("utf-8"), re.S)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
 def drawn_joints(chromium: Any, person: int = 0) -> np.ndarray:
     """(17, 2): where a person's joints were drawn last in the 3D panel, NaN where they were not."""
     values = chromium.value("[...onSolid].map(v => v === v ? v : null)")
@@ -199,6 +207,96 @@ def test_people_motions_angles_and_pictures(tmp_path: Path, walker_clip: Callabl
     nothing_was_fetched(chromium, page)
 
 
+def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
+    poses, motions = crowd(walker_clip, 3, 100)
+    for i, one in enumerate(poses[:2]):  # the weights of the third one do not tell
+        errors = np.random.default_rng(i).uniform(5, 40, (100, 17)).astype(np.float32)
+        errors[:, 0], errors[~one.seen] = 0, np.nan
+        one.expected_error = errors
+    page = tmp_path / "errors.html"
+    write_viewer(page, poses, motions=motions, angles=[{"left_knee_flexion": np.linspace(0, 90, 100)}] * 3)
+    data = embedded(page)
+    assert "expected" in data["people"][1] and "expected" in data["people"][1]["motion"]
+    assert "expected" not in data["people"][2] and "expected" not in data["people"][2]["motion"]
+    chromium.open(page.as_uri() + "#frame=30&theme=light&view=camera")
+
+    def held(person: int, frame: int) -> np.ndarray:
+        values = chromium.value(f"data.joints.map((_, j) => (e => e === e ? e : null)(expected({person}, {frame}, j)))")
+        return np.array(values, float)
+
+    def discs() -> np.ndarray:  # (discs, 3): x, y, radius
+        return np.array(
+            chromium.value(
+                "(() => { const c = areas.solid.c, all = []; let last; const arc = c.arc, fill = c.fill;"
+                "c.arc = (...a) => { last = a; arc.apply(c, a); };"
+                "c.fill = () => { if (c.globalAlpha < 0.17) all.push(last.slice(0, 3)); fill.call(c); };"
+                "drawSolid(); delete c.arc; delete c.fill; return all; })()"
+            )
+        ).reshape(-1, 3)
+
+    # what went in, in both units, to rounding; nothing where nobody was seen or nothing is known
+    for space, given in (("refined", motions), ("lifted", poses)):
+        chromium.value(f"setSpace('{space}')")
+        for i in (0, 1):
+            errors = given[i].expected_error
+            np.testing.assert_allclose(held(i, 30), errors[30], atol=0.51 * np.nanmax(errors) / 65534)
+        assert np.isnan(held(1, 50)).all() and np.isnan(held(2, 30)).all()
+
+    # off until asked for; then a disc around each joint but the pelvis, as large as the scene's unit says
+    button = "document.getElementById('errors')"
+    assert chromium.value(f"{button}.hidden") is False
+    assert len(discs()) == 0
+    chromium.press("e")
+    chromium.settle()
+    assert chromium.value(f"{button}.getAttribute('aria-pressed')") == "true"
+    for space, given in (("lifted", poses), ("refined", motions)):
+        chromium.value(f"setSpace('{space}'), state.follow = false, setView('camera')")
+        drawn = discs()
+        assert len(drawn) == 32
+        scale, fit = chromium.value("[data.people[1].place[0], eye.fit]")
+        near = np.array(chromium.value("[...onSolid].map(v => v === v ? v : null)"), float).reshape(3, 17, 4)[1, 1:]
+        np.testing.assert_allclose(drawn[16:, :2], near[:, :2], atol=1e-3)
+        want = given[1].expected_error[30, 1:] * fit * near[:, 3] * (scale if space == "lifted" else 1)
+        np.testing.assert_allclose(drawn[16:, 2], want, rtol=2e-4)
+
+    # a picked joint's in words and over time: millimetres, or a share of the height that the bones tell
+    chromium.value("pin(1, 5), document.getElementById('angle').value = '', stale()")
+    chromium.settle()
+    told = "document.getElementById('joint').textContent.split('\\n')[4]"
+    assert chromium.value(told) == f"expected error {1000 * motions[1].expected_error[30, 5]:.0f} mm"
+    metres = chromium.value("height(1, 30)")
+    chromium.press("m")
+    chromium.settle()
+    pixels = chromium.value("height(1, 30)")
+    bones = [np.linalg.norm(np.diff(a[1].xyz[30, [4, 5, 6]], axis=0), axis=-1).sum() for a in (motions, poses)]
+    assert metres == pytest.approx(1.7, rel=0.05)  # the walker's
+    assert pixels / metres == pytest.approx(bones[1] / bones[0], rel=0.1)  # perspective is left in pixels
+    share = 100 * poses[1].expected_error[30, 5] / pixels
+    assert chromium.value(told) == f"expected error {share:.1f} % of height"
+    chromium.press("]")
+    assert chromium.value("[document.getElementById('angle').value, state.pinned]") == ["", 6]  # stays in the plot
+    mean = poses[1].expected_error[30, 1:].mean() / pixels
+    assert chromium.value("errorAt(1, 30, -1)") == pytest.approx(mean, rel=1e-3)
+    chromium.value("pin(2, 5)")
+    chromium.settle()
+    assert "expected" not in chromium.value("document.getElementById('joint').textContent")
+
+    # without any there is no trace of them
+    for one in poses:
+        one.expected_error = None
+    page = tmp_path / "without.html"
+    write_viewer(page, poses, motions=motions)
+    data = embedded(page)
+    assert "height_of_bones" not in data and not any("expected" in json.dumps(one) for one in data["people"])
+    chromium.open(page.as_uri() + "#frame=30&errors")
+    chromium.value("pin(0, 5)")
+    chromium.settle()
+    assert chromium.value(f"[{button}.hidden, state.errors]") == [True, False]
+    assert len(discs()) == 0
+    assert "expected" not in chromium.value("document.getElementById('joint').textContent")
+    assert chromium.complaints() == []
+
+
 @pytest.mark.slow
 def test_five_people_and_ten_thousand_frames_are_smooth(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
@@ -251,9 +349,7 @@ def test_what_is_written_is_safe_and_small(tmp_path: Path, walker_clip: Callable
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert text.count("</script>") == 3  # the data's, the pictures' and the program's
     assert "http" not in text.replace("http-equiv", "")
-    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
-    assert data is not None
-    assert json.loads(data[1])["title"] == TITLE
+    assert embedded(tmp_path / "page.html")["title"] == TITLE
     with pytest.raises(ValueError, match="no frames"):
         empty = walker_clip(1)
         empty.xyz = empty.xyz[:0]
