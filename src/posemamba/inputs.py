@@ -115,7 +115,7 @@ def digest(options: dict[str, Any], *files: Path | None) -> str:
                 state = file.stat()
                 parts.append([file.name, state.st_size, state.st_mtime_ns])
             except OSError:
-                parts.append([str(file)])  # a name of bundled weights, or what its reader will complain of
+                parts.append([str(file)])  # what its reader will complain of
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 

@@ -68,7 +68,7 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
     Returns:
         (B, T, 17, 3) float32, in the unit of `x_BTJC`, relative to joint 0.
     """
-    return lift_batch_with_errors(model, x_BTJC, flip=flip, person_size=person_size)[0]
+    return _lift_batch(model, x_BTJC, flip=flip, person_size=person_size, tell=False)[0]
 
 
 @torch.inference_mode()
@@ -77,12 +77,18 @@ def lift_batch_with_errors(
 ) -> tuple[Tensor, Tensor | None]:
     """As `lift_batch`, and how far each joint is expected to be off, (B, T, 17) in the same unit; None of a model that
     does not tell."""
+    return _lift_batch(model, x_BTJC, flip=flip, person_size=person_size, tell=True)
+
+
+def _lift_batch(
+    model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: float | None, tell: bool
+) -> tuple[Tensor, Tensor | None]:
     given, zoom = at_one_size(what_it_takes(model, x_BTJC), person_size)
     T = given.shape[1]
     more = max(0, min(HELD, getattr(getattr(model, "config", None), "frames", 0)) - T)
     before, after = given[:, :1].expand(-1, more // 2, -1, -1), given[:, -1:].expand(-1, more - more // 2, -1, -1)
     given = torch.cat([before, given, after], 1) if more else given
-    teller = model if isinstance(model, PoseMamba) and model.error_head is not None else None
+    teller = model if tell and isinstance(model, PoseMamba) and model.error_head is not None else None
 
     def run(x: Tensor) -> Tensor:  # the expected error as a fourth number
         if teller is None:

@@ -315,7 +315,13 @@ class _Worker:
         o = self.options
         same = replace(o, sources=(), out=Path(), again=False, device="", overlay=overlay, video=None)
         options = {"version": __version__, "options": repr(same)}
-        return digest(options, one.path, o.video, Path(o.weights), o.det_model, o.pose_model)
+        from posemamba.weights import find
+
+        try:
+            weights = find(o.weights)
+        except PoseMambaError:
+            weights = Path(o.weights)  # its reader will complain
+        return digest(options, one.path, o.video, weights, o.det_model, o.pose_model)
 
     def _clip(self, path: Path, kind: str) -> Clip:
         from posemamba.video import Clip

@@ -321,7 +321,9 @@ class PoseMamba(nn.Module):
         if self.error_head is None:
             raise PoseMambaError("these weights do not tell what error to expect; `posemamba calibrate` adds that")
         x_BTJE = self.features(x_BTJC)
-        return self.head(x_BTJE), self.error_head(x_BTJE)
+        with torch.autocast(x_BTJC.device.type, enabled=False):  # bfloat16 would round coordinates to millimetres
+            x_BTJE = x_BTJE.to(self.Spatial_pos_embed.dtype)
+            return self.head(x_BTJE), self.error_head(x_BTJE)
 
     def _check(self, x_BTJC: Tensor) -> None:
         _, T, J, C = x_BTJC.shape

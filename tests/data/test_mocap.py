@@ -102,13 +102,14 @@ def test_split_of_the_real_files(mocap_files):
 
 @pytest.mark.gpu
 def test_batches_do_not_wait_for_the_gpu(motions):
-    source = MocapSource(motions, OPTIONS, seed=0, device="cuda")
+    options = OPTIONS.model_copy(update={"grafted": 0.5, "turned": 0.5, "backwards": 0.5})
+    source = MocapSource(motions, options, seed=0, device="cuda")
     source.batch(0, 4, frames=27)  # constants travel to the device once
     torch.cuda.set_sync_debug_mode("error")
     try:
         batch = source.batch(1, 4, frames=27).zoomed(0.25)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    on_cpu = MocapSource(motions, OPTIONS, seed=0).batch(1, 4, frames=27).zoomed(0.25)
+    on_cpu = MocapSource(motions, options, seed=0).batch(1, 4, frames=27).zoomed(0.25)
     clean = (on_cpu.input == on_cpu.exact).all(-1).flatten(1).all(1)  # the zoom is measured on the noisy input
     assert clean.any() and torch.allclose(batch.target.cpu()[clean], on_cpu.target[clean], atol=1e-4)

@@ -55,6 +55,11 @@ def test_features_are_those_of_the_plain_model() -> None:
         assert fused_cpu.applies(model, x)
         for got, exact in zip(model.with_errors(x), want, strict=True):
             torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
+        with torch.autocast("cpu", torch.bfloat16):  # the heads stay in float32
+            y, errors = model.with_errors(x)
+            known = model.features(x).float()
+        assert y.dtype == errors.dtype == torch.float32
+        torch.testing.assert_close(y, model.head(known), rtol=1e-5, atol=1e-5)
 
 
 def test_changed_weights_are_noticed() -> None:

@@ -497,7 +497,7 @@ class MocapSource:
         graft_step = np.minimum(step, (graft_length - 1) / max(frames - 1, 1))
         graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
         turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
-        seconds = step * (frames - 1) / self.motions.fps
+        seconds = step * still * (frames - 1) / self.motions.fps
         return drawn | {
             "backwards": chance(o.backwards),
             "graft": np.where(chance(o.grafted), graft, -1),

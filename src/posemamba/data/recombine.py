@@ -57,20 +57,33 @@ def _carry(vectors: Tensor, there: Tensor, here: Tensor) -> Tensor:
     return (parts[..., None] * here[..., None, :, :]).sum(-2)
 
 
+def _trunk_up(positions: Tensor) -> Tensor:
+    """(B,) whether the trunk is within 60 degrees of upright in all frames."""
+    trunk = positions[:, :, 8] - positions[:, :, 0]
+    return (trunk[..., 2] > 0.5 * trunk.norm(dim=-1)).all(1)
+
+
 def graft(positions: Tensor, other: Tensor, what: Tensor) -> Tensor:
     """Give bodies the arms or the upper body of other motions.
 
-    Arms keep their directions about shoulders and trunk, an upper body its directions about the hips. Lengths of all
-    bones, pelvis and legs stay the body's own.
+    Arms keep their directions about shoulders and trunk, an upper body its directions about the hips and, where both
+    trunks are upright, its lean. Lengths of all bones, pelvis and legs stay the body's own.
 
     Args:
-        positions: (B, T, J, 3) metres, right-handed.
+        positions: (B, T, J, 3) metres, right-handed, z up.
         other: (B, T, J, 3) where the parts come from.
         what: (B,) index of GRAFTS; negative: nothing is grafted.
     """
     bones, theirs = bones_of(positions), bones_of(other)
     chest = [_axes(p[..., 11, :] - p[..., 14, :], p[..., 8, :] - p[..., 7, :]) for p in (other, positions)]
-    hips = [_axes(p[..., 4, :] - p[..., 1, :], p[..., 7, :] - p[..., 0, :]) for p in (other, positions)]
+    # where both stand or sit, a trunk leans as it leant; else it cannot be told from a pelvis that is tilted
+    upright = (_trunk_up(positions) & _trunk_up(other))[:, None, None]
+    up = torch.zeros_like(positions[:, :, 0])
+    up[..., 2] = 1  # made on the device: a copy from the host would wait
+    hips = [
+        _axes(p[..., 4, :] - p[..., 1, :], torch.where(upright, up, p[..., 7, :] - p[..., 0, :]))
+        for p in (other, positions)
+    ]
     length = bones.norm(dim=-1, keepdim=True)
     by_chest = length * functional.normalize(_carry(theirs, *chest), dim=-1)
     by_hips = length * functional.normalize(_carry(theirs, *hips), dim=-1)

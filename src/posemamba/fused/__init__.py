@@ -23,7 +23,6 @@ from torch import Tensor
 from posemamba import triton_support
 from posemamba.errors import PoseMambaError
 from posemamba.fused.graphs import Graphs
-from posemamba.fused.layers import forward as run_layers
 from posemamba.fused.layers import forward_and_features
 from posemamba.fused.weights import Weights
 from posemamba.scan import choose_backend
@@ -49,12 +48,12 @@ class _FastModel:
         parts = [module for module in model.modules() if module is not model]
         self.hooks = [hooks for part in parts for hooks in (part._forward_hooks, part._forward_pre_hooks)]
 
-    def run(self, x_BTJC: Tensor, graph: bool) -> Tensor:
+    def run(self, x_BTJC: Tensor, graph: bool, features: bool = False) -> Tensor:
         if graph and self.graphs is not None and not torch.cuda.is_current_stream_capturing():
-            y = self.graphs(x_BTJC)
+            y = self.graphs(x_BTJC, features)
             if y is not None:
                 return y
-        return run_layers(x_BTJC, self.weights, self.config)
+        return forward_and_features(x_BTJC, self.weights, self.config)[features]
 
 
 _fast_models: WeakKeyDictionary[PoseMamba, dict[tuple[torch.dtype, torch.device], _FastModel]] = WeakKeyDictionary()
@@ -113,26 +112,25 @@ def forward(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tens
     Raises:
         PoseMambaError: the graph could not be made.
     """
+    return _run(model, x_BTJC, graph, features=False)
+
+
+def features(model: PoseMamba, x_BTJC: Tensor, graph: bool | None = None) -> Tensor:
+    """What `model.features(x_BTJC)` computes: (B, T, J, E) in the parameters' type; otherwise as `forward`."""
+    return _run(model, x_BTJC, graph, features=True)
+
+
+def _run(model: PoseMamba, x_BTJC: Tensor, graph: bool | None, features: bool) -> Tensor:
     mode = _mode()
     if graph is None:
         graph = mode == "graph" or (mode != "eager" and x_BTJC.shape[:3].numel() <= GRAPH_TOKENS)
     fast = _fast_model(model, x_BTJC.device)
     no_autocast = torch.autocast(x_BTJC.device.type, enabled=False)
     with torch.inference_mode(False), torch.no_grad(), no_autocast, torch.cuda.device_of(x_BTJC):
-        y = fast.run(x_BTJC, graph)
+        y = fast.run(x_BTJC, graph, features)
         if fast.weights.refresh(model):  # looked at while the GPU is at work already
-            y = fast.run(x_BTJC, graph)
+            y = fast.run(x_BTJC, graph, features)
         return y.to(model.Spatial_pos_embed.dtype)
-
-
-def features(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
-    """What `model.features(x_BTJC)` computes, without a graph: (B, T, J, E) in the parameters' type."""
-    fast = _fast_model(model, x_BTJC.device)
-    no_autocast = torch.autocast(x_BTJC.device.type, enabled=False)
-    with torch.inference_mode(False), torch.no_grad(), no_autocast, torch.cuda.device_of(x_BTJC):
-        fast.weights.refresh(model)
-        known = forward_and_features(x_BTJC, fast.weights, fast.config)[1]
-        return known.to(model.Spatial_pos_embed.dtype)
 
 
 def forget(model: PoseMamba) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from posemamba.errors import PoseMambaError
-from posemamba.fused.layers import forward
+from posemamba.fused.layers import forward, forward_and_features
 from posemamba.fused.weights import Weights
 from posemamba.scan.orders import ScanMap, scan_map
 
@@ -28,6 +28,7 @@ class _Captured:
     graph: torch.cuda.CUDAGraph
     x: Tensor
     y: Tensor
+    features: Tensor
     maps: ScanMap
     """Kept, since its cache may drop it."""
 
@@ -45,8 +46,8 @@ class Graphs:
         self._pool = torch.cuda.graph_pool_handle()  # shared, since outputs are copied out before the next replay
         self._lock = threading.Lock()
 
-    def __call__(self, x_BTJC: Tensor) -> Tensor | None:
-        """The output, or None for a shape that is new: run that without a graph."""
+    def __call__(self, x_BTJC: Tensor, features: bool = False) -> Tensor | None:
+        """The output, or what the last layer knows; None for a shape that is new: run that without a graph."""
         shape = tuple(x_BTJC.shape)
         with self._lock:
             if shape not in self._captured and shape not in self._seen:
@@ -62,7 +63,7 @@ class Graphs:
             captured = self._captured[shape]
             captured.x.copy_(x_BTJC)
             captured.graph.replay()
-            return captured.y.clone()
+            return (captured.features if features else captured.y).clone()
 
     def _capture(self, x_BTJC: Tensor) -> _Captured:
         try:
@@ -74,7 +75,7 @@ class Graphs:
             torch.cuda.current_stream().wait_stream(before)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                y = forward(x, self._weights, self._config)
+                y, features = forward_and_features(x, self._weights, self._config)
         except Exception as error:
             self._pool = torch.cuda.graph_pool_handle()  # the old one may still count as being captured into
             raise PoseMambaError(
@@ -82,4 +83,6 @@ class Graphs:
                 "POSEMAMBA_FUSED=eager to do without graphs"
             ) from error
         _, T, J, _ = x.shape
-        return _Captured(graph, x, y, scan_map(self._config.scan_order, T, J, self._config.limb_order, x.device))
+        return _Captured(
+            graph, x, y, features, scan_map(self._config.scan_order, T, J, self._config.limb_order, x.device)
+        )

@@ -158,7 +158,11 @@ class Bench:
 def _room_for_variants() -> Iterator[None]:
     import torch._dynamo
 
-    with torch._dynamo.config.patch(recompile_limit=MANY_VARIANTS, fail_on_recompile_limit_hit=True):
+    config = torch._dynamo.config
+    limit, fails = "recompile_limit", "fail_on_recompile_limit_hit"
+    if not hasattr(config, fails):  # PyTorch 2.6
+        limit, fails = "cache_size_limit", "fail_on_cache_limit_hit"
+    with config.patch({limit: MANY_VARIANTS, fails: True}):
         yield
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
 from posemamba.data.mocap import MocapOptions, MocapSource, load_motions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.expected_error import ExpectedError, expected_errors, table
-from posemamba.lift import choose_device
+from posemamba.lift import HELD, choose_device
 from posemamba.model import PoseMamba
 from posemamba.train.errors import fit_errors
-from posemamba.weights import find, is_safetensors, load_model, read_card, save_model
+from posemamba.weights import find, first_line, is_safetensors, load_model, read_card, save_model
 
 SPLITS = ("validation", "test")
 
@@ -35,14 +37,15 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str) 
         raise PoseMambaError(f"{path}: weights of a {type(model).__name__}; only a PoseMamba tells expected errors")
     if out is None and model.error_head is None:
         raise PoseMambaError(f"{path}: does not tell expected errors yet; --out NAME.safetensors adds that")
-    options = dict(card.get("recipe", {}).get("data", {"kind": "mocap"}))
-    if options.pop("kind", "mocap") != "mocap":
-        raise PoseMambaError(f"{path}: was not trained on motion capture, to which expected errors are fitted")
     size = card.get("person_size")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not size > 0):
+        raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a positive number")
     model = model.to(choose_device(device))
     if out is not None:
-        parameters = MocapOptions(**{k: v for k, v in options.items() if k != "directory"})
-        source = MocapSource(load_motions(directory, "train"), parameters, 20261123, next(model.parameters()).device)
+        if out.is_dir() or not os.access(out.parent, os.W_OK):
+            raise PoseMambaError(f"{out}: cannot write there")
+        options = _clips(path, card, model.config.frames)
+        source = MocapSource(load_motions(directory, "train"), options, 20261123, next(model.parameters()).device)
         model = fit_errors(model, source, person_size=size, progress=_progress("fitting: batch"))
     found = {
         split: expected_errors(
@@ -62,6 +65,30 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str) 
     print(table(found))
     if out is not None:
         print(f"  {out}")
+
+
+def _clips(path: Path, card: dict[str, Any], most: int) -> MocapOptions:
+    """How the card's recipe makes training clips; of the lengths those that lifting shows to a model.
+
+    Raises:
+        PoseMambaError: it does not say, or says what cannot be.
+    """
+    recipe = card.get("recipe")
+    data = recipe.get("data") if isinstance(recipe, dict) else None
+    if not isinstance(data, dict):
+        raise PoseMambaError(f"{path}: its card has no recipe that says how training clips are made")
+    if data.get("kind", "mocap") != "mocap":
+        raise PoseMambaError(f"{path}: was not trained on motion capture, to which expected errors are fitted")
+    try:
+        options = MocapOptions(**{k: v for k, v in data.items() if k not in ("kind", "directory")})
+    except (TypeError, ValidationError) as error:
+        raise PoseMambaError(
+            f"{path}: the recipe in its card does not fit this version: {first_line(error)}"
+        ) from error
+    lengths = {frames: share for frames, share in options.lengths.items() if min(HELD, most) <= frames <= most}
+    if not lengths:
+        raise PoseMambaError(f"{path}: the recipe in its card has no clips of {min(HELD, most)} to {most} frames")
+    return options.model_copy(update={"lengths": lengths})
 
 
 def _plain(error: ExpectedError) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def _train(head: ErrorHead, known: Tensor, off: Tensor, fit: ErrorFit) -> None:
         fresh = torch.zeros(parameter.shape)
         if parameter.ndim == 2:
             torch.nn.init.xavier_uniform_(fresh, generator=generator)
-            parameter.data.copy_(fresh)
+        parameter.data.copy_(fresh)
     torch.nn.init.zeros_(head.fc3.weight)
     torch.nn.init.constant_(head.fc3.bias, float(off.mean().log()))
     # what differs between joints is much larger than what differs within one: learn on numbers of one size

@@ -199,6 +199,10 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_model(self) -> Recipe:
+        if self.model.options.get("error_width"):
+            raise ValueError(
+                "model.options.error_width: expected errors are fitted afterwards, by 'posemamba calibrate'"
+            )
         if self.model.kind != "posemamba":
             for field in ("cuda_graphs", "recompute"):
                 if getattr(self, field):

@@ -54,8 +54,8 @@ def _start(model: AnyModel, source: str) -> None:
         state[kind.places] = state[kind.places][:, : config.frames]
         said.append(f"places of the first {config.frames} of {given.config.frames} frames")
     ours = isinstance(model, PoseMamba)
-    if getattr(given.config, "error_width", 0) != getattr(config, "error_width", 0):  # fitted when a model is done
-        state = {name: value for name, value in state.items() if not name.startswith("error_head.")}
+    # what tells expected errors was fitted to the given model as it is
+    state = {name: value for name, value in state.items() if not name.startswith("error_head.")}
     if ours and given.config.confidence and not config.confidence:
         raise PoseMambaError(
             f"{path}: takes each joint's confidence, the recipe's model does not: set model.options.confidence: true"
