@@ -15,12 +15,8 @@ from torch.nn import functional
 
 from posemamba.data.cameras import person_size
 from posemamba.data.missing import fill_missing_batch
+from posemamba.data.recombine import bones_of, joints_of
 from posemamba.skeleton import H36M17, SPINE, THORAX
-
-_DEPTH = [0] * len(H36M17)
-for _joint, _parent in enumerate(H36M17.parents):
-    _DEPTH[_joint] = _DEPTH[_parent] + 1 if _parent >= 0 else 0
-_LEVELS = [[j for j, d in enumerate(_DEPTH) if d == level] for level in range(1, max(_DEPTH) + 1)]
 
 # Bones whose lengths change together: left and right, and the trunk's two; in the order of `factors`.
 BONE_GROUPS = ("hips", "thighs", "shins", "trunk", "neck", "head", "shoulders", "upper_arms", "forearms")
@@ -58,7 +54,6 @@ _ARM_SWAP = [*range(11), 14, 15, 16, 11, 12, 13]
 class _Constants:
     """What every batch needs on the device: copying it there each time would wait for the device."""
 
-    parents: Tensor
     mirrored: Tensor
     leg_swap: Tensor
     arm_swap: Tensor
@@ -78,7 +73,6 @@ def _constants(device: torch.device) -> _Constants:
         for joint, other, share in _SHARED:  # a chain's upper joints come first
             shares[joint] = share * shares[other] + (1 - share**2) ** 0.5 * shares[joint]
         return _Constants(
-            parents=torch.tensor([max(p, 0) for p in H36M17.parents], device=device),
             mirrored=torch.tensor(H36M17.mirrored, device=device),
             leg_swap=torch.tensor(_LEG_SWAP, device=device),
             arm_swap=torch.tensor(_ARM_SWAP, device=device),
@@ -107,15 +101,9 @@ def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
         positions: (B, T, J, 3).
         factors: (B, 9) what to multiply each of BONE_GROUPS by; left and right are one group.
     """
-    constants = _constants(positions.device)
-    factor = factors[:, constants.groups]
-    bones = (positions - positions[:, :, constants.parents]) * factor[:, None, :, None]
-    placed = list(positions.unbind(2))
-    bone = bones.unbind(2)
-    for level in _LEVELS:
-        for joint in level:
-            placed[joint] = placed[H36M17.parents[joint]] + bone[joint]
-    return torch.stack(placed, 2)
+    factor = factors[:, _constants(positions.device).groups]
+    factor[:, 0] = 1  # of the pelvis, which stays
+    return joints_of(bones_of(positions) * factor[:, None, :, None])
 
 
 def move_nose(positions: Tensor, forward: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ Shapes: B clips, T frames, J = 17 joints of Human3.6M, K = 6 ball joints (TURNED
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -29,10 +30,17 @@ _LEFT_ARM, _RIGHT_ARM, _TRUNK = slice(12, 14), slice(15, 17), slice(7, 17)
 _BELOW = (slice(9, 11), _LEFT_ARM, _RIGHT_ARM, slice(2, 4), slice(5, 7))
 
 
+@lru_cache(maxsize=8)
+def _parents(device: torch.device) -> Tensor:
+    """Of all joints but the root; kept on the device, as copying them there each time would wait for it."""
+    with torch.inference_mode(False):  # or they could not be used in training afterwards
+        return torch.tensor(H36M17.parents[1:], device=device)
+
+
 def bones_of(positions: Tensor) -> Tensor:
     """(..., J, 3) joints to the vectors from each joint's parent to it; the root's is its place."""
-    joint = positions.unbind(-2)
-    return torch.stack([p - joint[q] if q >= 0 else p for p, q in zip(joint, H36M17.parents, strict=True)], -2)
+    parents = positions.index_select(-2, _parents(positions.device))
+    return torch.cat([positions[..., :1, :], positions[..., 1:, :] - parents], -2)
 
 
 def joints_of(bones: Tensor) -> Tensor:
