@@ -32,9 +32,9 @@ class ErrorFit:
     """
 
     width: int = 128
-    batches: int = 120
+    batches: int = 400
     clips: int = 8
-    frames: int = 40
+    frames: int = 12
     steps: int = 3000
     rows: int = 512
     lr: float = 2e-3
