@@ -15,8 +15,7 @@ from scipy.stats import spearmanr
 
 from posemamba.data.mocap import Motions
 from posemamba.evaluate.mocap_scenes import VARIANTS, scenes
-from posemamba.evaluate.windows import window_starts
-from posemamba.lift import lift_batch_with_errors
+from posemamba.evaluate.windows import lift_windows_with_errors
 from posemamba.model import PoseMamba
 from posemamba.poses import Progress
 
@@ -55,20 +54,15 @@ def expected_errors(
         progress: called with clips done and in all.
     """
     kept: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {v: [] for v in VARIANTS}
-    device, window = next(model.parameters()).device, model.config.frames
+    device = next(model.parameters()).device
     for scene in scenes(motions, quick=True):
         for variant in VARIANTS:
             given = torch.from_numpy(scene.inputs(variant)).to(device)
-            frames = given.shape[1]
-            lifted = np.empty((frames, 17, 4))
-            for start in reversed(window_starts(frames, window)):  # of two windows the earlier one has the say
-                cut = given[:, start : start + window]
-                y, errors = lift_batch_with_errors(model, cut, flip=True, person_size=person_size)
-                assert errors is not None
-                lifted[start : start + window] = torch.cat([y, errors[..., None]], -1)[0].cpu().numpy()
-            predicted, truth = scene.millimetres(lifted[None, ..., :3])
-            expected = lifted[:, 1:, 3] * scene.mm_per_unit[0, :, None]
-            kept[variant].append((expected, np.linalg.norm(predicted - truth, axis=-1)[0, :, 1:]))
+            told = lift_windows_with_errors(model, given, window=model.config.frames, person_size=person_size)
+            lifted = told.double().cpu().numpy()
+            predicted, truth = scene.millimetres(lifted[..., :3])
+            expected = lifted[0, :, 1:, 3] * scene.mm_per_unit[0, :, None]
+            kept[variant].append((expected.astype(np.float64), np.linalg.norm(predicted - truth, axis=-1)[0, :, 1:]))
         if progress is not None:
             progress(scene.clip + 1, len(motions))
     return {variant: _compare(clips) for variant, clips in kept.items()}

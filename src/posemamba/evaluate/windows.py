@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
-from posemamba.lift import batch_size, lift_batch
+from posemamba.lift import batch_size, lift_batch, lift_batch_with_errors
 
 
 def window_starts(frames: int, window: int) -> list[int]:
@@ -38,13 +40,37 @@ def lift_windows(
     Returns:
         (K, F, 17, 3), in the unit of `joints`, relative to joint 0.
     """
+    return _by_windows(
+        joints, window, batch, lambda given: lift_batch(model, given, flip=flip, person_size=person_size)
+    )
+
+
+@torch.inference_mode()
+def lift_windows_with_errors(
+    model: nn.Module, joints: Tensor, *, window: int = 243, flip: bool = True, person_size: float | None = None
+) -> Tensor:
+    """As `lift_windows`, with a fourth number: how far each joint is expected to be off.
+
+    Args:
+        model: which tells that (`PoseMamba.with_errors`).
+
+    Returns:
+        (K, F, 17, 4).
+    """
+
+    def lift(given: Tensor) -> Tensor:
+        y, errors = lift_batch_with_errors(model, given, flip=flip, person_size=person_size)
+        assert errors is not None
+        return torch.cat([y, errors[..., None]], -1)
+
+    return _by_windows(joints, window, None, lift)
+
+
+def _by_windows(joints: Tensor, window: int, batch: int | None, lift: Callable[[Tensor], Tensor]) -> Tensor:
     sequences, frames = joints.shape[:2]
     starts = window_starts(frames, window)
     cut = torch.stack([joints[:, s : s + window] for s in starts], 1).flatten(0, 1)
-    lifted = [
-        lift_batch(model, given, flip=flip, person_size=person_size)
-        for given in cut.split(batch or batch_size(joints.device))
-    ]
+    lifted = [lift(given) for given in cut.split(batch or batch_size(joints.device))]
     windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
     whole = joints.new_empty(sequences, frames, *windows.shape[3:])
     for number in reversed(range(len(starts))):

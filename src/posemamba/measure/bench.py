@@ -23,7 +23,6 @@ from posemamba.measure.timing import block_ms, calls_in_block, free_memory, is_o
 
 Say = Callable[[str], None]
 ENVIRONMENT = ("POSEMAMBA_SCAN", "POSEMAMBA_FUSED")  # variables that change how our models run
-MANY_VARIANTS = 64  # of one compiled function: past PyTorch's limit of 8 it would run uncompiled without a word
 
 
 class Bench:
@@ -156,13 +155,9 @@ class Bench:
 
 @contextlib.contextmanager
 def _room_for_variants() -> Iterator[None]:
-    import torch._dynamo
+    from posemamba import compiling  # takes a second
 
-    config = torch._dynamo.config
-    limit, fails = "recompile_limit", "fail_on_recompile_limit_hit"
-    if not hasattr(config, fails):  # PyTorch 2.6
-        limit, fails = "cache_size_limit", "fail_on_cache_limit_hit"
-    with config.patch({limit: MANY_VARIANTS, fails: True}):
+    with torch._dynamo.config.patch({compiling.LIMIT: compiling.MANY_VARIANTS, compiling.FAIL_ON_LIMIT: True}):
         yield
 
 

@@ -71,7 +71,6 @@ class _Wider:
 
     def __init__(self, times: int, small: PoseMambaConfig, large: PoseMambaConfig, generator: torch.Generator) -> None:
         self.times, self.small, self.large, self.generator = times, small, large, generator
-        reads: Callable[[Tensor], Tensor] = lambda w: self._share(self._copy(w, 0))  # noqa: E731
         self._by_name: dict[str, Callable[[Tensor], Tensor]] = {
             "op.in_proj.weight": lambda w: self._share(torch.cat([self._copy(half, 0) for half in w.chunk(2)])),
             "op.x_proj_weight": self._x_proj,
@@ -79,9 +78,9 @@ class _Wider:
             "op.dt_projs_bias": lambda w: self._copy(w, 1),
             "op.A_logs": lambda w: self._copy(w.unflatten(0, (DIRECTIONS, -1)), 1).flatten(0, 1),
             "op.Ds": lambda w: self._copy(w.unflatten(0, (DIRECTIONS, -1)), 1).flatten(),
-            "op.out_proj.weight": reads,
-            "mlp.fc1.weight": reads,
-            "mlp.fc2.weight": reads,
+            "op.out_proj.weight": self._linear,
+            "mlp.fc1.weight": self._linear,
+            "mlp.fc2.weight": self._linear,
             "head.1.weight": self._share,
             "head.1.bias": lambda w: w,
             "Spatial_pos_embed": lambda w: self._copy(w, 2),
@@ -102,6 +101,10 @@ class _Wider:
         shares = 0.5 + torch.rand(*weight.shape, self.times, generator=self.generator)
         shares /= shares.sum(-1, keepdim=True)
         return torch.cat([weight * share.to(weight) for share in shares.unbind(-1)], -1)
+
+    def _linear(self, weight: Tensor) -> Tensor:
+        """(out, in): both are copied."""
+        return self._share(self._copy(weight, 0))
 
     def _x_proj(self, weight: Tensor) -> Tensor:
         """(K, R + 2N, D): a larger model's step size has a higher rank, which begins without influence."""

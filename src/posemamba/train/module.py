@@ -82,9 +82,6 @@ def keep_ends_in_float32(model: nn.Module) -> None:
             layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
 
 
-MANY_VARIANTS = 64
-
-
 def compile_for_training(model: nn.Module, **options: Any) -> None:
     """Fewer, larger kernels by torch.compile: the layers, once for all that are alike, for each length of clips.
 
@@ -94,9 +91,10 @@ def compile_for_training(model: nn.Module, **options: Any) -> None:
         model: changed in place; its parameters keep their names.
         options: of torch.compile.
     """
-    # of one function; past it, and PyTorch's own is 8, layers would run uncompiled without a word
-    limit = recompile_limit()
-    setattr(torch._dynamo.config, limit, max(getattr(torch._dynamo.config, limit), MANY_VARIANTS))
+    from posemamba import compiling  # takes a second
+
+    config = torch._dynamo.config
+    setattr(config, compiling.LIMIT, max(getattr(config, compiling.LIMIT), compiling.MANY_VARIANTS))
     if isinstance(model, PoseMamba):
         model.compile_layers()
         return
@@ -105,11 +103,6 @@ def compile_for_training(model: nn.Module, **options: Any) -> None:
         layer.compile(dynamic=False, **options)
     if not layers:
         raise TypeError(f"{type(model).__name__} has no layers that are known")
-
-
-def recompile_limit() -> str:
-    """The name of PyTorch's limit of compiled variants of one function; 2.6 had another one."""
-    return "recompile_limit" if hasattr(torch._dynamo.config, "recompile_limit") else "cache_size_limit"
 
 
 class _InPrecision(nn.Module):
