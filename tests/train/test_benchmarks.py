@@ -199,8 +199,10 @@ def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
 
 
 @pytest.mark.gpu
-def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path):
-    """From the same start, through the same clips; float32, so that only the order of sums differs."""
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 1e-1)])
+def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path, optimizer, tolerance):
+    """From the same start, through the same clips; float32, so that only the order of sums differs (Muon's steps are
+    bfloat16 on a GPU, which makes more of it)."""
     file = human36m_files.write(tmp_path / human36m_files.FILE)
     weights = []
     for fast in (False, True):
@@ -209,6 +211,11 @@ def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(
             model={"options": {**SMALL["options"], "drop_path": 0.0}},
             compile=fast,
             cuda_graphs=fast,
+            optimizer=optimizer,
+            warmup_steps=8,
+            velocity_ramp=6,
+            gradient_clip=1.0,
+            ema=0.5,
             validation="last",
         )
         result = train(settings, tmp_path / str(fast), accelerator="gpu", progress_bar=False)
@@ -218,7 +225,7 @@ def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(
     for name, before in start.items():
         plain, fast_ones = (each[name].double() for each in weights)
         moved = (plain - before.double()).norm()
-        assert (plain - fast_ones).norm() <= 2e-2 * moved + 1e-6, name
+        assert (plain - fast_ones).norm() <= tolerance * moved + 1e-6, name
 
 
 def mpi_files(folder: Path, frames: int = 40) -> None:

@@ -13,13 +13,14 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba import cli
 from posemamba.baselines.kinds import KINDS
+from posemamba.compiling import compile_for_training
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
 from posemamba.model import PoseMamba
 from posemamba.train import module as module_file
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.keeper import Keeper
-from posemamba.train.module import compile_for_training, keep_ends_in_float32
+from posemamba.train.module import keep_ends_in_float32
 from posemamba.train.muon import split_parameters
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train

@@ -49,7 +49,6 @@ def test_paper_schedule_decays_once_an_epoch():
         ("model: {size: xs}", "size is 'xs', PoseMamba has s, b, l, x"),
         ("model: {kind: motionagformer}", "clips of 243 frames, this MotionAGFormer takes 81 at most"),
         ("data: {lengths: {300: 1}}", "data.lengths has clips of 300 frames, this PoseMamba takes 243"),
-        ("model: {kind: motionbert}\ncuda_graphs: true", "cuda_graphs is for PoseMamba"),
         ("model: {kind: motionbert}\nrecompute: true", "recompute is for PoseMamba"),
         ("budget_minutes: 0", "budget_minutes: "),
     ],

@@ -1,3 +1,5 @@
+import csv
+
 import pytest
 import torch
 from torch import nn
@@ -5,6 +7,7 @@ from torch import nn
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.errors import PoseMambaError
+from posemamba.train import graphs
 from posemamba.train import module as module_file
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.recipe import Recipe
@@ -55,6 +58,47 @@ def run(recipe, out, motions, **options):
         progress_bar=False,
         **options,
     )
+
+
+def as_graphs(monkeypatch):
+    """Steps as CUDA graphs, whose replay here computes again, with the learning rates that were there, as a graph's."""
+
+    def capture(self, step):
+        rates = [group["lr"] for group in self.optimizer.param_groups]
+
+        def replay():
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+            step()
+
+        return replay
+
+    monkeypatch.setattr(module_file.LiftingModule, "graphed", True)
+    monkeypatch.setattr(graphs.StepGraphs, "_capture", capture)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_steps_as_graphs_do_what_steps_do(recipe, motions, tmp_path, monkeypatch, optimizer):
+    """Learning rates and losses' weights change from step to step, clips have two lengths; a run goes on either way."""
+    recipe = recipe.model_copy(update={"optimizer": optimizer, "warmup_steps": 3, "velocity_ramp": 6})
+    plain = load_weights(run(recipe, tmp_path / "plain", motions).weights)[0]
+    assert run(recipe, tmp_path / "mixed", motions, max_minutes=0.0).step == 1
+    with monkeypatch.context() as patch:
+        as_graphs(patch)
+        graphed = load_weights(run(recipe, tmp_path / "graphed", motions).weights)[0]
+        assert [run(recipe, tmp_path / "mixed", motions, max_minutes=0.0).step for _ in range(4)] == [2, 3, 4, 5]
+    mixed = load_weights(run(recipe, tmp_path / "mixed", motions).weights)[0]
+    for name, value in plain.items():
+        torch.testing.assert_close(graphed[name], value, rtol=1e-5, atol=1e-7)
+        torch.testing.assert_close(mixed[name], value, rtol=1e-5, atol=1e-7)
+    metrics = [(tmp_path / each / "logs/from_step_0/metrics.csv").read_text() for each in ("plain", "graphed")]
+    rows = [list(csv.DictReader(text.splitlines())) for text in metrics]
+    assert [row["step"] for row in rows[0]] == [row["step"] for row in rows[1]]
+    for row, other in zip(*rows, strict=True):
+        shared_names = {k for k in row if row[k] and other.get(k)}
+        assert {"loss", "train_mm", "lr"} <= shared_names or any(k.startswith("val_") for k in shared_names)
+        for name in shared_names:
+            assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4), name
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, motions, tmp_path, monkeypatch):

@@ -100,38 +100,63 @@ class Bench:
 
     def _time(self, case: Case, rows: list[Row]) -> None:
         models = Models(case, self.device)
-        ready: list[tuple[Contender, Row]] = []
-        for contestant, row in zip(case.contestants, rows, strict=True):
-            if self._spent[contestant] > self.limit_s:
-                row.status, row.note = "over the limit", f"its {self.limit_s:g} s were spent before"
-                continue
-            self.say(f"{case}: {contestant}")
-            begin = time.perf_counter()
-            with self._accounted(contestant, row):
-                contender = make_ready(contestant, models)
-                ready.append((contender, row))
-                row.peak_bytes, row.parameters = contender.peak_bytes, contender.parameters
-            row.setup_s = time.perf_counter() - begin
-            free_memory(self.device)
-            self._save()
+        ready: dict[Contestant, Contender] = {}
+        pairs = list(zip(case.contestants, rows, strict=True))
+        one_by_one = self._one_by_one(case)
+        if not one_by_one:
+            for contestant, row in pairs:
+                self._make_ready(contestant, row, models, ready)
         for number in range(self.rounds):
-            for contender, row in turns(ready, number):
-                if self._spent[contender.contestant] > self.limit_s:
-                    if not row.times_ms:  # the call after warming up is all there is
-                        row.times_ms, row.status = [contender.warm_ms], "ok"
-                    row.note = f"calls: only {len(row.times_ms)}, as its {self.limit_s:g} s were spent"
-                    continue
-                self.say(f"{case}: round {number + 1} of {self.rounds}, {contender.contestant}")
-                with self._accounted(contender.contestant, row):
-                    row.times_ms += block_ms(contender.call, self.device, calls_in_block(contender.warm_ms))
-                    row.status = "ok"
+            for contestant, row in turns(pairs, number):
+                if one_by_one and row.status in ("not run", "ok"):
+                    self._make_ready(contestant, row, models, ready)
+                if contestant in ready:
+                    self._take_turn(case, number, ready[contestant], row)
+                if one_by_one or row.status != "ok":
+                    ready.pop(contestant, None)
+                    free_memory(self.device)
             self._save()
-            ready = [(contender, row) for contender, row in ready if row.status == "ok"]
         ready.clear()
         del models
         if any(contestant.compiled for contestant in case.contestants):
             torch.compiler.reset()  # compiled code keeps models alive
         free_memory(self.device)
+
+    def _one_by_one(self, case: Case) -> bool:
+        """Graphs of training steps keep all that a step needs: together they would fill a GPU."""
+        return case.task == "train" and self.device.type == "cuda"
+
+    def _make_ready(self, contestant: Contestant, row: Row, models: Models, ready: dict[Contestant, Contender]) -> None:
+        if self._spent[contestant] > self.limit_s:
+            if row.times_ms:
+                row.note = self._cut_short(row)
+            else:
+                row.status, row.note = "over the limit", f"its {self.limit_s:g} s were spent before"
+            return
+        self.say(f"{models.case}: {contestant}")
+        begin = time.perf_counter()
+        with self._accounted(contestant, row):
+            ready[contestant] = contender = make_ready(contestant, models)
+            if row.peak_bytes is None:
+                row.peak_bytes, row.parameters = contender.peak_bytes, contender.parameters
+        row.setup_s = (row.setup_s or 0.0) + time.perf_counter() - begin
+        free_memory(self.device)
+        self._save()
+
+    def _take_turn(self, case: Case, number: int, contender: Contender, row: Row) -> None:
+        contestant = contender.contestant
+        if self._spent[contestant] > self.limit_s:
+            if not row.times_ms:  # the call after warming up is all there is
+                row.times_ms, row.status = [contender.warm_ms], "ok"
+            row.note = self._cut_short(row)
+            return
+        self.say(f"{case}: round {number + 1} of {self.rounds}, {contestant}")
+        with self._accounted(contestant, row):
+            row.times_ms += block_ms(contender.call, self.device, calls_in_block(contender.warm_ms))
+            row.status = "ok"
+
+    def _cut_short(self, row: Row) -> str:
+        return f"calls: only {len(row.times_ms)}, as its {self.limit_s:g} s were spent"
 
     @contextlib.contextmanager
     def _accounted(self, contestant: Contestant, row: Row) -> Iterator[None]:

@@ -98,12 +98,14 @@ class Models:
         return self._models[key]
 
     def as_run(self, contestant: Contestant) -> Callable[[Tensor], Tensor]:
-        """The model itself, or compiled."""
+        """The model itself, or compiled: for inference as a whole, for training, which takes longer, by layers."""
         key, model = self._key(contestant), self.plain(contestant)
         if not contestant.compiled:
             return model
-        if key not in self._compiled and contestant.entry.trains_by_layer and self.case.task == "train":
-            cast(PoseMamba, model).compile_layers()
+        if key not in self._compiled and contestant.entry.whole and self.case.task == "train":
+            from posemamba.compiling import compile_for_training  # takes a second
+
+            compile_for_training(model)
             self._compiled[key] = model
         elif key not in self._compiled:
             self._compiled[key] = torch.compile(model, dynamic=False)
@@ -220,6 +222,8 @@ def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Ca
         graph.replay()
         return output
 
+    # a graph holds only memory of its own: what `call` made while it warmed up, as an optimizer's state, must stay
+    replay.call = call  # type: ignore[attr-defined]
     return replay
 
 
@@ -245,7 +249,7 @@ def _ready_to_train(contestant: Contestant, models: Models, x: Tensor) -> tuple[
 
     want = None
     if contestant.compiled and not contestant.entry.ours:  # ours drops branches at random in training
-        with torch.no_grad(), products(contestant.precision):
+        with torch.no_grad(), products(contestant.precision), torch.compiler.set_stance("force_eager"):
             want = loss_of(model)
     loss = step()
     if not loss.isfinite():

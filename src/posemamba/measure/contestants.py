@@ -75,9 +75,9 @@ class Model:
         return self.scan_width is not None
 
     @property
-    def trains_by_layer(self) -> bool:
-        """A whole PoseMamba, which can compile its layers once for all and compute activations again."""
-        return self.ours and self.channels == 2
+    def whole(self) -> bool:
+        """A model, not one scan: it has layers to compile in training."""
+        return self.channels == 2
 
 
 def _posemamba(size: str, published_p1: float) -> Model:
@@ -199,7 +199,7 @@ def parse_contestant(text: str) -> Contestant:
             raise PoseMambaError(f"unknown setting '{setting}' in '{text}': known are {known}")
     if len(set(settings)) < len(settings):
         raise PoseMambaError(f"'{text}': a setting is given twice")
-    if "recompute" in settings and not MODELS[name].trains_by_layer:
+    if "recompute" in settings and not (MODELS[name].ours and MODELS[name].whole):
         raise PoseMambaError(f"'{text}': the setting 'recompute' is for whole PoseMambas")
     precisions = [setting for setting in settings if setting in PRECISIONS]
     if len(precisions) > 1:

@@ -63,13 +63,14 @@ def temporal_consistency(pred: Tensor) -> Tensor:
 
 
 def total_loss(
-    pred: Tensor, target: Tensor, weights: Mapping[str, float] = PAPER_WEIGHTS
+    pred: Tensor, target: Tensor, weights: Mapping[str, float] | Mapping[str, float | Tensor] = PAPER_WEIGHTS
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and its parts without their weights (detached).
 
     Args:
         pred, target: (B, T, J, 3).
-        weights: by name, as PAPER_WEIGHTS; a loss of weight 0, or not named, is not computed.
+        weights: by name, as PAPER_WEIGHTS; a loss of weight 0, or not named, is not computed. A tensor's value is not
+            looked at: that would wait for the device.
 
     Raises:
         ValueError: no weight is positive, or a name is unknown.
@@ -80,7 +81,7 @@ def total_loss(
     parts: dict[str, Tensor] = {}
     total: Tensor | None = None
     for name, weight in weights.items():
-        if weight == 0:
+        if not isinstance(weight, Tensor) and weight == 0:
             continue
         if name == "temporal_consistency":
             value = temporal_consistency(pred)

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from posemamba.baselines import motionagformer, motionbert
+from posemamba.data.mocap import ClipBatch
 from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, what_it_takes
+from posemamba.train.graphs import Outcome, StepGraphs
 from posemamba.train.losses import total_loss
 from posemamba.train.muon import Muon, split_parameters
 from posemamba.train.recipe import Recipe
@@ -82,43 +83,6 @@ def keep_ends_in_float32(model: nn.Module) -> None:
             layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
 
 
-def compile_for_training(model: nn.Module, **options: Any) -> None:
-    """Fewer, larger kernels by torch.compile: the layers, once for all that are alike, for each length of clips.
-
-    A whole MotionAGFormer-S compiles for longer than five minutes on an H100.
-
-    Args:
-        model: changed in place; its parameters keep their names.
-        options: of torch.compile.
-    """
-    from posemamba import compiling  # takes a second
-
-    config = torch._dynamo.config
-    setattr(config, compiling.LIMIT, max(getattr(config, compiling.LIMIT), compiling.MANY_VARIANTS))
-    if isinstance(model, PoseMamba):
-        model.compile_layers()
-        return
-    layers = [module for module in model.modules() if isinstance(module, (motionagformer.Layer, motionbert.Block))]
-    for layer in layers:
-        layer.compile(dynamic=False, **options)
-    if not layers:
-        raise TypeError(f"{type(model).__name__} has no layers that are known")
-
-
-class _InPrecision(nn.Module):
-    """The model with autocast inside, for a CUDA graph: casts of weights must be made again at each replay."""
-
-    def __init__(self, model: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.model = model
-        self.dtype = dtype
-
-    def forward(self, x: Tensor) -> Tensor:
-        half = self.dtype != torch.float32
-        with torch.autocast("cuda", self.dtype if half else None, enabled=half, cache_enabled=False):
-            return self.model(x)
-
-
 class LiftingModule(pl.LightningModule):
     """Train a lifting model by a recipe.
 
@@ -149,7 +113,7 @@ class LiftingModule(pl.LightningModule):
         self.clip_frames = 0
         self._ready = False
         self._sums: dict[str, Tensor] = {}
-        self._graphed: dict[torch.Size, Any] = {}
+        self._graphs: StepGraphs | None = None
 
     @property
     def ema(self) -> nn.Module:
@@ -167,6 +131,8 @@ class LiftingModule(pl.LightningModule):
         self._ready = True
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
         if self.recipe.compile and device.type == "cuda":
+            from posemamba.compiling import compile_for_training  # takes a second
+
             compile_for_training(self.model)
         if self.recipe.recompute and isinstance(self.model, PoseMamba):
             self.model.recompute_activations()
@@ -194,6 +160,12 @@ class LiftingModule(pl.LightningModule):
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    @property
+    def graphed(self) -> bool:
+        """Whole steps are replayed as CUDA graphs; Lightning then has nothing to do but to count them."""
+        on_gpu = self.trainer.strategy.root_device.type == "cuda"
+        return self.recipe.cuda_graphs and on_gpu and self.trainer.world_size == 1
+
     def configure_gradient_clipping(
         self,
         optimizer: Any,
@@ -205,47 +177,68 @@ class LiftingModule(pl.LightningModule):
         if gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
 
-    def _lift(self, x: Tensor) -> Tensor:
-        if not (self.recipe.cuda_graphs and x.is_cuda and self.trainer.world_size == 1):
-            return self.model(x)
-        if x.shape not in self._graphed:
-            with torch.autocast("cuda", enabled=False):
-                precise = self.recipe.precision == "32-true"
-                step = _InPrecision(self.model, torch.float32 if precise else torch.bfloat16).train()
-                self._graphed[x.shape] = torch.cuda.make_graphed_callables(step, (x.clone(),))
-        return self._graphed[x.shape](x)
+    def _outcome(self, clips: ClipBatch, weights: Mapping[str, float | Tensor]) -> Outcome:
+        r = self.recipe
+        pred = self.model(what_it_takes(self.model, clips.joints)).float()
+        target = clips.target
+        if r.loss_unit == "body":
+            scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
+            pred, target = pred * scale, target * scale
+        loss, parts = total_loss(pred, target, weights)
+        error = (pred - target).detach().norm(dim=-1).mean((1, 2))
+        unit = TYPICAL_MM_PER_UNIT if r.loss_unit == "body" else clips.mm_per_unit.mean(1)
+        return Outcome(loss, (error * unit).mean(), parts)
+
+    def _outcome_in_precision(self, clips: ClipBatch, weights: Mapping[str, float | Tensor]) -> Outcome:
+        """For a graph: casts of weights must be made again at each replay."""
+        half = self.recipe.precision != "32-true"
+        device = clips.input.device.type
+        with torch.autocast(device, torch.bfloat16 if half else None, enabled=half, cache_enabled=False):
+            return self._outcome(clips, weights)
 
     def training_step(self, batch: int, batch_idx: int) -> Tensor:
         r, step = self.recipe, self.global_step
         clips = self.data.batch(step, r.batch, rank=self.global_rank, world=self.trainer.world_size)
         self.clip_frames = clips.input.shape[1]
+        weights = r.losses_at(step)
+        if self.graphed:
+            if self._graphs is None:
+                optimizer = cast(torch.optim.Optimizer, self.optimizers(use_pl_optimizer=False))
+                self._graphs = StepGraphs(self._outcome_in_precision, self.model, optimizer, r.gradient_clip)
+            self._graphs.prepare(clips, {name: weights[name] for name, weight in r.losses.items() if weight})
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
-        pred = self._lift(what_it_takes(self.model, clips.joints)).float()
-        target = clips.target
-        if r.loss_unit == "body":
-            scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
-            pred, target = pred * scale, target * scale
-        loss, parts = total_loss(pred, target, r.losses_at(step))
+        outcome = self._outcome(clips, weights) if self._graphs is None else self._graphs.run(clips)
         if step % r.log_every == 0:
-            if not bool(torch.isfinite(loss)):
+            if not bool(torch.isfinite(outcome.loss)):
                 raise PoseMambaError(
                     f"the loss of step {step} is not finite: lower lr or gradient_clip, or train in 32-true"
                 )
-            error = (pred - target).detach().norm(dim=-1).mean((1, 2))
-            unit = TYPICAL_MM_PER_UNIT if r.loss_unit == "body" else clips.mm_per_unit.mean(1)
-            shown = {"loss": loss.detach(), "train_mm": (error * unit).mean()}
+            shown = {"loss": outcome.loss.detach().clone(), "train_mm": outcome.train_mm.clone()}
             self.log_dict(shown, prog_bar=True, logger=False)
-            named = {f"loss/{name}": value for name, value in parts.items()}
+            named = {f"loss/{name}": value for name, value in outcome.parts.items()}
             values = {k: float(v) for k, v in {**shown, **named}.items()}
             for logger in self.loggers:
                 lr = r.lr_at(step, self.training_seconds)
                 logger.log_metrics({**values, "lr": lr, "frames": self.clip_frames}, step=step)
-        return loss
+        return outcome.loss
 
-    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        if self._graphs is None:
+            super().backward(loss, *args, **kwargs)
+
+    def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: torch.optim.Optimizer) -> None:
+        if self._graphs is None:
+            super().optimizer_zero_grad(epoch, batch_idx, optimizer)
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
         """Step, and then average the weights: before any callback may save a checkpoint."""
         done = self.global_step
-        super().optimizer_step(*args, **kwargs)
+        if self.graphed and optimizer_closure is not None:
+            optimizer_closure()  # the optimizer's step is in the graph
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
         if self.averaged is None:
             return
         decay = min(self.recipe.ema, (2 + done) / (11 + done))  # short at first, when weights move fast
@@ -254,6 +247,14 @@ class LiftingModule(pl.LightningModule):
             torch._foreach_lerp_(kept, [p.detach() for p in self.model.parameters()], 1 - decay)
             for buffer, now in zip(self.averaged.buffers(), self.model.buffers(), strict=True):
                 buffer.copy_(now)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Learning rates as numbers, whether steps are graphs or not: a run may go on in the other way."""
+        for state in checkpoint["optimizer_states"]:
+            for group in state["param_groups"]:
+                group["lr"] = float(group["lr"])
+        for state in checkpoint["lr_schedulers"]:
+            state["_last_lr"] = [float(lr) for lr in state["_last_lr"]]
 
     def on_validation_epoch_start(self) -> None:
         self._sums = {}

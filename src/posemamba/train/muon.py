@@ -35,6 +35,9 @@ def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Para
 class Muon(torch.optim.Optimizer):
     """Muon for `matrices`, AdamW for `others`; decoupled weight decay for both.
 
+    A step waits for nothing and reads no number of the host but settings: it can be captured in a CUDA graph, which
+    follows the learning rates if they are made tensors.
+
     Args:
         matrices: (rows, columns) each.
         others: of any shape.
@@ -81,8 +84,9 @@ class Muon(torch.optim.Optimizer):
     def _kept(self, parameters: list[Tensor], *names: str) -> list[list[Tensor]]:
         for p in parameters:
             if not self.state[p]:
-                self.state[p].update({name: torch.zeros_like(p) for name in names}, steps=0)
-            self.state[p]["steps"] += 1
+                zeros = {name: torch.zeros_like(p) for name in names}
+                self.state[p].update(zeros, steps=torch.zeros((), device=p.device))
+        torch._foreach_add_([self.state[p]["steps"] for p in parameters], 1)
         return [[self.state[p][name] for p in parameters] for name in names]
 
     def _muon(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
@@ -95,8 +99,8 @@ class Muon(torch.optim.Optimizer):
             shapes[p.shape].append(i)
         for shape, members in shapes.items():
             steps = orthogonal(torch.stack([wanted[i] for i in members])).to(parameters[members[0]].dtype)
-            size = group["lr"] * _RMS * max(shape) ** 0.5
-            torch._foreach_add_([parameters[i] for i in members], list(steps.unbind()), alpha=-size)
+            steps = steps * (-group["lr"] * _RMS * max(shape) ** 0.5)
+            torch._foreach_add_([parameters[i] for i in members], list(steps.unbind()))
 
     def _adamw(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
         first, second = self._kept(parameters, "first", "second")
@@ -104,11 +108,13 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_lerp_(first, gradients, 1 - beta1)
         torch._foreach_mul_(second, beta2)
         torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
-        steps = self.state[parameters[0]]["steps"]
+        steps, dtype = self.state[parameters[0]]["steps"].double(), parameters[0].dtype
         size = torch._foreach_sqrt(second)
-        torch._foreach_div_(size, (1 - beta2**steps) ** 0.5)
+        torch._foreach_mul_(size, ((1 - beta2**steps) ** -0.5).to(dtype))
         torch._foreach_add_(size, group["eps"])
-        torch._foreach_addcdiv_(parameters, first, size, -group["lr"] / (1 - beta1**steps))
+        moves = torch._foreach_div(first, size)
+        torch._foreach_mul_(moves, (-group["lr"] / (1 - beta1**steps)).to(dtype))
+        torch._foreach_add_(parameters, moves)
 
 
 def orthogonal(matrices: Tensor) -> Tensor:

@@ -154,7 +154,7 @@ class Recipe(BaseModel):
     )
     cuda_graphs: bool = Field(
         default=False,
-        description="on one GPU, launch forward and backward pass as one: small models are limited by launching",
+        description="on one GPU, launch a step as one: small models are limited by launching",
     )
     recompute: bool = Field(
         default=False, description="half the memory: what is cheap to compute is computed again in the backward pass"
@@ -203,10 +203,8 @@ class Recipe(BaseModel):
             raise ValueError(
                 "model.options.error_width: expected errors are fitted afterwards, by 'posemamba calibrate'"
             )
-        if self.model.kind != "posemamba":
-            for field in ("cuda_graphs", "recompute"):
-                if getattr(self, field):
-                    raise ValueError(f"{field} is for PoseMamba; {KINDS[self.model.kind].label} has compile: true")
+        if self.model.kind != "posemamba" and self.recompute:
+            raise ValueError(f"recompute is for PoseMamba, not {KINDS[self.model.kind].label}")
         return self
 
     def of_pass(self, steps: int) -> Recipe:
