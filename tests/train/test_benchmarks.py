@@ -199,7 +199,7 @@ def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 1e-1)])
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 2.5e-1)])
 def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path, optimizer, tolerance):
     """From the same start, through the same clips; float32, so that only the order of sums differs (Muon's steps are
     bfloat16 on a GPU, which makes more of it)."""

@@ -1,8 +1,10 @@
 import csv
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
@@ -10,6 +12,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.train import graphs
 from posemamba.train import module as module_file
 from posemamba.train.checkpoints import load_weights
+from posemamba.train.keeper import Keeper
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
 
@@ -47,7 +50,7 @@ def recipe():
     )
 
 
-def run(recipe, out, motions, **options):
+def run(recipe, out, motions, bar=False, **options):
     torch.manual_seed(0)
     return train(
         recipe,
@@ -55,7 +58,7 @@ def run(recipe, out, motions, **options):
         model=Tiny(),
         motions=(motions, motions),
         accelerator="cpu",
-        progress_bar=False,
+        progress_bar=bar,
         **options,
     )
 
@@ -99,6 +102,39 @@ def test_steps_as_graphs_do_what_steps_do(recipe, motions, tmp_path, monkeypatch
         assert {"loss", "train_mm", "lr"} <= shared_names or any(k.startswith("val_") for k in shared_names)
         for name in shared_names:
             assert float(row[name]) == pytest.approx(float(other[name]), rel=1e-4), name
+
+
+class Waits(TorchDispatchMode):
+    """Counts what would wait for a GPU: numbers read from tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("graphed", [False, True])
+def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypatch, graphed):
+    """Lightning's own `log` would in every step after one that logs."""
+    if graphed:
+        as_graphs(monkeypatch)
+    often = {"log_every": 5, "epochs": 1, "steps_per_epoch": 17}
+    recipe = recipe.model_copy(update={"optimizer": "muon", "save_every": 100, "validate_every": 100, **often})
+    waits, counts = Waits(), []
+    counted = Keeper.on_train_batch_end
+
+    def count(self, trainer, module, *rest):
+        counted(self, trainer, module, *rest)
+        counts.append(waits.count)
+
+    monkeypatch.setattr(Keeper, "on_train_batch_end", count)
+    with waits:
+        run(recipe, tmp_path, motions, bar=True)
+    steps = [after - before for before, after in pairwise(counts)]
+    assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, motions, tmp_path, monkeypatch):

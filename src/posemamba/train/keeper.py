@@ -1,4 +1,4 @@
-"""The callback that saves, keeps the best weights, counts the time of training and stops when it is up."""
+"""Callbacks: one saves, keeps the best weights, counts the time of training and stops when it is up; a progress bar."""
 
 from __future__ import annotations
 
@@ -12,6 +12,13 @@ import torch
 from posemamba.files import atomic_path
 from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
 from posemamba.train.module import pl
+
+
+class ProgressBar(pl.callbacks.TQDMProgressBar):
+    """Lightning's, with the loss and the error in millimetres of the last step that was logged."""
+
+    def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
+        return {**super().get_metrics(trainer, pl_module), **{k: f"{v:.3g}" for k, v in pl_module.shown.items()}}
 
 
 class Keeper(pl.Callback):

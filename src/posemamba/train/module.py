@@ -97,6 +97,8 @@ class LiftingModule(pl.LightningModule):
         validation: scores of the last validation by name (`TrainingData.score`).
         training_seconds: time of all steps up to now, kept by `posemamba.train.keeper`.
         clip_frames: frames of the last step's clips.
+        shown: loss and error of the last step that was logged, for a progress bar. Not by Lightning's `log`, which in
+            every step from then on would wait for the device, to show them again.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, data: TrainingData) -> None:
@@ -111,6 +113,7 @@ class LiftingModule(pl.LightningModule):
         self.validation: dict[str, float] = {}
         self.training_seconds = 0.0
         self.clip_frames = 0
+        self.shown: dict[str, float] = {}
         self._ready = False
         self._sums: dict[str, Tensor] = {}
         self._graphs: StepGraphs | None = None
@@ -213,10 +216,9 @@ class LiftingModule(pl.LightningModule):
                 raise PoseMambaError(
                     f"the loss of step {step} is not finite: lower lr or gradient_clip, or train in 32-true"
                 )
-            shown = {"loss": outcome.loss.detach().clone(), "train_mm": outcome.train_mm.clone()}
-            self.log_dict(shown, prog_bar=True, logger=False)
             named = {f"loss/{name}": value for name, value in outcome.parts.items()}
-            values = {k: float(v) for k, v in {**shown, **named}.items()}
+            self.shown = {"loss": float(outcome.loss.detach()), "train_mm": float(outcome.train_mm)}
+            values = {**self.shown, **{name: float(value) for name, value in named.items()}}
             for logger in self.loggers:
                 lr = r.lr_at(step, self.training_seconds)
                 logger.log_metrics({**values, "lr": lr, "frames": self.clip_frames}, step=step)

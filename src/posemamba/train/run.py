@@ -93,7 +93,7 @@ def train(
         PoseMambaError: no Lightning, no data, another model's checkpoint, a loss that is not finite.
     """
     begin = time.monotonic()
-    from posemamba.train.keeper import Keeper
+    from posemamba.train.keeper import Keeper, ProgressBar
     from posemamba.train.module import LiftingModule, pl
     from posemamba.train.sources import open_data
 
@@ -114,7 +114,7 @@ def train(
     keeper = Keeper(out, begin, max_minutes, clock)
     callbacks: list[Any] = [keeper]
     if progress_bar:
-        callbacks.append(pl.callbacks.TQDMProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
+        callbacks.append(ProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
     # the CSV logger starts a file anew, so every call logs into a directory of its own
     loggers: list[Any] = [pl.loggers.CSVLogger(str(out), name="logs", version=f"from_step_{start}")]
     try:
