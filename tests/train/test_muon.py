@@ -39,6 +39,23 @@ def test_steps_keep_directions_and_level_sizes() -> None:
         assert (values - torch.diag_embed(diagonal)).abs().max() < 1e-6
 
 
+def test_several_matrices_of_one_parameter_are_steps_of_their_own() -> None:
+    torch.manual_seed(0)
+    one = nn.Parameter(torch.randn(3, 8, 20, dtype=torch.float64))
+    each = [nn.Parameter(matrix.detach().clone()) for matrix in one]
+    optimizers = [Muon(list(p), [], lr=1.0, matrix_lr=0.1) for p in ([one], each)]
+    for _ in range(3):
+        one.grad = torch.randn_like(one)
+        for p, gradient in zip(each, one.grad, strict=True):
+            p.grad = gradient.clone()
+        for optimizer in optimizers:
+            optimizer.step()
+    torch.testing.assert_close(one, torch.stack([p.detach() for p in each]))
+    model = PoseMamba.preset("s", width=16, depth=2, frames=9)
+    matrices, others = split_parameters(model, scans=True)
+    assert len(matrices) == (4 + 2) * 4 and len(matrices) + len(others) == len(list(model.parameters()))
+
+
 def test_splits_a_model_and_goes_on_from_its_state() -> None:
     torch.manual_seed(0)
     model = PoseMamba.preset("s", width=16, depth=2, frames=9, drop_path=0.0)

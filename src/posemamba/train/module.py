@@ -153,7 +153,8 @@ class LiftingModule(pl.LightningModule):
         r = self.recipe
         optimizer: torch.optim.Optimizer
         if r.optimizer == "muon":
-            optimizer = Muon(*split_parameters(self.model), lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay)
+            groups = split_parameters(self.model, scans=r.muon_scans)
+            optimizer = Muon(*groups, lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay)
         else:
             optimizer = torch.optim.AdamW(
                 self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None

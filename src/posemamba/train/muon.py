@@ -17,17 +17,26 @@ from torch import Tensor, nn
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al.): fast rather than exact, singular values end in 0.7 to 1.2."""
 _ITERATIONS = 5
+_OF_SCANS = ("x_proj_weight", "dt_projs_weight")
 _RMS = 0.2
 """Root mean square of a step's elements at learning rate 1: AdamW's (Liu et al. 2025, arXiv 2502.16982)."""
 
 
-def split_parameters(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(weights of linear layers inside blocks, all others); embedding and head are of the others, as Muon wants."""
+def split_parameters(model: nn.Module, *, scans: bool = False) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """(weights of linear layers inside blocks, all others); embedding and head are of the others, as Muon wants.
+
+    Args:
+        model: any lifter.
+        scans: a PoseMamba's projections to step sizes, inputs and outputs of its scans are matrices, too, one for each
+            direction.
+    """
     matrices: list[nn.Parameter] = [
         layer.get_parameter("weight")
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear) and min(layer.weight.shape) > 3 and "head" not in name
     ]
+    if scans:
+        matrices += [p for name, p in model.named_parameters() if name.endswith(_OF_SCANS)]
     chosen = set(map(id, matrices))
     return matrices, [p for p in model.parameters() if id(p) not in chosen]
 
@@ -39,7 +48,7 @@ class Muon(torch.optim.Optimizer):
     follows the learning rates if they are made tensors.
 
     Args:
-        matrices: (rows, columns) each.
+        matrices: (rows, columns) each, or (K, rows, columns) for K of them.
         others: of any shape.
         lr: of `others`.
         matrix_lr: of `matrices`, on AdamW's scale.
@@ -98,8 +107,9 @@ class Muon(torch.optim.Optimizer):
         for i, p in enumerate(parameters):
             shapes[p.shape].append(i)
         for shape, members in shapes.items():
-            steps = orthogonal(torch.stack([wanted[i] for i in members])).to(parameters[members[0]].dtype)
-            steps = steps * (-group["lr"] * _RMS * max(shape) ** 0.5)
+            found = torch.stack([wanted[i] for i in members])
+            steps = orthogonal(found.flatten(0, -3)).view_as(found).to(parameters[members[0]].dtype)
+            steps = steps * (-group["lr"] * _RMS * max(shape[-2:]) ** 0.5)
             torch._foreach_add_([parameters[i] for i in members], list(steps.unbind()))
 
     def _adamw(self, group: dict[str, Any], parameters: list[Tensor]) -> None:

@@ -135,6 +135,10 @@ class Recipe(BaseModel):
         default="adamw", description="'muon': for the matrices inside blocks, AdamW for the rest (not the paper's)"
     )
     matrix_lr: float = Field(default=3e-3, gt=0, description="'muon': learning rate of the matrices; same schedule")
+    muon_scans: bool = Field(
+        default=False,
+        description="'muon': the projections to step sizes, inputs and outputs of scans are matrices, too",
+    )
     schedule: Literal["exponential", "cosine"] = "exponential"
     lr_decay: float = Field(default=0.99, gt=0, le=1, description="'exponential': factor for each epoch")
     final_lr: float = Field(default=0.0, ge=0, description="'cosine': where it ends")
