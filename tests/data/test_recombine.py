@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from posemamba.data.mocap import MocapOptions, MocapSource
+from posemamba.data.mocap_clips import MocapSource
+from posemamba.data.mocap_draw import ClipDrawer
+from posemamba.data.mocap_options import MocapOptions
 from posemamba.data.recombine import GRAFTS, TURNED, Turns, bones_of, graft, joints_of, turn
 from posemamba.walker import walk
 
@@ -132,6 +134,6 @@ def test_clips_of_recombined_motion(motions) -> None:  # type: ignore[no-untyped
         assert clips.exact.isfinite().all() and clips.target.isfinite().all()
         assert (clips.target - forwards.target).abs().amax((1, 2, 3)).gt(1e-3).float().mean() > 0.7
     # without these options a clip is what it was before there were any
-    drawn = MocapSource(motions, MocapOptions(), seed=4)._draw(np.random.default_rng(1), 3, 27)
+    drawn = ClipDrawer(motions, MocapOptions()).draw(np.random.default_rng(1), 3, 27)
     np.testing.assert_allclose(drawn["azimuth"], AZIMUTH)
     np.testing.assert_allclose(drawn["temper"], TEMPER, rtol=1e-6)

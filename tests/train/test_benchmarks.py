@@ -17,7 +17,7 @@ import human36m_files
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
-from posemamba.data.mocap import ClipBatch
+from posemamba.data.clips import ClipBatch
 from posemamba.errors import PoseMambaError
 from posemamba.train import losses
 from posemamba.train.checkpoints import load_weights

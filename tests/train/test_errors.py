@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from posemamba.cli import main
-from posemamba.data.mocap import MocapOptions, MocapSource
+from posemamba.data.mocap_clips import MocapSource
+from posemamba.data.mocap_options import MocapOptions
 from posemamba.evaluate.expected_error import expected_errors
 from posemamba.model import PoseMamba
 from posemamba.train import calibrate_command

@@ -133,7 +133,8 @@ def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypat
 
 @both
 def test_a_step_moves_every_parameter(kind, motions):
-    from posemamba.data.mocap import MocapOptions, MocapSource
+    from posemamba.data.mocap_clips import MocapSource
+    from posemamba.data.mocap_options import MocapOptions
 
     torch.manual_seed(0)
     model = KINDS[kind].model.preset(KINDS[kind].sizes[0], **TINY[kind])

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data.augment import mirror
+from posemamba.data.clips import ClipBatch
 from posemamba.data.human36m_cache import Split, in_memory, mapped
 from posemamba.data.human36m_file import CAMERAS, Video, find_file
-from posemamba.data.mocap import ClipBatch
 from posemamba.errors import PoseMambaError
 from posemamba.skeleton import H36M17
 

@@ -32,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 from posemamba.data.augment import mirror
-from posemamba.data.mocap import ClipBatch
+from posemamba.data.clips import ClipBatch
 from posemamba.data.unpickle import load_npz_object
 from posemamba.errors import PoseMambaError
 

@@ -7,7 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from posemamba.data.cameras import person_size
-from posemamba.data.mocap import MocapOptions, MocapSource, Motions
+from posemamba.data.mocap import Motions
+from posemamba.data.mocap_clips import MocapSource
+from posemamba.data.mocap_options import MocapOptions
 from posemamba.evaluate.mocap_benchmark import Predict
 
 

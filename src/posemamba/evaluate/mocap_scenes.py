@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data.cameras import Cameras, project, see
-from posemamba.data.mocap import Motions, sample_motion
+from posemamba.data.mocap import Motions
+from posemamba.data.mocap_clips import sample_motion
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
 from posemamba.evaluate.mocap_noise import benchmark_detections
 

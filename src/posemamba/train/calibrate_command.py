@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from posemamba.data.mocap import MocapOptions, MocapSource, load_motions
+from posemamba.data.mocap import load_motions
+from posemamba.data.mocap_clips import MocapSource
+from posemamba.data.mocap_options import MocapOptions
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.expected_error import ExpectedError, expected_errors, table
 from posemamba.lift import HELD, choose_device

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from posemamba.data.mocap import MocapSource
+from posemamba.data.mocap_clips import MocapSource
 from posemamba.model import ErrorHead, PoseMamba, PoseMambaConfig, what_it_takes
 from posemamba.poses import Progress
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from posemamba.data.mocap import ClipBatch
+from posemamba.data.clips import ClipBatch
 
 WARM_UP = 3  # steps before a capture: kernels are compiled, workspaces made
 

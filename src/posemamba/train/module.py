@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
-from posemamba.data.mocap import ClipBatch
+from posemamba.data.clips import ClipBatch
 from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, what_it_takes
 from posemamba.train.graphs import Outcome, StepGraphs

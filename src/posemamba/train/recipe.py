@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from posemamba.baselines.kinds import KINDS, KindName
-from posemamba.data.mocap import MocapOptions
+from posemamba.data.mocap_options import MocapOptions
 from posemamba.errors import PoseMambaError
 from posemamba.train.losses import PAPER_WEIGHTS
 
@@ -45,7 +45,7 @@ class ModelRecipe(BaseModel):
 
 
 class MocapData(MocapOptions):
-    """Motion capture seen by virtual cameras (`posemamba.data.mocap`): no clip is seen twice."""
+    """Motion capture seen by virtual cameras (`posemamba.data.mocap_clips`): no clip is seen twice."""
 
     kind: Literal["mocap"] = "mocap"
     directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")

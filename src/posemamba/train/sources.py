@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from posemamba.data.mocap import ClipBatch, MocapSource, Motions, load_motions
+from posemamba.data.clips import ClipBatch
+from posemamba.data.mocap import Motions, load_motions
+from posemamba.data.mocap_clips import MocapSource
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.mocap_scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts

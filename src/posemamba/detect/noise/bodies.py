@@ -38,10 +38,11 @@ def bone_lengths(places: Array) -> dict[str, Array]:
 @lru_cache(maxsize=1)
 def training_bodies(draws: int = 4000) -> dict[str, tuple[float, float, float]] | None:
     """5th, 50th and 95th percentile of bone lengths in training, in units of the trunk; None without motion capture."""
-    from posemamba.data import mocap
+    from posemamba.data.mocap import load_motions
+    from posemamba.data.mocap_draw import BONE_HIGH, BONE_LOW
 
     try:
-        motions = mocap.load_motions(split="train")
+        motions = load_motions(split="train")
     except PoseMambaError:
         return None
     each = []
@@ -51,7 +52,7 @@ def training_bodies(draws: int = 4000) -> dict[str, tuple[float, float, float]] 
         each.append([float(np.median(lengths[name])) for name in BONES])
     random = np.random.default_rng(0)
     bodies = np.array(each)[random.integers(len(each), size=draws)]
-    bodies *= random.uniform(mocap._BONE_LOW, mocap._BONE_HIGH, bodies.shape)
+    bodies *= random.uniform(BONE_LOW, BONE_HIGH, bodies.shape)
     bodies /= bodies[:, [list(BONES).index("trunk")]]
     low, middle, high = np.percentile(bodies, [5, 50, 95], axis=0)
     return {name: (float(low[i]), float(middle[i]), float(high[i])) for i, name in enumerate(BONES)}
