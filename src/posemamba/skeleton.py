@@ -162,7 +162,7 @@ BODY25 = Skeleton(
     pairs=_left_right_pairs(_BODY25_JOINTS),
 )
 
-# MPI-INF-3DHP's joints that stand for Human3.6M's, in the order of its files (posemamba.data.mpi_inf_3dhp says which).
+# MPI-INF-3DHP's joints that stand for Human3.6M's, in the order of its files (data/mpi_inf_3dhp_joints.py says which).
 _3DHP17_JOINTS = (
     *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
     *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),

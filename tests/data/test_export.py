@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from posemamba import cli
-from posemamba.data import export, human36m_file, mpi_inf_3dhp
+from posemamba.data import export, human36m_file, mpi_inf_3dhp_file
 from posemamba.data.human36m import Human36M
 from posemamba.data.mocap import Motions, load_motions
-from posemamba.data.mpi_inf_3dhp import JOINTS, MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp_joints import JOINTS
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import human36m as human36m_protocol
 from posemamba.evaluate import mpi_inf_3dhp as mpi_protocol
@@ -140,7 +141,7 @@ def test_mpi_inf_3dhp_has_all_clips(as_3dhp: Path, both: dict[str, Motions]) -> 
 
 
 def test_mpi_inf_3dhps_pixels_are_its_millimetres_seen_by_one_pinhole(as_3dhp: Path, both: dict[str, Motions]) -> None:
-    with np.load(as_3dhp / mpi_inf_3dhp.TEST_FILE, allow_pickle=True) as file:
+    with np.load(as_3dhp / mpi_inf_3dhp_file.TEST_FILE, allow_pickle=True) as file:
         view = file["data"].item()["TS2"]
     xyz, centre = view["data_3d"].astype(np.float64), 1024
     assert (xyz[..., 2] > 500).all()
@@ -198,7 +199,7 @@ def test_the_same_twice_with_a_note_and_progress(layout: str, both: dict[str, Mo
 
 
 @pytest.mark.parametrize(
-    ("layout", "name"), [("human36m", human36m_file.FILE), ("mpi_inf_3dhp", mpi_inf_3dhp.TEST_FILE)]
+    ("layout", "name"), [("human36m", human36m_file.FILE), ("mpi_inf_3dhp", mpi_inf_3dhp_file.TEST_FILE)]
 )
 def test_real_files_are_never_replaced(layout: str, name: str, both: dict[str, Motions], tmp_path: Path) -> None:
     (tmp_path / name).write_text("the real one")

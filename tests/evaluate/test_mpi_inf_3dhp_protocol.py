@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from posemamba import cli
-from posemamba.data.mpi_inf_3dhp import JOINTS, TEST_FILE, MpiInf3dhp, to_3dhp, to_h36m
+from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp_file import TEST_FILE
+from posemamba.data.mpi_inf_3dhp_joints import JOINTS, to_3dhp, to_h36m
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate import mpi_inf_3dhp as mpi
 from posemamba.model import PoseMamba

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.data import human36m, human36m_cache, human36m_file, mpi_inf_3dhp
+from posemamba.data import human36m, human36m_cache, human36m_file, mpi_inf_3dhp, mpi_inf_3dhp_file
 from posemamba.errors import PoseMambaError
 
 CLIP, TRAIN_STRIDE = 243, 81  # the paper's
@@ -157,6 +157,10 @@ def _disagreement(split: human36m_file.RawSplit) -> float:
 DATA_SETS: tuple[DataSet, ...] = (
     DataSet("human36m", "Human3.6M, preprocessed", (human36m_file.FILE,), ".pkl", _human36m),
     DataSet(
-        "mpi_inf_3dhp", "MPI-INF-3DHP", (mpi_inf_3dhp.TRAIN_FILE, mpi_inf_3dhp.TEST_FILE), None, mpi_inf_3dhp.describe
+        "mpi_inf_3dhp",
+        "MPI-INF-3DHP",
+        (mpi_inf_3dhp_file.TRAIN_FILE, mpi_inf_3dhp_file.TEST_FILE),
+        None,
+        mpi_inf_3dhp.describe,
     ),
 )

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from posemamba.data import human36m_file as h36m
 from posemamba.data.cameras import see
 from posemamba.data.mocap import ACKNOWLEDGEMENT, Motions, load_motions
-from posemamba.data.mpi_inf_3dhp import TEST_FILE, TRAIN_FILE, image_size, to_3dhp
+from posemamba.data.mpi_inf_3dhp_file import TEST_FILE, TRAIN_FILE, image_size
+from posemamba.data.mpi_inf_3dhp_joints import to_3dhp
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.mocap_scenes import CAMERAS, benchmark_cameras, make_scene
 from posemamba.files import atomic_path

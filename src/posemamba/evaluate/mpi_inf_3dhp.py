@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data.augment import mirror
-from posemamba.data.mpi_inf_3dhp import JOINTS, MpiInf3dhp, Video, to_3dhp
+from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp_file import Video
+from posemamba.data.mpi_inf_3dhp_joints import JOINTS, to_3dhp
 from posemamba.errors import PoseMambaError
 from posemamba.evaluate.metrics import p_mpjpe_per_frame
 from posemamba.files import atomic_path
