@@ -9,7 +9,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.evaluate import mocap_benchmark as bench
 from posemamba.evaluate import mocap_scenes as see
 from posemamba.evaluate.mocap_figures import write_figures
-from posemamba.evaluate.mocap_report import Measurements, calibrate, write_report
+from posemamba.evaluate.mocap_report import Measurements, write_report
 from posemamba.skeleton import H36M17
 
 
@@ -104,20 +104,6 @@ def test_calibration_finds_an_error_that_grows_where_the_confidence_falls(motion
     p1 = [b.p1 for b in calibration.bins if b.joints]
     assert p1[0] == pytest.approx(100, abs=0.1) and p1 == sorted(p1, reverse=True)
     assert all(100 * (1 - b.high) - 0.1 <= b.p1 <= 100 * (1 - b.low) + 0.1 for b in calibration.bins if b.joints)
-
-
-def test_bins_end_where_they_say():
-    confidence = np.array([[0.0, 1e-6], [0.2, 0.21], [0.6, 1.0]])
-    errors = np.array([[1.0, 2.0], [4.0, 8.0], [16.0, 32.0]])
-    found = {b.label: (b.joints, b.p1) for b in calibrate(errors, confidence).bins}
-    assert found == {
-        "lost": (1, 1),
-        "0 to 0.2": (2, 3),
-        "0.2 to 0.4": (1, 8),
-        "0.4 to 0.6": (1, 16),
-        "0.6 to 0.8": (0, None),
-        "0.8 to 1": (1, 32),
-    }
 
 
 def test_what_is_written(motions, tmp_path, monkeypatch):

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.errors import PoseMambaError, require
-from posemamba.evaluate.mocap_report import Report, Snapshot
+from posemamba.evaluate.mocap_report import Report
+from posemamba.evaluate.mocap_variants import Snapshot
 from posemamba.files import atomic_path
 from posemamba.skeleton import H36M17
 
