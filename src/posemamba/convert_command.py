@@ -75,7 +75,7 @@ def _saved(path: Path) -> str:
 
 def _export(options: Options, kind: str) -> list[str]:
     from posemamba.export3d import EXPORTS, write_motion
-    from posemamba.lift_command import check_refinement, refine_options
+    from posemamba.lift_command.refinement import check_refinement, refine_options
     from posemamba.motion_files import load_motion_npz
     from posemamba.refine import refine
     from posemamba.show.clip import load_poses

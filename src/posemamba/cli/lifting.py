@@ -223,7 +223,8 @@ def demo(
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
     from posemamba.demo import run_demo
     from posemamba.lift import Lifter
-    from posemamba.lift_command import Results, can_draw, check_out, write_results
+    from posemamba.lift_command.checks import can_draw, check_out
+    from posemamba.lift_command.results import Results, write_results
 
     check_out(out)
 
