@@ -84,3 +84,9 @@ def test_splits_a_model_and_goes_on_from_its_state() -> None:
     resumed = make(again)
     resumed.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     assert steps(model, optimizer, 3) == steps(again, resumed, 3)
+    old = copy.deepcopy(optimizer.state_dict())
+    for state in old["state"].values():
+        state["steps"] = int(state["steps"])  # as checkpoints had it once
+    older = make(copied := copy.deepcopy(model))
+    older.load_state_dict(old)
+    assert steps(model, optimizer, 2) == steps(copied, older, 2)

@@ -299,9 +299,7 @@ def test_a_budget_ends_the_run_and_leads_the_schedule(motions, tmp_path, monkeyp
     assert longer.finished and longer.training_seconds >= 72 and longer.step > 11
 
 
-def test_a_budget_counts_the_time_between_steps_in_which_the_progress_bar_waits_for_the_device(
-    motions, tmp_path, monkeypatch
-):
+def test_a_budget_counts_the_time_between_steps_in_which_a_progress_bar_takes_its_time(motions, tmp_path, monkeypatch):
     recipe = make_recipe("motionbert", data={"lengths": {27: 1}}, budget_minutes=1.0, save_every=1)
     clock = Clock(monkeypatch)
     shown = module_file.pl.callbacks.TQDMProgressBar.on_train_batch_end

@@ -191,6 +191,13 @@ def test_a_loss_that_is_not_finite_stops_in_one_line(recipe, motions, tmp_path, 
         run(recipe, tmp_path, motions)
 
 
+def test_weights_that_are_not_finite_are_not_saved(recipe, motions, tmp_path):
+    recipe = recipe.model_copy(update={"lr": 1e30, "log_every": 8, "save_every": 3, "gradient_clip": None, "ema": 0.0})
+    with pytest.raises(PoseMambaError, match="weights of step 3 are not finite"):
+        run(recipe, tmp_path, motions)
+    assert not (tmp_path / "last.ckpt").exists()
+
+
 def test_embedding_and_head_stay_in_float32_under_autocast():
     model = nn.Module()
     model.head = nn.Linear(4, 3)

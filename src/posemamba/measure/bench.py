@@ -139,7 +139,10 @@ class Bench:
             ready[contestant] = contender = make_ready(contestant, models)
             if row.peak_bytes is None:
                 row.peak_bytes, row.parameters = contender.peak_bytes, contender.parameters
-        row.setup_s = (row.setup_s or 0.0) + time.perf_counter() - begin
+        if row.setup_s is None:
+            row.setup_s = time.perf_counter() - begin
+        else:  # again for another turn: that is not the contestant's to pay
+            self._spent[contestant] -= time.perf_counter() - begin
         free_memory(self.device)
         self._save()
 

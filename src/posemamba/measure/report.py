@@ -41,7 +41,7 @@ class Row(BaseModel):
     times_ms: list[float] = Field(default_factory=list, description="of single calls, in the order they were taken")
     peak_bytes: int | None = Field(None, description="beyond weights and optimizer; null on a CPU")
     parameters: int | None = None
-    setup_s: float | None = Field(None, description="building, compiling, checking and warming up")
+    setup_s: float | None = Field(None, description="building, compiling, checking and warming up, the first time")
 
     @classmethod
     def of(cls, case: Case, contestant: Contestant) -> Row:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from posemamba.data.clips import ClipBatch
+from posemamba.model import PoseMamba
+from posemamba.scan.orders import ScanMap, scan_map
 
 WARM_UP = 3  # steps before a capture: kernels are compiled, workspaces made
 
@@ -62,14 +64,18 @@ class StepGraphs:
     ) -> None:
         self.compute, self.model, self.optimizer, self.gradient_clip = compute, model, optimizer, gradient_clip
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        self._changed = [*self._parameters, *model.buffers()]
         self._device = self._parameters[0].device
         self._pool = torch.cuda.graph_pool_handle() if self._device.type == "cuda" else None
         self._weights: dict[str, Tensor] = {}
         self._steps: dict[torch.Size, tuple[ClipBatch, dict[str, Outcome], Callable[[], None]]] = {}
+        self._maps: list[ScanMap] = []
         for group in optimizer.param_groups:  # where a schedule writes to, and the graph reads from
             group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32).to(self._device, copy=True)
             if "capturable" in group and self._device.type == "cuda":
                 group["capturable"] = True  # PyTorch's own optimizers ask for it
+        for state in optimizer.state.values():  # AdamW's of a run that began on a CPU counts its steps there
+            state.update({k: v.to(self._device) for k, v in state.items() if isinstance(v, Tensor)})
 
     def prepare(self, clips: ClipBatch, weights: Mapping[str, float]) -> None:
         """Capture the step of clips of this shape, if it was not before; nothing is changed by it."""
@@ -83,7 +89,7 @@ class StepGraphs:
         def step() -> None:
             result["outcome"] = self._step(place)
 
-        changed = [*self.model.parameters(), *self.model.buffers(), *self._state()]
+        changed = [*self._changed, *self._state()]
         kept = [(tensor, tensor.detach().clone()) for tensor in changed]
         self._warm_up(step)
         known = set(map(id, changed))
@@ -94,6 +100,9 @@ class StepGraphs:
             for tensor, before in kept:
                 tensor.copy_(before)
         self._steps[clips.input.shape] = place, result, self._capture(step)
+        if isinstance(self.model, PoseMamba):  # the graph reads its scans' tables, which their cache may drop
+            c, (frames, joints) = self.model.config, clips.input.shape[1:3]
+            self._maps.append(scan_map(c.scan_order, frames, joints, c.limb_order, self._device))
         self._forget_gradients()
 
     def run(self, clips: ClipBatch) -> Outcome:
@@ -102,6 +111,8 @@ class StepGraphs:
         for field in fields(clips):
             getattr(place, field.name).copy_(getattr(clips, field.name))
         replay()
+        for tensor in self._changed:  # PyTorch does not see it, and `posemamba.fused` keeps copies of the weights
+            torch.autograd.graph.increment_version(tensor)
         return result["outcome"]
 
     def _step(self, clips: ClipBatch) -> Outcome:

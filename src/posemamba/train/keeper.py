@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
 from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
 from posemamba.train.module import pl
@@ -44,7 +45,12 @@ class Keeper(pl.Callback):
         if (out / BEST).exists():
             self.best = load_weights(out / BEST)[2].get("p1")
 
-    def _save(self, trainer: Any) -> None:
+    def _save(self, trainer: Any, module: Any) -> None:
+        if not bool(torch.stack([p.detach().isfinite().all() for p in module.model.parameters()]).all()):
+            raise PoseMambaError(
+                f"the weights of step {trainer.global_step} are not finite and not saved in {self.out / LAST}: lower lr "
+                "or gradient_clip, or train in 32-true"
+            )
         if not trainer.is_global_zero:
             trainer.save_checkpoint(self.out / LAST)  # takes part, writes nothing
             return
@@ -66,7 +72,7 @@ class Keeper(pl.Callback):
     def _count(self, trainer: Any, module: Any) -> None:
         """Add the step's time, but for the first step with clips of a length: it compiles kernels.
 
-        It counts from the end of the step before: between two steps the progress bar waits for the device.
+        It counts from the end of the step before: what is done between two steps, as by a progress bar, takes time.
         """
         step, recipe = trainer.global_step, module.recipe
         if module.clip_frames in self._lengths:
@@ -99,7 +105,7 @@ class Keeper(pl.Callback):
         # where a validation follows it saves, as a kill in between would leave the validation out for good
         if due and not ((passed or used) and trainer.limit_val_batches):
             begin = time.monotonic()
-            self._save(trainer)
+            self._save(trainer, module)
             self.spent = max(self.spent, time.monotonic() - begin)
         self._mark = self.clock()
 
@@ -110,7 +116,7 @@ class Keeper(pl.Callback):
         self.spent = max(self.spent, time.monotonic() - self._validation_begin)
         self.validated = True
         self._keep_best(trainer, module)
-        self._save(trainer)
+        self._save(trainer, module)
         self._mark = self.clock()
 
     def _keep_best(self, trainer: Any, module: Any) -> None:

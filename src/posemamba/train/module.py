@@ -141,6 +141,10 @@ class LiftingModule(pl.LightningModule):
             self.model.recompute_activations()
         self.data.prepare(device)
 
+    def teardown(self, stage: str) -> None:
+        """Give back the memory of the graphs, which would otherwise wait for the garbage collector."""
+        self._graphs = None
+
     def train_dataloader(self) -> DataLoader:
         return _numbers(self.recipe.steps_per_epoch)
 

@@ -76,6 +76,13 @@ class Muon(torch.optim.Optimizer):
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas, "eps": eps}
         super().__init__([group for group in groups if group["params"]], defaults)
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As ever; the counts of steps of older checkpoints, which are plain numbers, become tensors."""
+        super().load_state_dict(state_dict)
+        for parameter, state in self.state.items():
+            if not isinstance(state["steps"], Tensor):
+                state["steps"] = torch.tensor(float(state["steps"]), device=parameter.device)
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
         loss = None
