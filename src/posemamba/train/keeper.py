@@ -48,8 +48,8 @@ class Keeper(pl.Callback):
     def _save(self, trainer: Any, module: Any) -> None:
         if not bool(torch.stack([p.detach().isfinite().all() for p in module.model.parameters()]).all()):
             raise PoseMambaError(
-                f"the weights of step {trainer.global_step} are not finite and not saved in {self.out / LAST}: lower lr "
-                "or gradient_clip, or train in 32-true"
+                f"the weights of step {trainer.global_step} are not finite and not saved in {self.out / LAST}: "
+                "lower lr or gradient_clip, or train in 32-true"
             )
         if not trainer.is_global_zero:
             trainer.save_checkpoint(self.out / LAST)  # takes part, writes nothing
