@@ -31,6 +31,7 @@ from posemamba.data.augment import mirror
 from posemamba.data.cameras import at_one_size
 from posemamba.data.missing import fill_missing
 from posemamba.errors import PoseMambaError
+from posemamba.memory import in_parts
 from posemamba.model import PoseMamba, what_it_takes
 from posemamba.poses import Keypoints2D, Poses3D, Progress, find_jumps
 from posemamba.skeleton import H36M17, to_h36m17
@@ -334,10 +335,13 @@ class Lifter:
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
         """(B, T, J, 3) normalised, with confidence, -> (B, T, J, 4) in the same unit: relative to the pelvis, and the
         error to expect, or NaN."""
-        x = torch.from_numpy(given).to(self.device)
-        y, errors = lift_batch_with_errors(self.model, x, flip=self.flip, person_size=self.person_size)
-        errors = torch.full_like(y[..., 0], torch.nan) if errors is None else errors
-        return torch.cat([y, errors[..., None]], -1).cpu().numpy()
+
+        def lift(x: Tensor) -> Tensor:
+            y, errors = lift_batch_with_errors(self.model, x, flip=self.flip, person_size=self.person_size)
+            errors = torch.full_like(y[..., 0], torch.nan) if errors is None else errors
+            return torch.cat([y, errors[..., None]], -1)
+
+        return in_parts(lift, torch.from_numpy(given).to(self.device)).cpu().numpy()
 
 
 def _prepared(keypoints: Keypoints2D) -> Keypoints2D:

@@ -198,6 +198,15 @@ def test_weights_that_are_not_finite_are_not_saved(recipe, motions, tmp_path):
     assert not (tmp_path / "last.ckpt").exists()
 
 
+def test_memory_that_runs_out_says_what_to_lower(recipe, motions, tmp_path, monkeypatch):
+    def none_left(self, x):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(Tiny, "forward", none_left)
+    with pytest.raises(PoseMambaError, match=r"memory ran out: lower batch \(now 2\), or set recompute: true"):
+        run(recipe, tmp_path, motions)
+
+
 def test_embedding_and_head_stay_in_float32_under_autocast():
     model = nn.Module()
     model.head = nn.Linear(4, 3)

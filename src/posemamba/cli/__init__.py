@@ -48,10 +48,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 130
         except Exception as error:
             if not hasattr(error, "format_message"):  # Typer's errors of usage have it
+                if _out_of_memory(error):
+                    said, on_gpu = str(error).strip().splitlines(), "cuda" in str(error).lower()
+                    advice = "use --device cpu, or close" if on_gpu else "close"
+                    return _complain(
+                        f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it"
+                    )
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
     return code if isinstance(code, int) else 0
+
+
+def _out_of_memory(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # takes two seconds
+        return isinstance(error, MemoryError)
+    from posemamba.memory import is_out_of_memory
+
+    return is_out_of_memory(error)
 
 
 def _complain(message: str) -> int:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from posemamba.lift import batch_size, lift_batch, lift_batch_with_errors
+from posemamba.memory import in_parts
 
 
 def window_starts(frames: int, window: int) -> list[int]:
@@ -70,7 +71,7 @@ def _by_windows(joints: Tensor, window: int, batch: int | None, lift: Callable[[
     sequences, frames = joints.shape[:2]
     starts = window_starts(frames, window)
     cut = torch.stack([joints[:, s : s + window] for s in starts], 1).flatten(0, 1)
-    lifted = [lift(given) for given in cut.split(batch or batch_size(joints.device))]
+    lifted = [in_parts(lift, given) for given in cut.split(batch or batch_size(joints.device))]
     windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
     whole = joints.new_empty(sequences, frames, *windows.shape[3:])
     for number in reversed(range(len(starts))):

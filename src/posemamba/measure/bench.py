@@ -19,7 +19,8 @@ from posemamba.measure import checks
 from posemamba.measure.contender import Case, Contender, Models, WrongOutputError, infer, make_ready
 from posemamba.measure.contestants import Contestant
 from posemamba.measure.report import Check, Report, Row, Run
-from posemamba.measure.timing import block_ms, calls_in_block, free_memory, is_out_of_memory, make_workspaces, turns
+from posemamba.measure.timing import block_ms, calls_in_block, free_memory, make_workspaces, turns
+from posemamba.memory import is_out_of_memory
 
 Say = Callable[[str], None]
 ENVIRONMENT = ("POSEMAMBA_SCAN", "POSEMAMBA_FUSED")  # variables that change how our models run

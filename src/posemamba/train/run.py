@@ -15,6 +15,7 @@ from torch import nn
 
 from posemamba.data.mocap import Motions
 from posemamba.errors import PoseMambaError
+from posemamba.memory import is_out_of_memory
 from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, save_weights, scores
 from posemamba.train.recipe import Recipe
 from posemamba.train.start import build_model
@@ -146,7 +147,12 @@ def train(
             logger=loggers,
         )
         if not recipe.done(start, seconds):
-            trainer.fit(module, ckpt_path=str(last) if start else None)
+            try:
+                trainer.fit(module, ckpt_path=str(last) if start else None)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise PoseMambaError(_too_much(recipe, out)) from error
         else:
             content = torch.load(last, map_location="cpu", weights_only=True)
             module.load_state_dict(content["state_dict"])
@@ -167,6 +173,13 @@ def train(
         weights=weights,
         best=best if best.exists() else None,
     )
+
+
+def _too_much(recipe: Recipe, out: Path) -> str:
+    ways = f"lower batch (now {recipe.batch})"
+    if recipe.model.kind == "posemamba" and not recipe.recompute:
+        ways += ", or set recompute: true, which halves it"
+    return f"recipe {recipe.name}: memory ran out: {ways}; what was saved before is in {out}"
 
 
 def _validation_interval(recipe: Recipe) -> int:
