@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from posemamba.depthwise import conv_silu, conv_silu_op
+from posemamba.depthwise import conv_silu, conv_silu_backward_op, conv_silu_op
 
 
 def assert_triton_agrees_with_pytorch(shape: tuple[int, ...], device: str, half_of_wider: bool) -> None:
@@ -41,6 +41,14 @@ def test_interpreted_kernels_agree_with_pytorch(  # type: ignore[no-untyped-def]
 
     monkeypatch.setattr(depthwise_gpu, "PROGRAMS", programs)
     assert_triton_agrees_with_pytorch(shape, "cpu", half_of_wider)
+
+
+@pytest.mark.parametrize("strided", [False, True])
+def test_operators_are_what_pytorch_expects(strided, interpreted):  # type: ignore[no-untyped-def]
+    x = torch.randn(1, 2, 3, 8)[..., :4] if strided else torch.randn(1, 2, 3, 4)
+    weight, bias, dy = torch.randn(4, 1, 3, 3), torch.randn(4), torch.randn(1, 2, 3, 4)
+    torch.library.opcheck(conv_silu_backward_op, (dy, x, weight, bias))
+    torch.library.opcheck(conv_silu_op, tuple(t.detach().requires_grad_() for t in (x, weight, bias)))
 
 
 @pytest.mark.gpu

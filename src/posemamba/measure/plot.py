@@ -86,7 +86,8 @@ def plot_cost_against_length(report: Report, path: Path) -> None:
     Raises:
         PoseMambaError: nobody was timed at two lengths.
     """
-    rows_ = [row for row in report.rows if row.task == "forward" and (row.median_ms or row.status == "out of memory")]
+    gave_up = ("out of memory", "over the limit")
+    rows_ = [row for row in report.rows if row.task == "forward" and (row.median_ms or row.status in gave_up)]
     rows_ = [row for row in rows_ if row.group == SWEEP] or rows_
     clips = min((row.clips for row in rows_), default=1)
     lines: dict[str, dict[int, Row]] = defaultdict(dict)
@@ -112,7 +113,7 @@ def plot_cost_against_length(report: Report, path: Path) -> None:
         y = [rows[n].median_ms or 0.0 for n in x]
         style, marker = ("-", "--", ":", "-.")[earlier % 4], MARKERS[i % len(MARKERS)]
         ax.plot(x, y, style, color=colour, marker=marker, markersize=5)
-        gone = [f"\nout of memory at {n:,}" for n in sorted(lines[name]) if n > x[-1]][:1]
+        gone = [f"\n{lines[name][n].status} at {n:,}" for n in sorted(lines[name]) if n > x[-1]][:1]
         ends.append((x[-1], y[-1], "".join([_title(rows[x[-1]]), *gone]), colour))
     ticks = [n for i, n in enumerate(lengths) if i == 0 or n > 1.5 * lengths[i - 1]]  # others' numbers would overlap
     ax.set_xticks(ticks, [f"{n:,}" for n in ticks])
