@@ -199,17 +199,17 @@ def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 2.5e-1)])
+@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 1e-1)])
 def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path, optimizer, tolerance):
-    """From the same start, through the same clips; float32, so that only the order of sums differs (Muon's steps are
-    bfloat16 on a GPU, which makes more of it)."""
+    """From the same start, through the same clips; float32, so that only the order of sums differs. Muon's steps are
+    bfloat16 on a GPU, which makes more of it: not compiled there, so that fewer sums do."""
     file = human36m_files.write(tmp_path / human36m_files.FILE)
     weights = []
     for fast in (False, True):
         settings = recipe(
             data={"kind": "human36m", "directory": file, "frames": 9, "stride": 5},
             model={"options": {**SMALL["options"], "drop_path": 0.0}},
-            compile=fast,
+            compile=fast and optimizer == "adamw",
             cuda_graphs=fast,
             optimizer=optimizer,
             warmup_steps=8,
