@@ -21,7 +21,7 @@ def keypoints(frames: int = 12) -> Keypoints2D:
 
 
 def write_video(path: Path, frames: int = 6, shade: int = 90) -> Path:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="videos need the extra 'video'")
     from posemamba.video import VideoWriter
 
     with VideoWriter(path, 25) as writer:

@@ -18,7 +18,7 @@ from posemamba.poses import Keypoints2D, find_jumps
 from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
 from posemamba.video import Clip, VideoWriter
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="videos need the extra 'video'")
 
 SHARED = Path(os.environ.get("POSEMAMBA_SHARED", Path(__file__).parents[2].parent / "shared"))
 VIDEO = SHARED / "video" / "sports2d_demo.mp4"

@@ -20,7 +20,7 @@ pytest_plugins = ("lift_fixtures",)
 
 
 def test_lifts_a_keypoint_file(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="videos need the extra 'video'")
     out = tmp_path / "new" / "out"
     assert cli.main(["lift", str(source), "-o", str(out), "--weights", str(weights)]) == 0
     assert sorted(p.name for p in out.iterdir()) == FILES

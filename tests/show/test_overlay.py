@@ -71,7 +71,7 @@ def test_sound_frame_times_and_people_come_along(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], codec: str
 ) -> None:
     """A tone that starts at 0.5 s is heard at 0.5 s, uneven frame times stay, and two people are told apart."""
-    av, fps, frames, rate = pytest.importorskip("av"), 25.0, 30, 32000
+    av, fps, frames, rate = pytest.importorskip("av", reason="videos need the extra 'video'"), 25.0, 30, 32000
     times = np.arange(frames) / fps
     times[15:] += 0.2  # the camera paused
     source = tmp_path / f"in.{'mov' if codec.startswith('pcm') else 'mp4'}"

@@ -138,7 +138,7 @@ def crowd(walker_clip: Callable[..., Poses3D], people: int, frames: int) -> tupl
 
 
 def test_people_motions_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
-    pytest.importorskip("av")
+    pytest.importorskip("av", reason="videos need the extra 'video'")
     poses, motions = crowd(walker_clip, 3, 200)
     angles = [{"left_knee_flexion": np.linspace(-20, 90, 200) + i, "neck": np.full(200, np.nan)} for i in range(3)]
     film = tmp_path / "film.mp4"

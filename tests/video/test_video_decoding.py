@@ -11,7 +11,7 @@ from made_up_videos import bars
 from posemamba.errors import PoseMambaError
 from posemamba.video import Clip, VideoWriter, probe, read_frames
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="videos need the extra 'video'")
 
 
 @pytest.mark.parametrize(

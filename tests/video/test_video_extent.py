@@ -12,7 +12,7 @@ from made_up_videos import write_noise
 from posemamba.errors import PoseMambaError
 from posemamba.video import probe, read_frames
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="videos need the extra 'video'")
 
 
 def test_trimmed_video_is_whole(tmp_path: Path) -> None:

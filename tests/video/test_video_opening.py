@@ -11,7 +11,7 @@ import pytest
 from posemamba.errors import PoseMambaError
 from posemamba.video import probe, read_frames
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="videos need the extra 'video'")
 
 
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.pictures import find_pictures, read_picture
 from posemamba.video import Clip, probe, read_frames
 
-pytest.importorskip("av")
+pytest.importorskip("av", reason="videos need the extra 'video'")
 
 
 def test_pictures_of_a_folder_are_a_clip(tmp_path: Path) -> None:
