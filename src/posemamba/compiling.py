@@ -1,4 +1,4 @@
-"""torch.compile: how many variants of one function it may make, and a model's layers compiled for training."""
+"""torch.compile: how many variants of one function it may make, and a model compiled by its layers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FAIL_ON_LIMIT = "fail_on_recompile_limit_hit" if _RENAMED else "fail_on_cache_li
 """Names in `torch._dynamo.config`."""
 
 
-def compile_for_training(model: nn.Module, **options: Any) -> None:
-    """Fewer, larger kernels by torch.compile: the layers, once for all that are alike, for each length of clips.
+def compile_by_layers(model: nn.Module, **options: Any) -> None:
+    """Fewer, larger kernels by torch.compile: the layers, once for all that are alike, for each size of input.
 
-    A whole MotionAGFormer-S compiles for longer than five minutes on an H100.
+    A whole MotionAGFormer compiles for minutes on an H100, in training for longer than five.
 
     Args:
         model: changed in place; its parameters keep their names.

@@ -13,7 +13,7 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba import cli
 from posemamba.baselines.kinds import KINDS
-from posemamba.compiling import compile_for_training
+from posemamba.compiling import compile_by_layers
 from posemamba.errors import PoseMambaError
 from posemamba.lift import Lifter
 from posemamba.model import PoseMamba
@@ -175,7 +175,7 @@ def test_compiled_it_is_the_same_and_ends_stay_in_float32(kind):
     for model in (plain, fast):
         keep_ends_in_float32(model)
     counter = CompileCounterWithBackend("eager")
-    compile_for_training(fast, backend=counter)
+    compile_by_layers(fast, backend=counter)
     grads = []
     for half in (False, True):
         for model in (plain, fast):

@@ -134,9 +134,9 @@ class LiftingModule(pl.LightningModule):
         self._ready = True
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
         if self.recipe.compile and device.type == "cuda":
-            from posemamba.compiling import compile_for_training  # takes a second
+            from posemamba.compiling import compile_by_layers  # takes a second
 
-            compile_for_training(self.model)
+            compile_by_layers(self.model)
         if self.recipe.recompute and isinstance(self.model, PoseMamba):
             self.model.recompute_activations()
         self.data.prepare(device)
