@@ -98,12 +98,13 @@ class Models:
         return self._models[key]
 
     def as_run(self, contestant: Contestant) -> Callable[[Tensor], Tensor]:
-        """The model itself, or compiled: by layers for training and for a GPU, where the whole takes minutes."""
+        """The model itself, or compiled: as a whole, or by layers for training and where the whole takes minutes."""
         key, model = self._key(contestant), self.plain(contestant)
         if not contestant.compiled:
             return model
-        by_layers = self.case.task == "train" or (self.device.type == "cuda" and not contestant.entry.ours)
-        if key not in self._compiled and contestant.entry.whole and by_layers:
+        entry, train = contestant.entry, self.case.task == "train"
+        by_layers = entry.whole if train else entry.by_layers and self.device.type == "cuda"
+        if key not in self._compiled and by_layers:
             from posemamba.compiling import compile_by_layers  # takes a second
 
             compile_by_layers(model)

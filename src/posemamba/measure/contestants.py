@@ -60,6 +60,7 @@ class Model:
         own_frames: frames of its clips as published where those are fewer than 243: tables cut longer clips into such.
         published_p1: mm on Human3.6M, detected 2D joints, 243 frames: Table 1 of the PoseMamba paper.
         channels: of the input; 2 are the coordinates of a joint, more are features inside a layer.
+        by_layers: compiled by its layers for inference on a GPU, too, as the whole takes minutes for every size.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Model:
     own_frames: int | None = None
     published_p1: float | None = None
     channels: int = 2
+    by_layers: bool = False
 
     @property
     def ours(self) -> bool:
@@ -97,6 +99,7 @@ def _motionagformer(size: str, own_frames: int | None = None, published_p1: floa
         "MotionAGFormer",
         own_frames=own_frames,
         published_p1=published_p1,
+        by_layers=True,
     )
 
 
