@@ -19,7 +19,7 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.data.clips import ClipBatch
 from posemamba.errors import PoseMambaError
-from posemamba.train import losses
+from posemamba.train import losses, muon
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.dry_run import fast_dev_run
 from posemamba.train.recipe import Recipe
@@ -199,17 +199,18 @@ def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 2e-2), ("muon", 1e-1)])
-def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path, optimizer, tolerance):
-    """From the same start, through the same clips; float32, so that only the order of sums differs. Muon's steps are
-    bfloat16 on a GPU, which makes more of it: not compiled there, so that fewer sums do."""
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(tmp_path, optimizer, monkeypatch):
+    """From the same start, through the same clips; float32, so that only the order of sums differs. So is Muon: in
+    bfloat16 a start that differs by 1e-7 ends up 13 % of the way apart, in float32 by less than 0.1 %."""
+    monkeypatch.setattr(muon, "GPU_TYPE", torch.float32)
     file = human36m_files.write(tmp_path / human36m_files.FILE)
     weights = []
     for fast in (False, True):
         settings = recipe(
             data={"kind": "human36m", "directory": file, "frames": 9, "stride": 5},
             model={"options": {**SMALL["options"], "drop_path": 0.0}},
-            compile=fast and optimizer == "adamw",
+            compile=fast,
             cuda_graphs=fast,
             optimizer=optimizer,
             warmup_steps=8,
@@ -225,7 +226,7 @@ def test_on_a_gpu_compiled_and_graphed_training_learns_what_plain_training_does(
     for name, before in start.items():
         plain, fast_ones = (each[name].double() for each in weights)
         moved = (plain - before.double()).norm()
-        assert (plain - fast_ones).norm() <= tolerance * moved + 1e-6, name
+        assert (plain - fast_ones).norm() <= 0.02 * moved + 1e-6, name
 
 
 def mpi_files(folder: Path, frames: int = 40) -> None:

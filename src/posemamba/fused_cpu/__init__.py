@@ -107,8 +107,7 @@ def _run(fast: _FastModel, model: PoseMamba, x_BTJC: Tensor) -> Tensor:
     B, T, J, _ = x_BTJC.shape
     E, D, N = config.width, config.inner_width, B * T * J
     maps = scan_map(config.scan_order, T, J, config.limb_order)
-    x, y, inner, gate, u = (kernels.empty(N, width) for width in (E, D, D, D, D))
-    proj = kernels.empty(N, fast.weights.layers[0].x_proj.shape[0])
+    x, y, inner, gate, u, proj = kernels.buffers(N, (E, D, D, D, D, fast.weights.layers[0].x_proj.shape[0]))
     x_BTJE = torch.from_numpy(x)[:N].view(B, T, J, E)
     x_BTJE.copy_(F.linear(config.placed(x_BTJC), ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
     spatial = ends.spatial_norm_weight.numpy(), ends.spatial_norm_bias.numpy()

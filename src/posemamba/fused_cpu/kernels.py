@@ -9,6 +9,7 @@ Shapes: N tokens, E model width, D = 2E inner width, H hidden width of the MLP. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.scan.cpu import floats
+from posemamba.scan.cpu import ForwardLanes, floats
 from posemamba.scan.lanes import F32, WIDTH, Lanes, Vec, kernel
 
 ROWS = 6  # by up to 4 vectors: the sums of a product that stay in registers
@@ -94,7 +95,7 @@ def _norm_intrinsic(residual: bool, gated: bool) -> Any:
 
         def codegen(context, builder, signature, args):
             x, other, weight, bias, out, eps, channels = args
-            g, b = Lanes(builder), builder
+            g, b = ForwardLanes(builder), builder
             sqrt = cgutils.get_or_insert_function(b.module, ir.FunctionType(F32, [F32]), "llvm.sqrt.f32")
 
             def each_vector() -> Any:
@@ -122,8 +123,7 @@ def _norm_intrinsic(residual: bool, gated: bool) -> Any:
                     normed = (g.load(x, at) - mean) * scale
                     vec = g.fma(normed, g.load(weight, channel), g.load(bias, channel))
                     if gated:
-                        z = g.load(other, at)
-                        vec = vec * z * g.logistic(z)
+                        vec = vec * g.silu(g.load(other, at))
                     g.store(out, at, vec)
             return context.get_dummy_value()
 
@@ -141,7 +141,7 @@ def _gelu(typingctx, x, count):
 
     def codegen(context, builder, signature, args):
         x, count = args
-        g = Lanes(builder)
+        g = ForwardLanes(builder)
         with cgutils.for_range_slice(builder, g.i64(0), count, g.i64(WIDTH)) as (at, _):
             g.store(x, at, g.gelu(g.load(x, at)))
         return context.get_dummy_value()
@@ -155,13 +155,13 @@ def _taps(typingctx, rows, taps, bias, out, channels):
 
     def codegen(context, builder, signature, args):
         rows, taps, bias, out, channels = args
-        g, b = Lanes(builder), builder
+        g, b = ForwardLanes(builder), builder
         starts = [b.extract_value(rows, i) for i in range(9)]
         with cgutils.for_range_slice(b, g.i64(0), channels, g.i64(WIDTH)) as (channel, _):
             total = g.load(bias, channel)
             for i, start in enumerate(starts):
                 total = g.fma(g.load(start, channel), g.load(taps, g.add(g.mul(channels, i), channel)), total)
-            g.store(out, channel, total * g.logistic(total))
+            g.store(out, channel, g.silu(total))
         return context.get_dummy_value()
 
     return types.void(types.UniTuple(types.int64, 9), *[types.int64] * 4), codegen
@@ -260,6 +260,17 @@ def whole_items(tokens: int) -> int:
     return -(-tokens // TOKENS) * TOKENS
 
 
-def empty(tokens: int, channels: int) -> np.ndarray:
-    """A buffer for whole items."""
-    return torch.empty(whole_items(tokens), channels).numpy()
+def buffers(tokens: int, widths: Sequence[int]) -> list[np.ndarray]:
+    """Unset (whole items, width) each, aligned to vectors.
+
+    Parts of one allocation: several smaller ones the allocator gives back to the system every time, and each page of
+    them is zeroed anew.
+    """
+    rows = whole_items(tokens)
+    memory = np.empty(rows * sum(widths) + WIDTH, dtype=np.float32)
+    start = (-(memory.ctypes.data // BYTES)) % WIDTH
+    made = []
+    for width in widths:
+        made.append(memory[start : start + rows * width].reshape(rows, width))
+        start += rows * width
+    return made

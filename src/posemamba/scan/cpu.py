@@ -15,12 +15,13 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
+from llvmlite import ir
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.scan.lanes import AVX512, LOG2_E, WIDTH, Lanes, Vec, kernel
+from posemamba.scan.lanes import _ERFC, _LOG1P, AVX512, F32, I32, IVEC, LOG2_E, VEC, WIDTH, Lanes, Vec, kernel
 from posemamba.scan.orders import ScanMap
 
 STATES = 16
@@ -34,6 +35,54 @@ numba_config: Any = numba.config  # its attributes are made when Numba is import
 if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER == "default":
     # Numba's own thread pool fights with PyTorch's OpenMP threads; OpenMP beside OpenMP does not.
     numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+# 2^f = _SCALE * ((f + _SHIFT)^2 + _REST) to 2e-07 for f from -0.0302 to 0.0012: two instructions where Horner's take
+# three, and exact at 0. The scale is in the table of 2^(j / 32).
+_SCALE, _REST, _SHIFT = 0.23868632, 2.081295, 1.452
+_POWERS = [[_SCALE * 2 ** (j / 32) for j in half] for half in (range(16), range(16, 32))]
+
+
+class ForwardLanes(Lanes):
+    """Shorter softplus, SiLU and GELU for the forward pass, with AVX-512; elsewhere those of `Lanes`."""
+
+    def _exp2_of_product(self, x: Vec, rate: float) -> Vec:
+        """2^(x * rate) to 3e-07; infinite or 0 where it leaves float32."""
+        b = self.builder
+        moved = self.fma(x, self.const(rate), self.const(_SHIFT))
+        # Adding 1.5 * 2^18 rounds to the nearest 1/32; 46/32 of the shift go out of it again before.
+        rounded = moved + self.const(3 * 2.0**17 - 46 / 32)
+        whole = rounded - self.const(3 * 2.0**17)
+        t = moved - whole
+        low, high = (ir.Constant(VEC, [ir.Constant(F32, float(np.float32(p))) for p in half]) for half in _POWERS)
+        kind = ir.FunctionType(VEC, [VEC, IVEC, VEC])
+        function = cgutils.get_or_insert_function(self.module, kind, "llvm.x86.avx512.vpermi2var.ps.512")
+        power = Vec(self, b.call(function, [low, b.bitcast(rounded.value, IVEC), high]))
+        return self._avx512("scalef", self.fma(t, t, self.const(_REST)) * power, whole.value)  # by 2^floor(whole)
+
+    def _magnitude(self, x: Vec) -> Vec:
+        bits = ir.Constant(IVEC, [ir.Constant(I32, 0x7FFFFFFF)] * WIDTH)
+        return Vec(self, self.builder.bitcast(self.builder.and_(self.builder.bitcast(x.value, IVEC), bits), VEC))
+
+    def softplus(self, x: Vec) -> Vec:
+        if not AVX512:
+            return super().softplus(x)
+        e = self._exp2_of_product(self._magnitude(x), -LOG2_E)
+        return self.fma(self._polynomial(_LOG1P, e), e, self.maximum(x, self.const(0.0)))
+
+    def silu(self, x: Vec) -> Vec:
+        """x / (1 + e^-x)."""
+        if not AVX512:
+            return x * self.logistic(x)
+        return x / (self.const(1.0) + self._exp2_of_product(x, -LOG2_E))
+
+    def gelu(self, x: Vec) -> Vec:
+        if not AVX512:
+            return super().gelu(x)
+        magnitude = self._magnitude(x)
+        t = self.const(1.0) / self.fma(magnitude, self.const(0.3275911 / 2**0.5), self.const(1.0))
+        tail = self._polynomial(_ERFC, t) * self._exp2_of_product(x * x, -LOG2_E / 2)  # erfc(|x| / sqrt 2)
+        return self.fma(magnitude * self.const(-0.5), tail, self.maximum(x, self.const(0.0)))
 
 
 def _step_size(g: Lanes, row: Any, weight: Any, bias: Vec, D: Any, R: Any) -> Vec:
@@ -152,7 +201,7 @@ def _forward_tile(
 
     def codegen(context, builder, signature, args):
         u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first = args
-        g = Lanes(builder)
+        g = ForwardLanes(builder)
         largest = _step_sizes(g, u, rows, weight, ds, bias, tokens, partner, out, scratch, count, D, R, merged, first)
         h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
         A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]

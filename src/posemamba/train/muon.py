@@ -17,6 +17,8 @@ from torch import Tensor, nn
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al.): fast rather than exact, singular values end in 0.7 to 1.2."""
 _ITERATIONS = 5
+GPU_TYPE = torch.bfloat16
+"""What it iterates in on a GPU: fast; rounding is made more of where singular values are small."""
 _OF_SCANS = ("x_proj_weight", "dt_projs_weight")
 _RMS = 0.2
 """Root mean square of a step's elements at learning rate 1: AdamW's (Liu et al. 2025, arXiv 2502.16982)."""
@@ -135,9 +137,9 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """Roughly the nearest (semi-)orthogonal matrices: (N, rows, columns) to the same; in bfloat16 on a GPU."""
+    """Roughly the nearest (semi-)orthogonal matrices: (N, rows, columns) to the same; on a GPU in `GPU_TYPE`."""
     a, b, c = _NEWTON_SCHULZ
-    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    x = matrices.to(GPU_TYPE) if matrices.is_cuda else matrices
     tall = x.shape[1] > x.shape[2]
     if tall:
         x = x.mT
