@@ -74,6 +74,8 @@ def test_a_race_from_the_command_line(
         assert row["frames_per_second"] == pytest.approx(6e3 * row["clips"] / row["median_ms"])
         assert row["us_per_frame"] == pytest.approx(1e6 / row["frames_per_second"])
         assert row["parameters"] > 0 and row["setup_s"] > 0
+        (other,) = (r for r in report["rows"] if r["contestant"] == "motionbert" and is_beside(r, row))
+        assert row["speed"] == pytest.approx(other["us_per_frame"] / row["us_per_frame"]) and row["memory"] is None
     assert said.out.count("contestant") == 4 and "training step, 2 clips of 6 frames" in said.out
     assert "4 x 3" in said.out, "the same number of frames in shorter clips"
     line = next(line.split() for line in said.out.splitlines() if line.startswith("  motionbert "))
@@ -83,6 +85,10 @@ def test_a_race_from_the_command_line(
     assert cli.main(["bench", "--from", str(file), "--from", str(file), "--reference", "s"]) == 0
     again = capsys.readouterr().out
     assert again.count("contestant") == 4 and "speed: times that of s\n" in again
+
+
+def is_beside(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(one[key] == other[key] for key in ("task", "clips", "frames"))
 
 
 def test_no_figure_if_the_gate_is_shut(
@@ -333,13 +339,13 @@ def test_both_tables_show_the_same(tiny: dict[str, Model], no_gate: None) -> Non
     measured = race("s l motionbert")
     (rows,) = list(measured.run())
     rows[1].times_ms, rows[1].status = [], "out of memory"
-    rows[2].note, rows[2].peak_bytes = "calls: only 1", 12_000_000
+    rows[2].note, rows[2].peak_bytes, rows[0].peak_bytes = "calls: only 1", 12_000_000, 3_000_000
     console = Console(width=150, record=True, file=io.StringIO())
     console.print(rich_table(rows, "s"))
     for text in (console.export_text(), plain_table(rows, "s")):
-        for part in ("forward, 1 clip of 6 frames; speed: times that of s", "1 x 6", "out of memory", "calls: only 1"):
+        for part in ("forward, 1 clip of 6 frames; speed and memory: times that of s", "1 x 6", "out of memory"):
             assert part in text
-        assert "MB" in text and " 12 " in text
+        assert "MB" in text and " 12 " in text and " 4.00" in text and "calls: only 1" in text
 
 
 # --- the GPU's parts, without a GPU

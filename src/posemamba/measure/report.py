@@ -42,6 +42,8 @@ class Row(BaseModel):
     peak_bytes: int | None = Field(None, description="beyond weights and optimizer; null on a CPU")
     parameters: int | None = None
     setup_s: float | None = Field(None, description="building, compiling, checking and warming up, the first time")
+    speed: float | None = Field(None, description="times that of the reference in its case")
+    memory: float | None = Field(None, description="times the peak_bytes of the reference in its case")
 
     @classmethod
     def of(cls, case: Case, contestant: Contestant) -> Row:
@@ -123,6 +125,8 @@ class Report(BaseModel):
         """Write everything as JSON, whole or not at all; None: nowhere."""
         if path is None:
             return
+        for rows in cases(self.rows):
+            compare(rows, next((run.reference for run in self.runs if run.reference), None))
         try:
             with atomic_path(path) as temporary:
                 temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -180,13 +184,24 @@ def cases(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield list(group)
 
 
+def compare(rows: Sequence[Row], reference: str | None) -> Row | None:
+    """Set `speed` and `memory` in the rows of one case; returns the reference's row, None if it has no figure there."""
+    other = next((row for row in rows if row.contestant == reference and row.us_per_frame), None)
+    for row in rows:
+        row.speed = row.memory = None
+        if other is not None and other.us_per_frame and row.us_per_frame:
+            row.speed = other.us_per_frame / row.us_per_frame
+            row.memory = row.peak_bytes / other.peak_bytes if row.peak_bytes is not None and other.peak_bytes else None
+    return other
+
+
 def _digits(value: float) -> str:
     """Three digits, or all before the point."""
     places = next((n for n, least in enumerate((100, 10, 1)) if value >= least), 3)
     return f"{value:,.{places}f}"
 
 
-def _cells(row: Row, reference: Row | None, memory: bool) -> list[str]:
+def _cells(row: Row, memory: bool, compared: bool) -> list[str]:
     """The cells of a row; without figures the third one has the reason, and it is the last."""
     cells = [row.contestant, f"{row.total_frames // row.window} x {row.window}"]
     if row.median_ms is None or row.quartiles_ms is None or row.us_per_frame is None or row.frames_per_second is None:
@@ -195,8 +210,10 @@ def _cells(row: Row, reference: Row | None, memory: bool) -> list[str]:
     cells.append(f"{row.frames_per_second:,.0f}")
     if memory:
         cells.append("" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:,.0f}")
-    if reference is not None and reference.us_per_frame:
-        cells.append(f"{reference.us_per_frame / row.us_per_frame:.2f}")
+    if compared:
+        cells.append("" if row.speed is None else f"{row.speed:.2f}")
+    if compared and memory:
+        cells.append("" if row.memory is None else f"{row.memory:.2f}")
     return cells
 
 
@@ -204,13 +221,13 @@ def _table(rows: Sequence[Row], reference: str | None) -> tuple[str, list[str], 
     """Title, headings and cells of one case."""
     group, task, frames, clips = rows[0].case
     title = str(Case(task, frames, clips, (), group=group))
-    other = next((row for row in rows if row.contestant == reference and row.median_ms), None)
+    compared = compare(rows, reference) is not None
     memory = any(row.peak_bytes is not None for row in rows)
     headings = ["contestant", "clips", "median ms", "quartiles", "us/frame", "frames/s", *["MB"] * memory]
-    if other is not None:
-        headings.append("speed")
-        title += f"; speed: times that of {reference}"
-    return title, headings, [_cells(row, other, memory) for row in rows]
+    if compared:
+        headings += ["speed", *["memory"] * memory]
+        title += f"; speed{' and memory' * memory}: times that of {reference}"
+    return title, headings, [_cells(row, memory, compared) for row in rows]
 
 
 def plain_table(rows: Sequence[Row], reference: str | None) -> str:
