@@ -13,17 +13,18 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from posemamba.scan import selective_scan
+from posemamba.scan.cpu import ForwardLanes
 from posemamba.scan.lanes import AVX512, WIDTH, Lanes
 from posemamba.skeleton import LIMB_ORDER
 
 
-def apply(name: str, x: np.ndarray) -> np.ndarray:
-    """A function of `Lanes` on each element."""
+def apply(name: str, x: np.ndarray, lanes: type[Lanes] = Lanes) -> np.ndarray:
+    """A function of the vector language on each element."""
 
     @intrinsic
     def emitted(typingctx, source, target):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            g = Lanes(builder)
+            g = lanes(builder)
             g.store(args[1], 0, getattr(g, name)(g.load(args[0], 0)))
             return context.get_dummy_value()
 
@@ -74,10 +75,25 @@ def test_far_out_and_nan() -> None:
     assert apply("softplus", np.full(WIDTH, 500, np.float32))[0] == 500
 
 
-def test_gelu() -> None:
+def test_the_forward_pass_has_softplus_and_silu_of_its_own() -> None:
+    x = np.linspace(-10, 80, 1 << 16, dtype=np.float32)  # further down e^x loses what x's own rounding loses
+    wide = torch.from_numpy(x).double()
+    softplus = exactly("softplus", x)
+    assert np.abs(apply("softplus", x, ForwardLanes) / softplus - 1).max() < 1e-6
+    silu = (wide * torch.sigmoid(wide)).numpy()
+    assert (np.abs(apply("silu", x, ForwardLanes) - silu) <= 1e-6 * np.abs(silu)).all()
+    far = np.resize(np.array([-3e4, 3e4, 0, np.nan], np.float32), WIDTH)
+    for name in ("softplus", "silu"):
+        y = apply(name, far, ForwardLanes)
+        assert abs(y[0]) < 1e-30 and y[1] == far[1] and np.isnan(y[3])
+    assert apply("silu", far, ForwardLanes)[2] == 0
+
+
+@pytest.mark.parametrize("lanes", [Lanes, ForwardLanes])
+def test_gelu(lanes: type[Lanes]) -> None:
     x = np.linspace(-12, 12, 1 << 16, dtype=np.float32)
     want = torch.nn.functional.gelu(torch.from_numpy(x).double()).numpy()
-    assert (np.abs(apply("gelu", x) - want) <= 3e-7 * np.maximum(np.abs(x), 1e-3)).all()
+    assert (np.abs(apply("gelu", x, lanes) - want) <= 3e-7 * np.maximum(np.abs(x), 1e-3)).all()
 
 
 def test_decays_too_fast_for_the_table() -> None:
