@@ -13,8 +13,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from posemamba.scan import selective_scan
-from posemamba.scan.cpu import ForwardLanes
-from posemamba.scan.lanes import AVX512, WIDTH, Lanes
+from posemamba.scan.lanes import AVX512, WIDTH, ForwardLanes, Lanes
 from posemamba.skeleton import LIMB_ORDER
 
 

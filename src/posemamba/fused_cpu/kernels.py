@@ -20,8 +20,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.scan.cpu import ForwardLanes, floats
-from posemamba.scan.lanes import F32, WIDTH, Lanes, Vec, kernel
+from posemamba.scan.cpu import floats
+from posemamba.scan.lanes import F32, WIDTH, ForwardLanes, Lanes, Vec, kernel
 
 ROWS = 6  # by up to 4 vectors: the sums of a product that stay in registers
 TOKENS = 8 * ROWS

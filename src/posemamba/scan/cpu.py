@@ -9,23 +9,24 @@ columns of the output. Backward: states are computed anew from those at the star
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
-from llvmlite import ir
 from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.scan.lanes import _ERFC, _LOG1P, AVX512, F32, I32, IVEC, LOG2_E, VEC, WIDTH, Lanes, Vec, kernel
+from posemamba.scan.lanes import AVX512, LOG2_E, WIDTH, ForwardLanes, Lanes, Vec, kernel
 from posemamba.scan.orders import ScanMap
 
 STATES = 16
 TILE = 32  # steps that are prepared together; what is kept of them stays in the first cache
+ABREAST = 4  # of them whose step sizes are computed in lockstep; divides TILE
 CHUNK = 16  # the same for the backward pass, which keeps more
 TOGETHER = 8  # states that the backward pass treats at once: what it carries of them fits into registers
 VECS = STATES * WIDTH  # floats of the states of 16 channels
@@ -37,68 +38,22 @@ if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER ==
     numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-# 2^f = _SCALE * ((f + _SHIFT)^2 + _REST) to 2e-07 for f from -0.0302 to 0.0012: two instructions where Horner's take
-# three, and exact at 0. The scale is in the table of 2^(j / 32).
-_SCALE, _REST, _SHIFT = 0.23868632, 2.081295, 1.452
-_POWERS = [[_SCALE * 2 ** (j / 32) for j in half] for half in (range(16), range(16, 32))]
-
-
-class ForwardLanes(Lanes):
-    """Shorter softplus, SiLU and GELU for the forward pass, with AVX-512; elsewhere those of `Lanes`."""
-
-    def _exp2_of_product(self, x: Vec, rate: float) -> Vec:
-        """2^(x * rate) to 3e-07; infinite or 0 where it leaves float32."""
-        b = self.builder
-        moved = self.fma(x, self.const(rate), self.const(_SHIFT))
-        # Adding 1.5 * 2^18 rounds to the nearest 1/32; 46/32 of the shift go out of it again before.
-        rounded = moved + self.const(3 * 2.0**17 - 46 / 32)
-        whole = rounded - self.const(3 * 2.0**17)
-        t = moved - whole
-        low, high = (ir.Constant(VEC, [ir.Constant(F32, float(np.float32(p))) for p in half]) for half in _POWERS)
-        kind = ir.FunctionType(VEC, [VEC, IVEC, VEC])
-        function = cgutils.get_or_insert_function(self.module, kind, "llvm.x86.avx512.vpermi2var.ps.512")
-        power = Vec(self, b.call(function, [low, b.bitcast(rounded.value, IVEC), high]))
-        return self._avx512("scalef", self.fma(t, t, self.const(_REST)) * power, whole.value)  # by 2^floor(whole)
-
-    def _magnitude(self, x: Vec) -> Vec:
-        bits = ir.Constant(IVEC, [ir.Constant(I32, 0x7FFFFFFF)] * WIDTH)
-        return Vec(self, self.builder.bitcast(self.builder.and_(self.builder.bitcast(x.value, IVEC), bits), VEC))
-
-    def softplus(self, x: Vec) -> Vec:
-        if not AVX512:
-            return super().softplus(x)
-        e = self._exp2_of_product(self._magnitude(x), -LOG2_E)
-        return self.fma(self._polynomial(_LOG1P, e), e, self.maximum(x, self.const(0.0)))
-
-    def silu(self, x: Vec) -> Vec:
-        """x / (1 + e^-x)."""
-        if not AVX512:
-            return x * self.logistic(x)
-        return x / (self.const(1.0) + self._exp2_of_product(x, -LOG2_E))
-
-    def gelu(self, x: Vec) -> Vec:
-        if not AVX512:
-            return super().gelu(x)
-        magnitude = self._magnitude(x)
-        t = self.const(1.0) / self.fma(magnitude, self.const(0.3275911 / 2**0.5), self.const(1.0))
-        tail = self._polynomial(_ERFC, t) * self._exp2_of_product(x * x, -LOG2_E / 2)  # erfc(|x| / sqrt 2)
-        return self.fma(magnitude * self.const(-0.5), tail, self.maximum(x, self.const(0.0)))
-
-
-def _step_size(g: Lanes, row: Any, weight: Any, bias: Vec, D: Any, R: Any) -> Vec:
-    """Before the softplus: bias + sum over r of s_r * weight_r, R known at run time only, four at a time."""
-    total = g.variable(bias)
+def _step_sizes_of(g: Lanes, rows: Sequence[Any], weight: Any, bias: Vec, D: Any, R: Any) -> list[Vec]:
+    """Of each row s, before the softplus: bias + sum over r of s_r * weight_r, R known at run time only."""
+    totals = [g.variable(bias) for _ in rows]
 
     def add(first: Any, ranks: int) -> None:
         for r in (g.add(first, i) for i in range(ranks)):
-            g.set(total, g.fma(g.load_splat(row, r), g.load(weight, g.mul(r, D)), g.get(total)))
+            w = g.load(weight, g.mul(r, D))
+            for row, total in zip(rows, totals, strict=True):
+                g.set(total, g.fma(g.load_splat(row, r), w, g.get(total)))
 
     fours = g.builder.and_(R, g.i64(-4))
     with cgutils.for_range_slice(g.builder, g.i64(0), fours, g.i64(4)) as (first, _):
         add(first, 4)
     with cgutils.for_range_slice(g.builder, fours, R, g.i64(1)) as (first, _):
         add(first, 1)
-    return g.get(total)
+    return [g.get(total) for total in totals]
 
 
 def _token_input(g: Lanes, u: Any, partner: Any, token: Any, D: Any, merged: Any) -> Vec:
@@ -142,25 +97,28 @@ def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
     return types.void(*[types.int64] * 9), codegen
 
 
-def _step_sizes(g: Lanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any, out: Any,
-                scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> Vec:  # fmt: skip
+def _step_sizes(g: ForwardLanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any,
+                out: Any, scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> Vec:  # fmt: skip
     """To `scratch`, for each token: dt, dt x, and what the output is before the states are added. The largest dt.
 
-    Tokens do not wait for each other here, in the recurrence they do.
+    Tokens do not wait for each other here, in the recurrence they do: several at a time, the last one again where no
+    more are left.
     """
     b = g.builder
-    width = g.add(R, 2 * STATES)
+    width, last = g.add(R, 2 * STATES), b.sub(count, g.i64(1))
     is_first = b.icmp_signed("!=", first, g.i64(0))
     skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
     largest = g.variable()
-    with cgutils.for_range(b, count) as loop:
-        token = g.load_index(tokens, loop.index)
-        x = _token_input(g, u, partner, token, D, merged)
-        row = g.address(rows, g.mul(loop.index, width))
-        dt = g.softplus(_step_size(g, row, weight, bias_vec, D, R))
-        g.set(largest, g.maximum(g.get(largest), dt))
-        old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
-        g.store_all(scratch, g.mul(loop.index, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
+    with cgutils.for_range_slice(b, g.i64(0), count, g.i64(ABREAST)) as (begin, _):
+        places = [g.add(begin, i) for i in range(ABREAST)]
+        steps = [b.select(b.icmp_signed("<", place, last), place, last) for place in places]
+        sums = _step_sizes_of(g, [g.address(rows, g.mul(i, width)) for i in steps], weight, bias_vec, D, R)
+        for place, step, dt in zip(places, steps, g.softpluses(sums), strict=True):
+            g.set(largest, g.maximum(g.get(largest), dt))
+            token = g.load_index(tokens, step)
+            x = _token_input(g, u, partner, token, D, merged)
+            old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
+            g.store_all(scratch, g.mul(place, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
     return g.get(largest)
 
 
@@ -246,7 +204,7 @@ def _states_intrinsic(keep: bool) -> Any:
             with cgutils.for_range(b, count) as loop:
                 x = _token_input(g, u, partner, g.load_index(tokens, loop.index), D, merged)
                 row = g.address(rows, g.mul(loop.index, width))
-                before = _step_size(g, row, weight, bias_vec, D, R)
+                (before,) = _step_sizes_of(g, [row], weight, bias_vec, D, R)
                 at = g.add(g.mul(loop.index, SLOT), 2 * STATES * WIDTH)
                 g.store_all(scratch, at, (g.softplus(before), *((g.logistic(before),) if keep else (x,)), x))
 

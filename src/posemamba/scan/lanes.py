@@ -32,6 +32,11 @@ _EXP2_NEAR_0 = (0.2402265, 0.69315396)
 _BITS = [int(np.float32(2 ** (j / 32)).view(np.int32)) - (j << 18) for j in range(32)]
 _POWERS = (_BITS[:16], _BITS[16:])
 
+# 2^f = _SCALE * ((f + _SHIFT)^2 + _REST) to 2e-07 for f from -0.0302 to 0.0012: two instructions where Horner's take
+# three, and exact at 0. The scale is in the table of 2^(j / 32).
+_SCALE, _REST, _SHIFT = 0.23868632, 2.081295, 1.452
+_TABLE = [[_SCALE * 2 ** (j / 32) for j in half] for half in (range(16), range(16, 32))]
+
 # log(1 + e) / e on [0, 1] to 2e-07 of its value.
 _LOG1P = (
     0.005364819017, -0.03006577253, 0.07920450593, -0.1375380005, 0.1915365397, -0.2485716345, 0.333213226,
@@ -290,3 +295,58 @@ def _float32(value: float) -> float:
     import struct
 
     return float(struct.unpack("f", struct.pack("f", value))[0])
+
+
+class ForwardLanes(Lanes):
+    """Shorter softplus, SiLU and GELU for the forward pass, with AVX-512; elsewhere those of `Lanes`."""
+
+    def _exp2_of_product(self, x: Vec, rate: float) -> Vec:
+        return self._exp2_of_products([x], rate)[0]
+
+    def _exp2_of_products(self, xs: Sequence[Vec], rate: float) -> list[Vec]:
+        """2^(x * rate) to 3e-07 of each; infinite or 0 where it leaves float32."""
+        b = self.builder
+        moved = [self.fma(x, self.const(rate), self.const(_SHIFT)) for x in xs]
+        # Adding 1.5 * 2^18 rounds to the nearest 1/32; 46/32 of the shift go out of it again before.
+        rounded = [x + self.const(3 * 2.0**17 - 46 / 32) for x in moved]
+        whole = [x - self.const(3 * 2.0**17) for x in rounded]
+        t = [x - w for x, w in zip(moved, whole, strict=True)]
+        low, high = (ir.Constant(VEC, [ir.Constant(F32, float(np.float32(p))) for p in half]) for half in _TABLE)
+        kind = ir.FunctionType(VEC, [VEC, IVEC, VEC])
+        function = cgutils.get_or_insert_function(self.module, kind, "llvm.x86.avx512.vpermi2var.ps.512")
+        powers = [Vec(self, b.call(function, [low, b.bitcast(x.value, IVEC), high])) for x in rounded]
+        scaled = [self.fma(x, x, self.const(_REST)) * power for x, power in zip(t, powers, strict=True)]
+        return [self._avx512("scalef", x, w.value) for x, w in zip(scaled, whole, strict=True)]  # by 2^floor(whole)
+
+    def _magnitude(self, x: Vec) -> Vec:
+        bits = ir.Constant(IVEC, [ir.Constant(I32, 0x7FFFFFFF)] * WIDTH)
+        return Vec(self, self.builder.bitcast(self.builder.and_(self.builder.bitcast(x.value, IVEC), bits), VEC))
+
+    def softplus(self, x: Vec) -> Vec:
+        return self.softpluses([x])[0]
+
+    def softpluses(self, xs: Sequence[Vec]) -> list[Vec]:
+        """Of several, written out side by side: the compiler keeps to that order, and none waits for another."""
+        if not AVX512:
+            return [super(ForwardLanes, self).softplus(x) for x in xs]
+        es = self._exp2_of_products([self._magnitude(x) for x in xs], -LOG2_E)
+        totals = [self.const(_LOG1P[0])] * len(xs)
+        for c in _LOG1P[1:]:
+            totals = [self.fma(total, e, self.const(c)) for total, e in zip(totals, es, strict=True)]
+        return [
+            self.fma(total, e, self.maximum(x, self.const(0.0))) for total, e, x in zip(totals, es, xs, strict=True)
+        ]
+
+    def silu(self, x: Vec) -> Vec:
+        """x / (1 + e^-x)."""
+        if not AVX512:
+            return x * self.logistic(x)
+        return x / (self.const(1.0) + self._exp2_of_product(x, -LOG2_E))
+
+    def gelu(self, x: Vec) -> Vec:
+        if not AVX512:
+            return super().gelu(x)
+        magnitude = self._magnitude(x)
+        t = self.const(1.0) / self.fma(magnitude, self.const(0.3275911 / 2**0.5), self.const(1.0))
+        tail = self._polynomial(_ERFC, t) * self._exp2_of_product(x * x, -LOG2_E / 2)  # erfc(|x| / sqrt 2)
+        return self.fma(magnitude * self.const(-0.5), tail, self.maximum(x, self.const(0.0)))
