@@ -39,6 +39,14 @@ def test_flip_averaging_makes_the_lifting_symmetric():
     assert predict(xy.numpy()).shape == (1, 9, 17, 3)
 
 
+def test_windows_are_as_long_as_the_model_was_made_for():
+    made = Copies()
+    made.config = SimpleNamespace(frames=5)
+    xy = torch.randn(1, 12, 17, 2)
+    assert torch.equal(lift_windows(made, xy), lift_windows(Copies(), xy, window=5))
+    assert not torch.equal(lift_windows(made, xy), lift_windows(Copies(), xy))
+
+
 class Sure(Copies):
     """Takes confidence, and gives it back as depth."""
 

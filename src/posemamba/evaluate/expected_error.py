@@ -58,7 +58,7 @@ def expected_errors(
     for scene in scenes(motions, quick=True):
         for variant in VARIANTS:
             given = torch.from_numpy(scene.inputs(variant)).to(device)
-            told = lift_windows_with_errors(model, given, window=model.config.frames, person_size=person_size)
+            told = lift_windows_with_errors(model, given, person_size=person_size)
             lifted = told.double().cpu().numpy()
             predicted, truth = scene.millimetres(lifted[..., :3])
             expected = lifted[0, :, 1:, 3] * scene.mm_per_unit[0, :, None]

@@ -170,7 +170,7 @@ def one_by_one(predict: Predict) -> Predict:
 def model_predictor(
     model: nn.Module,
     *,
-    window: int = 243,
+    window: int | None = None,
     flip: bool = True,
     person_size: float | None = None,
     batch: int | None = None,

@@ -23,7 +23,7 @@ def lift_windows(
     model: nn.Module,
     joints: Tensor,
     *,
-    window: int = 243,
+    window: int | None = None,
     flip: bool = True,
     person_size: float | None = None,
     batch: int | None = None,
@@ -33,7 +33,8 @@ def lift_windows(
     Args:
         model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
         joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
-        window: most frames of one window; a frame that two windows hold is taken from the earlier one.
+        window: most frames of one window, None: as many as the model was made for; a frame that two windows hold is
+            taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
         batch: windows at a time; None: what suits the device.
@@ -41,14 +42,20 @@ def lift_windows(
     Returns:
         (K, F, 17, 3), in the unit of `joints`, relative to joint 0.
     """
+    window = frames_of(model) if window is None else window
     return _by_windows(
         joints, window, batch, lambda given: lift_batch(model, given, flip=flip, person_size=person_size)
     )
 
 
+def frames_of(model: nn.Module) -> int:
+    """How many frames a model was made for; 243 where it does not say."""
+    return int(getattr(getattr(model, "config", None), "frames", 243))
+
+
 @torch.inference_mode()
 def lift_windows_with_errors(
-    model: nn.Module, joints: Tensor, *, window: int = 243, flip: bool = True, person_size: float | None = None
+    model: nn.Module, joints: Tensor, *, window: int | None = None, flip: bool = True, person_size: float | None = None
 ) -> Tensor:
     """As `lift_windows`, with a fourth number: how far each joint is expected to be off.
 
@@ -64,7 +71,7 @@ def lift_windows_with_errors(
         assert errors is not None
         return torch.cat([y, errors[..., None]], -1)
 
-    return _by_windows(joints, window, None, lift)
+    return _by_windows(joints, frames_of(model) if window is None else window, None, lift)
 
 
 def _by_windows(joints: Tensor, window: int, batch: int | None, lift: Callable[[Tensor], Tensor]) -> Tensor:
