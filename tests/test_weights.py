@@ -131,15 +131,29 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     assert "neither a file nor a known name" in refusal(tmp_path / "nothing.bin")
 
 
-def test_bundled_weights_load_and_say_what_they_are() -> None:
-    assert "posemamba-s" in bundled()
-    model = PoseMamba.from_pretrained("posemamba-s")
-    extras = ("confidence", "centred", "error_width")
-    inputs = {name: getattr(model.config, name) for name in extras}
-    assert model.config == PoseMambaConfig.preset("s", drop_path=0.0, **inputs)
-    card = read_card("posemamba-s")["card"]
-    assert "mocap.cs.cmu.edu" in card["acknowledgement"]
+@pytest.mark.parametrize(
+    ("name", "size", "frames"),
+    [
+        ("posemamba-s", "s", 243),
+        ("posemamba-b", "b", 243),
+        ("posemamba-l", "l", 243),
+        ("posemamba-s81", "s", 81),
+        ("posemamba-s27", "s", 27),
+    ],
+)
+def test_bundled_weights_load_and_say_what_they_are(name: str, size: str, frames: int) -> None:
+    model = PoseMamba.from_pretrained(name)
+    assert model.config.error_width == 128
+    extras = {"confidence": True, "centred": True, "error_width": 128}
+    assert model.config == PoseMambaConfig.preset(size, frames=frames, drop_path=0.0, **extras)
+    card = read_card(name)["card"]
+    assert "mocap.cs.cmu.edu" in card["acknowledgement"] and card["limits"] and card["licence"].startswith("Apache-2.0")
     assert card["person_size"] == 0.25
+    assert 30 < card["benchmark_mm"]["exact"]["P1"] < card["benchmark_mm"]["noisy"]["P1"] < 70
+
+
+def test_all_bundled_weights_together_stay_small() -> None:
+    assert sum(path.stat().st_size for path in bundled().values()) < 60e6
 
 
 def test_names_are_found_in_four_places_in_their_order(
