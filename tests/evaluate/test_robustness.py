@@ -112,6 +112,33 @@ def test_other_frame_rates_see_the_same_motion(motions, fps):
     assert other.noisy.shape == other.exact.shape and 0 < np.abs(other.noisy - other.exact).max() < 1
 
 
+def test_other_cameras_and_bodies_see_the_same_motion(motions):
+    usual = see.make_scene(motions, 0, (1,))
+    scenes = {
+        trial.key: see.make_scene(motions, 0, (1,), **trial.scene)
+        for trial in rob.TRIALS
+        if trial.scene is not None and "fps" not in trial.scene
+    }
+    assert set(scenes) == {"above_45", "above_70", "below_30", "rolled_20", "wide", "far", "wide_hips"}
+
+    def hips(scene):  # millimetres apart, seen from where they are; perspective changes that a little
+        mm = scene.target * scene.mm_per_unit[..., None, None]
+        return np.linalg.norm(mm[..., 1, :] - mm[..., 4, :], axis=-1).mean()
+
+    def depths(scene):  # metres from the highest to the lowest joint
+        return np.ptp(scene.target[..., 2] * scene.mm_per_unit[..., None], axis=-1).mean() / 1000
+
+    for key, scene in scenes.items():
+        assert scene.target.shape == usual.target.shape
+        assert (np.abs(scene.exact[..., 0]) <= 1 + 1e-6).all()
+        assert hips(scene) == pytest.approx(hips(usual) * (1.5 if key == "wide_hips" else 1), rel=0.1)
+    assert scenes["above_45"].pitches == pytest.approx((45,)) and scenes["below_30"].pitches == pytest.approx((-30,))
+    assert scenes["wide_hips"].pitches == usual.pitches
+    assert depths(scenes["above_70"]) > depths(scenes["above_45"]) > depths(usual)
+    changes = [np.ptp(scene.mm_per_unit) / scene.mm_per_unit.mean() for scene in (scenes["wide"], usual, scenes["far"])]
+    assert changes[0] > 1.5 * changes[1] > 3 * changes[2]  # of the size in the picture, as the walker comes and goes
+
+
 def test_rises_of_a_predictor_that_errs_where_confidence_is_lacking(motions, tmp_path):
     """170 mm off in depth where a joint was lost, the truth elsewhere: every number of the table follows."""
     targets = {}

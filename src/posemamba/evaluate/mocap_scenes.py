@@ -12,7 +12,7 @@ Shapes: F frames, K cameras, J = 17 joints.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +40,10 @@ _OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture'
 def camera_pitch(clip: int, camera: int) -> float:
     """Degrees down that camera number `camera` of clip number `clip` looks."""
     return _PITCHES[(clip + 2 * camera) % len(_PITCHES)]
+
+
+def _pitches(clip: int, cameras: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(camera_pitch(clip, k) for k in cameras)
 
 
 def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
@@ -125,6 +129,8 @@ def make_scene(
     *,
     number: int | None = None,
     fps: float | None = None,
+    change: Callable[[Cameras], Cameras] | None = None,
+    body: Callable[[Tensor], Tensor] | None = None,
 ) -> Scene:
     """See clip number `clip` of `motions` with the benchmark's cameras of those numbers.
 
@@ -132,11 +138,14 @@ def make_scene(
         number: which clip's cameras and noise to use; None: its own.
         fps: frames a second that the cameras take, which stand where they stand; None: the motion's own. The detector's
             errors come frame by frame, whatever the time between two.
+        change: other cameras out of the benchmark's.
+        body: another body out of the motion's (K, F, J, 3), metres in the world.
     """
     number = clip if number is None else number
-    body = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
+    positions = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
     placed = benchmark_cameras(number, max(cameras) + 1)
-    view = see(body, placed)
+    placed = placed if change is None else change(placed)
+    view = see(positions if body is None else body(positions), placed)
     if fps is not None and fps != motions.fps:
         view = project(_resampled(view.camera_xyz, fps / motions.fps), placed.focal)
     chosen = list(cameras)
@@ -149,7 +158,7 @@ def make_scene(
         motions.descriptions[clip],
         motions.subjects[clip],
         cameras,
-        tuple(camera_pitch(number, k) for k in cameras),
+        tuple(math.degrees(float(placed.pitch[k])) for k in cameras) if change else _pitches(number, cameras),
         exact.astype(np.float32),
         noisy.astype(np.float32),
         confidence.astype(np.float32),

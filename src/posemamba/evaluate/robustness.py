@@ -1,4 +1,5 @@
-"""How much worse a lifter gets where its 2D joints do: joints lost, sides exchanged, jitter, other frame rates.
+"""How much worse a lifter gets where its 2D joints do: joints lost, sides exchanged, jitter, other frame rates, cameras
+from elsewhere, other bodies.
 
 Each trial disturbs the mocap benchmark's inputs, the exact and the noisy ones, in one way; what it costs is the rise
 of P1 against the same inputs undisturbed. Joints that are lost are filled in as in lifting (`data.missing`) and have
@@ -11,13 +12,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from posemamba.data.augment import BONE_GROUPS, vary_bones
+from posemamba.data.cameras import Cameras
 from posemamba.data.missing import fill_missing
 from posemamba.data.mocap import Motions, load_motions
 from posemamba.evaluate.metrics import joint_errors
@@ -85,7 +91,7 @@ class Trial:
         key: its name in files.
         title: its name in tables.
         change: to disturbed joints, and which they are.
-        fps: see the motion at so many frames a second.
+        scene: how `make_scene` shows it otherwise: at other frames a second, by other cameras, another body.
         goal: millimetres by which P1 may rise at most.
         during: whether the goal is for the disturbed frames (or for all).
     """
@@ -93,7 +99,7 @@ class Trial:
     key: str
     title: str
     change: Callable[[Sight], tuple[Joints, Touched]] | None = None
-    fps: float | None = None
+    scene: Mapping[str, Any] | None = None
     goal: float | None = None
     during: bool = False
 
@@ -164,6 +170,30 @@ def _jittered(sight: Sight) -> tuple[Joints, Touched]:
     return lose(shaken, ~touched), touched
 
 
+def _looking_down(degrees: float) -> Callable[[Cameras], Cameras]:
+    return lambda placed: replace(placed, pitch=torch.full_like(placed.pitch, math.radians(degrees)))
+
+
+def _rolled(placed: Cameras) -> Cameras:
+    return replace(placed, roll=torch.full_like(placed.roll, math.radians(20)))
+
+
+def _with_lens(focal: float, height: float) -> Callable[[Cameras], Cameras]:
+    """Focal length in longer sides, and how much of the shorter side 1.7 m fill if all joints stay in the picture."""
+
+    def change(placed: Cameras) -> Cameras:
+        focals = focal * placed.aspect.clamp(min=1)
+        return replace(placed, focal=focals, distance=focals * 1.7 / (height * placed.aspect.clamp(max=1)))
+
+    return change
+
+
+def _with_wide_hips(positions: Tensor) -> Tensor:
+    factors = torch.ones(len(positions), len(BONE_GROUPS), dtype=positions.dtype)
+    factors[:, BONE_GROUPS.index("hips")] = 1.5
+    return vary_bones(positions, factors)
+
+
 TRIALS: tuple[Trial, ...] = (
     *(
         Trial(
@@ -190,7 +220,14 @@ TRIALS: tuple[Trial, ...] = (
     Trial("exchanged_1", "left and right exchanged, 5 % of frames", _exchanged(0.05, 1), goal=10.0),
     Trial("exchanged_5", "the same, five frames in a row", _exchanged(0.05, 5), goal=10.0),
     Trial("jitter", "jitter twice as strong (exact: jitter)", _jittered),
-    *(Trial(f"fps_{fps}", f"video of {fps} frames a second", fps=float(fps)) for fps in (15, 25, 30, 120)),
+    *(Trial(f"fps_{fps}", f"video of {fps} frames a second", scene={"fps": float(fps)}) for fps in (15, 25, 30, 120)),
+    Trial("above_45", "seen from 45 degrees above", scene={"change": _looking_down(45)}),
+    Trial("above_70", "seen from 70 degrees above", scene={"change": _looking_down(70)}),
+    Trial("below_30", "seen from 30 degrees below", scene={"change": _looking_down(-30)}),
+    Trial("rolled_20", "camera turned by 20 degrees about its axis", scene={"change": _rolled}),
+    Trial("wide", "wide angle, as near as the picture allows", scene={"change": _with_lens(0.6, 0.95)}),
+    Trial("far", "long lens, far away", scene={"change": _with_lens(5.0, 0.35)}),
+    Trial("wide_hips", "hips half as wide again (Human3.6M's)", scene={"body": _with_wide_hips}),
 )
 
 
@@ -333,7 +370,7 @@ def run_robustness(
         return joint_errors(*scene.millimetres(pred))
 
     for scene in scenes(motions, quick=quick):
-        resampled = {t.fps: make_scene(motions, scene.clip, scene.cameras, fps=t.fps) for t in trials if t.fps}
+        others = {t.key: make_scene(motions, scene.clip, scene.cameras, **t.scene) for t in trials if t.scene}
         for variant in variants:
             given = scene.inputs(variant)
             before = errors(scene, given, "")
@@ -343,8 +380,8 @@ def run_robustness(
                 for joints, exact, camera in zip(given, scene.exact, scene.cameras, strict=True)
             ]
             for trial in trials:
-                if trial.fps is not None:
-                    other = resampled[trial.fps]
+                if trial.scene is not None:
+                    other = others[trial.key]
                     sums[variant][trial.key].add(errors(other, other.inputs(variant), trial.title), None, None)
                 if trial.change is not None:
                     joints, touched = (np.stack(x) for x in zip(*map(trial.change, sights), strict=True))
