@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from command_line import FILES, keypoints, refused, snapshot
 from posemamba import cli
 from posemamba.data.mocap import Motions
+from posemamba.evaluate.robustness import TRIALS
 from posemamba.files import atomic_files
 from posemamba.poses import Poses3D
 from posemamba.weights import bundled
