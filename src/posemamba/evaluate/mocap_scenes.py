@@ -37,15 +37,6 @@ _ROLLS = (0.0, 2.0, -3.0)  # degrees
 _OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture's half
 
 
-def camera_pitch(clip: int, camera: int) -> float:
-    """Degrees down that camera number `camera` of clip number `clip` looks."""
-    return _PITCHES[(clip + 2 * camera) % len(_PITCHES)]
-
-
-def _pitches(clip: int, cameras: tuple[int, ...]) -> tuple[float, ...]:
-    return tuple(camera_pitch(clip, k) for k in cameras)
-
-
 def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
     """The cameras of clip number `clip` (i); camera k looks
 
@@ -158,7 +149,7 @@ def make_scene(
         motions.descriptions[clip],
         motions.subjects[clip],
         cameras,
-        tuple(math.degrees(float(placed.pitch[k])) for k in cameras) if change else _pitches(number, cameras),
+        tuple(round(math.degrees(float(placed.pitch[k])), 6) for k in cameras),
         exact.astype(np.float32),
         noisy.astype(np.float32),
         confidence.astype(np.float32),
