@@ -120,7 +120,7 @@ def _weights() -> Iterator[Finding]:
             yield Finding("weights", str(error), problem=True)
             continue
         millions = sum(p.numel() for p in model.parameters()) / 1e6
-        size = path.stat().st_size / 2**20
+        size = sum(part.stat().st_size for part in weights.parts(path)) / 2**20
         yield Finding("weights", f"{name}: {millions:.2f} M parameters, {model.config.frames} frames, {size:.1f} MiB")
 
 

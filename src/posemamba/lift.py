@@ -35,7 +35,7 @@ from posemamba.memory import in_parts
 from posemamba.model import PoseMamba, what_it_takes
 from posemamba.poses import Keypoints2D, Poses3D, Progress, find_jumps
 from posemamba.skeleton import H36M17, to_h36m17
-from posemamba.weights import bundled, find, is_safetensors, load_model, read_card
+from posemamba.weights import find, is_safetensors, load_model, name_of, read_card
 
 _Stretch = tuple[int, int, int]
 """A person's number, and frames [start, end)."""
@@ -207,8 +207,7 @@ class Lifter:
             size = card.get("person_size")
             if size is not None and (isinstance(size, bool) or not isinstance(size, int | float)):
                 raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a number")
-        name = str(source) if str(source) in bundled() else path.stem
-        return cls(model, name=name, device=chosen, flip=flip, person_size=size, window=window)
+        return cls(model, name=name_of(path), device=chosen, flip=flip, person_size=size, window=window)
 
     def __call__(self, keypoints: Keypoints2D, *, progress: Progress | None = None) -> Poses3D:
         """Lift a clip.

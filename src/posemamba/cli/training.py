@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -110,7 +111,8 @@ def export(
         Path,
         typer.Argument(
             metavar="WEIGHTS",
-            help="Folder of a training run, or its weights.pt or best.pt; for the authors' format any weights.",
+            help="Folder of a training run, or its weights.pt or best.pt; a safetensors file, or a name, to split or "
+            "join it; for the authors' format any weights.",
             show_default=False,
         ),
     ],
@@ -128,25 +130,35 @@ def export(
     format: Annotated[
         str, typer.Option(help="safetensors, or authors: a .bin that the authors' code loads.")
     ] = "safetensors",
+    shard_mb: Annotated[
+        int | None,
+        typer.Option(min=1, help="No file above so many MB: OUT-00001-of-00002.safetensors ...", show_default=False),
+    ] = None,
 ) -> None:
     """Make a weights file, with its card, of a training run; or weights of any kind readable for the authors' code."""
     from posemamba.train.checkpoints import BEST, WEIGHTS
 
     path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
     if format == "authors":
-        return _export_for_authors(path, out, safetensors_only=bool(half or card))
+        return _export_for_authors(path, out, safetensors_only=bool(half or card or shard_mb))
     if format != "safetensors":
         raise PoseMambaError(f"--format is '{format}', expected safetensors or authors")
+    from posemamba.weights import known
+
+    if not run.is_dir() and (run.suffix == ".safetensors" or str(run) in known()):
+        if half or card or best:
+            raise PoseMambaError(f"{run}: a weights file stays as it is; leave --half, --card and --best out")
+        return _rewrite(run, out, shard_mb)
     if not path.exists():
-        raise PoseMambaError(f"{path}: no such file; expected the folder of a training run")
-    _export(path, out, half, _read_card_fields(card))
+        raise PoseMambaError(f"{path}: no such file; expected the folder of a training run, or weights")
+    _export(path, out, half, _read_card_fields(card), shard_mb)
 
 
 def _export_for_authors(path: Path, out: Path, safetensors_only: bool) -> None:
     from posemamba.weights.export import export_for_authors
 
     if safetensors_only:
-        raise PoseMambaError("--half and --card are for safetensors files; leave them out")
+        raise PoseMambaError("--half, --card and --shard-mb are for safetensors files; leave them out")
     if out.suffix not in (".bin", ".pt", ".pth"):
         raise PoseMambaError(f"{out}: expected a name that ends with .bin")
     try:
@@ -170,13 +182,31 @@ def _read_card_fields(path: Path | None) -> dict[str, Any]:
     return fields
 
 
-def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = None) -> None:
+def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = None, shard_mb: int | None = None) -> None:
     from posemamba.weights.export import export_weights
+
+    _write(out, lambda: export_weights(path, out, half=half, more=more, shard_bytes=_bytes(shard_mb)))
+
+
+def _rewrite(source: Path, out: Path, shard_mb: int | None) -> None:
+    from posemamba.weights.export import rewrite_weights
+
+    _write(out, lambda: rewrite_weights(source, out, _bytes(shard_mb)))
+
+
+def _bytes(megabytes: int | None) -> int | None:
+    return None if megabytes is None else megabytes * 10**6
+
+
+def _write(out: Path, write: Callable[[], object]) -> None:
+    """Write weights and say which files they are."""
+    from posemamba.weights import find, parts
 
     if out.suffix != ".safetensors":
         raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")
     try:
-        export_weights(path, out, half=half, more=more)
+        write()
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
-    print(f"  {out}")
+    for file in parts(find(out)):
+        print(f"  {file}")

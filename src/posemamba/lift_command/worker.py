@@ -107,13 +107,13 @@ class Worker:
         o = self.options
         same = replace(o, sources=(), out=Path(), again=False, device="", overlay=overlay, video=None)
         options = {"version": __version__, "options": repr(same)}
-        from posemamba.weights import find
+        from posemamba.weights import find, parts
 
         try:
-            weights = find(o.weights)
+            weights = parts(find(o.weights))
         except PoseMambaError:
-            weights = Path(o.weights)  # its reader will complain
-        return digest(options, one.path, o.video, weights, o.det_model, o.pose_model)
+            weights = [Path(o.weights)]  # its reader will complain
+        return digest(options, one.path, o.video, *weights, o.det_model, o.pose_model)
 
     def _behind(self, one: Input) -> Path | Clip | None:
         """What the overlay shows behind the joints."""

@@ -1,7 +1,7 @@
 """Weights: those with a name, files of ours (safetensors) and checkpoints as the authors' code saves them.
 
 A file of ours says in its header whose model it is; all of `posemamba.baselines.kinds` are read. A name is that of a
-``.safetensors`` file in one of `folders`, the package's first.
+``.safetensors`` file, or of several (`posemamba.weights.shards`), in one of `folders`, the package's first.
 
 Nothing is unpickled beyond tensors and plain containers. A file is loaded strictly: every missing or extra name, a
 wrong width or number of frames is said.
@@ -19,16 +19,33 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from posemamba.errors import PoseMambaError
-from posemamba.files import atomic_path
 from posemamba.model import PoseMambaConfig
+from posemamba.weights import shards
+from posemamba.weights.shards import name_of, parts
 
 if TYPE_CHECKING:
     from posemamba.baselines.kinds import AnyConfig, AnyModel
+
+__all__ = [
+    "FOLDER",
+    "FORMAT",
+    "bundled",
+    "find",
+    "first_line",
+    "folders",
+    "is_safetensors",
+    "known",
+    "load_model",
+    "load_strictly",
+    "name_of",
+    "parts",
+    "read_card",
+    "read_checkpoint",
+    "save_model",
+]
 
 FORMAT = "posemamba-weights-1"
 FOLDER = "POSEMAMBA_WEIGHTS"
@@ -36,7 +53,7 @@ FOLDER = "POSEMAMBA_WEIGHTS"
 
 
 def bundled() -> dict[str, Path]:
-    """Names of the weights that come with the package, and their files."""
+    """Names of the weights that come with the package, and the first file of each (`parts` has all)."""
     return _named([folders()[0]])
 
 
@@ -56,36 +73,45 @@ def folders() -> list[Path]:
 
 
 def known() -> dict[str, Path]:
-    """Names of all weights that are found by name here, and their files; of two files of one name the first."""
+    """Names of all weights that are found by name here, and the first file of each; of two of one name the first."""
     return _named(folders())
 
 
 def _named(places: list[Path]) -> dict[str, Path]:
-    return {path.stem: path for place in reversed(places) for path in sorted(place.glob("*.safetensors"))}
+    return {name: path for place in reversed(places) for name, path in shards.named(place).items()}
 
 
 def find(source: str | Path) -> Path:
-    """The file of a name or a path.
+    """The file of a name or a path; of shards the first, whichever is named, or if a single file's path is.
 
     Raises:
-        PoseMambaError: neither a known name nor a file.
+        PoseMambaError: neither a known name nor a file; shards that are not all there.
     """
     names = known()
     if str(source) in names:
-        return names[str(source)]
+        return parts(shards.only(names[str(source)].parent, str(source)) or names[str(source)])[0]
     path = Path(source)
     if path.is_file():
-        return path
+        return parts(path)[0]
+    first = shards.only(path.parent, name_of(path)) if path.suffix == shards.SUFFIX else None
+    if first is not None:  # of a single file's path its shards are meant; of a shard's path parts says what is missing
+        return parts(first if name_of(path) == path.stem else path)[0]
     said = ", ".join(sorted(names)) or "none"
     raise PoseMambaError(
         f"no weights '{source}': neither a file nor a known name ({said}); looked in {', '.join(map(str, folders()))}"
     )
 
 
-def save_model(path: str | Path, model: AnyModel, card: Mapping[str, Any], half: bool = False) -> None:
-    """Write weights with config and card (data, licence, numbers ...) as one safetensors file, whole or not at all.
+def save_model(
+    path: str | Path, model: AnyModel, card: Mapping[str, Any], half: bool = False, shard_bytes: int | None = None
+) -> list[Path]:
+    """Write weights with config and card (data, licence, numbers ...) as a safetensors file, whole or not at all.
 
-    Half precision is for parameters; the statistics of a batch norm stay as they are.
+    Half precision is for parameters; the statistics of a batch norm stay as they are. With `shard_bytes` no file has
+    more bytes: larger weights are several files, each with the same config and card (`posemamba.weights.shards`).
+
+    Returns:
+        The files.
     """
     from posemamba.baselines.kinds import kind_of
 
@@ -102,18 +128,12 @@ def save_model(path: str | Path, model: AnyModel, card: Mapping[str, Any], half:
         "normalisation": "x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2; W, H image size in pixels",
         "card": json.dumps(dict(card)),
     }
-    with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata)
+    return shards.write(path, tensors, metadata, shard_bytes)
 
 
 def read_card(source: str | Path) -> dict[str, Any]:
     """What a weights file says of itself: format, model, config, skeleton, normalisation, card."""
-    path = find(source)
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = dict(file.metadata() or {})
-    except (SafetensorError, OSError) as error:
-        raise PoseMambaError(f"{path}: not a readable safetensors file ({error})") from error
+    metadata, _ = shards.read(find(source), tensors=False)
     return {key: json.loads(text) if key in ("config", "card") else text for key, text in metadata.items()}
 
 
@@ -155,12 +175,8 @@ def _float32(tensor: Tensor) -> Tensor:
 def _read_safetensors(path: Path) -> tuple[str, AnyConfig, dict[str, Tensor]]:
     from posemamba.baselines.kinds import KINDS
 
-    try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            state = {name: _float32(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise PoseMambaError(f"{path}: damaged or truncated safetensors file ({error})") from error
+    metadata, tensors = shards.read(path)
+    state = {name: _float32(tensor) for name, tensor in tensors.items()}
     if metadata.get("format") != FORMAT or "config" not in metadata:
         raise PoseMambaError(f"{path}: a safetensors file, but not of PoseMamba weights (no '{FORMAT}' in its header)")
     kind = metadata.get("model", "posemamba")  # files from before there was a choice do not say it

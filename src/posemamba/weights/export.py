@@ -17,7 +17,7 @@ from posemamba.model import PoseMamba, PoseMambaConfig
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.recipe import Recipe
 from posemamba.train.start import build_model
-from posemamba.weights import find, is_safetensors, load_model, read_card, save_model
+from posemamba.weights import find, is_safetensors, load_model, read_card, save_model, shards
 
 _DATA = {
     "mocap": "CMU motion capture seen by virtual cameras (posemamba.data.mocap), all subjects but "
@@ -28,7 +28,12 @@ _DATA = {
 
 
 def export_weights(
-    kept: str | Path, out: str | Path, *, half: bool = False, more: Mapping[str, Any] | None = None
+    kept: str | Path,
+    out: str | Path,
+    *,
+    half: bool = False,
+    more: Mapping[str, Any] | None = None,
+    shard_bytes: int | None = None,
 ) -> dict[str, Any]:
     """Write a safetensors file that `load_model` and `Lifter.from_pretrained` read.
 
@@ -37,6 +42,7 @@ def export_weights(
         out: the file to write, whole or not at all.
         half: in half precision.
         more: what else the card should say: hours, hardware, limits.
+        shard_bytes: the largest size of a file; larger weights are several (`posemamba.weights.shards`).
 
     Returns:
         The card: name, model, steps, minutes of training, person_size, validation errors, data and its
@@ -63,8 +69,30 @@ def export_weights(
         **(more or {}),
         "recipe": settings,
     }
-    save_model(out, model, card, half=half)
+    save_model(out, model, card, half=half, shard_bytes=shard_bytes)
     return card
+
+
+def rewrite_weights(source: str | Path, out: str | Path, shard_bytes: int | None = None) -> list[Path]:
+    """Write weights of a safetensors file, or of shards, again: as one file, or as files of at most so many bytes.
+
+    Every tensor and what the file says of itself stay as they are, bit by bit.
+
+    Args:
+        source: a known name, or a safetensors file of ours.
+        out: the file to write; of shards the name without the numbers. It may be the source's.
+        shard_bytes: None: one file.
+
+    Returns:
+        The files.
+
+    Raises:
+        PoseMambaError: no such weights, damaged or foreign ones.
+    """
+    path = find(source)
+    load_model(path)  # nothing is handed on that does not load
+    metadata, tensors = shards.read(path)
+    return shards.write(out, tensors, metadata, shard_bytes)
 
 
 def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:

@@ -1,0 +1,214 @@
+"""Weights that are one safetensors file, or several shards: ``name-00001-of-00002.safetensors`` and so on.
+
+The names are the field's (Hugging Face's); a single file is plainly ``name.safetensors``. There is no index file: the
+names tell how many shards there are, their headers which tensors they hold, all of them are always read, and a model
+wants every tensor. What an index does not tell, whether shards belong together, their headers do: the metadata are the
+same in every shard, with ``set``, the hash of all tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from posemamba.errors import PoseMambaError
+from posemamba.files import atomic_path
+
+SUFFIX = ".safetensors"
+_SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.DOTALL)
+
+
+def name_of(path: Path) -> str:
+    """The name of weights by one of their files: without ending and numbers."""
+    return _shard_of(path)[0]
+
+
+def parts(path: Path) -> list[Path]:
+    """All files of the weights that this is a file of, in their order.
+
+    Raises:
+        PoseMambaError: some are missing.
+    """
+    name, number, count = _shard_of(path)
+    if not number:
+        return [path]
+    there = [path.parent / f"{name}-{i:05d}-of-{count:05d}{SUFFIX}" for i in range(1, count + 1)]
+    missing = [shard for shard in there if not shard.is_file()]
+    if missing:
+        found = [shard.name for shard in there if shard not in missing]
+        beside = f"found {_listed(found)} there" if found else "found none of them there"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise PoseMambaError(
+            f"{missing[0]}{more}: no such file; these weights are {count} files in one folder, {beside}: "
+            "put the others there, too, or write all anew (posemamba export)"
+        )
+    return there
+
+
+def named(folder: Path) -> dict[str, Path]:
+    """The weights in a folder by name, each by its first file; there may be others of the name (`only`)."""
+    found: dict[str, Path] = {}
+    for path in _files(folder):
+        found.setdefault(name_of(path), path)
+    return found
+
+
+def only(folder: Path, name: str) -> Path | None:
+    """The first file of the weights of that name in a folder, or None.
+
+    Raises:
+        PoseMambaError: there are several: a single file and shards, or shards of several counts.
+    """
+    firsts: dict[int, Path] = {}
+    for path in _files(folder):
+        if name_of(path) == name:
+            firsts.setdefault(_shard_of(path)[2], path)
+    if len(firsts) > 1:
+        files = _listed([path.name for path in firsts.values()])
+        raise PoseMambaError(
+            f"{folder}: weights named '{name}' more than once, of one file or so many shards each ({files}): "
+            "delete all but one set, or name a file of the one that is meant"
+        )
+    return next(iter(firsts.values()), None)
+
+
+def read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata (without ``set``) and, if wanted, tensors of a safetensors file and of all shards that belong to it.
+
+    Raises:
+        PoseMambaError: a file is missing, damaged or of other weights.
+    """
+    metadata: list[dict[str, str]] = []
+    state: dict[str, Tensor] = {}
+    where: dict[str, Path] = {}
+    files = parts(path)
+    for part in files:
+        try:
+            with safe_open(part, "pt") as file:
+                metadata.append(dict(file.metadata() or {}))
+                names = list(file.keys())
+                read_here = {name: file.get_tensor(name) for name in names} if tensors else {}
+        except (SafetensorError, OSError) as error:
+            raise PoseMambaError(f"{part}: damaged, truncated or not a safetensors file ({error})") from error
+        pair = f"{part}: does not belong to {files[0].name} beside it"
+        advice = f"put all {len(files)} files of one export there"
+        if differ := [key for key in {**metadata[0], **metadata[-1]} if metadata[0].get(key) != metadata[-1].get(key)]:
+            said = "other tensors" if differ == ["set"] else f"another {', '.join(k for k in differ if k != 'set')}"
+            raise PoseMambaError(f"{pair}: found {said}, expected the same in each of the {len(files)} files: {advice}")
+        if twice := [name for name in names if name in where]:
+            raise PoseMambaError(
+                f"{part}: holds '{twice[0]}', which is in {where[twice[0]].name}, too: found a copy of it, expected "
+                f"another file of these weights: {advice}"
+            )
+        where.update(dict.fromkeys(names, part))
+        state.update(read_here)
+    metadata[0].pop("set", None)
+    return metadata[0], state
+
+
+def write(
+    path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], most: int | None = None
+) -> list[Path]:
+    """Write one safetensors file, or as many shards as it takes for each to have at most so many bytes.
+
+    All are written before the first gets its name, and only then are files of ours removed that the name had before:
+    a single file, or shards of another count. Weights that were interrupted between two names are refused by `read`.
+
+    Args:
+        path: the name of a single file; of shards the numbers are put before its ending.
+        tensors: in main memory, contiguous.
+        metadata: what each file says of itself; ``format`` tells which older files are ours.
+        most: the largest size of a file in bytes, header included; None: one file of any size.
+
+    Returns:
+        The files, in their order.
+
+    Raises:
+        PoseMambaError: a name that is a shard's, or a size that one tensor does not fit.
+    """
+    path = Path(path)
+    if _shard_of(path)[1]:
+        raise PoseMambaError(f"{path}: the name of a part of weights; leave the numbers out: {name_of(path)}{SUFFIX}")
+    if most is not None and path.suffix != SUFFIX:
+        raise PoseMambaError(f"{path}: expected a name that ends with {SUFFIX}")
+    metadata = dict(metadata)
+    groups = [list(tensors)]
+    if most is not None and _bound(tensors, metadata) > most:
+        metadata["set"] = hashlib.sha256(save(dict(tensors))).hexdigest()
+        groups = _groups(path, tensors, metadata, most)
+    count = len(groups)
+    files = [path]
+    if count > 1:
+        files = [path.with_name(f"{path.stem}-{i:05d}-of-{count:05d}{SUFFIX}") for i in range(1, count + 1)]
+    with ExitStack() as stack:  # the names are given when it is left, if nothing was raised
+        for file, group in zip(files, groups, strict=True):
+            save_file({name: tensors[name] for name in group}, stack.enter_context(atomic_path(file)), metadata)
+    if path.suffix == SUFFIX:
+        for old in _files(path.parent):
+            if name_of(old) == path.stem and old not in files and _format(old) == metadata.get("format", ""):
+                old.unlink()
+    return files
+
+
+def _shard_of(path: Path) -> tuple[str, int, int]:
+    """Name, number from 1, and how many; 0 and 0 of a single file."""
+    match = _SHARD.fullmatch(path.stem) if path.suffix == SUFFIX else None
+    if match is None or not 1 <= int(match["number"]) <= int(match["count"]):
+        return path.stem, 0, 0
+    return match["name"], int(match["number"]), int(match["count"])
+
+
+def _files(folder: Path) -> list[Path]:
+    """The safetensors files of a folder, without hidden ones: those are being written."""
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith(".")]
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _format(path: Path) -> str | None:
+    try:
+        with safe_open(path, "pt") as file:
+            return str((file.metadata() or {}).get("format"))
+    except (SafetensorError, OSError):
+        return None
+
+
+def _bound(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
+    """At least the size in bytes of a file: length, header (JSON, filled up to a multiple of 8) and tensors."""
+    return 16 + len(json.dumps({"__metadata__": metadata})) + sum(_cost(name, tensors[name]) for name in tensors)
+
+
+def _cost(name: str, tensor: Tensor) -> int:
+    """At least what a tensor adds to a file in bytes."""
+    entry = {name: {"dtype": "F8_E4M3FNUZ", "shape": list(tensor.shape), "data_offsets": [10**12, 10**12]}}
+    return len(json.dumps(entry)) + tensor.numel() * tensor.element_size()
+
+
+def _groups(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], most: int) -> list[list[str]]:
+    """Names for each file, as they come: one after another is put into a file until the next does not fit."""
+    empty = _bound({}, metadata)
+    groups: list[list[str]] = []
+    size = most + 1
+    for name, tensor in tensors.items():
+        cost = _cost(name, tensor)
+        if empty + cost > most:
+            raise PoseMambaError(
+                f"{path}: a file of at most {most:,} bytes cannot hold '{name}' and the header, which take "
+                f"{empty + cost:,}: allow more"
+            )
+        if size + cost > most:
+            groups.append([])
+            size = empty
+        groups[-1].append(name)
+        size += cost
+    return groups
