@@ -125,14 +125,14 @@ def write(
     Args:
         path: the name of a single file; of shards the numbers are put before its ending.
         tensors: in main memory, contiguous.
-        metadata: what each file says of itself; ``format`` tells which older files are ours.
+        metadata: what each file says of itself; ``format`` tells whether older files are ours.
         most: the largest size of a file in bytes, header included; None: one file of any size.
 
     Returns:
         The files, in their order.
 
     Raises:
-        PoseMambaError: a name that is a shard's, or a size that one tensor does not fit.
+        PoseMambaError: a name that is a shard's, or that other files than ours have; a size that one tensor exceeds.
     """
     path = Path(path)
     if _shard_of(path)[1]:
@@ -148,13 +148,19 @@ def write(
     files = [path]
     if count > 1:
         files = [path.with_name(f"{path.stem}-{i:05d}-of-{count:05d}{SUFFIX}") for i in range(1, count + 1)]
+    older = [old for old in _files(path.parent) if name_of(old) == path.stem and old not in files]
+    older = older if path.suffix == SUFFIX else []
+    for old in older:
+        if _format(old) != metadata.get("format", ""):
+            raise PoseMambaError(
+                f"{old}: has the name '{path.stem}' already, and is not readable as weights of this kind: "
+                f"choose another name than {path}, or delete it"
+            )
     with ExitStack() as stack:  # the names are given when it is left, if nothing was raised
         for file, group in zip(files, groups, strict=True):
             save_file({name: tensors[name] for name in group}, stack.enter_context(atomic_path(file)), metadata)
-    if path.suffix == SUFFIX:
-        for old in _files(path.parent):
-            if name_of(old) == path.stem and old not in files and _format(old) == metadata.get("format", ""):
-                old.unlink()
+    for old in older:
+        old.unlink(missing_ok=True)
     return files
 
 
