@@ -30,7 +30,7 @@ _SHARED = ((3, 2, 0.45), (6, 5, 0.45), (10, 9, 0.9), (12, 11, 0.45), (13, 12, 0.
 _HIPS, _SHOULDERS = slice(1, 5, 3), slice(11, 15, 3)
 
 # What is lost together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
-# picture), everything (the person is lost).
+# picture), everything (the person is lost); and whole legs, which only losses of a limb choose.
 _LOST_TOGETHER: list[tuple[int, ...]] = [
     *((j,) for j in (2, 3, 5, 6, 10, 12, 13, 15, 16)),
     (2, 3),
@@ -42,8 +42,14 @@ _LOST_TOGETHER: list[tuple[int, ...]] = [
     (9, 10),
     (2, 3, 5, 6),
     tuple(range(17)),
+    (1, 2, 3),
+    (4, 5, 6),
 ]
-LOST_LEGS, LOST_ALL = len(_LOST_TOGETHER) - 2, len(_LOST_TOGETHER) - 1
+LOST_LEGS, LOST_ALL = (_LOST_TOGETHER.index(joints) for joints in ((2, 3, 5, 6), tuple(range(17))))
+LOST_LIMBS = tuple(
+    _LOST_TOGETHER.index(joints)
+    for joints in ((2, 3), (5, 6), (12, 13), (15, 16), (11, 12, 13), (14, 15, 16), (1, 2, 3), (4, 5, 6))
+)
 LOST_SETS = len(_LOST_TOGETHER)
 
 _LEG_SWAP = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]

@@ -143,7 +143,7 @@ class ClipDrawer:
 
         wild = chance(o.wild)
         pitch = np.where(chance(0.7), random.normal(8, 9, size), uniform(-35, 35)).clip(-35, 35)
-        pitch = np.where(wild, uniform(-60, 60), pitch)
+        pitch = np.where(wild, uniform(*o.steep), pitch)
         roll = np.where(wild, uniform(-100, 100), random.normal(0, 3, size).clip(-10, 10))
         aspect = np.array(o.aspects)[(uniform(0, 1) * len(o.aspects)).astype(int)]
         focal = log_uniform(*o.focal) * np.maximum(1, aspect)
@@ -159,7 +159,8 @@ class ClipDrawer:
         jitter = log_uniform(0.008, 0.07) * noisy
         lost = chance(0.3, _LOST) & (chance(o.lost) & noisy)[:, None]
         lost_set = np.floor(uniform(0, augment.LOST_ALL, _LOST))
-        lost_length = np.where(chance(1 - o.lost_long, _LOST), uniform(2, 20, _LOST), uniform(2, 90, _LOST))
+        short = chance(1 - o.lost_long, _LOST)
+        lost_length = np.where(short, uniform(2, 20, _LOST), uniform(2, 90, _LOST))
         all_lost = chance(0.08, _LOST)
         lost_set = np.where(all_lost, augment.LOST_ALL, lost_set)
         lost_length = np.where(all_lost, lost_length.clip(max=15), lost_length) * lost
@@ -221,7 +222,7 @@ class ClipDrawer:
         graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
         turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
         seconds = step * still * (frames - 1) / self._fps
-        return drawn | {
+        recombined = {
             "backwards": chance(o.backwards),
             "graft": np.where(chance(o.grafted), graft, -1),
             "graft_first": uniform(0, 1) * (graft_length - 1 - graft_step * (frames - 1)),
@@ -233,3 +234,14 @@ class ClipDrawer:
             "tempo": log_uniform(0.1, 0.7, _TURNED) * seconds[:, None],
             "phase": uniform(0, 1, _TURNED),
         }
+        # of what is away for long, more whole limbs; and steep cameras that are held straight
+        limb = chance(o.lost_limbs, _LOST) & ~short & ~all_lost
+        limb[no_legs, 0] = False
+        which = np.array(augment.LOST_LIMBS)[np.floor(uniform(0, len(augment.LOST_LIMBS), _LOST)).astype(int)]
+        straight = chance(o.straight) & wild
+        level = np.deg2rad(random.normal(0, 3, size).clip(-10, 10))
+        changed = {
+            "lost_set": np.where(limb, which, lost_set),
+            "roll": np.where(straight, level, np.deg2rad(roll)),
+        }
+        return drawn | recombined | changed

@@ -31,6 +31,8 @@ class MocapOptions(BaseModel):
     )
     follow: float = Field(default=0.3, ge=0, le=1, description="share of cameras that travel along")
     wild: float = Field(default=0.06, ge=0, le=1, description="share of cameras with roll and steep pitch")
+    steep: tuple[float, float] = Field(default=(-60, 60), description="degrees down that these look")
+    straight: float = Field(default=0.0, ge=0, le=1, description="share of these without roll")
     still: float = Field(default=0.03, ge=0, le=1, description="share of clips in which people hardly move")
     cropped: float = Field(
         default=0.1,
@@ -42,6 +44,7 @@ class MocapOptions(BaseModel):
     lost_long: float = Field(
         default=0.3, ge=0, le=1, description="share of these losses that last up to 90 frames, in place of 20"
     )
+    lost_limbs: float = Field(default=0.0, ge=0, le=1, description="share of the long losses that are of a whole limb")
     dropped: float = Field(default=0.15, ge=0, le=1, description="share of clips in which joints are lost by chance")
     blind: float = Field(
         default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
