@@ -72,6 +72,7 @@ _UPRIGHT_METRES = 1.7
 # From MediaPipe's short hips and legs to Human3.6M's long ones (docs/detector_noise.md); in the order of BONE_GROUPS.
 BONE_LOW = np.array([1.0, 0.84, 0.82, 0.9, 0.8, 0.7, 0.8, 0.82, 0.78])
 BONE_HIGH = np.array([1.65, 1.26, 1.26, 1.16, 1.3, 1.3, 1.25, 1.22, 1.18])
+_PEOPLE = 0.04  # standard deviation, of a factor, of how people's bones differ from those of somebody else
 # Errors last in time, not in frames: shares of the jitter by frames a second (docs/detector_noise.md).
 _TEMPI_FPS = np.log([15, 30, 60])
 _TEMPI = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
@@ -234,13 +235,17 @@ class ClipDrawer:
             "tempo": log_uniform(0.1, 0.7, _TURNED) * seconds[:, None],
             "phase": uniform(0, 1, _TURNED),
         }
-        # of what is away for long, more whole limbs; and steep cameras that are held straight
+        # of what is away for long, more whole limbs; steep cameras that are held straight; people as they are, where a
+        # proportion that every bone has by itself leaves open how far a limb points away
         limb = chance(o.lost_limbs, _LOST) & ~short & ~all_lost
         limb[no_legs, 0] = False
         which = np.array(augment.LOST_LIMBS)[np.floor(uniform(0, len(augment.LOST_LIMBS), _LOST)).astype(int)]
         straight = chance(o.straight) & wild
         level = np.deg2rad(random.normal(0, 3, size).clip(-10, 10))
+        natural = chance(o.natural)[:, None] & bool(o.bones)
+        alike = np.exp(_PEOPLE * random.normal(size=(size, _GROUPS)))
         changed = {
+            "bones": np.where(natural, alike, drawn["bones"]),
             "lost_set": np.where(limb, which, lost_set),
             "roll": np.where(straight, level, np.deg2rad(roll)),
         }

@@ -49,7 +49,8 @@ class MocapOptions(BaseModel):
     blind: float = Field(
         default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
     )
-    bones: bool = Field(default=True, description="vary the bodies")
+    bones: bool = Field(default=True, description="vary the bodies, as much as detectors' joints differ")
+    natural: float = Field(default=0.0, ge=0, le=1, description="share of these as much as people differ only")
     grafted: float = Field(default=0.0, ge=0, le=1, description="share of clips with arms or trunk of another motion")
     turned: float = Field(default=0.0, ge=0, le=1, description="share of clips with shoulders, hips or trunk turned")
     backwards: float = Field(default=0.0, ge=0, le=1, description="share of motions that run backwards in time")
