@@ -3,6 +3,7 @@ import pytest
 
 from posemamba.data.mocap import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motions, smooth
 from posemamba.errors import PoseMambaError
+from posemamba.skeleton import H36M17
 
 
 def test_smoothing_takes_float16_steps_out_and_leaves_parabolas():
@@ -31,3 +32,27 @@ def test_split_of_the_real_files(mocap_files):
     assert {"cmu_60", "cmu_61"} <= subjects["train"]
     assert sum(len(parts[k]) for k in ("train", "validation", "test")) == len(parts["all"]) == 387
     assert np.isfinite(parts["all"].positions).all()
+
+
+def test_further_files_are_trained_on_and_nothing_else(mocap_files, motions, tmp_path):
+    def save(name, **changes):
+        said = {key: np.array(getattr(motions, key)) for key in ("positions", "lengths", "names", "descriptions")}
+        said |= {"subjects": np.array(motions.subjects), "fps": 50.0, "parents": np.array(H36M17.parents), **changes}
+        np.savez(tmp_path / name, **said)
+        return tmp_path / name
+
+    mine = save("mine.npz")
+    plain, more = load_motions(mocap_files, "train"), load_motions(mocap_files, "train", [mine])
+    assert more.names == (*plain.names, *motions.names) and more.subjects[-3:] == motions.subjects
+    np.testing.assert_allclose(more.clip(len(plain)), smooth(motions.clip(0)), atol=1e-6)
+    for split in ("validation", "test"):
+        assert load_motions(mocap_files, split, [mine]).names == load_motions(mocap_files, split).names
+    for wrong, said in (
+        (save("slow.npz", fps=30.0), "30 frames a second, expected 50"),
+        (save("held.npz", subjects=np.array(["a", "cmu_49", "b"])), "has cmu_49"),
+        (save("short.npz", names=np.array(["a"])), "1 names, but 3 clips"),
+        (tmp_path / "none.npz", "no such file"),
+    ):
+        with pytest.raises(PoseMambaError, match=said) as caught:
+            load_motions(mocap_files, "train", [wrong])
+        assert str(wrong) in str(caught.value)

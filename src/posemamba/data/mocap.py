@@ -122,41 +122,59 @@ def smooth(positions: NDArray[np.floating]) -> NDArray[np.float32]:
     return total
 
 
-def load_motions(directory: str | Path | None = None, split: str = "train") -> Motions:
+def read_motions(path: str | Path) -> Motions:
+    """Read one npz file of motions, each clip smoothed.
+
+    Raises:
+        PoseMambaError: no such file, or one of another layout.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise PoseMambaError(f"{path}: no such file of motions")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if tuple(file["parents"].tolist()) != H36M17.parents:
+                raise PoseMambaError(f"{path}: its joints are not Human3.6M's 17")
+            positions, lengths = file["positions"], file["lengths"].astype(np.int64)
+            if len(positions) != lengths.sum():
+                raise PoseMambaError(f"{path}: {len(positions)} frames, but clips of {lengths.sum()} in all")
+            texts = {key: tuple(map(str, file[key])) for key in ("names", "descriptions", "subjects")}
+            for key, said in texts.items():
+                if len(said) != len(lengths):
+                    raise PoseMambaError(f"{path}: {len(said)} {key}, but {len(lengths)} clips")
+            clips = [smooth(p) for p in np.split(positions, np.cumsum(lengths)[:-1])]
+            return Motions(np.concatenate(clips), lengths, **texts, fps=float(file["fps"]))
+    except (KeyError, OSError, ValueError) as error:
+        raise PoseMambaError(f"{path}: not the expected layout ({error})") from error
+
+
+def load_motions(
+    directory: str | Path | None = None, split: str = "train", extra: Sequence[str | Path] = ()
+) -> Motions:
     """Read the motion capture of one side of the split by subject.
 
     Args:
         directory: where the npz files are; None looks where `mocap_directory` says.
         split: ``train``, ``validation`` (VALIDATION_SUBJECTS), ``test`` (TEST_SUBJECTS) or ``all``.
+        extra: further files of the same layout. They are for training: no other split has them.
 
     Raises:
-        PoseMambaError: no files, or files of another layout.
+        PoseMambaError: no files, files of another layout or frame rate, or a held-out subject in an extra file.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
     path = mocap_directory(directory)
-    parts: list[Motions] = []
-    for name in FILES:
-        try:
-            with np.load(path / name, allow_pickle=False) as file:
-                if tuple(file["parents"].tolist()) != H36M17.parents:
-                    raise PoseMambaError(f"{path / name}: its joints are not Human3.6M's 17")
-                positions, lengths = file["positions"], file["lengths"].astype(np.int64)
-                if len(positions) != lengths.sum():
-                    raise PoseMambaError(f"{path / name}: {len(positions)} frames, but clips of {lengths.sum()} in all")
-                cuts = np.cumsum(lengths)[:-1]
-                parts.append(
-                    Motions(
-                        positions=np.concatenate([smooth(p) for p in np.split(positions, cuts)]),
-                        lengths=lengths,
-                        names=tuple(map(str, file["names"])),
-                        descriptions=tuple(map(str, file["descriptions"])),
-                        subjects=tuple(map(str, file["subjects"])),
-                        fps=float(file["fps"]),
-                    )
-                )
-        except (KeyError, OSError, ValueError) as error:
-            raise PoseMambaError(f"{path / name}: not the expected layout ({error})") from error
+    parts = [read_motions(path / name) for name in FILES]
+    held_out = {*TEST_SUBJECTS, *VALIDATION_SUBJECTS}
+    for name in extra if split == "train" else ():
+        more = read_motions(name)
+        if more.fps != parts[0].fps:
+            raise PoseMambaError(f"{name}: {more.fps:g} frames a second, expected {parts[0].fps:g}: resample it")
+        if found := sorted(held_out & set(more.subjects)):
+            raise PoseMambaError(
+                f"{name}: has {', '.join(found)}, who are kept for validation and test: take them out of it"
+            )
+        parts.append(more)
     motions = Motions(
         positions=np.concatenate([p.positions for p in parts]),
         lengths=np.concatenate([p.lengths for p in parts]),
@@ -165,7 +183,6 @@ def load_motions(directory: str | Path | None = None, split: str = "train") -> M
         subjects=tuple(s for p in parts for s in p.subjects),
         fps=parts[0].fps,
     )
-    held_out = {*TEST_SUBJECTS, *VALIDATION_SUBJECTS}
     wanted = {
         "train": lambda s: s not in held_out,
         "validation": lambda s: s in VALIDATION_SUBJECTS,

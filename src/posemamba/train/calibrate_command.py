@@ -82,7 +82,7 @@ def _clips(path: Path, card: dict[str, Any], most: int) -> MocapOptions:
     if data.get("kind", "mocap") != "mocap":
         raise PoseMambaError(f"{path}: was not trained on motion capture, to which expected errors are fitted")
     try:
-        options = MocapOptions(**{k: v for k, v in data.items() if k not in ("kind", "directory")})
+        options = MocapOptions(**{k: v for k, v in data.items() if k not in ("kind", "directory", "extra")})
     except (TypeError, ValidationError) as error:
         raise PoseMambaError(
             f"{path}: the recipe in its card does not fit this version: {first_line(error)}"

@@ -49,6 +49,7 @@ class MocapData(MocapOptions):
 
     kind: Literal["mocap"] = "mocap"
     directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")
+    extra: list[Path] = Field(default=[], description="further files of the same layout to train on, e.g. your own")
 
 
 class Human36MData(BaseModel):

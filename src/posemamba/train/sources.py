@@ -83,7 +83,7 @@ class Mocap:
 
     def prepare(self, device: torch.device) -> None:
         training, validation = self.motions or (
-            load_motions(self.data.directory, "train"),
+            load_motions(self.data.directory, "train", self.data.extra),
             load_motions(self.data.directory, "validation"),
         )
         self._source = MocapSource(training, self.data, self.recipe.seed, device)

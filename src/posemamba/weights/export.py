@@ -54,6 +54,8 @@ def export_weights(
     model, recipe, details = load_kept(kept)
     settings = recipe.model_dump(mode="json")
     settings["data"].pop("directory", None)  # a place on somebody's disk
+    if "extra" in settings["data"]:
+        settings["data"]["extra"] = [Path(file).name for file in settings["data"]["extra"]]
     validation = {k.removeprefix("val_p1_"): round(float(v), 2) for k, v in details.items() if k.startswith("val_p1_")}
     seconds = details.get("training_seconds")
     card = {
