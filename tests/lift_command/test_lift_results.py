@@ -107,7 +107,16 @@ def test_refined_and_exported_beside_the_raw_poses(
     raw, out = tmp_path / "raw", tmp_path / "out"
     shared_options = ["--weights", weights, "--no-overlay", "--no-viewer"]
     assert lifted(source, "-o", raw, *shared_options) == 0
-    more = ["--smooth", "--root-path", "--camera-pitch", "5", "--angles", "--export", "csv,trc,bvh,glb,csv-tidy"]
+    more = [
+        "--smooth",
+        "--root-path",
+        "--steady-bones",
+        "--camera-pitch",
+        "5",
+        "--angles",
+        "--export",
+        "csv,trc,bvh,glb,csv-tidy",
+    ]
     assert lifted(source, "-o", out, *shared_options, *more) == 0
     said = capsys.readouterr().out
     assert "scale (estimated)" in said and "root_path (estimated)" in said and "metres, world" in said
@@ -117,7 +126,7 @@ def test_refined_and_exported_beside_the_raw_poses(
     np.testing.assert_array_equal(plain.xyz, poses.xyz)
     motion = load_motion_npz(out / "motion.npz")
     assert (motion.units, motion.frame, motion.absolute) == ("metre", "world", True)
-    assert [step.name for step in motion.steps] == ["smooth", "scale", "root_path", "upright"]
+    assert [step.name for step in motion.steps] == ["smooth", "scale", "root_path", "steady_bones", "upright"]
     np.testing.assert_array_equal(motion.poses.xyz, poses.xyz)
     content = json.loads((out / "motion.json").read_text())
     assert content["steps"][1]["estimate"] is True and content["units"] == "metre"
@@ -130,7 +139,9 @@ def test_refined_and_exported_beside_the_raw_poses(
         (out / "motion.npz", "again.bvh"),
         (raw / "poses.npz", "a.tidy.csv"),
     ):
-        options = [] if saved.name == "motion.npz" else ["--smooth", "--root-path", "--camera-pitch", "5"]
+        options = (
+            [] if saved.name == "motion.npz" else ["--smooth", "--root-path", "--steady-bones", "--camera-pitch", "5"]
+        )
         assert cli.main(["convert", str(saved), str(tmp_path / name), *options]) == 0
     assert (
         (tmp_path / "walk.bvh").read_text() == (out / "motion.bvh").read_text() == (tmp_path / "again.bvh").read_text()

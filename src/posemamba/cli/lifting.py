@@ -19,6 +19,7 @@ from posemamba.cli.options import (
     Smooth,
     SmoothCutoff,
     SmoothMethod,
+    SteadyBones,
     Upright,
     parse_heights,
     parse_size,
@@ -124,6 +125,7 @@ def lift(
     height: Height = None,
     root_path: RootPath = False,
     fov: Fov = None,
+    steady_bones: SteadyBones = False,
     upright: Upright = False,
     camera_pitch: CameraPitch = None,
     angles: Annotated[
@@ -196,7 +198,7 @@ def lift(
         mode=None if mode is None else mode.value,
         det_model=det_model,
         pose_model=pose_model,
-        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, upright, camera_pitch),
+        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, upright, camera_pitch),
         heights=parse_heights(height),
         angles=angles,
         exports=tuple(dict.fromkeys(words(export))),
@@ -287,6 +289,7 @@ def convert(
     height: Height = None,
     root_path: RootPath = False,
     fov: Fov = None,
+    steady_bones: SteadyBones = False,
     upright: Upright = False,
     camera_pitch: CameraPitch = None,
 ) -> None:
@@ -300,7 +303,7 @@ def convert(
         to,
         keypoints={"to_skeleton": to_skeleton, "format": format, "skeleton": skeleton, "fps": fps}
         | {"image_size": parse_size(image_size)},
-        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, upright, camera_pitch),
+        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, upright, camera_pitch),
         heights=parse_heights(height),
     )
     for line in run(options):

@@ -54,6 +54,10 @@ Fov = Annotated[
         rich_help_panel=_REFINE,
     ),
 ]
+SteadyBones = Annotated[
+    bool,
+    typer.Option("--steady-bones", help="Give every bone one length over the whole clip.", rich_help_panel=_REFINE),
+]
 Upright = Annotated[
     bool, typer.Option("--upright", help="Turn the world upright by how the person stands.", rich_help_panel=_REFINE)
 ]
@@ -78,6 +82,7 @@ def refinement(
     cutoff: float | None,
     root_path: bool,
     fov: float | None,
+    steady_bones: bool,
     upright: bool,
     pitch: float | None,
 ) -> tuple[tuple[str, Any], ...]:
@@ -87,6 +92,7 @@ def refinement(
         "smooth_cutoff": cutoff,
         "root_path": root_path or None,
         "fov": fov,
+        "steady_bones": steady_bones or None,
         "upright": upright or None,
         "camera_pitch": pitch,
     }

@@ -1,6 +1,6 @@
 """Measures how well refinement does, and prints the tables of docs/refine.md.
 
-    python -m posemamba.refine.measure smoothing|root|upright [--quick] [--weights NAME] [--split validation|test]
+    python -m posemamba.refine.measure smoothing|root|bones|upright [--quick] [--weights NAME] [--split validation|test]
 
 Motion capture (`posemamba.data.mocap`) seen by the benchmark's cameras, at most 5 s of each clip, from one camera
 (number i mod 4 for clip i). `lifted` is what the weights make of 2D joints with the benchmark's noise and confidence;
@@ -26,6 +26,7 @@ from posemamba.evaluate.mocap_noise import benchmark_detections
 from posemamba.evaluate.mocap_scenes import CAMERAS, benchmark_cameras
 from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import body_length, bone_lengths
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
@@ -211,6 +212,40 @@ def measure_root(weights: str, split: str, every: int) -> str:
     return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + _table(columns, rows)
 
 
+def measure_bones(weights: str, split: str, every: int) -> str:
+    """What steady bones do to the error of the pose in metres, and to the bones' lengths."""
+    lifter = Lifter.from_pretrained(weights)
+    found: dict[str, list[tuple[float, ...]]] = {}
+    sizes = []
+    for shot in shots(split, every=every):
+        body = shot.camera_xyz - shot.camera_xyz[:, :1]
+        true = np.median(bone_lengths(body), 0)
+        sizes.append(len(body))
+        exact = replace(shot.noisy, xy=shot.truth.keypoints.xy, confidence=np.ones_like(shot.noisy.confidence))
+        for kind, poses in (
+            ("truth", shot.truth),
+            ("lifted, exact 2D", lifter(exact)),
+            ("lifted, noisy 2D", lifter(shot.noisy)),
+        ):
+            plain = root_path(scale(smooth(Motion3D.raw(poses)), shot.height), shot.fov)
+            for name, motion in (("as they are", plain), ("steady", steady_bones(plain))):
+                pose = (motion.xyz - motion.xyz[:, :1]).astype(np.float64)
+                bones = bone_lengths(pose)
+                found.setdefault(f"{kind}: {name}", []).append(
+                    (
+                        1000 * float(np.linalg.norm(pose - body, axis=-1).mean()),
+                        100 * float((bones.std(0) / bones.mean(0)).mean()),
+                        1000 * float(np.abs(np.median(bones, 0) - true).mean()),
+                    )
+                )
+    rows = []
+    for name, values in found.items():
+        mean = np.average(values, axis=0, weights=sizes)
+        rows.append([name, *(f"{m:.1f}" for m in mean)])
+    columns = ["", "joints to pelvis, mm", "bones vary by, %", "their lengths off by, mm"]
+    return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + _table(columns, rows)
+
+
 def measure_upright(weights: str, split: str, every: int) -> str:
     """Tilt error of the estimated world, for cameras that look up and down."""
     lifter = Lifter.from_pretrained(weights)
@@ -251,13 +286,18 @@ def measure_upright(weights: str, split: str, every: int) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="python -m posemamba.refine.measure", description=__doc__)
-    parser.add_argument("what", choices=("smoothing", "root", "upright"))
+    parser.add_argument("what", choices=("smoothing", "root", "bones", "upright"))
     parser.add_argument("--quick", action="store_true", help="every eighth clip")
     parser.add_argument("--weights", default="posemamba-s")
     parser.add_argument("--split", choices=("validation", "test"), help="default: validation for smoothing, else test")
     given = parser.parse_args(arguments)
     split = given.split or ("validation" if given.what == "smoothing" else "test")
-    measure = {"smoothing": measure_smoothing, "root": measure_root, "upright": measure_upright}[given.what]
+    measure = {
+        "smoothing": measure_smoothing,
+        "root": measure_root,
+        "bones": measure_bones,
+        "upright": measure_upright,
+    }[given.what]
     try:
         print(measure(given.weights, split, 8 if given.quick else 1))
     except PoseMambaError as error:
