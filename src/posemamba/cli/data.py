@@ -41,3 +41,23 @@ def data_export(
     with Stages()(f"{source} as {layout}") as progress:
         path = FORMATS[layout](out, mocap=data, quick=quick, progress=progress)
     print(f"  {path}")
+
+
+@data_app.command("cmu")
+def data_cmu(
+    folder: Annotated[Path, typer.Argument(help="Holds NN.asf and NN_MM.amc, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The npz file to write.", show_default=False)],
+    fps: Annotated[float, typer.Option(help="Frames a second of the motions.")] = 120.0,
+    data: MocapFolder = None,
+) -> None:
+    """Make a file to train on, beside the rest, of your copy of the CMU motion capture database (docs/train.md)."""
+    import contextlib
+
+    from posemamba.data.cmu import convert
+    from posemamba.data.mocap import load_motions
+
+    known: set[str] = set()
+    with contextlib.suppress(PoseMambaError) if data is None else contextlib.nullcontext():
+        known = {name.split("#")[0] for name in load_motions(data, "all").names}
+    clips = convert(folder, out, fps=fps, known=known, say=lambda line: print(f"  {line}", flush=True))
+    print(f"  {out}: {clips} clips; list it in a recipe's data.extra to train on it")
