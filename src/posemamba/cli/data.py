@@ -51,13 +51,14 @@ def data_cmu(
     data: MocapFolder = None,
 ) -> None:
     """Make a file to train on, beside the rest, of your copy of the CMU motion capture database (docs/train.md)."""
-    import contextlib
-
     from posemamba.data.cmu import convert
     from posemamba.data.mocap import load_motions
 
-    known: set[str] = set()
-    with contextlib.suppress(PoseMambaError) if data is None else contextlib.nullcontext():
+    try:
         known = {name.split("#")[0] for name in load_motions(data, "all").names}
+    except PoseMambaError:
+        if data is not None:
+            raise
+        known = set()  # the other files are not needed for this one
     clips = convert(folder, out, fps=fps, known=known, say=lambda line: print(f"  {line}", flush=True))
     print(f"  {out}: {clips} clips; list it in a recipe's data.extra to train on it")

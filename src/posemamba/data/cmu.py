@@ -183,6 +183,12 @@ def pieces(xyz: Array) -> list[slice]:
     return found
 
 
+def _resampled(xyz: Array, fps: float) -> Array:
+    """(F, 17, 3) at 50 frames a second, by straight lines in time."""
+    before, at = np.arange(len(xyz)) / fps, np.arange(int((len(xyz) - 1) / fps * FPS + 1e-6) + 1) / FPS
+    return np.stack([np.interp(at, before, one) for one in xyz.reshape(len(xyz), -1).T], -1).reshape(-1, 17, 3)
+
+
 def convert(
     folder: Path,
     out: Path,
@@ -212,7 +218,7 @@ def convert(
     if not files:
         raise PoseMambaError(f"{folder}: no motions in it (NN_MM.amc), nor in the folders below")
     skeletons: dict[Path, AsfSkeleton] = {}
-    clips: list[tuple[str, str, Array]] = []
+    clips: list[tuple[str, str, Array, NDArray[np.float16]]] = []  # name, subject, shift, positions
     for file in files:
         subject = "cmu_" + file.stem.split("_")[0]
         name = f"cmu_{file.stem}"
@@ -231,25 +237,24 @@ def convert(
             xyz = joints(skeletons[asf], read_amc(file, skeletons[asf]))
         except KeyError as error:
             raise PoseMambaError(f"{asf}: has no bone {error}, which those of the CMU database have") from error
-        at = np.arange(int((len(xyz) - 1) / fps * FPS + 1e-6) + 1) / FPS
-        xyz = np.stack([np.interp(at, np.arange(len(xyz)) / fps, one) for one in xyz.reshape(len(xyz), -1).T], -1)
-        xyz = xyz.reshape(len(at), 17, 3)
+        xyz = _resampled(xyz, fps)
         parts = pieces(xyz)
         if not parts:
             say(f"{file.name}: left out, shorter than a second without glitches")
-        clips += [(name + (f"#{k}" if len(parts) > 1 else ""), subject, xyz[part]) for k, part in enumerate(parts)]
+        for k, part in enumerate(parts):
+            shift = xyz[part, 0, :2].mean(0)
+            moved = (xyz[part] - [*shift, 0]).astype(np.float16)
+            clips.append((name + (f"#{k}" if len(parts) > 1 else ""), subject, shift, moved))
     if not clips:
         raise PoseMambaError(f"{folder}: nothing of its {len(files)} motions is left")
-    offset = [xyz[:, 0, :2].mean(0) for _, _, xyz in clips]
+    names, subjects, shifts, positions = zip(*clips, strict=True)
     content: dict[str, NDArray[Any]] = {
-        "positions": np.concatenate(
-            [xyz - [*shift, 0] for (_, _, xyz), shift in zip(clips, offset, strict=True)]
-        ).astype(np.float16),
-        "lengths": np.array([len(xyz) for _, _, xyz in clips], np.int32),
-        "names": np.array([name for name, _, _ in clips]),
-        "descriptions": np.array([name for name, _, _ in clips]),
-        "subjects": np.array([subject for _, subject, _ in clips]),
-        "xy_offset": np.array(offset, np.float32),
+        "positions": np.concatenate(positions),
+        "lengths": np.array([len(one) for one in positions], np.int32),
+        "names": np.array(names),
+        "descriptions": np.array(names),
+        "subjects": np.array(subjects),
+        "xy_offset": np.array(shifts, np.float32),
         "fps": np.array(FPS, np.float32),
         "joints": np.array(H36M17.joints),
         "parents": np.array(H36M17.parents, np.int8),
