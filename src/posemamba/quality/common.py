@@ -10,19 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posemamba.poses import Motion3D, Poses3D
-from posemamba.refine.common import fit_size
+from posemamba.refine.common import SURE, Array, Mask, fit_size, runs
 from posemamba.refine.root_path import GUESSED_FOV
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
 from posemamba.skeleton import H36M17
 
-Array = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-SURE = 0.5
-"""Confidence over which the detector counts as sure of a joint."""
 JOINTS = tuple(name.replace("_", " ") for name in H36M17.joints)
 LIMBS = {
     "right thigh": (1, 2),
@@ -166,12 +160,6 @@ def frame_mean(values: Array) -> Array:
     """(F, N) to (F,): the mean of what is not NaN; NaN where nothing is."""
     known = np.isfinite(values).sum(1)
     return np.where(known > 0, np.nansum(values, axis=1) / np.maximum(known, 1), np.nan)
-
-
-def runs(mask: Mask, least: int = 1) -> list[tuple[int, int]]:
-    """(first, last) of the stretches of True that have at least `least` frames."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2) if b - a >= least]
 
 
 def joined(mask: Mask, gap: int) -> Mask:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import savgol_filter
 
 from posemamba.poses import Motion3D
 from posemamba.quality.common import (
@@ -22,15 +21,13 @@ from posemamba.quality.common import (
     percentile,
     runs,
 )
+from posemamba.refine.feet import STANDS_SECONDS, STANDS_SPEED, picture_speed
 from posemamba.refine.scale import ANKLE_HEIGHT, BODY_LENGTH
 
 FEET_GOAL = 20.0
 """Millimetres that the foot of somebody who stands may move."""
 FEET_LIMITS = {"each other": 100.0, "world": 200.0}
 """Millimetres from its place from which on a standing foot is marked; the path's depth is less sure than a pose."""
-STANDS_SPEED = 0.06
-"""Body lengths a second (10 cm a second): in the picture a standing foot is slower."""
-STANDS_SECONDS = 0.3
 FLOOR_LIMIT, ANOTHER_LEVEL = 0.1, 0.4
 """Metres below its height on the floor from which on an ankle is marked; who is lower still is on another level."""
 REPROJECTION_FRAME, REPROJECTION_JOINT = 0.035, 0.08
@@ -105,12 +102,8 @@ def standing(clip: Clip, joint: int) -> Mask:
     """(F,) frames in which the ankle stands still in the picture, for `STANDS_SECONDS` at least."""
     xy = clip.xy[:, joint] / clip.size[:, None]
     known = clip.sure[:, joint] & np.isfinite(xy).all(-1)
-    width = 2 * (clip.frames_in(0.2) // 2) + 1  # a straight line through so many frames gives the speed
-    slow = np.zeros(len(xy), bool)
-    for a, b in runs(known, max(width, 3)):
-        step = float(np.median(np.diff(clip.times[a : b + 1])))
-        speed = savgol_filter(xy[a : b + 1], max(width, 3), 1, deriv=1, delta=step, axis=0)
-        slow[a : b + 1] = np.linalg.norm(speed, axis=-1) < STANDS_SPEED
+    speed = picture_speed(clip.times, xy, known, clip.poses.fps)
+    slow = np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED
     out = np.zeros(len(xy), bool)
     for a, b in runs(slow):
         out[a : b + 1] = clip.times[b] - clip.times[a] >= STANDS_SECONDS - 1e-6

@@ -1,4 +1,6 @@
-"""Refinement: smoothing, metres, the root's path, steady bones, upright world, joint angles; all optional and recorded.
+"""Refinement: smoothing, metres, the root's path, steady bones and feet, upright world, joint angles.
+
+All of it is optional, and recorded.
 
 What the model gave stays beside the result, untouched: `Motion3D.poses`. Each step also works alone, from `Motion3D` to
 `Motion3D`. docs/refine.md has what each does, and how well.
@@ -15,12 +17,23 @@ from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.refine.angles import joint_angles
 from posemamba.refine.bones import steady_bones
+from posemamba.refine.feet import steady_feet
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
 from posemamba.refine.smooth import DEFAULT_METHOD, smooth
 from posemamba.refine.upright import upright
 
-__all__ = ["RefineOptions", "joint_angles", "refine", "root_path", "scale", "smooth", "steady_bones", "upright"]
+__all__ = [
+    "RefineOptions",
+    "joint_angles",
+    "refine",
+    "root_path",
+    "scale",
+    "smooth",
+    "steady_bones",
+    "steady_feet",
+    "upright",
+]
 
 
 class RefineOptions(BaseModel):
@@ -45,6 +58,7 @@ class RefineOptions(BaseModel):
         default=None, description="root_path: horizontal field of view in degrees; None: a guessed one"
     )
     steady_bones: bool = Field(default=False, description="every bone keeps one length, left and right alike")
+    steady_feet: bool = Field(default=False, description="feet that stand in the picture stand still")
     upright: bool = Field(
         default=False, description="turn the camera's frame to a level world, by camera_pitch or else by an estimate"
     )
@@ -74,7 +88,7 @@ class RefineOptions(BaseModel):
 
 
 def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
-    """Refine poses: smoothing, scale, the root's path, steady bones, the upright world, in this order, if asked for.
+    """Refine poses: smoothing, scale, path, steady bones and feet, upright world, in this order, if asked for.
 
     Args:
         poses: as the model gave them; they are not changed.
@@ -99,6 +113,8 @@ def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
         motion = root_path(motion, options.fov)
     if options.steady_bones:
         motion = steady_bones(motion)
+    if options.steady_feet:
+        motion = steady_feet(motion)
     if options.upright or options.camera_pitch is not None:
         motion = upright(motion, options.camera_pitch, options.camera_roll)
     return motion

@@ -19,7 +19,10 @@ from posemamba.poses import Motion3D, Step
 from posemamba.skeleton import H36M17
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
+SURE = 0.5
+"""Confidence over which the detector counts as sure of a joint."""
 MAX_GAP = 1.0
 """Seconds: what was seen further apart does not influence each other, as in lifting."""
 HUBER = 1.5
@@ -86,6 +89,12 @@ def stretches(motion: Motion3D, max_gap: float = MAX_GAP) -> list[NDArray[np.int
     times = motion.frame_times()
     found = split_at_gaps(motion.seen, times, max_gap)
     return [start + np.flatnonzero(motion.seen[start:end]) for start, end in found]
+
+
+def runs(mask: Mask, least: int = 1) -> list[tuple[int, int]]:
+    """(first, last) of the stretches of True that have at least `least` frames."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]])))
+    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2) if b - a >= least]
 
 
 def roughness(times: Array) -> Array:

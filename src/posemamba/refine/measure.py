@@ -1,6 +1,7 @@
 """Measures how well refinement does, and prints the tables of docs/refine.md.
 
-    python -m posemamba.refine.measure smoothing|root|bones|upright [--quick] [--weights NAME] [--split validation|test]
+    python -m posemamba.refine.measure smoothing|root|bones|feet|upright [--quick] [--weights NAME]
+        [--split validation|test]
 
 Motion capture (`posemamba.data.mocap`) seen by the benchmark's cameras, at most 5 s of each clip, from one camera
 (number i mod 4 for clip i). `lifted` is what the weights make of 2D joints with the benchmark's noise and confidence;
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +28,8 @@ from posemamba.evaluate.mocap_scenes import CAMERAS, benchmark_cameras
 from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.refine.bones import steady_bones
-from posemamba.refine.common import body_length, bone_lengths
+from posemamba.refine.common import Mask, body_length, bone_lengths, runs
+from posemamba.refine.feet import STANDS_SECONDS, steady_feet
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
@@ -37,6 +39,8 @@ from posemamba.skeleton import H36M17
 Array = NDArray[np.float64]
 SECONDS = 5.0
 WIDTH = 1000  # pixels; any
+STANDS = 0.1
+"""Metres a second: slower than that an ankle truly stands."""
 PITCHES = (-30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0)
 
 
@@ -246,6 +250,106 @@ def measure_bones(weights: str, split: str, every: int) -> str:
     return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + _table(columns, rows)
 
 
+def _stands(ankle: Array, fps: float) -> Mask:
+    """(F,) frames in which an ankle, (F, 3) metres, truly stands: slower than `STANDS` for `STANDS_SECONDS`."""
+    slow = np.linalg.norm(np.gradient(ankle, axis=0), axis=-1) * fps < STANDS
+    out = np.zeros(len(ankle), bool)
+    for a, b in runs(slow):
+        out[a : b + 1] = (b - a) / fps >= STANDS_SECONDS - 1e-6
+    return out
+
+
+def _excursions(places: Array, standing: Mask) -> list[Array]:
+    """How far, in cm, places (F, 3) lie from their median, of each stance."""
+    found = [places[a : b + 1] for a, b in runs(standing, 3)]
+    return [100 * np.linalg.norm(place - np.median(place, axis=0), axis=-1) for place in found]
+
+
+def measure_feet(weights: str, split: str, every: int) -> str:
+    """What steady feet do to standing ankles, to the pose and to the path, and how well stances are found."""
+    lifter = Lifter.from_pretrained(weights)
+    return feet_table(
+        f"{split}, weights {weights}",
+        (
+            (
+                shot,
+                {"truth": shot.truth, "lifted, exact 2D": lifter(_exact(shot)), "lifted, noisy 2D": lifter(shot.noisy)},
+            )
+            for shot in shots(split, every=every)
+        ),
+    )
+
+
+def _exact(shot: Shot) -> Keypoints2D:
+    return replace(shot.noisy, xy=shot.truth.keypoints.xy, confidence=np.ones_like(shot.noisy.confidence))
+
+
+def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) -> str:
+    """The table of `measure_feet` over shots with poses by kind."""
+    means: dict[str, list[tuple[float, ...]]] = {}
+    moved: dict[str, list[Array]] = {}
+    found: dict[str, list[float]] = {}
+    sizes, stood = [], [0.0, 0.0]
+    for shot, kinds in lifted:
+        fps, body = shot.truth.fps, shot.camera_xyz
+        sizes.append(len(body))
+        stands = [_stands(body[:, j], fps) for j in (3, 6)]
+        stood[0] += (stands[0].sum() + stands[1].sum()) / fps
+        stood[1] += (stands[0] & stands[1]).sum() / fps
+        for kind, poses in kinds.items():
+            metric = scale(smooth(Motion3D.raw(poses)), shot.height)
+            for path, plain in (("path", root_path(metric, shot.fov)), ("no path", metric)):
+                for name, motion in (
+                    ("as they are", plain),
+                    ("steady feet", steady_feet(plain)),
+                    ("steady bones", steady_bones(plain)),
+                    ("steady bones and feet", steady_feet(steady_bones(plain))),
+                ):
+                    row = f"{kind}, {path}: {name}"
+                    xyz = motion.xyz.astype(np.float64)
+                    off = xyz - body
+                    pose = off - off[:, :1]
+                    away = off[:, 0] - off[:, 0].mean(0)
+                    known = off if motion.absolute else pose
+                    bend = np.diff(known, n=2, axis=0) * fps**2
+                    means.setdefault(row, []).append(
+                        (
+                            1000 * float(np.linalg.norm(pose, axis=-1).mean()),
+                            100 * float(np.linalg.norm(away, axis=-1).mean()) if motion.absolute else math.nan,
+                            float(np.linalg.norm(bend, axis=-1).mean()) if len(bend) else 0.0,
+                        )
+                    )
+                    if motion.absolute:
+                        moves = [e for j, s in zip((3, 6), stands, strict=True) for e in _excursions(xyz[:, j], s)]
+                    else:
+                        moves = _excursions(xyz[:, 6] - xyz[:, 3], stands[0] & stands[1])
+                    moved.setdefault(row, []).extend(moves)
+                    if motion.steps[-1].name == "steady_feet":
+                        found.setdefault(row, []).append(float(motion.steps[-1].report["seconds"]))
+    rows = []
+    for row, values in means.items():
+        mean = np.average(values, axis=0, weights=sizes)
+        every = np.concatenate([*moved[row], np.zeros(0)])
+        most = [float(m.max()) for m in moved[row]]
+        feet = [f"{every.mean():.1f}", f"{np.percentile(every, 95):.1f}", f"{np.mean(np.array(most) < 2):.0%}"]
+        held = f"{sum(found[row]):.0f}" if row in found else ""
+        cells = [*(feet if len(every) else ["", "", ""]), f"{mean[0]:.1f}", f"{mean[1]:.1f}", f"{mean[2]:.2f}", held]
+        rows.append([row, *cells])
+    columns = [
+        "",
+        "standing ankles move, cm",
+        "95 %",
+        "stances within 2 cm",
+        "joints to pelvis, mm",
+        "path, cm",
+        "m/s²",
+    ]
+    text = (
+        f"{title}, {len(sizes)} clips, {sum(sizes)} frames; ankles truly stand for {stood[0]:.0f} s, both at once for "
+    )
+    return f"{text}{stood[1]:.0f} s\n\n" + _table([*columns, "held, s"], rows)
+
+
 def measure_upright(weights: str, split: str, every: int) -> str:
     """Tilt error of the estimated world, for cameras that look up and down."""
     lifter = Lifter.from_pretrained(weights)
@@ -286,7 +390,7 @@ def measure_upright(weights: str, split: str, every: int) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Print one table."""
     parser = argparse.ArgumentParser(prog="python -m posemamba.refine.measure", description=__doc__)
-    parser.add_argument("what", choices=("smoothing", "root", "bones", "upright"))
+    parser.add_argument("what", choices=("smoothing", "root", "bones", "feet", "upright"))
     parser.add_argument("--quick", action="store_true", help="every eighth clip")
     parser.add_argument("--weights", default="posemamba-s")
     parser.add_argument("--split", choices=("validation", "test"), help="default: validation for smoothing, else test")
@@ -296,6 +400,7 @@ def main(arguments: list[str] | None = None) -> int:
         "smoothing": measure_smoothing,
         "root": measure_root,
         "bones": measure_bones,
+        "feet": measure_feet,
         "upright": measure_upright,
     }[given.what]
     try:
