@@ -20,6 +20,7 @@ from posemamba.cli.options import (
     SmoothCutoff,
     SmoothMethod,
     SteadyBones,
+    SteadyFeet,
     Upright,
     parse_heights,
     parse_size,
@@ -126,6 +127,7 @@ def lift(
     root_path: RootPath = False,
     fov: Fov = None,
     steady_bones: SteadyBones = False,
+    steady_feet: SteadyFeet = False,
     upright: Upright = False,
     camera_pitch: CameraPitch = None,
     angles: Annotated[
@@ -198,7 +200,9 @@ def lift(
         mode=None if mode is None else mode.value,
         det_model=det_model,
         pose_model=pose_model,
-        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, upright, camera_pitch),
+        refine=refinement(
+            smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, steady_feet, upright, camera_pitch
+        ),
         heights=parse_heights(height),
         angles=angles,
         exports=tuple(dict.fromkeys(words(export))),
@@ -290,6 +294,7 @@ def convert(
     root_path: RootPath = False,
     fov: Fov = None,
     steady_bones: SteadyBones = False,
+    steady_feet: SteadyFeet = False,
     upright: Upright = False,
     camera_pitch: CameraPitch = None,
 ) -> None:
@@ -303,7 +308,9 @@ def convert(
         to,
         keypoints={"to_skeleton": to_skeleton, "format": format, "skeleton": skeleton, "fps": fps}
         | {"image_size": parse_size(image_size)},
-        refine=refinement(smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, upright, camera_pitch),
+        refine=refinement(
+            smooth, smooth_method, smooth_cutoff, root_path, fov, steady_bones, steady_feet, upright, camera_pitch
+        ),
         heights=parse_heights(height),
     )
     for line in run(options):

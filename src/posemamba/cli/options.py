@@ -58,6 +58,10 @@ SteadyBones = Annotated[
     bool,
     typer.Option("--steady-bones", help="Give every bone one length over the whole clip.", rich_help_panel=_REFINE),
 ]
+SteadyFeet = Annotated[
+    bool,
+    typer.Option("--steady-feet", help="Feet that stand in the picture stand still.", rich_help_panel=_REFINE),
+]
 Upright = Annotated[
     bool, typer.Option("--upright", help="Turn the world upright by how the person stands.", rich_help_panel=_REFINE)
 ]
@@ -83,6 +87,7 @@ def refinement(
     root_path: bool,
     fov: float | None,
     steady_bones: bool,
+    steady_feet: bool,
     upright: bool,
     pitch: float | None,
 ) -> tuple[tuple[str, Any], ...]:
@@ -93,6 +98,7 @@ def refinement(
         "root_path": root_path or None,
         "fov": fov,
         "steady_bones": steady_bones or None,
+        "steady_feet": steady_feet or None,
         "upright": upright or None,
         "camera_pitch": pitch,
     }

@@ -44,18 +44,20 @@ STANDS_SECONDS = 0.3
 SPEED_SECONDS = 0.2
 """A straight line through so many frames gives the speed."""
 STAYS_WITHIN = 0.0125
-"""Body lengths (2 cm) from its place in the picture: a standing foot stays within, or within three deviations of the
-detector's jitter."""
+"""Body lengths (2 cm) from its place in the picture: a standing foot stays within. With more jitter of the detector
+this grows, and `STANDS_SPEED` with it."""
+_JITTERS = 5.5  # times the median distance from parabolas through the frames around
 _STAYS_WITHIN_MOST = 0.03  # body lengths: with more jitter nobody can tell
 _SAME_FOOTHOLD = 0.2  # seconds for which a standing ankle may be lost, or jump, and still be on the same foothold
 TOO_FAR = 0.2
 """Body lengths from its place from which on a foot seems to move along the line of sight: it is left alone."""
-ROOT_FADE, LEG_FADE = 0.15, 0.1
+ROOT_FADE, LEG_FADE = 0.15, 0.07
 """Seconds: how fast the corrections of the path and of the legs come and go; half is gone after 1.7 times that."""
-ROOT_SHARE_DEPTH, ROOT_SHARE_ACROSS = 0.9, 0.5
+ROOT_SHARE_DEPTH, ROOT_SHARE_ACROSS = 0.99, 0.5
 """What the path takes, along the line of sight and across it, of a correction that stays."""
-_REACH = 0.999  # of a leg's length; one that is straighter already stays so
-_HOLD = 1e4  # weight of a stance's frames against that of leaving the leg as it is
+_REACH, _STRETCH = 0.999, 0.3  # of a leg's length; the share of what it lacks by which a leg may straighten
+_HOLD = 300.0  # weight of a stance's frames against that of leaving the leg as it is
+_LEG_MOST = 0.05  # body lengths by which no ankle is moved against the pelvis: who needs more is lifted wrong
 _SETTLES = 0.1  # seconds at the ends of a stance in which the place holds the foot ever less
 _FADED = (0.6, 1.2)  # seconds from a stance at which a correction is wound down, and from which there is none
 _PULLS = 12  # turns in which the pelvis comes along where a leg is too short
@@ -67,7 +69,7 @@ _THORAX = 8
 
 def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
     """(F,) speed of a joint in the picture, in units of `xy` a second; NaN where not known for long enough."""
-    width = max(3, 2 * (max(1, round(SPEED_SECONDS * fps)) // 2) + 1)
+    width = _speed_frames(fps)
     speed = np.full(len(xy), np.nan)
     for a, b in runs(known, width):
         step = float(np.median(np.diff(times[a : b + 1])))
@@ -75,7 +77,7 @@ def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
     return speed
 
 
-def stances(times: Array, xy: Array, known: Mask, fps: float) -> list[tuple[int, int]]:
+def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> list[tuple[int, int]]:
     """When an ankle stands in the picture: (first, last) frames.
 
     It begins where the ankle is slow, and goes on both ways for as long as it stays at that place; two at one place
@@ -83,19 +85,23 @@ def stances(times: Array, xy: Array, known: Mask, fps: float) -> list[tuple[int,
 
     Args:
         times: (F,) seconds.
-        xy: (F, 2) places in the picture in body lengths.
-        known: (F,) the detector is sure of it.
+        xy: (F, 2) places in the picture, pixels.
+        size: (F,) the body's length in pixels.
+        known: (F,) the detector is sure of the ankle.
         fps: frames per second.
     """
-    speed = picture_speed(times, xy, known, fps)
-    radius = float(np.clip(3 * _jitter(xy, known, speed, fps), STAYS_WITHIN, _STAYS_WITHIN_MOST))
+    speed = picture_speed(times, xy, known, fps) / size
+    jitter = _jitter(xy, known, fps) / size
+    still = np.flatnonzero(speed < 4 * STANDS_SPEED)
+    usual = _JITTERS * float(np.median(jitter[still])) if len(still) else 0.0
+    radius = float(np.clip(usual, STAYS_WITHIN, _STAYS_WITHIN_MOST))
     calm = np.full(xy.shape, np.nan)  # without single frames that jump
     for a, b in runs(known):
         calm[a : b + 1] = median_filter(xy[a : b + 1], size=(3, 1), mode="nearest")
     found: list[tuple[int, int]] = []
     for a, b in runs(np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED * radius / STAYS_WITHIN):
         place = np.median(xy[a : b + 1], axis=0)
-        near = np.nan_to_num(np.linalg.norm(calm - place, axis=-1), nan=np.inf) <= radius
+        near = np.nan_to_num(np.linalg.norm(calm - place, axis=-1) / size, nan=np.inf) <= radius
         while a > 0 and near[a - 1]:
             a -= 1
         while b < len(xy) - 1 and near[b + 1]:
@@ -103,7 +109,7 @@ def stances(times: Array, xy: Array, known: Mask, fps: float) -> list[tuple[int,
         if found and times[a] - times[found[-1][1]] <= _SAME_FOOTHOLD:
             first, last = found[-1]
             before = np.median(xy[first : last + 1], axis=0) if last < a else place
-            if np.linalg.norm(before - place) <= radius:
+            if np.linalg.norm(before - place) / size[a] <= radius:
                 found[-1] = (first, max(b, last))
                 continue
             a = max(a, last + 1)
@@ -112,15 +118,18 @@ def stances(times: Array, xy: Array, known: Mask, fps: float) -> list[tuple[int,
     return [(a, b) for a, b in found if times[b] - times[a] >= STANDS_SECONDS - 1e-6]
 
 
-def _jitter(xy: Array, known: Mask, speed: Array, fps: float) -> float:
-    """The detector's own: standard deviation about straight lines, where the joint is not fast."""
-    width = max(3, 2 * (max(1, round(SPEED_SECONDS * fps)) // 2) + 1)
+def _jitter(xy: Array, known: Mask, fps: float) -> Array:
+    """(F,) distance from a parabola through the frames around, in units of `xy`: the detector's own unrest."""
+    width = _speed_frames(fps)
     off = np.full(len(xy), np.nan)
     for a, b in runs(known, width):
-        away = xy[a : b + 1] - savgol_filter(xy[a : b + 1], width, 1, axis=0)
-        off[a : b + 1] = np.sqrt((away**2).mean(-1))
-    off = off[np.nan_to_num(speed, nan=np.inf) < 4 * STANDS_SPEED]
-    return float(np.median(off)) if len(off) else 0.0
+        off[a : b + 1] = np.linalg.norm(xy[a : b + 1] - savgol_filter(xy[a : b + 1], width, 2, axis=0), axis=-1)
+    return off
+
+
+def _speed_frames(fps: float) -> int:
+    """Frames, odd, through which curves are laid."""
+    return max(3, 2 * (max(1, round(SPEED_SECONDS * fps)) // 2) + 1)
 
 
 def steady_feet(motion: Motion3D) -> Motion3D:
@@ -146,12 +155,15 @@ def steady_feet(motion: Motion3D) -> Motion3D:
             "the motion is in a world, expected the camera's frame: steady the feet before turning upright"
         )
     xyz, times = positions(motion), motion.frame_times()
-    held, goal, count, left_alone = _goals(motion, xyz)
+    size, _, _ = fit_size(motion, xyz, SIZE_CUTOFF)
+    held, goal, count, left_alone = _goals(motion, xyz, size)
     steady = xyz.copy()
     changed, short = np.zeros(len(xyz), bool), np.zeros(len(xyz), bool)
     for frames in stretches(motion):
         if held[frames].any():
-            moved, near, out = _steady(times[frames], xyz[frames], held[frames], goal[frames], motion.absolute)
+            moved, near, out = _steady(
+                times[frames], xyz[frames], size[frames], held[frames], goal[frames], motion.absolute
+            )
             steady[frames], changed[frames], short[frames] = moved, near, out
     moved_by = np.linalg.norm((steady - xyz)[changed], axis=-1)
     step = Step(
@@ -179,7 +191,7 @@ def steady_feet(motion: Motion3D) -> Motion3D:
     return done
 
 
-def _goals(motion: Motion3D, xyz: Array) -> tuple[Mask, Array, int, int]:
+def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Mask, Array, int, int]:
     """Where standing ankles are to be.
 
     Returns:
@@ -190,12 +202,11 @@ def _goals(motion: Motion3D, xyz: Array) -> tuple[Mask, Array, int, int]:
     in_picture, _, _ = fit_size(
         replace(Motion3D.raw(poses), seen=motion.seen), poses.xyz.astype(np.float64), SIZE_CUTOFF
     )
-    size, _, _ = fit_size(motion, xyz, SIZE_CUTOFF)
     sure = poses.keypoints.found & (np.nan_to_num(poses.confidence) > SURE) & motion.seen[:, None]
-    xy = poses.keypoints.xy.astype(np.float64) / in_picture[:, None, None]
+    xy = poses.keypoints.xy.astype(np.float64)
     stands = np.zeros((len(xyz), 2), np.int64)  # number of the foot's stance, 0 for none
     for foot, (_, _, ankle) in enumerate(_LEGS):
-        for number, (a, b) in enumerate(stances(times, xy[:, ankle], sure[:, ankle], motion.fps), start=1):
+        for number, (a, b) in enumerate(stances(times, xy[:, ankle], in_picture, sure[:, ankle], motion.fps), start=1):
             stands[a : b + 1, foot] = number
     stands[~motion.seen] = 0
     ankles = xyz[:, [leg[2] for leg in _LEGS]]
@@ -248,7 +259,7 @@ def _off(xyz: Array, held: Mask, goal: Array, absolute: bool) -> float:
     return float(np.percentile(np.linalg.norm(off, axis=-1), 95))
 
 
-def _steady(times: Array, xyz: Array, held: Mask, goal: Array, absolute: bool) -> tuple[Array, Mask, Mask]:
+def _steady(times: Array, xyz: Array, size: Array, held: Mask, goal: Array, absolute: bool) -> tuple[Array, Mask, Mask]:
     """One stretch.
 
     Returns:
@@ -261,7 +272,8 @@ def _steady(times: Array, xyz: Array, held: Mask, goal: Array, absolute: bool) -
     root = _root(times, xyz, firm, lack, fade) if absolute else np.zeros((len(xyz), 3))
     hips, knees = xyz[:, [leg[0] for leg in _LEGS]], xyz[:, [leg[1] for leg in _LEGS]]
     thigh, shin = np.linalg.norm(knees - hips, axis=-1), np.linalg.norm(ankles - knees, axis=-1)
-    longest = np.maximum(_REACH * (thigh + shin), np.linalg.norm(ankles - hips, axis=-1))
+    longest = np.linalg.norm(ankles - hips, axis=-1)
+    longest = longest + _STRETCH * np.maximum(0, _REACH * (thigh + shin) - longest)
     forward = _forward(xyz)
     for turn in range(_PULLS + 1):
         legs = np.stack(
@@ -269,6 +281,7 @@ def _steady(times: Array, xyz: Array, held: Mask, goal: Array, absolute: bool) -
             1,
         )
         legs *= fade[:, None, None]
+        legs /= (1 + (np.linalg.norm(legs, axis=-1, keepdims=True) / (_LEG_MOST * size)[:, None, None]) ** 4) ** 0.25
         way = ankles + legs - hips
         far = np.linalg.norm(way, axis=-1)
         beyond = np.maximum(0, far - longest)
@@ -276,7 +289,7 @@ def _steady(times: Array, xyz: Array, held: Mask, goal: Array, absolute: bool) -
             break
         pull = (beyond / np.maximum(far, 1e-12))[..., None] * way
         pulled = beyond.max(1) > 0
-        root = root + fade[:, None] * _curve(times, 1.2 * pull.sum(1), np.where(pulled, _PULL, 0.0), LEG_FADE)
+        root = root + fade[:, None] * _curve(times, 1.2 * pull.sum(1), np.where(pulled, _PULL, 0.0), ROOT_FADE)
     steady = xyz + root[:, None] if absolute else xyz.copy()
     for foot, (hip, knee, ankle) in enumerate(_LEGS):
         reach = np.minimum(far[:, foot], longest[:, foot])
