@@ -16,8 +16,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
-from scipy.ndimage import median_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import savgol_filter
 
 from posemamba.errors import PoseMambaError
@@ -38,6 +39,8 @@ from posemamba.refine.scale import SIZE_CUTOFF
 
 __all__ = ["STANDS_SECONDS", "STANDS_SPEED", "picture_speed", "steady_feet"]
 
+Numbers = NDArray[np.int64]
+
 STANDS_SPEED = 0.06
 """Body lengths a second (10 cm a second): in the picture a standing foot is slower."""
 STANDS_SECONDS = 0.3
@@ -51,14 +54,15 @@ _STAYS_WITHIN_MOST = 0.03  # body lengths: with more jitter nobody can tell
 _SAME_FOOTHOLD = 0.2  # seconds for which a standing ankle may be lost, or jump, and still be on the same foothold
 TOO_FAR = 0.2
 """Body lengths from its place from which on a foot seems to move along the line of sight: it is left alone."""
+_SURELY = 2.0  # seconds for which nobody moves a foot along the line of sight: then it is the path that wanders
 ROOT_FADE, LEG_FADE = 0.15, 0.07
 """Seconds: how fast the corrections of the path and of the legs come and go; half is gone after 1.7 times that."""
 ROOT_SHARE_DEPTH, ROOT_SHARE_ACROSS = 0.99, 0.5
 """What the path takes, along the line of sight and across it, of a correction that stays."""
 _REACH, _STRETCH = 0.999, 0.3  # of a leg's length; the share of what it lacks by which a leg may straighten
-_HOLD = 300.0  # weight of a stance's frames against that of leaving the leg as it is
+_HOLD = 1000.0  # weight of a stance's frames against that of leaving the leg as it is
 _LEG_MOST = 0.05  # body lengths by which no ankle is moved against the pelvis: who needs more is lifted wrong
-_SETTLES = 0.1  # seconds at the ends of a stance in which the place holds the foot ever less
+_SETTLES = 0.07  # seconds at the ends of a stance in which the place holds the foot ever less
 _FADED = (0.6, 1.2)  # seconds from a stance at which a correction is wound down, and from which there is none
 _PULLS = 12  # turns in which the pelvis comes along where a leg is too short
 _PULL = 30.0  # weight of such frames
@@ -100,6 +104,8 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
         calm[a : b + 1] = median_filter(xy[a : b + 1], size=(3, 1), mode="nearest")
     found: list[tuple[int, int]] = []
     for a, b in runs(np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED * radius / STAYS_WITHIN):
+        if found and b <= found[-1][1]:
+            continue
         place = np.median(xy[a : b + 1], axis=0)
         near = np.nan_to_num(np.linalg.norm(calm - place, axis=-1) / size, nan=np.inf) <= radius
         while a > 0 and near[a - 1]:
@@ -177,7 +183,7 @@ def steady_feet(motion: Motion3D) -> Motion3D:
         },
         {
             "stances": count,
-            "seconds": float(held.sum() / motion.fps / (1 if motion.absolute else 2)),
+            "seconds": float((held > 0).sum() / motion.fps / (1 if motion.absolute else 2)),
             "left_alone": left_alone,
             "ankles_off_p95_before": _off(xyz, held, goal, motion.absolute),
             "ankles_off_p95_after": _off(steady, held, goal, motion.absolute),
@@ -191,12 +197,12 @@ def steady_feet(motion: Motion3D) -> Motion3D:
     return done
 
 
-def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Mask, Array, int, int]:
+def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, int, int]:
     """Where standing ankles are to be.
 
     Returns:
-        (F, 2) whether the right and the left ankle is held, (F, 2, 3) where, how many stances these are, and how many
-        more were left alone.
+        (F, 2) the number of the stance in which the right and the left ankle is held, 0 for none; (F, 2, 3) where;
+        how many stances these are, and how many more were left alone.
     """
     poses, times = motion.poses, motion.frame_times()
     in_picture, _, _ = fit_size(
@@ -210,7 +216,7 @@ def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Mask, Array, int,
             stands[a : b + 1, foot] = number
     stands[~motion.seen] = 0
     ankles = xyz[:, [leg[2] for leg in _LEGS]]
-    held, goal, count, left_alone = np.zeros((len(xyz), 2), bool), ankles.copy(), 0, 0
+    held, goal, count, left_alone = np.zeros((len(xyz), 2), np.int64), ankles.copy(), 0, 0
     for frames in stretches(motion):
         if len(frames) < 3:
             continue
@@ -220,10 +226,12 @@ def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Mask, Array, int,
                 for number in np.unique(at[at[:, foot] > 0, foot]):
                     on = frames[at[:, foot] == number]
                     place = _place(ankles[on, foot])
-                    if np.linalg.norm(ankles[on, foot] - place, axis=-1).max() > TOO_FAR * size[on].max():
+                    far = np.linalg.norm(ankles[on, foot] - place, axis=-1).max() > TOO_FAR * size[on].max()
+                    if far and times[on[-1]] - times[on[0]] < _SURELY:
                         left_alone += 1
                         continue
-                    held[on, foot], goal[on, foot], count = True, place, count + 1
+                    count += 1
+                    held[on, foot], goal[on, foot] = count, place
             continue
         both = at[(at > 0).all(1)]
         for pair in np.unique(both, axis=0):
@@ -232,11 +240,12 @@ def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Mask, Array, int,
                 continue
             apart = (ankles[on, 1] - ankles[on, 0]) / size[on, None]
             place = _place(apart)
-            if np.linalg.norm(apart - place, axis=-1).max() > TOO_FAR:
+            if np.linalg.norm(apart - place, axis=-1).max() > TOO_FAR and times[on[-1]] - times[on[0]] < _SURELY:
                 left_alone += 1
                 continue
             half = size[on, None] * (place - apart) / 2
-            held[on], count = True, count + 1
+            count += 1
+            held[on] = count
             goal[on] += np.stack([-half, half], 1)
     return held, goal, count, left_alone
 
@@ -250,16 +259,18 @@ def _place(points: Array) -> Array:
     return place
 
 
-def _off(xyz: Array, held: Mask, goal: Array, absolute: bool) -> float:
+def _off(xyz: Array, held: Numbers, goal: Array, absolute: bool) -> float:
     """95 % of the time held ankles are nearer to their places, or to their places to each other, than this."""
     if not held.any():
         return 0.0
     lack = goal - xyz[:, [leg[2] for leg in _LEGS]]
-    off = lack[held] if absolute else (lack[:, 1] - lack[:, 0])[held[:, 0]]
+    off = lack[held > 0] if absolute else (lack[:, 1] - lack[:, 0])[held[:, 0] > 0]
     return float(np.percentile(np.linalg.norm(off, axis=-1), 95))
 
 
-def _steady(times: Array, xyz: Array, size: Array, held: Mask, goal: Array, absolute: bool) -> tuple[Array, Mask, Mask]:
+def _steady(
+    times: Array, xyz: Array, size: Array, held: Numbers, goal: Array, absolute: bool
+) -> tuple[Array, Mask, Mask]:
     """One stretch.
 
     Returns:
@@ -267,9 +278,10 @@ def _steady(times: Array, xyz: Array, size: Array, held: Mask, goal: Array, abso
     """
     ankles = xyz[:, [leg[2] for leg in _LEGS]]
     lack = goal - ankles
-    fade = _fade(times, np.asarray(held.any(1)))
+    fade = _fade(times, np.asarray((held > 0).any(1)))
     firm = np.stack([_firm(times, held[:, foot]) for foot in range(2)], 1)
     root = _root(times, xyz, firm, lack, fade) if absolute else np.zeros((len(xyz), 3))
+    hold = np.where(firm > 0, _HOLD**firm, 0.0)
     hips, knees = xyz[:, [leg[0] for leg in _LEGS]], xyz[:, [leg[1] for leg in _LEGS]]
     thigh, shin = np.linalg.norm(knees - hips, axis=-1), np.linalg.norm(ankles - knees, axis=-1)
     longest = np.linalg.norm(ankles - hips, axis=-1)
@@ -277,7 +289,7 @@ def _steady(times: Array, xyz: Array, size: Array, held: Mask, goal: Array, abso
     forward = _forward(xyz)
     for turn in range(_PULLS + 1):
         legs = np.stack(
-            [_curve(times, lack[:, foot] - root, np.where(held[:, foot], _HOLD, 0.0), LEG_FADE) for foot in range(2)],
+            [_curve(times, lack[:, foot] - root, hold[:, foot], LEG_FADE) for foot in range(2)],
             1,
         )
         legs *= fade[:, None, None]
@@ -309,13 +321,14 @@ def _fade(times: Array, held: Mask) -> Array:
     return np.asarray(x * x * (3 - 2 * x))
 
 
-def _firm(times: Array, held: Mask) -> Array:
+def _firm(times: Array, held: Numbers) -> Array:
     """(n,) 1 within stances, less towards their ends, where the foot begins to leave; 0 elsewhere."""
     firm = np.zeros(len(times))
     step = float(np.median(np.diff(times)))
-    for a, b in runs(held):
-        from_end = np.minimum(times[a : b + 1] - times[a], times[b] - times[a : b + 1]) + step / 2
-        firm[a : b + 1] = np.minimum(1, from_end / _SETTLES)
+    for number in np.unique(held[held > 0]):
+        on = np.flatnonzero(held == number)
+        from_end = np.minimum(times[on] - times[on[0]], times[on[-1]] - times[on]) + step / 2
+        firm[on] = np.minimum(1, from_end / _SETTLES)
     return firm
 
 
@@ -384,8 +397,8 @@ def _bend(times: Array, leg: Array, way: Array, reach: Array, forward: Array) ->
     reach = np.maximum(reach, 1.001 * np.abs(upper - lower))
     along = (upper**2 + reach**2 - lower**2) / np.maximum(2 * reach, 1e-12)
     off = np.sqrt(np.maximum(0, upper**2 - along**2))
-    usual = np.exp(-0.5 * ((times[:, None] - times) / _USUAL) ** 2)
-    guide = unit(across(usual @ side / usual.sum(1, keepdims=True) + 0.02 * upper[:, None] * forward, new))
+    usual = gaussian_filter1d(side, _USUAL / float(np.median(np.diff(times))), axis=0, mode="nearest")
+    guide = unit(across(usual + 0.02 * upper[:, None] * forward, new))
     more = np.maximum(0, off - np.linalg.norm(turned, axis=-1))
     knee = along[:, None] * new + off[:, None] * unit(turned + more[:, None] * guide)
     return knee, reach[:, None] * new
