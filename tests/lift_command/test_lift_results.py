@@ -111,6 +111,7 @@ def test_refined_and_exported_beside_the_raw_poses(
         "--smooth",
         "--root-path",
         "--steady-bones",
+        "--steady-feet",
         "--camera-pitch",
         "5",
         "--angles",
@@ -126,7 +127,14 @@ def test_refined_and_exported_beside_the_raw_poses(
     np.testing.assert_array_equal(plain.xyz, poses.xyz)
     motion = load_motion_npz(out / "motion.npz")
     assert (motion.units, motion.frame, motion.absolute) == ("metre", "world", True)
-    assert [step.name for step in motion.steps] == ["smooth", "scale", "root_path", "steady_bones", "upright"]
+    assert [step.name for step in motion.steps] == [
+        "smooth",
+        "scale",
+        "root_path",
+        "steady_bones",
+        "steady_feet",
+        "upright",
+    ]
     np.testing.assert_array_equal(motion.poses.xyz, poses.xyz)
     content = json.loads((out / "motion.json").read_text())
     assert content["steps"][1]["estimate"] is True and content["units"] == "metre"
@@ -139,9 +147,7 @@ def test_refined_and_exported_beside_the_raw_poses(
         (out / "motion.npz", "again.bvh"),
         (raw / "poses.npz", "a.tidy.csv"),
     ):
-        options = (
-            [] if saved.name == "motion.npz" else ["--smooth", "--root-path", "--steady-bones", "--camera-pitch", "5"]
-        )
+        options = [] if saved.name == "motion.npz" else more[: more.index("--angles")]
         assert cli.main(["convert", str(saved), str(tmp_path / name), *options]) == 0
     assert (
         (tmp_path / "walk.bvh").read_text() == (out / "motion.bvh").read_text() == (tmp_path / "again.bvh").read_text()

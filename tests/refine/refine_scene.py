@@ -42,9 +42,12 @@ def make_scene(
     camera_height: float = 1.4,
     seed: int = 0,
     times: NDArray[np.float64] | None = None,
+    body: NDArray[np.floating] | None = None,
 ) -> Scene:
-    """A walk on a circle of 1.2 m radius, `distance` metres in front of a camera that looks down by `pitch` degrees."""
-    world = walk(frames, fps, seed=seed, radius=1.2).astype(np.float64)
+    """A walk on a circle of 1.2 m radius, `distance` metres in front of a camera that looks down by `pitch` degrees;
+    or what a `body`, (F, 17, 3) metres about the origin, does there instead."""
+    world = (walk(frames, fps, seed=seed, radius=1.2) if body is None else body).astype(np.float64)
+    frames = len(world)
     world[..., 1] += distance
     p, r = np.radians([pitch, roll])
     right, forward = np.array([1.0, 0, 0]), np.array([0, np.cos(p), -np.sin(p)])

@@ -114,7 +114,7 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
             b += 1
         if found and times[a] - times[found[-1][1]] <= _SAME_FOOTHOLD:
             first, last = found[-1]
-            before = np.median(xy[first : last + 1], axis=0) if last < a else place
+            before = np.nanmedian(xy[first : last + 1], axis=0) if last < a else place
             if np.linalg.norm(before - place) / size[a] <= radius:
                 found[-1] = (first, max(b, last))
                 continue
@@ -327,7 +327,9 @@ def _firm(times: Array, held: Numbers) -> Array:
     step = float(np.median(np.diff(times)))
     for number in np.unique(held[held > 0]):
         on = np.flatnonzero(held == number)
-        from_end = np.minimum(times[on] - times[on[0]], times[on[-1]] - times[on]) + step / 2
+        since = times[on] - times[on[0]] if on[0] > 0 else np.inf  # where the clip begins no foot arrives
+        until = times[on[-1]] - times[on] if on[-1] < len(times) - 1 else np.inf
+        from_end = np.minimum(since, until) + step / 2
         firm[on] = np.minimum(1, from_end / _SETTLES)
     return firm
 

@@ -329,11 +329,13 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
     rows = []
     for row, values in means.items():
         mean = np.average(values, axis=0, weights=sizes)
-        every = np.concatenate([*moved[row], np.zeros(0)])
-        most = [float(m.max()) for m in moved[row]]
-        feet = [f"{every.mean():.1f}", f"{np.percentile(every, 95):.1f}", f"{np.mean(np.array(most) < 2):.0%}"]
-        held = f"{sum(found[row]):.0f}" if row in found else ""
-        cells = [*(feet if len(every) else ["", "", ""]), f"{mean[0]:.1f}", f"{mean[1]:.1f}", f"{mean[2]:.2f}", held]
+        feet = ["", "", ""]
+        if moved[row]:
+            every = np.concatenate(moved[row])
+            within = np.mean([m.max() < 2 for m in moved[row]])
+            feet = [f"{every.mean():.1f}", f"{np.percentile(every, 95):.1f}", f"{within:.0%}"]
+        path = "" if math.isnan(mean[1]) else f"{mean[1]:.1f}"
+        cells = [*feet, f"{mean[0]:.1f}", path, f"{mean[2]:.2f}", f"{sum(found[row]):.0f}" if row in found else ""]
         rows.append([row, *cells])
     columns = [
         "",
