@@ -215,3 +215,15 @@ def test_a_picture_and_a_few_frames_are_left_as_they_are() -> None:
         assert steady_feet(motion).xyz.tobytes() == motion.xyz.tobytes()
     slow = steady_feet(with_path(make_scene(body=standing_person(4), fps=4.0)))
     assert slow.steps[-1].report["stances"] == 2 and np.isfinite(slow.xyz).all()
+
+
+def test_a_foot_that_is_lifted_and_put_back_is_not_held_down() -> None:
+    body = standing_person()
+    rise = 0.12 * np.sin(np.pi * np.clip((np.arange(100) - 40) / 18, 0, 1)) ** 2  # for a third of a second
+    body[:, 5, 2] += rise / 2
+    body[:, 6, 2] += rise
+    before = with_path(make_scene(body=body, fps=FPS))
+    after = steady_feet(before)
+    assert after.steps[-1].report["stances"] == 3  # right, left, left again
+    up = np.linalg.norm(after.xyz - before.xyz, axis=-1)[44:54]
+    assert up.max() < 0.01

@@ -51,7 +51,9 @@ STAYS_WITHIN = 0.0125
 this grows, and `STANDS_SPEED` with it."""
 _JITTERS = 5.5  # times the median distance from parabolas through the frames around
 _STAYS_WITHIN_MOST = 0.03  # body lengths: with more jitter nobody can tell
-_SAME_FOOTHOLD = 0.2  # seconds for which a standing ankle may be lost, or jump, and still be on the same foothold
+_SAME_FOOTHOLD, _ELSEWHERE = 0.5, 0.1
+"""Seconds for which a standing ankle may be lost, and for which it may be seen elsewhere, and still be on the same
+foothold: nobody lifts a foot and puts it back as quickly, but a detector takes it for the other one."""
 TOO_FAR = 0.2
 """Body lengths from its place from which on a foot seems to move along the line of sight: it is left alone."""
 _SURELY = 2.0  # seconds for which nobody moves a foot along the line of sight: then it is the path that wanders
@@ -115,7 +117,8 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
         if found and times[a] - times[found[-1][1]] <= _SAME_FOOTHOLD:
             first, last = found[-1]
             before = np.nanmedian(xy[first : last + 1], axis=0) if last < a else place
-            if np.linalg.norm(before - place) / size[a] <= radius:
+            left = known[last + 1 : a] & ~near[last + 1 : a]  # seen elsewhere
+            if np.linalg.norm(before - place) / size[a] <= radius and left.sum() / fps <= _ELSEWHERE:
                 found[-1] = (first, max(b, last))
                 continue
             a = max(a, last + 1)
