@@ -100,9 +100,9 @@ def _mean(values: Array) -> float:
 
 def standing(clip: Clip, joint: int) -> Mask:
     """(F,) frames in which the ankle stands still in the picture, for `STANDS_SECONDS` at least."""
-    xy = clip.xy[:, joint]
+    xy = clip.xy[:, joint] / clip.size[:, None]
     known = clip.sure[:, joint] & np.isfinite(xy).all(-1)
-    speed = picture_speed(clip.times, xy, known, clip.poses.fps) / clip.size
+    speed = picture_speed(clip.times, xy, known, clip.poses.fps)
     slow = np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED
     out = np.zeros(len(xy), bool)
     for a, b in runs(slow):
