@@ -37,7 +37,7 @@ from posemamba.refine.common import (
 )
 from posemamba.refine.scale import SIZE_CUTOFF
 
-__all__ = ["STANDS_SECONDS", "STANDS_SPEED", "picture_speed", "steady_feet"]
+__all__ = ["STANDS_SECONDS", "STANDS_SPEED", "picture_speed", "stances", "standing", "steady_feet"]
 
 Numbers = NDArray[np.int64]
 
@@ -127,6 +127,22 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
     return [(a, b) for a, b in found if times[b] - times[a] >= STANDS_SECONDS - 1e-6]
 
 
+def standing(motion: Motion3D) -> Numbers:
+    """(F, 2) in which stance in the picture the right and the left ankle is, counted from 1; 0: in none."""
+    poses, times = motion.poses, motion.frame_times()
+    in_picture, _, _ = fit_size(
+        replace(Motion3D.raw(poses), seen=motion.seen), poses.xyz.astype(np.float64), SIZE_CUTOFF
+    )
+    sure = poses.keypoints.found & (np.nan_to_num(poses.confidence) > SURE) & motion.seen[:, None]
+    xy = poses.keypoints.xy.astype(np.float64)
+    stands = np.zeros((len(motion), 2), np.int64)
+    for foot, (_, _, ankle) in enumerate(_LEGS):
+        for number, (a, b) in enumerate(stances(times, xy[:, ankle], in_picture, sure[:, ankle], motion.fps), start=1):
+            stands[a : b + 1, foot] = number
+    stands[~motion.seen] = 0
+    return stands
+
+
 def _jitter(xy: Array, known: Mask, fps: float) -> Array:
     """(F,) distance from a parabola through the frames around, in units of `xy`: the detector's own unrest."""
     width = _speed_frames(fps)
@@ -207,17 +223,7 @@ def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, i
         (F, 2) the number of the stance in which the right and the left ankle is held, 0 for none; (F, 2, 3) where;
         how many stances these are, and how many more were left alone.
     """
-    poses, times = motion.poses, motion.frame_times()
-    in_picture, _, _ = fit_size(
-        replace(Motion3D.raw(poses), seen=motion.seen), poses.xyz.astype(np.float64), SIZE_CUTOFF
-    )
-    sure = poses.keypoints.found & (np.nan_to_num(poses.confidence) > SURE) & motion.seen[:, None]
-    xy = poses.keypoints.xy.astype(np.float64)
-    stands = np.zeros((len(xyz), 2), np.int64)  # number of the foot's stance, 0 for none
-    for foot, (_, _, ankle) in enumerate(_LEGS):
-        for number, (a, b) in enumerate(stances(times, xy[:, ankle], in_picture, sure[:, ankle], motion.fps), start=1):
-            stands[a : b + 1, foot] = number
-    stands[~motion.seen] = 0
+    times, stands = motion.frame_times(), standing(motion)
     ankles = xyz[:, [leg[2] for leg in _LEGS]]
     held, goal, count, left_alone = np.zeros((len(xyz), 2), np.int64), ankles.copy(), 0, 0
     for frames in stretches(motion):

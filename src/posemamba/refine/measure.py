@@ -29,7 +29,7 @@ from posemamba.lift import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import Mask, body_length, bone_lengths, runs
-from posemamba.refine.feet import STANDS_SECONDS, steady_feet
+from posemamba.refine.feet import STANDS_SECONDS, standing, steady_feet
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
@@ -289,6 +289,7 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
     means: dict[str, list[tuple[float, ...]]] = {}
     moved: dict[str, list[Array]] = {}
     found: dict[str, list[float]] = {}
+    stances: dict[str, Array] = {}
     sizes, stood = [], [0.0, 0.0]
     for shot, kinds in lifted:
         fps, body = shot.truth.fps, shot.camera_xyz
@@ -298,6 +299,11 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
         stood[1] += (stands[0] & stands[1]).sum() / fps
         for kind, poses in kinds.items():
             metric = scale(smooth(Motion3D.raw(poses)), shot.height)
+            taken = [on > 0 for on in standing(metric).T]
+            tally = stances.setdefault(kind, np.zeros(3))
+            for j, truly, on in zip((3, 6), stands, taken, strict=True):
+                slow = np.linalg.norm(np.gradient(body[:, j], axis=0), axis=-1) * fps < 2 * STANDS
+                tally += np.array([(truly & on).sum(), on.sum(), (on & slow).sum()]) / fps
             for path, plain in (("path", root_path(metric, shot.fov)), ("no path", metric)):
                 for name, motion in (
                     ("as they are", plain),
@@ -349,7 +355,12 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
     text = (
         f"{title}, {len(sizes)} clips, {sum(sizes)} frames; ankles truly stand for {stood[0]:.0f} s, both at once for "
     )
-    return f"{text}{stood[1]:.0f} s\n\n" + _table([*columns, "held, s"], rows)
+    notes = [
+        f"{kind}: {100 * hits / max(stood[0], 1e-9):.0f} % of that found; of the {taken:.0f} s taken for standing "
+        f"{100 * slow / max(taken, 1e-9):.0f} % slower than {2 * STANDS:g} m/s"
+        for kind, (hits, taken, slow) in stances.items()
+    ]
+    return f"{text}{stood[1]:.0f} s\n\n" + _table([*columns, "held, s"], rows) + "\n\n" + "\n".join(notes)
 
 
 def measure_upright(weights: str, split: str, every: int) -> str:
