@@ -5,7 +5,8 @@ lifted one wanders, most of all in depth. Each stance of an ankle gets one place
 lifted to. What the ankle lacks to be there is shared: the pelvis takes what is common to both feet and what lies along
 the line of sight, where the path is least sure; the leg takes the rest, turned at the hip and bent at the knee in the
 plane in which it is bent (two-bone inverse kinematics). Before and after a stance both fade out, on curves without
-kinks. No bone changes its length; where the leg is too short for its place the pelvis comes along.
+kinks. No bone changes its length; where a leg is too short for its place, or had to straighten much, the pelvis comes
+along.
 
 Without a path only the two feet are known to keep their places to each other while both stand: then the legs share
 what is missing, and the pelvis stays the origin.
@@ -170,7 +171,7 @@ def steady_feet(motion: Motion3D) -> Motion3D:
         The motion; no bone changes its length. Where no foot stands nothing changes. Reported: the stances and their
         seconds; those left alone, since the foot moves too far in depth; how far standing ankles were from their
         places before and after (95 % of the frames) and how far joints were moved (root mean square, most), in the
-        motion's unit; and the frames in which a leg was too short.
+        motion's unit; and the frames in which a leg was too short, so that its foot falls short of its place.
 
     Raises:
         PoseMambaError: a motion in a world, or nobody seen.
