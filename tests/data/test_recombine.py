@@ -7,7 +7,7 @@ import torch
 from posemamba.data.mocap_clips import MocapSource
 from posemamba.data.mocap_draw import ClipDrawer
 from posemamba.data.mocap_options import MocapOptions
-from posemamba.data.recombine import GRAFTS, TURNED, Turns, bones_of, graft, joints_of, turn
+from posemamba.data.recombine import GRAFTS, TURNED, Turns, bones_of, graft, joints_of, tumble, turn
 from posemamba.walker import walk
 
 # of three clips, as they were drawn before there was recombined motion
@@ -112,6 +112,26 @@ def test_a_swing_goes_to_and_fro() -> None:
     assert away[:, [0, 20, 40]].abs().max() < 1e-6 and (away[:, [10, 30]] > 0.05).all()
 
 
+def test_a_tumbled_body_turns_as_one_piece_about_its_pelvis() -> None:
+    p = walks(3, frames=41)
+    steady = torch.zeros(5, 1, 3, dtype=torch.float64)
+    swing, phase = steady.clone(), torch.zeros(5, 1, dtype=torch.float64)
+    steady[1:, 0, 0] = torch.pi  # about x: upside down
+    swing[2:, 0, 0] = 0.5
+    got = tumble(p, Turns(steady, swing, phase + 1.0, phase))
+    torch.testing.assert_close(got[0], p[0])
+    torch.testing.assert_close(got[:, :, 0], p[:, :, 0])
+    torch.testing.assert_close(got[1] - got[1, :, :1], (p[1] - p[1, :, :1]) * torch.tensor([1.0, -1, -1]).double())
+    torch.testing.assert_close(torch.cdist(got, got), torch.cdist(p, p))
+    steadily = tumble(p, Turns(steady, swing * 0, phase + 1.0, phase))
+    torch.testing.assert_close(got[2, [0, 20, 40]], steadily[2, [0, 20, 40]])
+    # a quarter of a swing: half a radian more
+    relative = (got[2, 10] - got[2, 10, :1]) @ torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]).double()
+    c, s = np.cos(0.5), np.sin(0.5)
+    about = torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]]).double()
+    torch.testing.assert_close(relative, (p[2, 10] - p[2, 10, :1]) @ about.T)
+
+
 def test_flat_bodies_stay_finite() -> None:
     p = walks(0)
     p[0, 3] = 0  # all joints in one place
@@ -129,7 +149,12 @@ def test_clips_of_recombined_motion(motions) -> None:  # type: ignore[no-untyped
 
     forwards = batch()
     torch.testing.assert_close(batch(backwards=1.0).exact, forwards.exact.flip(1), rtol=0, atol=1e-5)
-    for options in ({"grafted": 1.0}, {"turned": 1.0}, {"grafted": 1.0, "turned": 1.0, "backwards": 0.5}):
+    for options in (
+        {"grafted": 1.0},
+        {"turned": 1.0},
+        {"tumbled": 1.0},
+        {"grafted": 1.0, "turned": 1.0, "tumbled": 0.5, "backwards": 0.5},
+    ):
         clips = batch(**options)
         assert clips.exact.isfinite().all() and clips.target.isfinite().all()
         assert (clips.target - forwards.target).abs().amax((1, 2, 3)).gt(1e-3).float().mean() > 0.7

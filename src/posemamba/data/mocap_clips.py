@@ -82,6 +82,10 @@ class MocapSource:
         if self.options.turned:
             steady, swing = (fields[name].view(-1, len(recombine.TURNED), 3) for name in ("steady", "swing"))
             bodies = recombine.turn(bodies, recombine.Turns(steady, swing, fields["tempo"], fields["phase"]))
+        if self.options.tumbled:
+            steady, swing = (fields[name][:, None] for name in ("over_steady", "over_swing"))
+            over = recombine.Turns(steady, swing, fields["over_tempo"], fields["over_phase"])
+            bodies = recombine.tumble(bodies, over)
         flipped = augment.mirror(bodies)
         bodies = torch.where(one["flip"][:, None, None, None] > 0, flipped, bodies)
         bodies = augment.move_nose(augment.vary_bones(bodies, fields["bones"]), one["nose"])

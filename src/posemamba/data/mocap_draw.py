@@ -65,6 +65,10 @@ FIELDS = {
     "swing": 3 * _TURNED,
     "tempo": _TURNED,
     "phase": _TURNED,
+    "over_steady": 3,
+    "over_swing": 3,
+    "over_tempo": 1,
+    "over_phase": 1,
 }
 """Names and widths of the numbers drawn for each clip; they travel to the device as one array."""
 
@@ -72,6 +76,15 @@ _UPRIGHT_METRES = 1.7
 # From MediaPipe's short hips and legs to Human3.6M's long ones (docs/detector_noise.md); in the order of BONE_GROUPS.
 BONE_LOW = np.array([1.0, 0.84, 0.82, 0.9, 0.8, 0.7, 0.8, 0.82, 0.78])
 BONE_HIGH = np.array([1.65, 1.26, 1.26, 1.16, 1.3, 1.3, 1.25, 1.22, 1.18])
+# The motions' bones, Human3.6M's and MediaPipe's over the motions' (docs/detector_noise.md): what people's joints are
+# taken to be differs more than people do, but all bones go together.
+CONVENTIONS = np.log(
+    [
+        [1.0] * _GROUPS,
+        [1.62, 1.20, 1.17, 1.0, 1.09, 1.09, 0.90, 1.06, 1.01],
+        [1.02, 0.92, 0.84, 1.0, 1.00, 0.88, 0.93, 0.90, 0.85],
+    ]
+)
 _PEOPLE = 0.04  # standard deviation, of a factor, of how people's bones differ from those of somebody else
 # Errors last in time, not in frames: shares of the jitter by frames a second (docs/detector_noise.md).
 _TEMPI_FPS = np.log([15, 30, 60])
@@ -79,6 +92,7 @@ _TEMPI = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
 _LIMB_JOINTS = np.array([2, 3, 5, 6, 12, 13, 15, 16])
 # Standard deviation of turns about one axis, radians, in the order of recombine.TURNED.
 _TURN = np.deg2rad([7, 12, 18, 18, 9, 9])[:, None]
+_FAR = np.array([2, 1, 1, 1, 3, 3])[:, None]  # times that: legs raised to the side or behind, trunks that bend
 
 
 class ClipDrawer:
@@ -104,6 +118,9 @@ class ClipDrawer:
         trunk = motions.positions[:, 8] - motions.positions[:, 0]
         bent = trunk[:, 2] < np.cos(np.pi / 4) * np.linalg.norm(trunk, axis=-1)
         weight[bent] *= options.bent_weight
+        legs = motions.positions[:, (3, 6)] - motions.positions[:, (1, 4)]
+        raised = (-legs[..., 2] < np.cos(np.pi / 4) * np.linalg.norm(legs, axis=-1)).any(1)
+        weight[raised] *= options.raised_weight
         self._cumulative = np.concatenate([[0.0], np.cumsum(weight)])
         ends = self._starts + self._lengths
         self._clip_weight = self._cumulative[ends] - self._cumulative[self._starts]
@@ -244,9 +261,25 @@ class ClipDrawer:
         level = np.deg2rad(random.normal(0, 3, size).clip(-10, 10))
         natural = chance(o.natural)[:, None] & bool(o.bones)
         alike = np.exp(_PEOPLE * random.normal(size=(size, _GROUPS)))
+        # bodies turned over, about an axis that lies level, and joints turned far
+        level_axis = 2 * np.pi * random.random((2, size))
+        axes = np.stack([np.cos(level_axis), np.sin(level_axis), np.zeros_like(level_axis)], -1)
+        over = chance(o.tumbled)[:, None]
+        tumbled = {
+            "over_steady": axes[0] * uniform(0, np.pi, 1) * over,
+            "over_swing": axes[1] * uniform(0, np.pi / 2, 1) * over,
+            "over_tempo": log_uniform(0.1, 0.7) * seconds,
+            "over_phase": uniform(0, 1),
+        }
+        between = random.dirichlet([0.5, 0.5, 0.5], size) @ CONVENTIONS  # mostly near to one of them
+        conventional = chance(o.conventions)[:, None] & bool(o.bones)
+        bones = np.where(conventional, alike * np.exp(between), drawn["bones"])
+        far = np.where(chance(o.far)[:, None, None], _FAR, 1)
         changed = {
-            "bones": np.where(natural, alike, drawn["bones"]),
+            "steady": recombined["steady"] * far,
+            "swing": recombined["swing"] * far,
+            "bones": np.where(natural, alike, bones),
             "lost_set": np.where(limb, which, lost_set),
             "roll": np.where(straight, level, np.deg2rad(roll)),
         }
-        return drawn | recombined | changed
+        return drawn | recombined | tumbled | changed

@@ -21,6 +21,7 @@ class MocapOptions(BaseModel):
     )
     dance_weight: float = Field(default=0.4, ge=0, description="weight of a frame of the salsa dances")
     bent_weight: float = Field(default=3.0, ge=0, description="weight of frames with the trunk 45 degrees tilted")
+    raised_weight: float = Field(default=1.0, ge=0, description="weight of frames with a leg raised by 45 degrees")
     clean: float = Field(default=0.35, ge=0, le=1, description="share of clips with exact 2D joints")
     focal: tuple[float, float] = Field(default=(0.6, 2.5), description="focal lengths, of the longer side")
     height: tuple[float, float] = Field(
@@ -50,8 +51,18 @@ class MocapOptions(BaseModel):
         default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
     )
     bones: bool = Field(default=True, description="vary the bodies, as much as detectors' joints differ")
+    conventions: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of those not natural whose bones lie between the motions', Human3.6M's and MediaPipe's",
+    )
     natural: float = Field(default=0.0, ge=0, le=1, description="share of these as much as people differ only")
     grafted: float = Field(default=0.0, ge=0, le=1, description="share of clips with arms or trunk of another motion")
     turned: float = Field(default=0.0, ge=0, le=1, description="share of clips with shoulders, hips or trunk turned")
+    far: float = Field(
+        default=0.0, ge=0, le=1, description="share of these that turn hips and trunk two to three times as far"
+    )
+    tumbled: float = Field(default=0.0, ge=0, le=1, description="share of clips with bodies turned over as a whole")
     backwards: float = Field(default=0.0, ge=0, le=1, description="share of motions that run backwards in time")
     flip: bool = Field(default=True, description="mirror half of the clips")

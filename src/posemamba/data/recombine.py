@@ -119,6 +119,12 @@ class Turns:
     tempo: Tensor
     phase: Tensor
 
+    def angles(self, frames: int) -> Tensor:
+        """(B, T, K, 3) axis times radians."""
+        time = torch.linspace(0, 1, frames, device=self.tempo.device)[None, :, None]
+        wave = torch.sin(2 * torch.pi * (self.tempo[:, None] * time + self.phase[:, None]))
+        return self.steady[:, None] + self.swing[:, None] * wave[..., None]
+
 
 def turn(positions: Tensor, turns: Turns) -> Tensor:
     """Turn ball joints, with all that hangs on them.
@@ -127,9 +133,7 @@ def turn(positions: Tensor, turns: Turns) -> Tensor:
         positions: (B, T, J, 3) metres, right-handed.
         turns: by how much.
     """
-    time = torch.linspace(0, 1, positions.shape[1], device=positions.device)[None, :, None]
-    wave = torch.sin(2 * torch.pi * (turns.tempo[:, None] * time + turns.phase[:, None]))
-    angles = turns.steady[:, None] + turns.swing[:, None] * wave[..., None]
+    angles = turns.angles(positions.shape[1])
     p = positions
     hips = _axes(p[:, :, 4] - p[:, :, 1], p[:, :, 7] - p[:, :, 0])
     chest = _axes(p[:, :, 11] - p[:, :, 14], p[:, :, 8] - p[:, :, 7])
@@ -140,6 +144,18 @@ def turn(positions: Tensor, turns: Turns) -> Tensor:
         bones[:, :, part] = _rotate(bones[:, :, part], vectors[:, :, k, None])
     bones[:, :, _TRUNK] = _rotate(bones[:, :, _TRUNK], vectors[:, :, 0, None])
     return joints_of(bones)
+
+
+def tumble(positions: Tensor, turns: Turns) -> Tensor:
+    """Turn whole bodies about their pelvis, wherever the ground is.
+
+    Args:
+        positions: (B, T, J, 3) metres.
+        turns: by how much, in the world's axes; K is 1.
+    """
+    angles = turns.angles(positions.shape[1])
+    pelvis = positions[:, :, :1]
+    return pelvis + _rotate(positions - pelvis, angles)
 
 
 def _rotate(vectors: Tensor, turn: Tensor) -> Tensor:
