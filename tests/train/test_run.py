@@ -15,6 +15,7 @@ from posemamba.train.checkpoints import load_weights
 from posemamba.train.keeper import Keeper
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
+from posemamba.train.sources import Mocap
 
 
 class Tiny(nn.Module):
@@ -135,6 +136,27 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
         run(recipe, tmp_path, motions, bar=True)
     steps = [after - before for before, after in pairwise(counts)]
     assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
+
+
+def test_a_validation_counts_as_a_change_of_the_weights(recipe, motions, tmp_path, monkeypatch):
+    """What keeps copies of weights by their versions must see those of now, though averaging may not count them."""
+
+    def uncounted(tensors, others, weight):
+        for tensor, other in zip(tensors, others, strict=True):
+            tensor.data.lerp_(other, weight)
+
+    monkeypatch.setattr(torch, "_foreach_lerp_", uncounted)
+    seen, scored = [], Mocap.score
+
+    def score(self, model, part):
+        seen.append((part, [p._version for p in model.parameters()], [p.sum().item() for p in model.parameters()]))
+        return scored(self, model, part)
+
+    monkeypatch.setattr(Mocap, "score", score)
+    run(recipe, tmp_path, motions)
+    first, second = (entry for entry in seen if entry[0] == 0)
+    assert all(a != b for a, b in zip(first[2], second[2], strict=True))
+    assert all(a < b for a, b in zip(first[1], second[1], strict=True))
 
 
 def test_killed_and_resumed_is_the_same_as_uninterrupted(recipe, motions, tmp_path, monkeypatch):

@@ -8,7 +8,8 @@ Products have bfloat16 operands under autocast to bfloat16, or if the parameters
 otherwise; embedding, norms, activations, residual stream and head are float32 in any case.
 
 A change of a parameter is noticed by its version. Not noticed, since PyTorch counts no version there: writing through
-`parameter.data`, and another module put in a submodule's place. Call `forget(model)` then.
+`parameter.data`, some operations on lists of tensors on a GPU (`torch._foreach_lerp_`), and another module put in a
+submodule's place. Call `forget(model)` then.
 """
 
 from __future__ import annotations

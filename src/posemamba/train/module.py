@@ -264,7 +264,11 @@ class LiftingModule(pl.LightningModule):
             state["_last_lr"] = [float(lr) for lr in state["_last_lr"]]
 
     def on_validation_epoch_start(self) -> None:
+        """Start anew, and say that the weights were changed: `posemamba.fused` keeps copies of them by their versions,
+        which not every operation counts (`torch._foreach_lerp_` on a GPU does not)."""
         self._sums = {}
+        for parameter in self.ema.parameters():
+            torch.autograd.graph.increment_version(parameter)
 
     def validation_step(self, batch: int, batch_idx: int) -> None:
         for name, (value, count) in self.data.score(self.ema, int(batch)).items():
