@@ -138,6 +138,47 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
     assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
 
 
+@pytest.mark.parametrize("graphed", [False, True])
+def test_training_that_blows_up_goes_back_and_on_more_slowly(recipe, motions, tmp_path, monkeypatch, capsys, graphed):
+    if graphed:
+        as_graphs(monkeypatch)
+    often = {"log_every": 1, "save_every": 4, "validate_every": 100, "epochs": 1, "steps_per_epoch": 40}
+    calm = {"lr": 1e-4, "schedule": "exponential", "optimizer": "muon", "data": {"lengths": {27: 1}}}
+    recipe = Recipe.model_validate({**recipe.model_dump(), **often, **calm})
+    stepped, before = module_file.LiftingModule.optimizer_step, {}
+
+    def step(self, *rest):
+        stepped(self, *rest)
+        if self.global_step == 17:  # the state of step 16 was kept
+            before.update({k: v.clone() for k, v in self.model.state_dict().items()})
+        if self.global_step == 19:
+            with torch.no_grad():
+                for p in self.model.parameters():
+                    p.mul_(20)
+
+    monkeypatch.setattr(module_file.LiftingModule, "optimizer_step", step)
+
+    def rows(out):
+        text = (tmp_path / out / "logs/from_step_0/metrics.csv").read_text()
+        return [(float(r["train_mm"]), float(r["lr"])) for r in csv.DictReader(text.splitlines()) if r["train_mm"]]
+
+    lost = load_weights(run(recipe, tmp_path / "lost", motions).weights)[0]
+    errors = [error for error, _ in rows("lost")]
+    assert min(errors[20:]) > 3 * max(errors[:20])
+    capsys.readouterr()
+    result = run(recipe.model_copy(update={"recover": 2.0}), tmp_path / "found", motions)
+    assert "back to the weights of step 1" in capsys.readouterr().out
+    found = load_weights(result.weights)[0]
+    for name, value in before.items():
+        torch.testing.assert_close(found[name], value, rtol=0, atol=0.02)
+        assert (lost[name] - value).abs().max() > 0.1
+    errors, rates = zip(*rows("found"), strict=True)
+    assert max(errors[-15:]) < 2 * max(errors[:20])
+    assert rates[10] == pytest.approx(1e-4) and rates[-1] == pytest.approx(5e-5)
+    kept = torch.load(result.last, weights_only=True)
+    assert kept["slower"] == 0.5
+
+
 def test_a_validation_counts_as_a_change_of_the_weights(recipe, motions, tmp_path, monkeypatch):
     """What keeps copies of weights by their versions must see those of now, though averaging may not count them."""
 

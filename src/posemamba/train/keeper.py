@@ -13,6 +13,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
 from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
 from posemamba.train.module import pl
+from posemamba.train.recovery import Recovery
 
 
 class ProgressBar(pl.callbacks.TQDMProgressBar):
@@ -42,6 +43,7 @@ class Keeper(pl.Callback):
         self.spent = 0.0  # seconds of the longest validation and saving: kept in reserve
         self.validated = False
         self._validation_begin = 0.0
+        self._recovery: Recovery | None = None
         if (out / BEST).exists():
             self.best = load_weights(out / BEST)[2].get("p1")
 
@@ -61,13 +63,27 @@ class Keeper(pl.Callback):
         checkpoint["recipe"] = module.recipe.model_dump(mode="json")
         checkpoint["validation"] = dict(module.validation)
         checkpoint["training_seconds"] = module.training_seconds
+        checkpoint["slower"] = module.slower
 
     def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
         module.validation = dict(checkpoint.get("validation", {}))
         module.training_seconds = self.seconds = float(checkpoint.get("training_seconds", 0.0))
+        module.slower = float(checkpoint.get("slower", 1.0))
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         self._mark = self.clock()
+        if module.recipe.recover is not None and trainer.world_size == 1:
+            self._recovery = Recovery(module.recipe.recover)
+            self._recovery.keep(trainer.global_step, module)
+
+    def _recover(self, step: int, module: Any) -> None:
+        """Keep what training is now and then; put it back where it has blown up."""
+        assert self._recovery is not None
+        logged = (step - 1) % module.recipe.log_every == 0  # a step's number is counted from 0, and is over by now
+        if logged and self._recovery.blown_up(module.shown["train_mm"]):
+            print(f"\nstep {step}: {self._recovery.put_back(module)}", flush=True)
+        elif step % module.recipe.save_every == 0:
+            self._recovery.keep(step, module)
 
     def _count(self, trainer: Any, module: Any) -> None:
         """Add the step's time, but for the first step with clips of a length: it compiles kernels.
@@ -85,6 +101,8 @@ class Keeper(pl.Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
         step = trainer.global_step
+        if self._recovery is not None:
+            self._recover(step, module)
         passed = step % trainer.val_check_interval == 0
         if module.device.type == "cuda" and (passed or step % module.recipe.save_every == 0):
             torch.cuda.synchronize(module.device)  # what is still to be computed is training's time

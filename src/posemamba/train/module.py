@@ -97,6 +97,7 @@ class LiftingModule(pl.LightningModule):
         validation: scores of the last validation by name (`TrainingData.score`).
         training_seconds: time of all steps up to now, kept by `posemamba.train.keeper`.
         clip_frames: frames of the last step's clips.
+        slower: factor of all learning rates; less than 1 after training was put back (`posemamba.train.recovery`).
         shown: loss and error of the last step that was logged, for a progress bar. Not by Lightning's `log`, which in
             every step from then on would wait for the device, to show them again.
     """
@@ -112,6 +113,7 @@ class LiftingModule(pl.LightningModule):
         self.data = data
         self.validation: dict[str, float] = {}
         self.training_seconds = 0.0
+        self.slower = 1.0
         self.clip_frames = 0
         self.shown: dict[str, float] = {}
         self._ready = False
@@ -164,7 +166,7 @@ class LiftingModule(pl.LightningModule):
                 self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
             )
         schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: r.lr_at(step, self.training_seconds) / r.lr
+            optimizer, lambda step: self.slower * r.lr_at(step, self.training_seconds) / r.lr
         )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
@@ -225,7 +227,7 @@ class LiftingModule(pl.LightningModule):
             self.shown = {"loss": float(outcome.loss.detach()), "train_mm": float(outcome.train_mm)}
             values = {**self.shown, **{name: float(value) for name, value in named.items()}}
             for logger in self.loggers:
-                lr = r.lr_at(step, self.training_seconds)
+                lr = self.slower * r.lr_at(step, self.training_seconds)
                 logger.log_metrics({**values, "lr": lr, "frames": self.clip_frames}, step=step)
         return outcome.loss
 

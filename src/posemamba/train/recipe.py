@@ -146,6 +146,12 @@ class Recipe(BaseModel):
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
     gradient_clip: float | None = Field(default=None, gt=0, description="norm of all gradients")
+    recover: float | None = Field(
+        default=None,
+        gt=1,
+        description="where the training error stays above so many times what it was, go back to the weights of before, "
+        "at half the learning rates; on one process",
+    )
     ema: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged weights that are kept; 0: no average"
     )
