@@ -1,6 +1,6 @@
 """Trainings that blow up: noticed by the training error, put back to what they were before, and gone on with slowly.
 
-Now and then, mostly of deep models at high learning rates, the training error multiplies within a hundred steps; the
+Now and then, of large models sooner, at high learning rates the training error multiplies within a hundred steps; the
 model then gives one pose for all frames, and needs a third of the run to come back, if it does (docs/decisions.md).
 """
 
@@ -50,7 +50,7 @@ class Recovery:
         """
         self._errors.append(error)
         recent, earlier = list(self._errors)[-RECENT:], list(self._errors)[:-RECENT]
-        # no number is larger than any: a comparison with it must not pass
+        # not by 'greater': an error that is not a number must count, too
         return len(earlier) >= LEAST and not median(recent) <= self.times * median(earlier)
 
     def put_back(self, module: LiftingModule) -> str:
