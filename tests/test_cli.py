@@ -143,7 +143,27 @@ def test_evaluate(
     assert cli.main(arguments) == 0
     said = capsys.readouterr().out
     assert all(f"{name}: CMU mocap test" in said for name in ("tiny", "depth zero", "mean depth"))
-    assert json.loads((tmp_path / "scores.json").read_text())["name"] == "tiny"
+    whole = json.loads((tmp_path / "scores.json").read_text())
+    assert whole["name"] == "tiny" and whole["split"] == "test"
+    parts = [
+        *arguments[:3],
+        "--split",
+        "validation",
+        "--clips",
+        "1",
+        "--window",
+        "5",
+        "--overlap",
+        "--json",
+        arguments[-1],
+    ]
+    assert cli.main(parts) == 0
+    assert "tiny: CMU mocap validation (one camera a clip)" in capsys.readouterr().out
+    part = json.loads((tmp_path / "scores.json").read_text())
+    assert part["overall"]["exact"]["frames"] == motions.lengths[0] < whole["overall"]["exact"]["frames"]
+    assert "expected test, validation or train" in refused(capsys, "evaluate", weights, "--split", "val")
+    assert f"expected 1 to {len(motions)}" in refused(capsys, "evaluate", weights, "--clips", "99")
+    assert "window is 999 frames" in refused(capsys, "evaluate", weights, "--window", "999")
 
 
 def test_evaluate_in_full(

@@ -7,6 +7,9 @@ from torch import nn
 from posemamba.data.augment import mirror
 from posemamba.evaluate.mocap_benchmark import model_predictor
 from posemamba.evaluate.windows import lift_windows
+from posemamba.lift import Lifter
+from posemamba.poses import Keypoints2D
+from posemamba.skeleton import H36M17
 
 
 class Copies(nn.Module):
@@ -65,3 +68,18 @@ def test_models_get_the_confidence_that_they_take():
             assert torch.allclose(lifted[..., 2], joints[..., 2] - joints[..., :1, 2], atol=1e-6)
         without = lift_windows(Copies(), joints, window=27, flip=False, person_size=size)
         assert torch.equal(without, lift_windows(Copies(), joints[..., :2], window=27, flip=False, person_size=size))
+
+
+@pytest.mark.parametrize("frames", [20, 28, 61, 100])
+def test_overlapping_windows_are_those_of_lifting(frames):
+    torch.manual_seed(0)
+    xy = torch.rand(2, 1, 17, 2) * 50 + torch.randn(2, frames, 17, 2).cumsum(1) + 50
+    confidence = torch.ones(frames, 17).numpy()
+    lifter = Lifter(Copies(), window=27, overlap=9, flip=False, person_size=0.3, device="cpu")
+    people = [Keypoints2D(one.numpy(), confidence, H36M17, (200, 100), 50.0) for one in xy]
+    lifted = torch.stack([torch.from_numpy(lifter(one).xyz) for one in people])
+    normalised = xy / 100 - torch.tensor([1, 0.5])
+    ours = lift_windows(Copies(), normalised, window=27, overlap=9, flip=False, person_size=0.3)
+    torch.testing.assert_close(ours * 100, lifted, rtol=1e-4, atol=1e-3)
+    end_to_end = lift_windows(Copies(), normalised, window=27, flip=False, person_size=0.3)
+    assert torch.allclose(end_to_end, ours, atol=1e-5) == (frames <= 27)

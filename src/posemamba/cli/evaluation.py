@@ -33,6 +33,19 @@ def evaluate(
     robustness: Annotated[
         bool, typer.Option("--robustness", help="mocap: what lost joints and the like cost; 23 times as long.")
     ] = False,
+    split: Annotated[str, typer.Option(help="mocap: whose motions: test, validation or train.")] = "test",
+    clips: Annotated[
+        int | None,
+        typer.Option(help="mocap: so many of the clips, evenly spread, in place of all.", show_default=False),
+    ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option(help="mocap: frames of a window, in place of the model's most.", show_default=False),
+    ] = None,
+    overlap: Annotated[
+        bool,
+        typer.Option("--overlap", help="mocap: windows overlap and fade over, as in lifting; not end to end."),
+    ] = False,
     half: Annotated[bool, typer.Option("--half", help="In bfloat16: what it costs in millimetres.")] = False,
     protocol: Annotated[
         str | None,
@@ -47,8 +60,8 @@ def evaluate(
 ) -> None:
     """Score weights on motion capture seen by virtual cameras (docs/mocap_benchmark.md), or on a data set's files."""
     if benchmark != "mocap":
-        if quick or baselines or actions or data or report or robustness:
-            names = "--quick, --baselines, --actions, --report, --robustness and --data"
+        if quick or baselines or actions or data or report or robustness or clips or window or overlap:
+            names = "--quick, --baselines, --actions, --report, --robustness, --clips, --window, --overlap and --data"
             raise PoseMambaError(f"{names} are for mocap; leave them out")
         from posemamba.evaluate.command import Options, print_file_scores
 
@@ -60,7 +73,9 @@ def evaluate(
         raise PoseMambaError("--robustness prints a table of its own: leave out --baselines, --actions and --report")
     from posemamba.evaluate.command import MocapChoices, print_mocap_scores
 
-    choices = MocapChoices(quick, flip, baselines, actions, robustness, half, json_file, report, data)
+    choices = MocapChoices(
+        quick, flip, baselines, actions, robustness, half, json_file, report, data, split, clips, window, overlap
+    )
     print_mocap_scores(weights, device, choices)
 
 

@@ -138,6 +138,10 @@ class MocapChoices:
         json_file: where the model's scores go.
         report: folder of tables, figures and all numbers.
         data: folder of the motion capture files.
+        split: ``test``, ``validation`` or ``train``.
+        clips: so many of the split's clips, evenly spread; None: all.
+        window: frames of a window; None: as many as the model was made for.
+        overlap: cross-faded windows, as in lifting, in place of windows end to end.
     """
 
     quick: bool = False
@@ -149,6 +153,25 @@ class MocapChoices:
     json_file: Path | None = None
     report: Path | None = None
     data: Path | None = None
+    split: str = "test"
+    clips: int | None = None
+    window: int | None = None
+    overlap: bool = False
+
+    def motions(self) -> mocap.Motions:
+        """What is lifted.
+
+        Raises:
+            PoseMambaError: no motion capture, no such split, fewer clips.
+        """
+        if self.split not in ("test", "validation", "train"):
+            raise PoseMambaError(f"--split {self.split}: expected test, validation or train")
+        motions = mocap.load_motions(self.data, self.split)
+        if self.clips is None:
+            return motions
+        if not 1 <= self.clips <= len(motions):
+            raise PoseMambaError(f"--clips {self.clips}: expected 1 to {len(motions)}, the {self.split} clips")
+        return motions.select([i * len(motions) // self.clips for i in range(self.clips)])
 
 
 def print_mocap_scores(weights: str, device: str, choices: MocapChoices) -> None:
@@ -162,24 +185,25 @@ def print_mocap_scores(weights: str, device: str, choices: MocapChoices) -> None
     for folder in (choices.report, choices.json_file and choices.json_file.parent):
         if folder is not None:
             make_folder(folder)
-    lifter = Lifter.from_pretrained(weights, device=device, flip=choices.flip)
+    lifter = Lifter.from_pretrained(weights, device=device, flip=choices.flip, window=choices.window)
+    motions = choices.motions()
     predict = bench.model_predictor(
         lifter.model,
         window=lifter.window,
+        overlap=lifter.overlap if choices.overlap else 0,
         flip=choices.flip,
         person_size=lifter.person_size,
         batch=_clips_at_once(lifter.device),
     )
     if choices.robustness:
-        _print_robustness(lifter, predict, choices)
+        _print_robustness(lifter, predict, motions, choices)
     else:
-        _print_benchmark(lifter, predict, choices)
+        _print_benchmark(lifter, predict, motions, choices)
 
 
-def _print_robustness(lifter: Lifter, predict: bench.Predict, choices: MocapChoices) -> None:
+def _print_robustness(lifter: Lifter, predict: bench.Predict, motions: mocap.Motions, choices: MocapChoices) -> None:
     from posemamba.evaluate.robustness import run_robustness
 
-    motions = mocap.load_motions(choices.data, "test")
     with Stages()(lifter.name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
         disturbed = run_robustness(predict, name=lifter.name, motions=motions, quick=choices.quick, progress=progress)
     print(disturbed.table())
@@ -187,7 +211,7 @@ def _print_robustness(lifter: Lifter, predict: bench.Predict, choices: MocapChoi
         disturbed.save_json(choices.json_file)
 
 
-def _print_benchmark(lifter: Lifter, predict: bench.Predict, choices: MocapChoices) -> None:
+def _print_benchmark(lifter: Lifter, predict: bench.Predict, motions: mocap.Motions, choices: MocapChoices) -> None:
     from posemamba.evaluate.depth_baselines import flat_baseline, mean_depth_baseline, mean_depths
     from posemamba.evaluate.mocap_figures import write_figures
     from posemamba.evaluate.mocap_report import Measurements, write_report
@@ -196,13 +220,19 @@ def _print_benchmark(lifter: Lifter, predict: bench.Predict, choices: MocapChoic
     if choices.baselines:
         depths = mean_depths(mocap.load_motions(choices.data, "train"))
         predictors += [("depth zero", flat_baseline), ("mean depth", mean_depth_baseline(depths))]
-    motions, stages = mocap.load_motions(choices.data, "test"), Stages()
+    stages = Stages()
     for name, predictor in predictors:
         measured = Measurements(motions.fps) if choices.report is not None and name == lifter.name else None
         observe = None if measured is None else measured.observe
         with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
             result = bench.run_benchmark(
-                predictor, name=name, motions=motions, quick=choices.quick, progress=progress, observe=observe
+                predictor,
+                name=name,
+                motions=motions,
+                split=choices.split,
+                quick=choices.quick,
+                progress=progress,
+                observe=observe,
             )
         print(result.table(actions=choices.actions))
         if choices.json_file is not None and name == lifter.name:

@@ -54,12 +54,14 @@ class BenchmarkResult:
 
     Attributes:
         name: of the predictor.
+        split: whose motions: ``test``, ``validation`` or ``train``.
         cameras: what was run: all cameras of each clip, or one (`quick`).
         overall, subjects, actions: for each variant (``exact``, ``noisy``): the score, and by subject and by
             description of the motion.
     """
 
     name: str
+    split: str
     cameras: str
     overall: dict[str, Score]
     subjects: dict[str, dict[str, Score]]
@@ -74,7 +76,7 @@ class BenchmarkResult:
             groups += [(name, {v: chosen[v][name] for v in variants}) for name in names]
         width = max(20, *(len(name) for name, _ in groups))
         lines = [
-            f"{self.name}: CMU mocap test ({self.cameras}); P1 and P2 in mm, MPJVE in mm per frame",
+            f"{self.name}: CMU mocap {self.split} ({self.cameras}); P1 and P2 in mm, MPJVE in mm per frame",
             " " * width + "".join(f" | {v + ' 2D':^22}" for v in variants) + " | frames",
             " " * width + f" | {'P1':>6} {'P2':>6} {'MPJVE':>8}" * len(variants) + " |",
         ]
@@ -96,6 +98,7 @@ def run_benchmark(
     name: str = "predictor",
     directory: str | Path | None = None,
     motions: Motions | None = None,
+    split: str = "test",
     variants: tuple[str, ...] = VARIANTS,
     quick: bool = False,
     progress: Progress | None = None,
@@ -109,7 +112,8 @@ def run_benchmark(
             one sequence, `model_predictor` a model.
         name: for the table.
         directory: of the mocap files (`posemamba.data.mocap.mocap_directory`).
-        motions: other motions than the test split.
+        motions: in place of the split's.
+        split: which side of the split by subject.
         variants: which inputs: ``exact`` 2D joints, ``noisy`` ones.
         quick: one camera for each clip (number i mod 4) in place of four.
         progress: called with the clips done and the clips in all.
@@ -118,7 +122,7 @@ def run_benchmark(
     Raises:
         PoseMambaError: no mocap files, or a prediction of a wrong shape or that is not finite.
     """
-    motions = load_motions(directory, "test") if motions is None else motions
+    motions = load_motions(directory, split) if motions is None else motions
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
     for scene in scenes(motions, quick=quick):
         for variant in variants:
@@ -143,6 +147,7 @@ def run_benchmark(
 
     return BenchmarkResult(
         name=name,
+        split=split,
         cameras="one camera a clip" if quick else f"{CAMERAS} cameras a clip",
         overall={v: s[""] for v, s in by("all").items()},
         subjects=by("subject"),
@@ -171,6 +176,7 @@ def model_predictor(
     model: nn.Module,
     *,
     window: int | None = None,
+    overlap: int = 0,
     flip: bool = True,
     person_size: float | None = None,
     batch: int | None = None,
@@ -181,7 +187,9 @@ def model_predictor(
 
     def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
         given = torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32)).to(device)
-        lifted = lift_windows(model, given, window=window, flip=flip, person_size=person_size, batch=batch)
+        lifted = lift_windows(
+            model, given, window=window, overlap=overlap, flip=flip, person_size=person_size, batch=batch
+        )
         return lifted.cpu().numpy()
 
     return predict

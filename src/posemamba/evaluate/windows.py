@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from posemamba.lift import batch_size, lift_batch, lift_batch_with_errors
+from posemamba.lift import batch_size, lift_batch, lift_batch_with_errors, windows
 from posemamba.memory import in_parts
 
 
@@ -24,17 +24,19 @@ def lift_windows(
     joints: Tensor,
     *,
     window: int | None = None,
+    overlap: int = 0,
     flip: bool = True,
     person_size: float | None = None,
     batch: int | None = None,
 ) -> Tensor:
-    """Lift sequences window by window, without cross-fading.
+    """Lift sequences window by window.
 
     Args:
         model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
         joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
-        window: most frames of one window, None: as many as the model was made for; a frame that two windows hold is
-            taken from the earlier one.
+        window: most frames of one window, None: as many as the model was made for.
+        overlap: frames that neighbouring windows share and over which they are cross-faded, as `posemamba.lift.Lifter`
+            does it; 0: they lie end to end, and a frame that two windows hold is taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
         person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
         batch: windows at a time; None: what suits the device.
@@ -44,7 +46,7 @@ def lift_windows(
     """
     window = frames_of(model) if window is None else window
     return _by_windows(
-        joints, window, batch, lambda given: lift_batch(model, given, flip=flip, person_size=person_size)
+        joints, window, batch, lambda given: lift_batch(model, given, flip=flip, person_size=person_size), overlap
     )
 
 
@@ -74,13 +76,26 @@ def lift_windows_with_errors(
     return _by_windows(joints, frames_of(model) if window is None else window, None, lift)
 
 
-def _by_windows(joints: Tensor, window: int, batch: int | None, lift: Callable[[Tensor], Tensor]) -> Tensor:
+def _by_windows(
+    joints: Tensor, window: int, batch: int | None, lift: Callable[[Tensor], Tensor], overlap: int = 0
+) -> Tensor:
     sequences, frames = joints.shape[:2]
-    starts = window_starts(frames, window)
+    places = windows(frames, window, overlap) if overlap else []
+    starts = [place.start for place in places] or window_starts(frames, window)
     cut = torch.stack([joints[:, s : s + window] for s in starts], 1).flatten(0, 1)
     lifted = [in_parts(lift, given) for given in cut.split(batch or batch_size(joints.device))]
-    windows = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
-    whole = joints.new_empty(sequences, frames, *windows.shape[3:])
-    for number in reversed(range(len(starts))):
-        whole[:, starts[number] : starts[number] + window] = windows[:, number]
+    pieces = torch.cat(lifted).unflatten(0, (sequences, len(starts)))
+    whole = joints.new_empty(sequences, frames, *pieces.shape[3:])
+    if not overlap:
+        for number in reversed(range(len(starts))):
+            whole[:, starts[number] : starts[number] + window] = pieces[:, number]
+        return whole
+    done = 0
+    for number, place in enumerate(places):
+        piece, shared = pieces[:, number], done - place.start
+        if number:
+            new = torch.from_numpy(place.weights(shared)).to(whole)[:, None, None]
+            piece[:, :shared] = (1 - new) * whole[:, place.start : done] + new * piece[:, :shared]
+        whole[:, place.start : place.end] = piece
+        done = place.end
     return whole

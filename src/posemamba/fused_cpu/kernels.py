@@ -21,9 +21,9 @@ from numba.extending import intrinsic
 from torch import Tensor
 
 from posemamba.scan.cpu import floats
-from posemamba.scan.lanes import F32, WIDTH, ForwardLanes, Lanes, Vec, kernel
+from posemamba.scan.lanes import AVX512, F32, WIDTH, ForwardLanes, Lanes, Vec, kernel
 
-ROWS = 6  # by up to 4 vectors: the sums of a product that stay in registers
+ROWS = 6  # by up to 4 vectors, without AVX-512 by one: the sums of a product that stay in registers
 TOKENS = 8 * ROWS
 BYTES = 4
 
@@ -40,6 +40,8 @@ def pack(weight: Tensor) -> Tensor:
 
 
 def _product_intrinsic(vecs: int) -> Any:
+    at_once = vecs if AVX512 else 1  # elsewhere a vector takes two registers or four of as few as 16
+
     @intrinsic
     def product(typingctx, a, weight, bias, out, inputs, pitch):
         """out (TOKENS, pitch) = a (TOKENS, inputs) @ weight (inputs, vecs * 16) + bias."""
@@ -47,17 +49,20 @@ def _product_intrinsic(vecs: int) -> Any:
         def codegen(context, builder, signature, args):
             a, weight, bias, out, inputs, pitch = args
             g, b = Lanes(builder), builder
-            with cgutils.for_range_slice(b, g.i64(0), g.i64(TOKENS), g.i64(ROWS)) as (row, _):
-                starts = [g.address(a, g.mul(g.add(row, i), inputs)) for i in range(ROWS)]
-                sums = [[g.variable(vec) for vec in g.load_all(bias, 0, vecs)] for _ in range(ROWS)]
-                with cgutils.for_range(b, inputs) as loop:
-                    line = g.load_all(weight, g.mul(loop.index, vecs * WIDTH), vecs)
-                    for start, row_sums in zip(starts, sums, strict=True):
-                        value = g.load_splat(start, loop.index)
-                        for total, vec in zip(row_sums, line, strict=True):
-                            g.set(total, g.fma(value, vec, g.get(total)))
-                for i, row_sums in enumerate(sums):
-                    g.store_all(out, g.mul(g.add(row, i), pitch), [g.get(total) for total in row_sums])
+            for part in range(0, vecs, at_once):
+                count = min(at_once, vecs - part)
+                with cgutils.for_range_slice(b, g.i64(0), g.i64(TOKENS), g.i64(ROWS)) as (row, _):
+                    starts = [g.address(a, g.mul(g.add(row, i), inputs)) for i in range(ROWS)]
+                    sums = [[g.variable(vec) for vec in g.load_all(bias, part * WIDTH, count)] for _ in range(ROWS)]
+                    with cgutils.for_range(b, inputs) as loop:
+                        line = g.load_all(weight, g.add(g.mul(loop.index, vecs * WIDTH), part * WIDTH), count)
+                        for start, row_sums in zip(starts, sums, strict=True):
+                            value = g.load_splat(start, loop.index)
+                            for total, vec in zip(row_sums, line, strict=True):
+                                g.set(total, g.fma(value, vec, g.get(total)))
+                    for i, row_sums in enumerate(sums):
+                        to = g.add(g.mul(g.add(row, i), pitch), part * WIDTH)
+                        g.store_all(out, to, [g.get(total) for total in row_sums])
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 6), codegen
