@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from posemamba.model import PoseMamba
-from posemamba.train.muon import Muon, orthogonal, split_parameters
+from posemamba.train.muon import Muon, orthogonal, split_parameters, undecayed
 
 
 def test_rest_is_adamw() -> None:
@@ -54,6 +54,23 @@ def test_several_matrices_of_one_parameter_are_steps_of_their_own() -> None:
     model = PoseMamba.preset("s", width=16, depth=2, frames=9)
     matrices, others = split_parameters(model, scans=True)
     assert len(matrices) == (4 + 2) * 4 and len(matrices) + len(others) == len(list(model.parameters()))
+
+
+def test_decay_of_matrices_leaves_all_else() -> None:
+    """Rates, skips, norms, biases and places keep their values where there is no gradient to move them."""
+    model = PoseMamba.preset("s", width=16, depth=2, frames=9)
+    kept = undecayed(model)
+    optimizer = Muon(*split_parameters(model), lr=0.1, matrix_lr=0.1, weight_decay=0.5, undecayed=set(map(id, kept)))
+    for p in model.parameters():
+        torch.nn.init.constant_(p, 1.0)
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    moved = {name for name, p in model.named_parameters() if not torch.equal(p, torch.ones_like(p))}
+    assert {name.rsplit(".", 1)[-1] for name in moved} == {"weight", "x_proj_weight", "dt_projs_weight"}
+    assert len(moved) + len(kept) == len(list(model.parameters()))
+    for name in ("TTEblocks.1.op.A_logs", "TTEblocks.1.op.Ds", "Spatial_pos_embed", "Spatial_norm.weight"):
+        assert name not in moved and model.get_parameter(name).numel()
+    assert all(torch.allclose(model.get_parameter(name), torch.tensor(0.95)) for name in moved)
 
 
 def test_splits_a_model_and_goes_on_from_its_state() -> None:

@@ -138,8 +138,12 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
     assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
 
 
-@pytest.mark.parametrize("graphed", [False, True])
-def test_training_that_blows_up_goes_back_and_on_more_slowly(recipe, motions, tmp_path, monkeypatch, capsys, graphed):
+@pytest.mark.parametrize(("graphed", "harm"), [(False, 20), (True, 20), (False, float("nan"))])
+def test_training_that_blows_up_goes_back_and_on_more_slowly(
+    recipe, motions, tmp_path, monkeypatch, capsys, graphed, harm
+):
+    """Also where weights are no numbers any more just before they are to be saved: those of before stay saved."""
+    harmed = 19 if harm == 20 else 20
     if graphed:
         as_graphs(monkeypatch)
     often = {"log_every": 1, "save_every": 4, "validate_every": 100, "epochs": 1, "steps_per_epoch": 40}
@@ -151,10 +155,10 @@ def test_training_that_blows_up_goes_back_and_on_more_slowly(recipe, motions, tm
         stepped(self, *rest)
         if self.global_step == 17:  # the state of step 16 was kept
             before.update({k: v.clone() for k, v in self.model.state_dict().items()})
-        if self.global_step == 19:
+        if self.global_step == harmed:
             with torch.no_grad():
                 for p in self.model.parameters():
-                    p.mul_(20)
+                    p.mul_(harm)
 
     monkeypatch.setattr(module_file.LiftingModule, "optimizer_step", step)
 
@@ -162,16 +166,20 @@ def test_training_that_blows_up_goes_back_and_on_more_slowly(recipe, motions, tm
         text = (tmp_path / out / "logs/from_step_0/metrics.csv").read_text()
         return [(float(r["train_mm"]), float(r["lr"])) for r in csv.DictReader(text.splitlines()) if r["train_mm"]]
 
-    lost = load_weights(run(recipe, tmp_path / "lost", motions).weights)[0]
-    errors = [error for error, _ in rows("lost")]
-    assert min(errors[20:]) > 3 * max(errors[:20])
+    if harm == 20:
+        lost = load_weights(run(recipe, tmp_path / "lost", motions).weights)[0]
+        errors = [error for error, _ in rows("lost")]
+        assert min(errors[20:]) > 3 * max(errors[:20])
+        assert all((lost[name] - value).abs().max() > 0.1 for name, value in before.items())
+    else:
+        with pytest.raises(PoseMambaError, match="not finite"):
+            run(recipe, tmp_path / "lost", motions)
     capsys.readouterr()
     result = run(recipe.model_copy(update={"recover": 2.0}), tmp_path / "found", motions)
     assert "back to the weights of step 16," in capsys.readouterr().out
     found = load_weights(result.weights)[0]
     for name, value in before.items():
         torch.testing.assert_close(found[name], value, rtol=0, atol=0.02)
-        assert (lost[name] - value).abs().max() > 0.1
     errors, rates = zip(*rows("found"), strict=True)
     assert max(errors[-15:]) < 2 * max(errors[:20])
     assert rates[10] == pytest.approx(1e-4) and rates[-1] == pytest.approx(5e-5)

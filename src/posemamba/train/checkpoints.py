@@ -69,8 +69,9 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
                     "choose another directory or the old recipe"
                 )
     # checkpoints from before there was a choice
-    kept = {"optimizer": "adamw", "muon_scans": False, **kept, "model": {"kind": "posemamba", **kept["model"]}}
-    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer", "muon_scans"):
+    before = {"optimizer": "adamw", "muon_scans": False, "weight_decay_of": "all"}
+    kept = {**before, **kept, "model": {"kind": "posemamba", **kept["model"]}}
+    for field in ("model", "seed", "steps_per_epoch", "person_size", *before):
         if kept[field] != now[field]:
             raise PoseMambaError(
                 f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "

@@ -49,6 +49,8 @@ class Keeper(pl.Callback):
 
     def _save(self, trainer: Any, module: Any) -> None:
         if not bool(torch.stack([p.detach().isfinite().all() for p in module.model.parameters()]).all()):
+            if self._recovery is not None and self._recovery.ready and not trainer.should_stop:
+                return  # the next logged step puts them back
             raise PoseMambaError(
                 f"the weights of step {trainer.global_step} are not finite and not saved in {self.out / LAST}: "
                 "lower lr or gradient_clip, or train in 32-true"

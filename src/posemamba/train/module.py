@@ -21,7 +21,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, what_it_takes
 from posemamba.train.graphs import Outcome, StepGraphs
 from posemamba.train.losses import total_loss
-from posemamba.train.muon import Muon, split_parameters
+from posemamba.train.muon import Muon, parts, split_parameters, undecayed
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
 
@@ -157,13 +157,19 @@ class LiftingModule(pl.LightningModule):
         """AdamW, or Muon beside it; the learning rate is set step by step."""
         on_gpu = self.trainer.strategy.root_device.type == "cuda"
         r = self.recipe
+        kept = set() if r.weight_decay_of == "all" else set(map(id, undecayed(self.model)))
         optimizer: torch.optim.Optimizer
         if r.optimizer == "muon":
-            groups = split_parameters(self.model, scans=r.muon_scans)
-            optimizer = Muon(*groups, lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay)
+            matrices, others = split_parameters(self.model, scans=r.muon_scans)
+            optimizer = Muon(
+                matrices, others, lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay, undecayed=kept
+            )
         else:
             optimizer = torch.optim.AdamW(
-                self.model.parameters(), lr=r.lr, weight_decay=r.weight_decay, fused=True if on_gpu else None
+                parts(self.model.parameters(), r.weight_decay, kept),
+                lr=r.lr,
+                weight_decay=r.weight_decay,
+                fused=True if on_gpu else None,
             )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.slower * r.lr_at(step, self.training_seconds) / r.lr
@@ -219,7 +225,7 @@ class LiftingModule(pl.LightningModule):
         torch.manual_seed((r.seed * 1_000_003 + step) * 4099 + self.global_rank)  # stochastic depth
         outcome = self._outcome(clips, weights) if self._graphs is None else self._graphs.run(clips)
         if step % r.log_every == 0:
-            if not bool(torch.isfinite(outcome.loss)):
+            if r.recover is None and not bool(torch.isfinite(outcome.loss)):
                 raise PoseMambaError(
                     f"the loss of step {step} is not finite: lower lr or gradient_clip, or train in 32-true"
                 )

@@ -8,7 +8,7 @@ goes through matrices one by one; here those of one shape go together, as launch
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import torch
@@ -43,6 +43,24 @@ def split_parameters(model: nn.Module, *, scans: bool = False) -> tuple[list[nn.
     return matrices, [p for p in model.parameters() if id(p) not in chosen]
 
 
+def undecayed(model: nn.Module) -> list[nn.Parameter]:
+    """What is not pulled towards zero where decay is of matrices only: biases, norms, and of a PoseMamba the scans'
+    rates and skips and the embeddings of places, for none of which zero is a neutral value."""
+    return [p for name, p in model.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
+
+
+def parts(
+    parameters: Iterable[nn.Parameter], weight_decay: float, kept: Collection[int], **settings: Any
+) -> list[dict[str, Any]]:
+    """An optimiser's groups: those that decay and, of the identities in `kept`, those that do not; no empty one."""
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for p in parameters:
+        (others if id(p) in kept else decayed).append(p)
+    groups = ({"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0})
+    return [{**group, **settings} for group in groups if group["params"]]
+
+
 class Muon(torch.optim.Optimizer):
     """Muon for `matrices`, AdamW for `others`; decoupled weight decay for both.
 
@@ -55,6 +73,7 @@ class Muon(torch.optim.Optimizer):
         lr: of `others`.
         matrix_lr: of `matrices`, on AdamW's scale.
         weight_decay: times the learning rate, of both.
+        undecayed: identities (`id`) of parameters without decay.
         momentum: of `matrices`, Nesterov's.
         betas, eps: AdamW's.
     """
@@ -70,13 +89,14 @@ class Muon(torch.optim.Optimizer):
         momentum: float = 0.95,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
+        undecayed: Collection[int] = (),
     ) -> None:
         groups = [
-            {"params": others, "lr": lr, "orthogonal": False},
-            {"params": matrices, "lr": matrix_lr, "orthogonal": True},
+            *parts(others, weight_decay, undecayed, lr=lr, orthogonal=False),
+            *parts(matrices, weight_decay, undecayed, lr=matrix_lr, orthogonal=True),
         ]
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas, "eps": eps}
-        super().__init__([group for group in groups if group["params"]], defaults)
+        super().__init__(groups, defaults)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """As ever; the counts of steps of older checkpoints, which are plain numbers, become tensors."""

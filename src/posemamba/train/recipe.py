@@ -145,6 +145,10 @@ class Recipe(BaseModel):
     final_lr: float = Field(default=0.0, ge=0, description="'cosine': where it ends")
     warmup_steps: int = Field(default=0, ge=0)
     weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay_of: Literal["all", "matrices"] = Field(
+        default="all",
+        description="'matrices': weights of layers and of scans' projections; not biases, norms, rates, skips, places",
+    )
     gradient_clip: float | None = Field(default=None, gt=0, description="norm of all gradients")
     recover: float | None = Field(
         default=None,

@@ -6,6 +6,7 @@ model then gives one pose for all frames, and needs a third of the run to come b
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from statistics import median
 from typing import TYPE_CHECKING
@@ -50,8 +51,15 @@ class Recovery:
         """
         self._errors.append(error)
         recent, earlier = list(self._errors)[-RECENT:], list(self._errors)[:-RECENT]
-        # not by 'greater': an error that is not a number must count, too
-        return len(earlier) >= LEAST and not median(recent) <= self.times * median(earlier)
+        if len(earlier) < LEAST:
+            return False
+        # what is not a number stays so: no need to wait for more of them
+        return not math.isfinite(error) or median(recent) > self.times * median(earlier)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has seen enough to notice that training has blown up."""
+        return len(self._errors) >= LEAST + RECENT
 
     def put_back(self, module: LiftingModule) -> str:
         """Make model, average and optimiser what they were, in place, as a CUDA graph needs it; slower from now on.
@@ -60,6 +68,7 @@ class Recovery:
             What was done, to be told.
         """
         recent = [self._errors.pop() for _ in range(RECENT)]
+        worst = max(recent, key=lambda error: (not math.isfinite(error), error))
         step, state = self._states[0]
         with torch.no_grad():
             for tensor in _tensors(module):
@@ -70,7 +79,7 @@ class Recovery:
         self._states = deque([(step, state)], maxlen=KEPT)
         module.slower *= self.slower
         return (
-            f"the training error went from {median(self._errors):.0f} to {median(recent):.0f} mm: back to the weights "
+            f"the training error went from {median(self._errors):.0f} to {worst:.0f} mm: back to the weights "
             f"of step {step}, learning rates times {module.slower:g} from now on"
         )
 
