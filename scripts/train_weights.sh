@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Train recipes side by side, one on each GPU, and score what comes out: what the bundled weights' cards and pages say.
+# Usage: scripts/train_weights.sh OUT RECIPE[=MINUTES] ...   e.g. scripts/train_weights.sh out recipes/mocap_s.yaml=20
+#   MINUTES: --budget-minutes of that recipe.
+#   PARTS (environment): of "calibrate report robustness splits windows", which to do after training; all by default.
+# In OUT, for each recipe NAME: NAME.safetensors (half precision), NAME.*.json and .txt (scores), NAME.csv (training's
+# log), NAME.log. What is there is not done again, and a training that was cut off goes on: call again with the same OUT.
+set -euo pipefail
+out=$(mkdir -p "$1" && cd "$1" && pwd)
+shift
+cd "$(dirname "$0")/.."
+export PYTHONPATH=src
+parts=${PARTS:-calibrate report robustness splits windows}
+gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
+queue=$(mktemp)
+printf '%s\n' "$@" >"$queue"
+
+pm() { python3 -m posemamba "$@"; }
+
+once() { # FILE COMMAND...: writes FILE.txt, unless FILE is there
+  [ -e "$1" ] || "${@:2}" >"${1%.*}.txt" 2>&1
+}
+
+wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
+
+work() { # RECIPE[=MINUTES]
+  local recipe=${1%%=*} name to weights minutes=()
+  [ "$recipe" = "$1" ] || minutes=(--budget-minutes "${1#*=}")
+  name=$(basename "$recipe" .yaml)
+  to=$out/$name
+  weights=$to.safetensors
+  if [ ! -e "$to.trained" ]; then
+    pm train "$recipe" -o "$out/runs/$name" "${minutes[@]}" >>"$to.log" 2>&1 || return
+    pm export "$out/runs/$name" -o "$weights" --half >>"$to.log" 2>&1 || return
+    awk 'FNR > 1 || NR == 1' $(ls -tr "$out/runs/$name"/logs/*/metrics.csv) >"$to.csv"
+    touch "$to.trained"
+  fi
+  if wanted calibrate && [ ! -e "$to.calibrate.txt" ] && grep -q '^  model: posemamba$' <<<"$(pm info --weights "$weights")"; then
+    pm calibrate "$weights" -o "$to.tmp.safetensors" >"$to.tmp.txt" 2>&1 || return
+    mv "$to.tmp.safetensors" "$weights" && mv "$to.tmp.txt" "$to.calibrate.txt"
+  fi
+  local one=(--quick --no-flip)
+  wanted report && once "$to.test.json" pm evaluate "$weights" --actions --json "$to.test.json" --report "$to.report"
+  if wanted splits; then
+    once "$to.train_1.json" pm evaluate "$weights" "${one[@]}" --split train --clips 60 --json "$to.train_1.json"
+    once "$to.validation_1.json" pm evaluate "$weights" "${one[@]}" --split validation --json "$to.validation_1.json"
+    once "$to.test_1.json" pm evaluate "$weights" "${one[@]}" --json "$to.test_1.json"
+  fi
+  wanted windows && for frames in 81 27; do
+    once "$to.window_$frames.json" pm evaluate "$weights" "${one[@]}" --window "$frames" --json "$to.window_$frames.json"
+  done
+  wanted robustness && once "$to.robustness.json" pm evaluate "$weights" "${one[@]}" --robustness --json "$to.robustness.json"
+  return 0
+}
+
+next() { # takes the queue's first line away and prints it
+  exec 9>"$queue.lock"
+  flock 9
+  head -n 1 "$queue"
+  sed -i 1d "$queue"
+  exec 9>&-
+}
+
+worker() { # GPU
+  local job
+  [ -z "$1" ] || export CUDA_VISIBLE_DEVICES=$1
+  while job=$(next) && [ -n "$job" ]; do
+    work "$job" || echo "$job: failed, see $out/$(basename "${job%%=*}" .yaml).*" >&2
+    echo "$(date +%T) $job"
+  done
+}
+
+if [ "$gpus" -gt 0 ]; then
+  for gpu in $(seq 0 $((gpus - 1))); do worker "$gpu" & done
+  wait
+else
+  worker ""
+fi
+rm -f "$queue" "$queue.lock"
