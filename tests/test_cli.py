@@ -186,6 +186,7 @@ def test_evaluate_in_full(
     assert len(json.loads((tmp_path / "rises.json").read_text())["rows"]) == len(TRIALS)
     assert "leave out --baselines" in refused(capsys, "evaluate", weights, "--robustness", "--baselines")
     assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--robustness")
+    assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--split", "train")
     (tmp_path / "file").touch()
     monkeypatch.setattr("posemamba.data.mocap.load_motions", None)  # nothing is lifted before a place is refused
     for option, place in (("--report", tmp_path / "file"), ("--json", tmp_path / "file" / "scores.json")):

@@ -60,8 +60,12 @@ def evaluate(
 ) -> None:
     """Score weights on motion capture seen by virtual cameras (docs/mocap_benchmark.md), or on a data set's files."""
     if benchmark != "mocap":
-        if quick or baselines or actions or data or report or robustness or clips or window or overlap:
-            names = "--quick, --baselines, --actions, --report, --robustness, --clips, --window, --overlap and --data"
+        ours = (quick, baselines, actions, data, report, robustness, split != "test", clips, window, overlap)
+        if any(ours):
+            names = (
+                "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap and "
+                "--data"
+            )
             raise PoseMambaError(f"{names} are for mocap; leave them out")
         from posemamba.evaluate.command import Options, print_file_scores
 
