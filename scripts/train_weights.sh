@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Train recipes side by side, one on each GPU, and score what comes out: what the bundled weights' cards and pages say.
+# Train recipes side by side, one on each GPU, and score what comes out.
 # Usage: scripts/train_weights.sh OUT RECIPE[=MINUTES] ...   e.g. scripts/train_weights.sh out recipes/mocap_s.yaml=20
 #   MINUTES: --budget-minutes of that recipe.
 #   PARTS (environment): of "calibrate report robustness splits windows", which to do after training; all by default.
 # In OUT, for each recipe NAME: NAME.safetensors (half precision), NAME.*.json and .txt (scores), NAME.csv (training's
 # log), NAME.log. What is there is not done again, and a training that was cut off goes on: call again with the same OUT.
 set -euo pipefail
+[ $# -ge 2 ] || { sed -n 2,7p "$0" >&2; exit 2; }
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
@@ -17,14 +18,14 @@ printf '%s\n' "$@" >"$queue"
 
 pm() { python3 -m posemamba "$@"; }
 
-once() { # FILE COMMAND...: writes FILE.txt, unless FILE is there
-  [ -e "$1" ] || "${@:2}" >"${1%.*}.txt" 2>&1
+once() { # NAME.json COMMAND...: makes it, and what is printed NAME.txt, unless it is there
+  [ -e "$1" ] || "${@:2}" >"${1%.*}.txt" 2>&1 || echo "failed, see ${1%.*}.txt" >&2
 }
 
 wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
 
 work() { # RECIPE[=MINUTES]
-  local recipe=${1%%=*} name to weights minutes=()
+  local recipe=${1%%=*} name to weights about most frames minutes=()
   [ "$recipe" = "$1" ] || minutes=(--budget-minutes "${1#*=}")
   name=$(basename "$recipe" .yaml)
   to=$out/$name
@@ -35,7 +36,8 @@ work() { # RECIPE[=MINUTES]
     awk 'FNR > 1 || NR == 1' $(ls -tr "$out/runs/$name"/logs/*/metrics.csv) >"$to.csv"
     touch "$to.trained"
   fi
-  if wanted calibrate && [ ! -e "$to.calibrate.txt" ] && grep -q '^  model: posemamba$' <<<"$(pm info --weights "$weights")"; then
+  about=$(pm info --weights "$weights") || return
+  if wanted calibrate && [ ! -e "$to.calibrate.txt" ] && grep -q '^  model: posemamba$' <<<"$about"; then
     pm calibrate "$weights" -o "$to.tmp.safetensors" >"$to.tmp.txt" 2>&1 || return
     mv "$to.tmp.safetensors" "$weights" && mv "$to.tmp.txt" "$to.calibrate.txt"
   fi
@@ -46,8 +48,10 @@ work() { # RECIPE[=MINUTES]
     once "$to.validation_1.json" pm evaluate "$weights" "${one[@]}" --split validation --json "$to.validation_1.json"
     once "$to.test_1.json" pm evaluate "$weights" "${one[@]}" --json "$to.test_1.json"
   fi
+  most=$(sed -n '1s/.*: \([0-9]*\) frames.*/\1/p' <<<"$about")
   wanted windows && for frames in 81 27; do
-    once "$to.window_$frames.json" pm evaluate "$weights" "${one[@]}" --window "$frames" --json "$to.window_$frames.json"
+    [ "$frames" -ge "$most" ] ||
+      once "$to.window_$frames.json" pm evaluate "$weights" "${one[@]}" --window "$frames" --json "$to.window_$frames.json"
   done
   wanted robustness && once "$to.robustness.json" pm evaluate "$weights" "${one[@]}" --robustness --json "$to.robustness.json"
   return 0

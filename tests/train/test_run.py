@@ -187,6 +187,16 @@ def test_training_that_blows_up_goes_back_and_on_more_slowly(
     assert kept["slower"] == 0.5
 
 
+@pytest.mark.parametrize(("optimizer", "groups"), [("adamw", [0.3, 0.0]), ("muon", [0.0, 0.3])])
+def test_decay_is_of_what_the_recipe_says(recipe, motions, tmp_path, optimizer, groups):
+    """This model has linear layers only: Muon has their weights as matrices, and beside them biases, which stay."""
+    few = {"weight_decay": 0.3, "optimizer": optimizer, "epochs": 1, "steps_per_epoch": 1}
+    for of, expected in (("matrices", groups), ("all", [0.3] * (1 if optimizer == "adamw" else 2))):
+        result = run(recipe.model_copy(update={**few, "weight_decay_of": of}), tmp_path / of, motions)
+        (state,) = torch.load(result.last, weights_only=True)["optimizer_states"]
+        assert [group["weight_decay"] for group in state["param_groups"]] == expected
+
+
 def test_a_validation_counts_as_a_change_of_the_weights(recipe, motions, tmp_path, monkeypatch):
     """What keeps copies of weights by their versions must see those of now, though averaging may not count them."""
 

@@ -13,7 +13,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.files import atomic_path
 from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
 from posemamba.train.module import pl
-from posemamba.train.recovery import Recovery
+from posemamba.train.recovery import Recovery, is_finite
 
 
 class ProgressBar(pl.callbacks.TQDMProgressBar):
@@ -48,7 +48,7 @@ class Keeper(pl.Callback):
             self.best = load_weights(out / BEST)[2].get("p1")
 
     def _save(self, trainer: Any, module: Any) -> None:
-        if not bool(torch.stack([p.detach().isfinite().all() for p in module.model.parameters()]).all()):
+        if not is_finite(module.model):
             if self._recovery is not None and self._recovery.ready and not trainer.should_stop:
                 return  # the next logged step puts them back
             raise PoseMambaError(

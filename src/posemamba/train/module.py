@@ -21,7 +21,7 @@ from posemamba.errors import PoseMambaError
 from posemamba.model import PoseMamba, what_it_takes
 from posemamba.train.graphs import Outcome, StepGraphs
 from posemamba.train.losses import total_loss
-from posemamba.train.muon import Muon, parts, split_parameters, undecayed
+from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
 
@@ -166,7 +166,7 @@ class LiftingModule(pl.LightningModule):
             )
         else:
             optimizer = torch.optim.AdamW(
-                parts(self.model.parameters(), r.weight_decay, kept),
+                decay_groups(self.model.parameters(), r.weight_decay, kept),
                 lr=r.lr,
                 weight_decay=r.weight_decay,
                 fused=True if on_gpu else None,

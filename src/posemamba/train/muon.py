@@ -49,7 +49,7 @@ def undecayed(model: nn.Module) -> list[nn.Parameter]:
     return [p for name, p in model.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
 
 
-def parts(
+def decay_groups(
     parameters: Iterable[nn.Parameter], weight_decay: float, kept: Collection[int], **settings: Any
 ) -> list[dict[str, Any]]:
     """An optimiser's groups: those that decay and, of the identities in `kept`, those that do not; no empty one."""
@@ -92,8 +92,8 @@ class Muon(torch.optim.Optimizer):
         undecayed: Collection[int] = (),
     ) -> None:
         groups = [
-            *parts(others, weight_decay, undecayed, lr=lr, orthogonal=False),
-            *parts(matrices, weight_decay, undecayed, lr=matrix_lr, orthogonal=True),
+            *decay_groups(others, weight_decay, undecayed, lr=lr, orthogonal=False),
+            *decay_groups(matrices, weight_decay, undecayed, lr=matrix_lr, orthogonal=True),
         ]
         defaults = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "betas": betas, "eps": eps}
         super().__init__(groups, defaults)

@@ -12,7 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule
@@ -39,6 +39,8 @@ class Recovery:
     def keep(self, step: int, module: LiftingModule) -> None:
         """Remember what training is at this step, unless the last error makes it doubtful."""
         if len(self._errors) > LEAST and not self._errors[-1] <= self.times * median(self._errors):
+            return
+        if not is_finite(module.model):
             return
         tensors = _tensors(module)
         self._states.append((step, {id(tensor): (tensor, tensor.detach().clone()) for tensor in tensors}))
@@ -82,6 +84,11 @@ class Recovery:
             f"the training error went from {median(self._errors):.0f} to {worst:.0f} mm: back to the weights "
             f"of step {step}, learning rates times {module.slower:g} from now on"
         )
+
+
+def is_finite(model: nn.Module) -> bool:
+    """Whether all weights are numbers; waits for the device."""
+    return bool(torch.stack([p.detach().isfinite().all() for p in model.parameters()]).all())
 
 
 def _tensors(module: LiftingModule) -> list[Tensor]:
