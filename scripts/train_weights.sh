@@ -3,16 +3,17 @@
 # Usage: scripts/train_weights.sh OUT RECIPE[=MINUTES] ...   e.g. scripts/train_weights.sh out recipes/mocap_s.yaml=20
 #   MINUTES: --budget-minutes of that recipe.
 #   PARTS (environment): of "calibrate report robustness splits windows", which to do after training; all by default.
+#   GPUS (environment): which to use, by their numbers, e.g. "0 1 2"; all by default.
 # In OUT, for each recipe NAME: NAME.safetensors (half precision), NAME.*.json and .txt (scores), NAME.csv (training's
 # log), NAME.log. What is there is not done again, and a training that was cut off goes on: call again with the same OUT.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n 2,7p "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n 2,8p "$0" >&2; exit 2; }
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
 cd "$(dirname "$0")/.."
-export PYTHONPATH=src
+export PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH}
 parts=${PARTS:-calibrate report robustness splits windows}
-gpus=$(nvidia-smi -L 2>/dev/null | grep -c '^GPU' || true)
+gpus=${GPUS-$(nvidia-smi -L 2>/dev/null | sed -n 's/^GPU \([0-9]*\):.*/\1/p' || true)}
 queue=$(mktemp)
 printf '%s\n' "$@" >"$queue"
 
@@ -41,19 +42,27 @@ work() { # RECIPE[=MINUTES]
     pm calibrate "$weights" -o "$to.tmp.safetensors" >"$to.tmp.txt" 2>&1 || return
     mv "$to.tmp.safetensors" "$weights" && mv "$to.tmp.txt" "$to.calibrate.txt"
   fi
+  # Scorings wait for clips rather than for the GPU, so they go side by side, of few threads each.
   local one=(--quick --no-flip)
-  wanted report && once "$to.test.json" pm evaluate "$weights" --actions --json "$to.test.json" --report "$to.report"
+  export OMP_NUM_THREADS=4
+  if wanted robustness; then
+    once "$to.robustness.json" pm evaluate "$weights" "${one[@]}" --robustness --json "$to.robustness.json" &
+  fi
+  if wanted report; then
+    once "$to.test.json" pm evaluate "$weights" --actions --json "$to.test.json" --report "$to.report" &
+  fi
   if wanted splits; then
-    once "$to.train_1.json" pm evaluate "$weights" "${one[@]}" --split train --clips 60 --json "$to.train_1.json"
-    once "$to.validation_1.json" pm evaluate "$weights" "${one[@]}" --split validation --json "$to.validation_1.json"
-    once "$to.test_1.json" pm evaluate "$weights" "${one[@]}" --json "$to.test_1.json"
+    once "$to.train_1.json" pm evaluate "$weights" "${one[@]}" --split train --clips 60 --json "$to.train_1.json" &
+    once "$to.validation_1.json" pm evaluate "$weights" "${one[@]}" --split validation --json "$to.validation_1.json" &
+    once "$to.test_1.json" pm evaluate "$weights" "${one[@]}" --json "$to.test_1.json" &
   fi
   most=$(sed -n '1s/.*: \([0-9]*\) frames.*/\1/p' <<<"$about")
   wanted windows && for frames in 81 27; do
     [ "$frames" -ge "$most" ] ||
-      once "$to.window_$frames.json" pm evaluate "$weights" "${one[@]}" --window "$frames" --json "$to.window_$frames.json"
+      once "$to.window_$frames.json" pm evaluate "$weights" "${one[@]}" --window "$frames" --json "$to.window_$frames.json" &
   done
-  wanted robustness && once "$to.robustness.json" pm evaluate "$weights" "${one[@]}" --robustness --json "$to.robustness.json"
+  wait
+  unset OMP_NUM_THREADS
   return 0
 }
 
@@ -74,8 +83,8 @@ worker() { # GPU
   done
 }
 
-if [ "$gpus" -gt 0 ]; then
-  for gpu in $(seq 0 $((gpus - 1))); do worker "$gpu" & done
+if [ -n "$gpus" ]; then
+  for gpu in $gpus; do worker "$gpu" & done
   wait
 else
   worker ""

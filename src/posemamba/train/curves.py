@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".png", ".svg", ".pdf")
 LOGS = "logs/from_step_*/metrics.csv"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B", "#7F3C8D")
 Style = Literal["-", "--", ":"]
 STYLES: dict[str, Style] = {"exact": "-", "test": "-", "noisy": "--"}
 _SMOOTH = 9  # values that the running median of the training error is of: a batch of single frames errs by far more
@@ -87,7 +87,7 @@ def plot_curves(runs: Sequence[Curves], path: Path) -> None:
 
     if not any(run.values.get("train_mm") for run in runs):
         raise PoseMambaError(f"{path}: nothing to draw: no training error was logged")
-    figure = Figure(figsize=(7.2, 4.4), dpi=150)
+    figure = Figure(figsize=(9.0, 4.4), dpi=150)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     styles: dict[str, Style] = {}
@@ -106,7 +106,8 @@ def plot_curves(runs: Sequence[Curves], path: Path) -> None:
     for variant, style in styles.items():
         label = "test P1" if variant == "test" else f"validation P1, {variant} 2D"
         handles.append(Line2D([], [], color="#777777", linestyle=style, marker="o", markersize=3, label=label))
-    axes.legend(handles=handles, frameon=False, fontsize=8)
+    # Beside the axes: curves fill all of them.
+    axes.legend(handles=handles, frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     try:
         with atomic_path(path) as temporary:
