@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posemamba.data.cmu import convert, joints, pieces, read_amc, read_asf
+from posemamba.data.cmu import convert, joints, read_amc, read_asf
 from posemamba.data.mocap import load_motions, read_motions
 from posemamba.errors import PoseMambaError
 
@@ -99,13 +99,6 @@ def test_a_folder_becomes_a_file_to_train_on(mocap_files: Path, tmp_path: Path) 
     np.testing.assert_allclose(more.clip(0)[50, 1] - more.clip(0)[0, 1], [0.05 * 120 * UNIT, 0, 0], atol=2e-3)
     plain = load_motions(mocap_files, "train")
     assert len(load_motions(mocap_files, "train", [tmp_path / "more.npz"])) == len(plain) + 3
-
-
-def test_pieces_have_no_glitch() -> None:
-    xyz = np.zeros((300, 17, 3))
-    xyz[120:, 3] = 1.0
-    assert [(p.start, p.stop) for p in pieces(xyz)] == [(0, 117), (123, 300)]
-    assert pieces(xyz[:49]) == []
 
 
 def test_files_that_are_wrong_are_named(tmp_path: Path) -> None:

@@ -16,33 +16,22 @@ Shapes: F frames, 17 joints; metres, z up.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from posemamba.data.mocap import TEST_SUBJECTS, VALIDATION_SUBJECTS
+from posemamba.data.extra import Array, Collection, Say, resampled
 from posemamba.errors import PoseMambaError
-from posemamba.files import atomic_path
-from posemamba.skeleton import H36M17
 
-Array = NDArray[np.float64]
-
-FPS = 50.0
 LICENCE = (
     "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu: free for all uses; may be included in "
     "commercially-sold products, may not be resold directly, even in converted form"
 )
 _INCH = 0.0254
 _Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # from y up
-_JERK = 0.16
-"""Metres by which a joint's path may bend over three frames at 50 a second (400 m/s²): more is a glitch."""
-_LEAST = 50
-"""Frames of the shortest piece that is kept."""
 
 
 @dataclass(frozen=True)
@@ -171,31 +160,13 @@ def joints(skeleton: AsfSkeleton, motion: dict[str, Array]) -> Array:
     return np.asarray(np.stack(places, 1) @ _Z_UP.T)
 
 
-def pieces(xyz: Array) -> list[slice]:
-    """What is left of (F, 17, 3) at 50 frames a second without glitches: stretches of a second or more."""
-    bends = np.linalg.norm(np.diff(xyz, 2, axis=0), axis=-1).max(1) > _JERK
-    found, begin = [], 0
-    for bad in [*(np.flatnonzero(bends) + 1), len(xyz) + 2]:
-        end = min(int(bad) - 2, len(xyz))
-        if end - begin >= _LEAST:
-            found.append(slice(begin, end))
-        begin = int(bad) + 3
-    return found
-
-
-def _resampled(xyz: Array, fps: float) -> Array:
-    """(F, 17, 3) at 50 frames a second, by straight lines in time."""
-    before, at = np.arange(len(xyz)) / fps, np.arange(int((len(xyz) - 1) / fps * FPS + 1e-6) + 1) / FPS
-    return np.stack([np.interp(at, before, one) for one in xyz.reshape(len(xyz), -1).T], -1).reshape(-1, 17, 3)
-
-
 def convert(
     folder: Path,
     out: Path,
     *,
     fps: float = 120.0,
-    known: Collection[str] = (),
-    say: Callable[[str], None] = lambda line: None,
+    known: Container[str] = (),
+    say: Say = lambda line: None,
 ) -> int:
     """Write the motions of a folder, and those below it, as one npz file, without the subjects of validation and test.
 
@@ -218,15 +189,10 @@ def convert(
     if not files:
         raise PoseMambaError(f"{folder}: no motions in it (NN_MM.amc), nor in the folders below")
     skeletons: dict[Path, AsfSkeleton] = {}
-    clips: list[tuple[str, str, Array, NDArray[np.float16]]] = []  # name, subject, shift, positions
+    found = Collection(say)
     for file in files:
-        subject = "cmu_" + file.stem.split("_")[0]
-        name = f"cmu_{file.stem}"
-        if subject in (*TEST_SUBJECTS, *VALIDATION_SUBJECTS):
-            say(f"{file.name}: left out, as {subject} is kept for validation and test")
-            continue
-        if name in known:
-            say(f"{file.name}: left out, as it is there already")
+        subject, name = "cmu_" + file.stem.split("_")[0], f"cmu_{file.stem}"
+        if not found.wanted(file, name, subject, known):
             continue
         asf = file.with_name(file.stem.split("_")[0] + ".asf")
         if not asf.is_file():
@@ -237,30 +203,6 @@ def convert(
             xyz = joints(skeletons[asf], read_amc(file, skeletons[asf]))
         except KeyError as error:
             raise PoseMambaError(f"{asf}: has no bone {error}, which those of the CMU database have") from error
-        xyz = _resampled(xyz, fps)
-        parts = pieces(xyz)
-        if not parts:
-            say(f"{file.name}: left out, shorter than a second without glitches")
-        for k, part in enumerate(parts):
-            shift = xyz[part, 0, :2].mean(0)
-            moved = (xyz[part] - [*shift, 0]).astype(np.float16)
-            clips.append((name + (f"#{k}" if len(parts) > 1 else ""), subject, shift, moved))
-    if not clips:
-        raise PoseMambaError(f"{folder}: nothing of its {len(files)} motions is left")
-    names, subjects, shifts, positions = zip(*clips, strict=True)
-    content: dict[str, NDArray[Any]] = {
-        "positions": np.concatenate(positions),
-        "lengths": np.array([len(one) for one in positions], np.int32),
-        "names": np.array(names),
-        "descriptions": np.array(names),
-        "subjects": np.array(subjects),
-        "xy_offset": np.array(shifts, np.float32),
-        "fps": np.array(FPS, np.float32),
-        "joints": np.array(H36M17.joints),
-        "parents": np.array(H36M17.parents, np.int8),
-        "source": np.array("CMU Graphics Lab Motion Capture Database, ASF/AMC"),
-        "licence": np.array(LICENCE),
-    }
-    with atomic_path(out) as temporary, temporary.open("wb") as stream:
-        np.savez_compressed(stream, **content)  # type: ignore[arg-type]
-    return len(clips)
+        found.add(file, name, subject, resampled(xyz, fps))
+    of = f"{folder}: nothing of its {len(files)} motions"
+    return found.write(out, source="CMU Graphics Lab Motion Capture Database, ASF/AMC", licence=LICENCE, of=of)
