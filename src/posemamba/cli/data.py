@@ -1,9 +1,9 @@
-"""Data sets looked at and written: ``data check`` and ``data export``."""
+"""Data sets looked at and written: ``data check``, ``data export``, ``data cmu`` and ``data bvh``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -52,13 +52,46 @@ def data_cmu(
 ) -> None:
     """Make a file to train on, beside the rest, of your copy of the CMU motion capture database (docs/train.md)."""
     from posemamba.data.cmu import convert
+
+    _made(out, convert(folder, out, fps=fps, known=_known(data), say=_say))
+
+
+@data_app.command("bvh")
+def data_bvh(
+    folder: Annotated[Path, typer.Argument(help="Holds BVH files, or folders of them.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The npz file to write.", show_default=False)],
+    unit: Annotated[
+        float | None, typer.Option(help="Metres for each unit of the files. Default: guessed from the legs.")
+    ] = None,
+    subject: Annotated[str | None, typer.Option(help="Who moves. Default: the name of each file's folder.")] = None,
+    licence: Annotated[str, typer.Option(help="Of the motions, kept in the file.")] = "unknown",
+    cmu: Annotated[
+        bool, typer.Option("--cmu/--no-cmu", help="Take names such as 49_01 for the CMU database's.")
+    ] = True,
+    data: MocapFolder = None,
+) -> None:
+    """Make a file to train on, beside the rest, of BVH files of any body (docs/train.md)."""
+    from posemamba.data.bvh import convert
+
+    options: dict[str, Any] = {"unit": unit, "subject": subject, "licence": licence, "cmu": cmu}
+    _made(out, convert(folder, out, **options, known=_known(data), say=_say))
+
+
+def _known(data: Path | None) -> set[str]:
+    """Names of the clips that are there already; none where no folder is given and none is found."""
     from posemamba.data.mocap import load_motions
 
     try:
-        known = {name.split("#")[0] for name in load_motions(data, "all").names}
+        return {name.split("#")[0] for name in load_motions(data, "all").names}
     except PoseMambaError:
         if data is not None:
             raise
-        known = set()  # the other files are not needed for this one
-    clips = convert(folder, out, fps=fps, known=known, say=lambda line: print(f"  {line}", flush=True))
+        return set()  # the other files are not needed for a new one
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def _made(out: Path, clips: int) -> None:
     print(f"  {out}: {clips} clips; list it in a recipe's data.extra to train on it")

@@ -13,6 +13,7 @@ Shapes: F frames, N nodes of the file, 17 joints; metres, z up.
 from __future__ import annotations
 
 import re
+import tempfile
 import warnings
 from collections.abc import Container, Sequence
 from pathlib import Path
@@ -23,25 +24,35 @@ from posemamba.data.extra import Array, Collection, Say, resampled
 from posemamba.errors import PoseMambaError, require
 
 SIDED = {
-    "hip": ("{side}upleg", "{side}thigh", "{side}hip", "{s}thigh", "{s}hip", "thigh{s}", "upperleg{s}"),
-    "knee": ("{side}leg", "{side}lowleg", "{side}calf", "{side}shin", "{side}knee", "{s}calf", "{s}knee", "{s}shin"),
+    "hip": (
+        *("{side}upleg", "{side}upperleg", "{side}thigh", "{side}hip", "{s}thigh", "{s}thighbend", "{s}femur"),
+        *("{s}hip", "thigh{s}", "upperleg{s}"),
+    ),
+    "knee": (
+        *("{side}leg", "{side}lowleg", "{side}lowerleg", "{side}calf", "{side}shin", "{side}knee", "{s}calf"),
+        *("{s}tibia", "{s}knee", "{s}shin", "calf{s}", "shin{s}", "lowerleg{s}"),
+    ),
     "ankle": ("{side}foot", "{side}ankle", "{s}foot", "{s}ankle", "foot{s}"),
     "shoulder": (
-        "{side}arm",
-        "{side}uparm",
-        "{side}upperarm",
-        "{s}upperarm",
-        "{s}shldr",
-        "{side}shoulder",
-        "{s}shoulder",
+        *("{side}arm", "{side}uparm", "{side}upperarm", "{s}upperarm", "{s}shldr", "{s}shldrbend", "{s}humerus"),
+        *("upperarm{s}", "{side}shoulder", "{s}shoulder"),  # last: where there is one of the others, a clavicle
     ),
-    "elbow": ("{side}forearm", "{side}lowarm", "{side}elbow", "{s}forearm", "{s}elbow", "forearm{s}"),
+    "elbow": (
+        *("{side}forearm", "{side}lowarm", "{side}lowerarm", "{side}elbow", "{s}forearm", "{s}forearmbend"),
+        *("{s}radius", "{s}elbow", "forearm{s}", "lowerarm{s}"),
+    ),
     "wrist": ("{side}hand", "{side}wrist", "{s}hand", "{s}wrist", "hand{s}"),
 }
 """What joints of a side are called, letters and digits only, the likelier name first."""
-MIDDLE = {"neck": ("neck1", "necktwist01", "neck", "thorax"), "head": ("head",)}
+MIDDLE = {
+    "neck": ("neck1", "upperneck", "neckupper", "necktwist01", "neck01", "neck", "thorax"),
+    "head": ("head",),
+    "head_end": ("endsitehead", "headtopend", "headend", "headnub"),
+}
 END_OF = {"ankle": "knee", "wrist": "elbow"}
 """Where a limb has no such joint, the end of the one before may be it, as in this package's own files."""
+OWN = {"pelvis": "pelvis", "spine": "spine", "neck": "thorax", "nose": "nose", "head_top": "endsitenose"}
+"""Joints of the middle as this package's own files have them, which need no guess."""
 UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "the CMU database's unit": 0.0254 / 0.45}
 _LEG = 0.83
 """Metres from hip to ankle of a typical adult."""
@@ -50,6 +61,9 @@ _NOSE, _TOP = 0.035, 0.177
 _SPINE = 0.47
 """Share of the way from pelvis to thorax, likewise."""
 _PREFIXES = re.compile(r"^(.*:|mixamorig\d*_?|cc_base_|bip\d+[ _]?|def[-_])", re.IGNORECASE)
+_NAMES = re.compile(r"^(\s*(?:ROOT|JOINT)\s+)([^\r\n{]*[^\s{])", re.MULTILINE)
+_CMU = re.compile(r"(?:cmu\D*)?0*(\d{1,3})_0*(\d{1,2})(?:\D.*)?", re.IGNORECASE)
+"""Subject and take in names that conversions of the CMU database have: 49_01, CMU_Sample_05_01, 02_01_mirrored."""
 _UP = {
     "+y": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],
     "-y": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],
@@ -61,11 +75,15 @@ _UP = {
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", _PREFIXES.sub("", name).lower())
+    end = "EndSite" if name.startswith("EndSite") else ""  # pybvh's name of an end, before that of the joint
+    return end.lower() + re.sub(r"[^a-z0-9]", "", _PREFIXES.sub("", name[len(end) :]).lower())
 
 
 def find_joints(names: Sequence[str]) -> dict[str, int]:
     """Which of a file's nodes are hips, knees, ankles, shoulders, elbows and wrists (``left_hip``), neck and head.
+
+    The end of the head (``head_end``) is among them where it has a node. A file of this package's own has ``pelvis``,
+    ``spine``, ``nose`` and ``head_top`` in place of the head.
 
     Raises:
         PoseMambaError: one is not there, or not under a known name.
@@ -75,13 +93,14 @@ def find_joints(names: Sequence[str]) -> dict[str, int]:
     for side in ("left", "right"):
         for joint, known in SIDED.items():
             said = [one.format(side=side, s=side[0]) for one in known]
-            if joint in END_OF and not any(name in nodes for name in said):
-                said = ["endsite" + _plain(names[found[f"{side}_{END_OF[joint]}"]])]
+            if joint in END_OF:
+                said.append("endsite" + _plain(names[found[f"{side}_{END_OF[joint]}"]]))
             found[f"{side}_{joint}"] = _first(nodes, said, f"{side} {joint}")
+    if all(name in nodes for name in OWN.values()):
+        return found | {joint: nodes[name] for joint, name in OWN.items()}
     for joint, known in MIDDLE.items():
-        found[joint] = _first(nodes, known, joint)
-    if "endsitehead" in nodes:
-        found["head_end"] = nodes["endsitehead"]
+        if joint != "head_end" or any(name in nodes for name in known):
+            found[joint] = _first(nodes, known, joint)
     return found
 
 
@@ -89,7 +108,7 @@ def _first(nodes: dict[str, int], names: Sequence[str], what: str) -> int:
     for name in names:
         if name in nodes:
             return nodes[name]
-    raise PoseMambaError(f"no {what} among its joints: looked for {', '.join(names)}")
+    raise PoseMambaError(f"no {what} among its joints: looked for {', '.join(names)}: rename it to one of these")
 
 
 def human36m_joints(nodes: Array, names: Sequence[str], parents: Sequence[int]) -> Array:
@@ -102,6 +121,8 @@ def human36m_joints(nodes: Array, names: Sequence[str], parents: Sequence[int]) 
     place = {joint: nodes[:, i] for joint, i in at.items()}
     legs = [place[f"{side}_{joint}"] for side in ("right", "left") for joint in ("hip", "knee", "ankle")]
     arms = [place[f"{side}_{joint}"] for side in ("left", "right") for joint in ("shoulder", "elbow", "wrist")]
+    if "nose" in place:
+        return np.stack([place["pelvis"], *legs, *(place[j] for j in ("spine", "neck", "nose", "head_top")), *arms], 1)
     pelvis, thorax, head = (legs[0] + legs[3]) / 2, place["neck"], place["head"]
     trunk, node = [], parents[at["neck"]]
     while node > 0:  # the root lies anywhere about the pelvis
@@ -134,6 +155,20 @@ def _along(line: Sequence[Array], share: float) -> Array:
     return found
 
 
+def up_axis(*motions: Array) -> str:
+    """Which axis is up, such as +y, of (F, 17, 3) joints: where the head is of the ankles, on average over the frames.
+
+    Of several motions of one file, the first that says so clearly: a person who lies or crawls all the time does not.
+    """
+    for xyz in motions:
+        tall = xyz[:, 10] - (xyz[:, 3] + xyz[:, 6]) / 2
+        mean = (tall / np.maximum(np.linalg.norm(tall, axis=-1, keepdims=True), 1e-9)).mean(0)
+        axis = int(np.argmax(np.abs(mean)))
+        if np.abs(mean[axis]) > 2 * np.delete(np.abs(mean), axis).max():
+            break
+    return "+-"[int(mean[axis] < 0)] + "xyz"[axis]
+
+
 def metres_per_unit(xyz: Array) -> tuple[str, float]:
     """The unit in which (F, 17, 3) joints have an adult's legs, and its metres.
 
@@ -143,7 +178,7 @@ def metres_per_unit(xyz: Array) -> tuple[str, float]:
     leg = _leg([xyz[:, i] for i in range(1, 7)])
     name = min(UNITS, key=lambda unit: abs(np.log(max(leg, 1e-12) * UNITS[unit] / _LEG)))
     if not 0.6 < leg * UNITS[name] / _LEG < 1.6:
-        raise PoseMambaError(f"legs of {leg:g} units are nobody's in {', '.join(UNITS)}: give --unit, metres for each")
+        raise PoseMambaError(f"legs of {leg:g} units are nobody's in {', '.join(UNITS)}: give --unit, its metres")
     return name, UNITS[name]
 
 
@@ -154,20 +189,31 @@ def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, st
         PoseMambaError: pybvh is not there, or the file is no BVH file, has unknown joints, or not an adult's legs.
     """
     bvh = require("pybvh", "bvh")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its guess which way is up, which by the motion is right
-            file = bvh.Bvh.from_file(path)
-            nodes, up = np.asarray(file.node_positions(), dtype=np.float64), file.world_up
-    except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
-        raise PoseMambaError(f"{path}: not a BVH file that can be read: {' '.join(str(error).split())}") from error
-    index = {id(node): i for i, node in enumerate(file.nodes)}
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy.bvh"  # pybvh reads no .BVH, and names to the first space only (Bip01 L Thigh)
+        try:
+            hierarchy, mark, motion = path.read_bytes().decode("ascii", "replace").partition("MOTION")
+            hierarchy = _NAMES.sub(lambda name: name[1] + "_".join(name[2].split()), hierarchy)
+            copy.write_bytes(f"{hierarchy}{mark}{motion}".encode("ascii", "replace"))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                file = bvh.Bvh.from_file(copy)
+                nodes, rest = np.asarray(file.node_positions(), np.float64), file.rest_pose_positions()
+        except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
+            said = " ".join(re.sub(rf"( in( file)?)? {re.escape(str(copy))}", "", str(error)).split())
+            raise PoseMambaError(f"{path}: not a BVH file that can be read: {said}") from error
+    names, index = [node.name for node in file.nodes], {id(node): i for i, node in enumerate(file.nodes)}
     parents = [index.get(id(node.parent), -1) for node in file.nodes]
     try:
         if not np.isfinite(nodes).all() or not len(nodes) or not file.frame_time > 0:
             raise PoseMambaError("no frames, or numbers that are none")
-        xyz = human36m_joints(nodes, [node.name for node in file.nodes], parents) @ np.array(_UP[up], float).T
-        said, scale = ("the unit given", unit) if unit else metres_per_unit(xyz)
+        # pybvh guesses which way is up as well, by names without prefixes, from the first frame
+        xyz, still = (human36m_joints(one, names, parents) for one in (nodes, rest[None]))
+        xyz = xyz @ np.array(_UP[up_axis(xyz, still)], float).T
+        said, scale = ("given", unit) if unit else metres_per_unit(xyz)
+        leg = scale * _leg([xyz[:, i] for i in range(1, 7)])
+        if not 0.2 < leg < 2:
+            raise PoseMambaError(f"legs of {leg:g} m are nobody's: --unit {scale:g} is not the metres of a unit")
     except PoseMambaError as error:
         raise PoseMambaError(f"{path}: {error}") from error
     return xyz * scale, 1 / file.frame_time, said
@@ -187,8 +233,8 @@ def convert(
     """Write the motions of a folder, and those below it, as one npz file.
 
     Files that cannot be read, or whose joints are not known, are left out. Most BVH files that go about are conversions
-    of the CMU database, by its names (``49_01.bvh``): those of its subjects that are kept for validation and test are
-    left out, too.
+    of the CMU database, by its names (``49_01.bvh``, ``02_01_walk.bvh``): those of its subjects that are kept for
+    validation and test are left out, too.
 
     Args:
         folder: holds BVH files.
@@ -208,7 +254,7 @@ def convert(
     """
     require("pybvh", "bvh")
     if unit is not None and not 0 < unit < 100:
-        raise PoseMambaError(f"{unit:g} metres for each unit, expected more than 0 and less than 100")
+        raise PoseMambaError(f"{folder}: --unit is {unit:g}, expected metres, more than 0 and less than 100")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".bvh")
     if not files:
         raise PoseMambaError(f"{folder}: no BVH files in it, nor in the folders below")
@@ -216,7 +262,7 @@ def convert(
     for file in files:
         who = subject or file.parent.resolve().name
         name = f"{who}_{file.stem}"
-        take = re.fullmatch(r"0*(\d+)_0*(\d+)", file.stem)
+        take = _CMU.fullmatch(file.stem)
         if cmu and take is not None:
             who, name = f"cmu_{int(take[1]):02d}", f"cmu_{int(take[1]):02d}_{int(take[2]):02d}"
         if not found.wanted(file, name, who, known):
@@ -228,5 +274,6 @@ def convert(
             continue
         units[said] = units.get(said, 0) + 1
         found.add(file, name, who, resampled(xyz, fps, smooth=True))
-    say("units: " + (", ".join(f"{name} ({count} files)" for name, count in units.items()) or "none"))
+    if units:
+        say("units of length: " + ", ".join(f"{name} ({count} of the files)" for name, count in units.items()))
     return found.write(out, source="BVH files", licence=licence, of=f"{folder}: nothing of its {len(files)} files")
