@@ -1,8 +1,10 @@
 """What clips of further motion go through before they are written."""
 
+from pathlib import Path
+
 import numpy as np
 
-from posemamba.data.extra import pieces, resampled
+from posemamba.data.extra import Collection, pieces, resampled
 
 
 def test_pieces_have_no_glitch() -> None:
@@ -21,3 +23,12 @@ def test_frame_rates_become_fifty() -> None:
     off = [np.abs(found[:, 3, 1] - wanted).max() for found in (straight, smooth)]
     assert off[0] < 6e-3 and off[1] < 2e-4
     assert resampled(curve[:2], 30.0, smooth=True).shape == (2, 17, 3)
+
+
+def test_names_are_told_apart() -> None:
+    found = Collection(say=lambda line: None)
+    jump = np.zeros((120, 17, 3))
+    jump[60:, 3] = 1.0
+    for xyz in (jump, np.zeros((60, 17, 3)), np.zeros((60, 17, 3))):
+        found.add(Path("walk.bvh"), "walk", "anna", xyz)
+    assert [clip[0] for clip in found.clips] == ["walk#0", "walk#1", "walk-2", "walk-3"]

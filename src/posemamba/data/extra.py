@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,9 @@ class Collection:
         return False
 
     def add(self, file: Path, name: str, subject: str, xyz: Array) -> None:
-        """Take (F, 17, 3) at 50 frames a second, without its glitches."""
+        """Take (F, 17, 3) at 50 frames a second, without its glitches; a name that is taken already gets a number."""
+        taken = {clip[0].split("#")[0] for clip in self.clips}
+        name = next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
         parts = pieces(xyz)
         if not parts:
             self.say(f"{file.name}: left out, shorter than a second without glitches")
