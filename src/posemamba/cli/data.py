@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -73,8 +73,9 @@ def data_bvh(
     """Make a file to train on, beside the rest, of BVH files of any body (docs/train.md)."""
     from posemamba.data.bvh import convert
 
-    options: dict[str, Any] = {"unit": unit, "subject": subject, "licence": licence, "cmu": cmu}
-    _made(out, convert(folder, out, **options, known=_known(data), say=_say))
+    known = _known(data)
+    clips = convert(folder, out, unit=unit, subject=subject, licence=licence, cmu=cmu, known=known, say=_say)
+    _made(out, clips)
 
 
 def _known(data: Path | None) -> set[str]:
