@@ -326,7 +326,7 @@ def test_a_capture_that_fails_says_so(bundled, monkeypatch) -> None:  # type: ig
     x = clips(1, 9, model=bundled)
     with torch.no_grad(), half():
         fused.forward(bundled, x, graph=True)
-        monkeypatch.setattr(graphs, "forward", waits)
+        monkeypatch.setattr(graphs, "forward_and_features", waits)
         with pytest.raises(PoseMambaError, match="POSEMAMBA_FUSED=eager"):
             fused.forward(bundled, x, graph=True)
         monkeypatch.undo()

@@ -20,7 +20,7 @@ from posemamba.quality import Quality, measure_quality
 from posemamba.quality.picture import draw
 from posemamba.quality.report import report
 from posemamba.quality.verdict import verdict
-from posemamba.refine import root_path, scale, upright
+from posemamba.refine import RefineOptions, refine, root_path, scale, upright
 from posemamba.skeleton import H36M17
 from posemamba.walker import walk
 
@@ -123,6 +123,27 @@ def test_a_forearm_that_flips(points: Array) -> None:
     during(quality, 70, 72, slack=0)
     assert "degrees a second" in quality.faults[0].text
     assert verdict(quality).avoid == [[70, 72]]
+
+
+def test_what_is_left_after_refinement_is_told(points: Array) -> None:
+    swelling = 0.2 * np.sin(np.arange(len(points)))[:, None]
+    points[:, ANKLE] += swelling * (points[:, ANKLE] - points[:, KNEE])
+    poses = film(points)
+    arm = poses.xyz[70:73, WRIST] - poses.xyz[70:73, ELBOW]
+    poses.xyz[70:73, WRIST] = poses.xyz[70:73, ELBOW] - arm
+    alone, unchanged = measure_quality(poses), measure_quality(poses, Motion3D.raw(poses))
+    for quality in (alone, unchanged):
+        assert quality.numbers["bones"]["refined_spread"] is None and quality.numbers["flips"]["refined"] is None
+        assert "after refinement" not in report(quality)
+    for steps in ({"root_path": True, "fov": 55.0}, {}):  # in metres and in pixels
+        bones = measure_quality(poses, refine(poses, RefineOptions(steady_bones=True, **steps)))
+        assert bones.numbers["bones"]["spread"] == alone.numbers["bones"]["spread"] > 0.008
+        assert bones.numbers["bones"]["refined_spread"] < 0.002
+        assert bones.numbers["flips"]["refined"]["too_fast"] == 1
+        assert bones.numbers["flips"]["refined"]["limb"] == "left forearm"
+    smooth = measure_quality(poses, refine(poses, RefineOptions(smooth="butterworth", smooth_cutoff=2.0)))
+    assert smooth.numbers["flips"]["flips"] == 1 and smooth.numbers["flips"]["refined"]["too_fast"] == 0
+    assert "after refinement none too fast" in report(smooth) and "after refinement" in report(bones)
 
 
 def test_a_limb_that_flips_through_the_body_while_the_picture_stands_still(points: Array) -> None:

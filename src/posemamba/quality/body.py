@@ -90,6 +90,7 @@ def check_bones(clip: Clip) -> Found:
     found.numbers = {
         "goal": BONE_GOAL,
         "spread": number(float(np.mean(spreads[known])) if known.any() else np.nan),
+        "refined_spread": _refined_spread(clip, sure),
         "worst": BONES[first] if first is not None else None,
         "worst_spread": number(spreads[first]) if first is not None else None,
         "worst_s": table[BONES[first]]["worst_s"] if first is not None else None,
@@ -98,6 +99,17 @@ def check_bones(clip: Clip) -> Found:
     }
     found.series["bones"] = mean
     return found
+
+
+def _refined_spread(clip: Clip, sure: Mask) -> float | None:
+    """The spread of the refined motion's bones, mean of the bones; `sure` as above, (F, E)."""
+    if clip.refined is None:
+        return None
+    lengths = bone_lengths(clip.refined.xyz.astype(np.float64))
+    if clip.refined.units == "pixel":
+        lengths = lengths / clip.size[:, None]  # grow as the person comes nearer
+    lengths = np.where(sure, lengths, np.nan)[:, np.isfinite(np.where(sure, lengths, np.nan)).sum(0) >= _FEWEST]
+    return float((np.nanstd(lengths, 0) / np.nanmean(lengths, 0)).mean()) if lengths.shape[1] else None
 
 
 def _worst_window(clip: Clip, off: Array) -> list[float] | None:
@@ -139,9 +151,24 @@ def check_flips(clip: Clip) -> Found:
             else:
                 text = f"{name} flips through the body: forwards becomes backwards while the 2D hardly moves"
             found.faults.append(clip.fault("flip", name, a, b, text))
-    found.numbers = {"limits_deg_s": TURN_LIMITS, "flips": total, "by_limb": table}
+    found.numbers = {"limits_deg_s": TURN_LIMITS, "flips": total, "by_limb": table, "refined": _refined_turns(clip)}
     found.series["turning"] = fastest
     return found
+
+
+def _refined_turns(clip: Clip) -> dict[str, Any] | None:
+    """Of the refined motion: limbs that turn too fast, the fastest turn and whose it is."""
+    if clip.refined is None or len(clip.times) < 2:
+        return None
+    xyz = clip.refined.xyz.astype(np.float64)  # in whatever frame: angles are the same in all
+    total, fastest = 0, {}
+    for name, (root, end) in LIMBS.items():
+        speed, marked = _turning(clip, _unit(xyz[:, end] - xyz[:, root]), TURN_LIMITS[name.split(" ", 1)[1]])
+        total += len(runs(joined(marked, clip.frames_in(0.2))))
+        fastest[name] = percentile(speed, 100)
+    known = {name: speed for name, speed in fastest.items() if np.isfinite(speed)}
+    limb = max(known, key=lambda name: known[name], default=None)
+    return {"too_fast": total, "fastest_deg_s": known[limb] if limb else None, "limb": limb}
 
 
 def _turning(clip: Clip, unit: Array, limit: float) -> tuple[Array, Mask]:

@@ -95,6 +95,11 @@ class Clip:
     metre: float
 
     @property
+    def refined(self) -> Motion3D | None:
+        """The motion, if anything was done to the poses."""
+        return self.motion if self.motion is not None and self.motion.steps else None
+
+    @property
     def xy(self) -> Array:
         """(F, 17, 2) the detector's joints, pixels; NaN where not found."""
         return self.poses.keypoints.xy.astype(np.float64)

@@ -81,6 +81,8 @@ def _bones(n: dict[str, Any]) -> str:
     text += f"goal {n['goal']:.0%}); worst {n['worst']}, {n['worst_spread']:.1%}"
     if n["worst_s"]:
         text += f", most at {n['worst_s'][0]:.2f}-{n['worst_s'][1]:.2f} s"
+    if n["refined_spread"] is not None:
+        text += f"; after refinement {n['refined_spread']:.1%}"
     sides = n["left_over_right"]
     if sides:
         name = max(sides, key=lambda s: abs(sides[s]))
@@ -93,7 +95,11 @@ def _flips(n: dict[str, Any]) -> str:
     fastest = n["by_limb"][name]["fastest_deg_s"]
     if fastest is None:
         return "not measured: a single frame"
-    return f"{n['flips'] or 'none'}; the fastest turn is {fastest:.0f} degrees a second ({name})"
+    text = f"{n['flips'] or 'none'}; the fastest turn is {fastest:.0f} degrees a second ({name})"
+    if (refined := n["refined"]) and refined["fastest_deg_s"] is not None:
+        text += f"; after refinement {refined['too_fast'] or 'none'} too fast, the fastest turn "
+        text += f"{refined['fastest_deg_s']:.0f} ({refined['limb']})"
+    return text
 
 
 def _feet(n: dict[str, Any]) -> str:
