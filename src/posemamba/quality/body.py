@@ -108,7 +108,8 @@ def _refined_spread(clip: Clip, sure: Mask) -> float | None:
     lengths = bone_lengths(clip.refined.xyz.astype(np.float64))
     if clip.refined.units == "pixel":
         lengths = lengths / clip.size[:, None]  # grow as the person comes nearer
-    lengths = np.where(sure, lengths, np.nan)[:, np.isfinite(np.where(sure, lengths, np.nan)).sum(0) >= _FEWEST]
+    lengths[~sure] = np.nan
+    lengths = lengths[:, np.isfinite(lengths).sum(0) >= _FEWEST]
     return float((np.nanstd(lengths, 0) / np.nanmean(lengths, 0)).mean()) if lengths.shape[1] else None
 
 
@@ -132,8 +133,7 @@ def check_flips(clip: Clip) -> Found:
         speed = np.full(frames, np.nan)
         marked = np.zeros(frames, bool)
         if frames > 1:
-            limb = clip.xyz[:, end] - clip.xyz[:, root]
-            unit = limb / np.maximum(np.linalg.norm(limb, axis=-1, keepdims=True), 1e-9)
+            unit = _unit(clip.xyz[:, end] - clip.xyz[:, root])
             speed, marked = _turning(clip, unit, limit)
             marked |= _through(clip, unit, root, end)
         fastest = np.fmax(fastest, speed)
