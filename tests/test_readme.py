@@ -44,7 +44,7 @@ def test_two_commands_set_everything_up() -> None:
         assert command.count("\n") == 1, "one line each"
         assert command.startswith("python3 -m venv .venv && .venv/bin/pip install '.")
     assert commands["use"].strip().endswith(".venv/bin/posemamba demo")
-    assert commands["tests"].strip().endswith(".venv/bin/pytest")
+    assert commands["tests"].strip().endswith(".venv/bin/pytest -n 2 --dist loadfile")
 
 
 def _posemamba_commands(page: Path) -> list[list[str]]:
