@@ -14,21 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from posemamba.measure.checks import scan_inputs
-from posemamba.scan import selective_scan
-from posemamba.skeleton import LIMB_ORDER
+from fixtures.paths import shared_path
+from posemamba.ops.scan import selective_scan
+from posemamba.ops.scan.selftest import scan_inputs
+from posemamba.poses.skeletons import LIMB_ORDER
 
-ROOT = Path(__file__).resolve().parent.parent
-
-
-def shared_path(*parts: str) -> Path:
-    """A file or folder of the shared material; skips the test where it is absent."""
-    root = Path(os.environ.get("POSEMAMBA_SHARED", ROOT.parent / "shared"))
-    path = root.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"needs {Path(*parts)} of the shared material: set POSEMAMBA_SHARED to its folder")
-    return path
-
+pytest_plugins = ["fixtures.motions", "fixtures.lift", "fixtures.mpi_inf_3dhp_files", "fixtures.browser"]
 
 @pytest.fixture
 def shared() -> Callable[..., Path]:
@@ -67,7 +58,7 @@ def interpreted() -> None:
     """The test runs Triton kernels on the CPU, in Triton's interpreter; skips it where they cannot run so.
 
     TRITON_INTERPRET=1 must be set before kernels are imported, so for the whole run:
-    ``TRITON_INTERPRET=1 pytest tests/fused tests/test_depthwise.py``.
+    ``TRITON_INTERPRET=1 pytest tests/ops/fused tests/ops/conv_silu``.
     """
     if os.environ.get("TRITON_INTERPRET") != "1":
         # with the variable set kernels cannot be compiled, so one run cannot do both

@@ -11,10 +11,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from posemamba.errors import PoseMambaError
-    from posemamba.lift import Lifter
-    from posemamba.model import PoseMamba, PoseMambaConfig
+    from posemamba.lifting.lifter import Lifter
+    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
     from posemamba.poses import Keypoints2D, Poses3D
+    from posemamba.utils.errors import PoseMambaError
 
     __version__: str
 
@@ -31,10 +31,10 @@ __all__ = [
 # Imported when first used: PyTorch alone takes about a second.
 _HOMES = {
     "Keypoints2D": "posemamba.poses",
-    "Lifter": "posemamba.lift",
-    "PoseMamba": "posemamba.model",
-    "PoseMambaConfig": "posemamba.model",
-    "PoseMambaError": "posemamba.errors",
+    "Lifter": "posemamba.lifting.lifter",
+    "PoseMamba": "posemamba.models.posemamba",
+    "PoseMambaConfig": "posemamba.models.posemamba",
+    "PoseMambaError": "posemamba.utils.errors",
     "Poses3D": "posemamba.poses",
 }
 

@@ -9,13 +9,13 @@ from posemamba.data.augment import (
     LOST_LEGS,
     DetectorErrors,
     detect_badly,
-    mirror,
     move_nose,
     vary_bones,
 )
-from posemamba.data.cameras import person_size
+from posemamba.models.inputs import mirror, person_size
 from posemamba.poses import Keypoints2D
-from posemamba.skeleton import COCO17, H36M17, to_h36m17
+from posemamba.poses.mapping import to_h36m17
+from posemamba.poses.skeletons import COCO17, H36M17
 
 
 @pytest.fixture

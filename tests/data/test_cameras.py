@@ -1,7 +1,8 @@
 import pytest
 import torch
 
-from posemamba.data.cameras import NEAREST, Cameras, person_size, project, rotations, see, zoom_factor
+from posemamba.data.cameras import NEAREST, Cameras, project, rotations, see
+from posemamba.models.inputs import person_size, zoom_factor
 
 
 @pytest.fixture

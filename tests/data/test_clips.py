@@ -1,8 +1,8 @@
 import torch
 
-from posemamba.data.cameras import person_size
-from posemamba.data.mocap_clips import MocapSource
-from posemamba.data.mocap_options import MocapOptions
+from posemamba.data.mocap.clips import MocapSource
+from posemamba.data.mocap.options import MocapOptions
+from posemamba.models.inputs import person_size
 
 
 def test_all_people_at_one_size(motions):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,15 +11,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fixtures.paths import SHARED
 from posemamba.detect import Detection, choose_people, detect_people, detect_video
-from posemamba.errors import PoseMambaError
-from posemamba.poses import Keypoints2D, find_jumps
-from posemamba.skeleton import BLAZEPOSE33, COCO17, Skeleton, to_h36m17
-from posemamba.video import Clip, VideoWriter
+from posemamba.io.video import Clip, VideoWriter
+from posemamba.poses import Keypoints2D
+from posemamba.poses.keypoints import find_jumps
+from posemamba.poses.mapping import to_h36m17
+from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, Skeleton
+from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="videos need the extra 'video'")
 
-SHARED = Path(os.environ.get("POSEMAMBA_SHARED", Path(__file__).parents[2].parent / "shared"))
 VIDEO = SHARED / "video" / "sports2d_demo.mp4"
 needs_video = pytest.mark.skipif(
     not VIDEO.exists(), reason="no test video: set POSEMAMBA_SHARED to the folder that holds video/"

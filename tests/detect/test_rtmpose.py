@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from posemamba.detect.rtmpose import RTMPoseDetector
-from posemamba.errors import PoseMambaError
-from posemamba.skeleton import COCO17, HALPE26
+from posemamba.poses.skeletons import COCO17, HALPE26
+from posemamba.utils.errors import PoseMambaError
 
 
 class Tool:

@@ -13,15 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import human36m_files as files
+from fixtures import human36m_files as files
 from posemamba import cli
-from posemamba.data.human36m import Human36M
-from posemamba.errors import PoseMambaError
+from posemamba.data.human36m.dataset import Human36M
 from posemamba.evaluate.human36m import evaluate
 from posemamba.evaluate.metrics import mpjpe_per_frame
-from posemamba.model import PoseMamba
-from posemamba.skeleton import H36M17
-from posemamba.weights import save_model
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.registry import save_model
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
 
 
 def standin(weight: Any, bias: Any) -> Callable[[Tensor], Tensor]:

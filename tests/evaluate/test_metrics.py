@@ -1,8 +1,8 @@
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fixtures.paths import PARITY
 from posemamba.evaluate.metrics import (
     acceleration,
     align,
@@ -15,11 +15,11 @@ from posemamba.evaluate.metrics import (
     side_flips,
 )
 
-PARITY = Path(__file__).parents[1] / "data" / "losses_metrics.npz"
+LOSSES = PARITY / "losses_metrics.npz"
 
 
 def test_agrees_with_the_released_implementation():
-    with np.load(PARITY, allow_pickle=False) as file:
+    with np.load(LOSSES, allow_pickle=False) as file:
         pred, target = file["pred_mm"], file["target_mm"]
         np.testing.assert_allclose(mpjpe_per_frame(pred, target), file["mpjpe_per_frame_mm"], rtol=1e-5)
         np.testing.assert_allclose(p_mpjpe_per_frame(pred, target), file["p_mpjpe_per_frame_mm"], rtol=1e-5)

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from posemamba import cli
-from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
-from posemamba.data.mpi_inf_3dhp_file import TEST_FILE
-from posemamba.data.mpi_inf_3dhp_joints import JOINTS, to_3dhp, to_h36m
-from posemamba.errors import PoseMambaError
+from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp.file import TEST_FILE
+from posemamba.data.mpi_inf_3dhp.joints import JOINTS, to_3dhp, to_h36m
 from posemamba.evaluate import mpi_inf_3dhp as mpi
-from posemamba.model import PoseMamba
-from posemamba.skeleton import H36M17
-from posemamba.weights import save_model
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.registry import save_model
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
 
 LENGTHS = {"TS1": 40, "TS2": 33, "TS5": 61}
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from posemamba.data.augment import mirror
-from posemamba.evaluate.mocap_benchmark import model_predictor
+from posemamba.evaluate.mocap.benchmark import model_predictor
 from posemamba.evaluate.windows import lift_windows
-from posemamba.lift import Lifter
+from posemamba.lifting.lifter import Lifter
+from posemamba.models.inputs import mirror
 from posemamba.poses import Keypoints2D
-from posemamba.skeleton import H36M17
+from posemamba.poses.skeletons import H36M17
 
 
 class Copies(nn.Module):

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.camera import look_at, project
 from posemamba.cli import main
-from posemamba.motion_files import save_motion_npz
+from posemamba.demo.camera import look_at, project
+from posemamba.demo.walker import walk
+from posemamba.io.motion.npz import save_motion_npz
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses.skeletons import H36M17
 from posemamba.quality import Quality, measure_quality
-from posemamba.quality.picture import draw
-from posemamba.quality.report import report
+from posemamba.quality.figure import draw
+from posemamba.quality.report import as_json, report
 from posemamba.quality.verdict import verdict
 from posemamba.refine import RefineOptions, refine, root_path, scale, upright
-from posemamba.skeleton import H36M17
-from posemamba.walker import walk
 
 FPS, SIZE, FOCAL = 50.0, (1920, 1080), 1844.0  # 55 degrees: what is assumed where nobody says
 KNEE, ANKLE = 5, 6
@@ -284,14 +284,14 @@ def test_clips_with_little_in_them(points: Array) -> None:
         for frames in (1, 2, 3, 4):
             quality = measure_quality(part(slice(0, frames)))
             assert quality.faults == [] and "good" in report(quality)
-            json.dumps(quality.to_json(), allow_nan=False)
+            json.dumps(as_json(quality), allow_nan=False)
         nobody = part(slice(0, 20))
         nobody.xyz[:] = nobody.keypoints.xy[:] = np.nan
         nobody.seen[:] = False
         quality = measure_quality(nobody)
         assert kinds(quality) == {"not seen"} and verdict(quality).line == "do not trust: nobody was seen"
         assert "nobody seen in 20 frames" in report(quality)
-        json.dumps(quality.to_json(), allow_nan=False)
+        json.dumps(as_json(quality), allow_nan=False)
         flicker = part(slice(0, 40))
         gone = np.arange(40) % 2 == 1  # stretches of one frame
         flicker.seen[gone], flicker.xyz[gone], flicker.keypoints.xy[gone] = False, np.nan, np.nan

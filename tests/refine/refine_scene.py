@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.demo.walker import Body, walk
 from posemamba.poses import Keypoints2D, Poses3D
-from posemamba.skeleton import H36M17
-from posemamba.walker import Body, walk
+from posemamba.poses.skeletons import H36M17
 
 WIDTH, HEIGHT = 1920, 1080
 

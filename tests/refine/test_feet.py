@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from refine_scene import Scene, make_scene
 
-from posemamba.errors import PoseMambaError
+from posemamba.demo.walker import walk
 from posemamba.poses import Motion3D
 from posemamba.refine import RefineOptions, joint_angles, refine, root_path, scale, steady_feet, upright
 from posemamba.refine.common import bone_lengths, runs
 from posemamba.refine.scale import BODY_LENGTH
-from posemamba.walker import walk
+from posemamba.utils.errors import PoseMambaError
 
 ANKLES = (3, 6)
 FPS = 50.0

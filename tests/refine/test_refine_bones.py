@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from refine_scene import make_scene
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D
 from posemamba.refine import RefineOptions, refine, root_path, scale, steady_bones, upright
 from posemamba.refine.common import bone_lengths
 from posemamba.refine.scale import BODY_LENGTH
+from posemamba.utils.errors import PoseMambaError
 
 UNSEEN = slice(70, 75)
 

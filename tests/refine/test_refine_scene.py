@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from refine_scene import Scene, make_scene
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.refine import RefineOptions, joint_angles, refine, root_path, scale, upright
 from posemamba.refine.common import fit_curve
 from posemamba.refine.scale import BODY_LENGTH, TYPICAL_HEIGHT
+from posemamba.utils.errors import PoseMambaError
 
 STIFFLESS = 1000.0  # hertz: nothing is smoothed, so that only the equations are tested
 

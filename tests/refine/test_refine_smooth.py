@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError
+from posemamba.demo.walker import walk
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses.skeletons import H36M17
 from posemamba.refine import smooth
-from posemamba.skeleton import H36M17
-from posemamba.walker import walk
+from posemamba.utils.errors import PoseMambaError
 
 METHODS = ("one-euro", "butterworth", "savitzky-golay")
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Poses3D
+from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("PIL", reason="Pillow is not installed")
 
+from posemamba.io.video import VideoWriter, probe, read_frames
 from posemamba.show.overlay import write_overlay
-from posemamba.video import VideoWriter, probe, read_frames
 
 JOINTS = Poses3D.skeleton.joints
 

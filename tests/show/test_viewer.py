@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from posemamba.errors import PoseMambaError
+from posemamba.demo.walker import walk
+from posemamba.io.video import VideoWriter
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.show.viewer import write_viewer
-from posemamba.video import VideoWriter
-from posemamba.walker import walk
+from posemamba.utils.errors import PoseMambaError
 
 TITLE = '</script ><script>window.broken=1</script> <!--<script "walk" & {{data}}'
 

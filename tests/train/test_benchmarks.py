@@ -13,19 +13,19 @@ import pytest
 import torch
 from torch import nn
 
-import human36m_files
+from fixtures import human36m_files
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.data.clips import ClipBatch
-from posemamba.errors import PoseMambaError
 from posemamba.train import losses, muon
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.dry_run import fast_dev_run
+from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import TrainingResult, train
 from posemamba.train.sources import MpiInf3dhpBenchmark, open_data
-from posemamba.train.start import build_model
+from posemamba.utils.errors import PoseMambaError
 
 SMALL = {"options": {"width": 16, "depth": 1, "frames": 9}}
 
@@ -182,9 +182,9 @@ def test_a_run_goes_on_with_the_same_data_only(tmp_path):
 
 
 def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
-    from posemamba.data.human36m import Human36M
+    from posemamba.data.human36m.dataset import Human36M
     from posemamba.evaluate.human36m import evaluate
-    from posemamba.weights.export import load_kept
+    from posemamba.train.export import load_kept
 
     file = human36m_files.write(tmp_path / human36m_files.FILE)
     settings = recipe(data={"kind": "human36m", "frames": 9, "stride": 5, "directory": str(tmp_path)}, batch=4)
@@ -250,7 +250,7 @@ def test_mpi_inf_3dhp_trains_and_is_scored_by_its_protocol(tmp_path):
     data = open_data(settings)
     assert isinstance(data, MpiInf3dhpBenchmark)
     from posemamba.evaluate.mpi_inf_3dhp import evaluate
-    from posemamba.weights.export import load_kept
+    from posemamba.train.export import load_kept
 
     scored = evaluate(load_kept(result.best)[0].eval(), data.files, 9).overall
     for name, value in (("p1", scored.mpjpe), ("pck", scored.pck), ("auc", scored.auc)):

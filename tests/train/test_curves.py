@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from posemamba import cli
-from posemamba.errors import PoseMambaError
 from posemamba.train.curves import plot_curves, read_curves
+from posemamba.utils.errors import PoseMambaError
 
 
 def log(run: Path, begin: int, rows: str) -> None:

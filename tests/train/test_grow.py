@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.registry import save_model
 from posemamba.train.grow import grow
+from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
-from posemamba.train.start import build_model
-from posemamba.weights import save_model
+from posemamba.utils.errors import PoseMambaError
 
 
 def uneven(**config):

@@ -1,17 +1,17 @@
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fixtures.paths import PARITY
 from posemamba.train import losses
 
-PARITY = Path(__file__).parents[1] / "data" / "losses_metrics.npz"
+LOSSES = PARITY / "losses_metrics.npz"
 
 
 @pytest.fixture(scope="module")
 def parity():
-    with np.load(PARITY, allow_pickle=False) as file:
+    with np.load(LOSSES, allow_pickle=False) as file:
         return {k: torch.from_numpy(np.asarray(file[k])) for k in file.files}
 
 

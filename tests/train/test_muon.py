@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from posemamba.model import PoseMamba
+from posemamba.models.posemamba import PoseMamba
 from posemamba.train.muon import Muon, orthogonal, split_parameters, undecayed
 
 

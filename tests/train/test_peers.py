@@ -11,22 +11,22 @@ import torch
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
+
 from posemamba import cli
-from posemamba.baselines.kinds import KINDS
-from posemamba.compiling import compile_by_layers
-from posemamba.errors import PoseMambaError
-from posemamba.lift import Lifter
-from posemamba.model import PoseMamba
+from posemamba.lifting.lifter import Lifter
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.registry import ARCHITECTURES, load_model, save_model
 from posemamba.train import module as module_file
+from posemamba.train.callbacks import Keeper
 from posemamba.train.checkpoints import load_weights
-from posemamba.train.keeper import Keeper
+from posemamba.train.export import export_for_authors, export_weights
+from posemamba.train.initialisation import build_model
 from posemamba.train.module import keep_ends_in_float32
 from posemamba.train.muon import split_parameters
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
-from posemamba.train.start import build_model
-from posemamba.weights import load_model, read_card, save_model
-from posemamba.weights.export import export_for_authors, export_weights
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.files import read_card
 
 TINY = {
     "motionagformer": {"width": 16, "depth": 2, "frames": 27, "heads": 2, "rep_width": 24, "mlp_ratio": 2},
@@ -95,7 +95,7 @@ def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, caps
         file = tmp_path / f"{half}.safetensors"
         card = export_weights(tmp_path / "run" / "weights.pt", file, half=half)
         model = load_model(file)
-        assert type(model) is KINDS[kind].model and not model.training
+        assert type(model) is ARCHITECTURES[kind].model and not model.training
         for name, tensor in model.state_dict().items():
             assert (tensor.double() - kept[name].double()).abs().max() <= tolerance * kept[name].abs().max(), name
             assert tensor.dtype == kept[name].dtype
@@ -109,9 +109,9 @@ def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, caps
     said = capsys.readouterr().out
     parameters = sum(p.numel() for p in model.parameters())
     assert f"model: {kind}" in said and f"{parameters:,} parameters, " in said
-    with pytest.raises(PoseMambaError, match=f"weights of a {KINDS[kind].label}, not of a PoseMamba"):
+    with pytest.raises(PoseMambaError, match=f"weights of a {kind}, not of a PoseMamba"):
         PoseMamba.from_pretrained(file)
-    with pytest.raises(PoseMambaError, match=f"weights of a {KINDS[kind].label}; the authors' format"):
+    with pytest.raises(PoseMambaError, match=f"weights of a {ARCHITECTURES[kind].label}; the authors' format"):
         export_for_authors(file, tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
 
@@ -120,7 +120,9 @@ def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, caps
 @pytest.mark.parametrize("frames", [1, 20, 70])
 def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
-    save_model(tmp_path / "tiny.safetensors", KINDS[kind].model.preset(KINDS[kind].sizes[0], **TINY[kind]), {})
+    save_model(
+        tmp_path / "tiny.safetensors", ARCHITECTURES[kind].model.preset(ARCHITECTURES[kind].sizes[0], **TINY[kind]), {}
+    )
     monkeypatch.chdir(tmp_path)
     xy = 500 + 100 * np.random.default_rng(0).standard_normal((frames, 17, 2))
     np.savez("walk.npz", xy=xy.astype(np.float32), fps=25.0, image_size=np.array([1000, 1000]))
@@ -128,16 +130,16 @@ def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypat
     (poses,) = (tmp_path / "out").rglob("poses.npz")
     assert np.load(poses)["xyz"].shape == (frames, 17, 3)
     assert cli.main(["show", "scan-map", str(poses), "--weights", "tiny.safetensors", "-o", "a.png"]) == 2
-    assert f"weights of a {KINDS[kind].label}, which has no scans to show" in capsys.readouterr().err
+    assert f"weights of a {ARCHITECTURES[kind].label}, which has no scans to show" in capsys.readouterr().err
 
 
 @both
 def test_a_step_moves_every_parameter(kind, motions):
-    from posemamba.data.mocap_clips import MocapSource
-    from posemamba.data.mocap_options import MocapOptions
+    from posemamba.data.mocap.clips import MocapSource
+    from posemamba.data.mocap.options import MocapOptions
 
     torch.manual_seed(0)
-    model = KINDS[kind].model.preset(KINDS[kind].sizes[0], **TINY[kind])
+    model = ARCHITECTURES[kind].model.preset(ARCHITECTURES[kind].sizes[0], **TINY[kind])
     source = MocapSource(motions, MocapOptions(lengths={27: 1}), 0, torch.device("cpu"))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     for step in range(2):
@@ -151,7 +153,7 @@ def test_a_step_moves_every_parameter(kind, motions):
 
 @both
 def test_muon_takes_the_matrices_of_blocks_and_leaves_embedding_gates_and_head(kind):
-    model = KINDS[kind].model.preset(KINDS[kind].sizes[0], **TINY[kind])
+    model = ARCHITECTURES[kind].model.preset(ARCHITECTURES[kind].sizes[0], **TINY[kind])
     names = {id(p): name for name, p in model.named_parameters()}
     matrices, others = ({names[id(p)] for p in group} for group in split_parameters(model))
     assert not matrices & others and matrices | others == set(names.values())
@@ -170,12 +172,12 @@ def test_compiled_it_is_the_same_and_ends_stay_in_float32(kind):
     torch._dynamo.reset()
     torch.manual_seed(0)
     options = {**TINY[kind], "depth": 3, "frames": 9}
-    plain, fast = (KINDS[kind].model.preset(KINDS[kind].sizes[0], **options) for _ in range(2))
+    plain, fast = (ARCHITECTURES[kind].model.preset(ARCHITECTURES[kind].sizes[0], **options) for _ in range(2))
     fast.load_state_dict(plain.state_dict())
     for model in (plain, fast):
         keep_ends_in_float32(model)
     counter = CompileCounterWithBackend("eager")
-    compile_by_layers(fast, backend=counter)
+    fast.compile_layers(backend=counter)
     grads = []
     for half in (False, True):
         for model in (plain, fast):
@@ -206,12 +208,14 @@ def test_it_starts_from_weights_of_its_kind(kind, shared, tmp_path):
     theirs = shared(
         "parity", {"motionagformer": "motionagformer_tiny.pth.tr", "motionbert": "motionbert_tiny.bin"}[kind]
     )
-    given = KINDS[kind].model.from_pretrained(theirs, heads=4)
+    given = ARCHITECTURES[kind].model.from_pretrained(theirs, heads=4)
     options = given.config.model_dump(exclude={"drop_path"})
     model = build_model(make_recipe(kind, model={"kind": kind, "options": options}, start_from=str(theirs)))
     assert equal(model, given)
     save_model(tmp_path / "ours.safetensors", PoseMamba.preset("s", width=16, depth=1, frames=27), {})
-    with pytest.raises(PoseMambaError, match=f"weights of a PoseMamba of width 16, .* model is a {KINDS[kind].label}"):
+    with pytest.raises(
+        PoseMambaError, match=f"weights of a PoseMamba of width 16, .* model is a {ARCHITECTURES[kind].label}"
+    ):
         build_model(make_recipe(kind, start_from=str(tmp_path / "ours.safetensors")))
 
 
@@ -220,7 +224,7 @@ def test_it_starts_from_weights_of_its_kind(kind, shared, tmp_path):
 
 def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys):
     torch.manual_seed(0)
-    given = KINDS["motionbert"].model.preset("base", **TINY["motionbert"]).eval()
+    given = ARCHITECTURES["motionbert"].model.preset("base", **TINY["motionbert"]).eval()
     save_model(tmp_path / "given.safetensors", given, {})
     changes = {"model": {"kind": "motionbert", "options": {**TINY["motionbert"], "frames": 9}}}
     recipe = make_recipe(
@@ -367,7 +371,7 @@ def test_several_processes_take_the_time_of_the_first(tmp_path):
 
 def test_a_checkpoint_of_an_older_version_is_gone_on_with_but_not_by_a_budget(motions, tmp_path):
     recipe = make_recipe("motionbert", model={"size": "s"})
-    model = KINDS["motionbert"].model.preset("base", **TINY["motionbert"])  # any that is quick
+    model = ARCHITECTURES["motionbert"].model.preset("base", **TINY["motionbert"])  # any that is quick
     run(recipe, tmp_path, motions, max_minutes=0.0, model=model)
     content = torch.load(tmp_path / "last.ckpt", weights_only=True)
     del content["training_seconds"], content["recipe"]["model"]["kind"]

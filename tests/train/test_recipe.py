@@ -1,16 +1,16 @@
 import re
-from pathlib import Path
 
 import pytest
 import torch
 
-from posemamba.errors import PoseMambaError
-from posemamba.evaluate.tables import TABLES
+from fixtures.paths import ROOT
+from posemamba.paper.tables import TABLES
+from posemamba.train.initialisation import build_model
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.train.recipe import Recipe, load_recipe
-from posemamba.train.start import build_model
+from posemamba.utils.errors import PoseMambaError
 
-RECIPES = Path(__file__).parents[2] / "recipes"
+RECIPES = ROOT / "recipes"
 
 
 def test_shipped_recipe_is_valid_and_ends_with_a_learning_rate_near_zero():

@@ -8,14 +8,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
-from posemamba.errors import PoseMambaError
-from posemamba.train import graphs
 from posemamba.train import module as module_file
+from posemamba.train import step_graphs as graphs
+from posemamba.train.callbacks import Keeper
 from posemamba.train.checkpoints import load_weights
-from posemamba.train.keeper import Keeper
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
 from posemamba.train.sources import Mocap
+from posemamba.utils.errors import PoseMambaError
 
 
 class Tiny(nn.Module):

@@ -12,14 +12,19 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from command_line import keypoints, lifted, refused, snapshot
-from posemamba import cli, doctor
-from posemamba.errors import PoseMambaError
-from posemamba.formats import write_keypoints_npz
-from posemamba.lift import Lifter
-from posemamba.model import PoseMamba
+from fixtures.command_line import keypoints, lifted, refused, snapshot
+from posemamba import cli
+from posemamba.cli import _doctor as doctor
+from posemamba.io.keypoints import write_keypoints_npz
+from posemamba.lifting.lifter import Lifter
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.registry import load_model, save_model
 from posemamba.poses import Poses3D
-from posemamba.weights import bundled, find, known, load_model, parts, read_card, save_model, shards
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights import shards
+from posemamba.weights.files import read_card
+from posemamba.weights.names import bundled, find, known
+from posemamba.weights.shards import parts
 
 CARD = {"person_size": 0.25, "data": "made up", "said": "é"}
 MOST = 50_000
@@ -100,7 +105,7 @@ def test_the_commands_take_them_and_a_change_of_any_file_is_seen(
     assert cli.main(["info", "--weights", "split"]) == 0
     assert "split: 27 frames" in (said := capsys.readouterr().out) and "data: made up" in said
     assert f"({', '.join(sorted(known()))})" in refused(capsys, "info", "--weights", "x")
-    monkeypatch.setattr("posemamba.weights.resources.files", lambda name: folder)  # as if the package had them
+    monkeypatch.setattr("posemamba.weights.names.resources.files", lambda name: folder)  # as if the package had them
     size = sum(path.stat().st_size for path in folder.iterdir()) / 2**20
     (finding,) = doctor._weights()
     assert finding.text.startswith("split: ") and finding.text.endswith(f" {size:.1f} MiB") and not finding.problem

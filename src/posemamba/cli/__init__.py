@@ -19,9 +19,9 @@ from posemamba.cli.evaluation import evaluate, table
 from posemamba.cli.lifting import convert, demo, lift
 from posemamba.cli.looking import doctor, info, quality
 from posemamba.cli.racing import bench
+from posemamba.cli.show import show_app
 from posemamba.cli.training import calibrate, curves, export, train
-from posemamba.errors import PoseMambaError
-from posemamba.show.command import show_app
+from posemamba.utils.errors import PoseMambaError
 
 app = typer.Typer(
     name="posemamba",
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _out_of_memory(error: Exception) -> bool:
     if "torch" not in sys.modules:  # takes two seconds
         return isinstance(error, MemoryError)
-    from posemamba.memory import is_out_of_memory
+    from posemamba.ops.runtime.memory import is_out_of_memory
 
     return is_out_of_memory(error)
 
@@ -79,7 +79,7 @@ def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> No
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from posemamba import __version__
+        from posemamba.utils.version import __version__
 
         print(f"posemamba {__version__}")
         raise typer.Exit

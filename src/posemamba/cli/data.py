@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from posemamba.cli.options import MocapFolder
-from posemamba.errors import PoseMambaError
-from posemamba.stages import Stages
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.progress import Stages
 
 data_app = typer.Typer(help="Look at data sets, or write one.")
 
@@ -34,7 +34,7 @@ def data_export(
     data: MocapFolder = None,
 ) -> None:
     """Write the mocap benchmark in the layout of Human3.6M or MPI-INF-3DHP (docs/mpi_inf_3dhp.md)."""
-    from posemamba.data.export import FORMATS
+    from posemamba.evaluate.mocap.export import FORMATS
 
     if source != "mocap" or layout not in FORMATS:
         raise PoseMambaError(f"cannot write '{source}' as '{layout}', expected mocap as {' or '.join(FORMATS)}")
@@ -51,7 +51,7 @@ def data_cmu(
     data: MocapFolder = None,
 ) -> None:
     """Make a file to train on, beside the rest, of your copy of the CMU motion capture database (docs/train.md)."""
-    from posemamba.data.cmu import convert
+    from posemamba.data.mocap.cmu import convert
 
     _made(out, convert(folder, out, fps=fps, known=_known(data), say=_say))
 
@@ -71,7 +71,7 @@ def data_bvh(
     data: MocapFolder = None,
 ) -> None:
     """Make a file to train on, beside the rest, of BVH files of any body (docs/train.md)."""
-    from posemamba.data.bvh import convert
+    from posemamba.data.mocap.bvh import convert
 
     known = _known(data)
     clips = convert(folder, out, unit=unit, subject=subject, licence=licence, cmu=cmu, known=known, say=_say)
@@ -80,7 +80,7 @@ def data_bvh(
 
 def _known(data: Path | None) -> set[str]:
     """Names of the clips that are there already; none where no folder is given and none is found."""
-    from posemamba.data.mocap import load_motions
+    from posemamba.data.mocap.motions import load_motions
 
     try:
         return {name.split("#")[0] for name in load_motions(data, "all").names}

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from posemamba.cli.options import Device, Flip, MocapFolder
-from posemamba.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError
 
 
 def evaluate(
@@ -67,7 +67,7 @@ def evaluate(
                 "--data"
             )
             raise PoseMambaError(f"{names} are for mocap; leave them out")
-        from posemamba.evaluate.command import Options, print_file_scores
+        from posemamba.cli._evaluate import Options, print_file_scores
 
         options = Options(protocol, inputs, flip=flip)
         return print_file_scores(weights, Path(benchmark), device, options, half=half, json_file=json_file)
@@ -75,7 +75,7 @@ def evaluate(
         raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
     if robustness and (baselines or actions or report):
         raise PoseMambaError("--robustness prints a table of its own: leave out --baselines, --actions and --report")
-    from posemamba.evaluate.command import MocapChoices, print_mocap_scores
+    from posemamba.cli._evaluate import MocapChoices, print_mocap_scores
 
     choices = MocapChoices(
         quick, flip, baselines, actions, robustness, half, json_file, report, data, split, clips, window, overlap
@@ -104,7 +104,7 @@ def table(
     device: Annotated[str, typer.Option(help="With --run: auto, cpu or gpu.")] = "auto",
 ) -> None:
     """The paper's numbers beside those of the runs that are there (docs/tables.md)."""
-    from posemamba.evaluate.table_command import Options
-    from posemamba.evaluate.table_command import table as show
+    from posemamba.cli._table import Options
+    from posemamba.cli._table import table as show
 
     show(Options(number, runs, recipes, format, out, run, only, data, max_minutes, device, sys.stderr.isatty()))

@@ -27,7 +27,7 @@ from posemamba.cli.options import (
     refinement,
     words,
 )
-from posemamba.stages import Stages
+from posemamba.utils.progress import Stages
 
 _KEYPOINTS, _PEOPLE, _RESULTS, _MODEL = "Keypoint files and pictures", "People and detector", "Results", "Model"
 
@@ -178,9 +178,9 @@ def lift(
 
     Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
-    from posemamba.inputs import parse_time
-    from posemamba.lift_command import Options
-    from posemamba.lift_command import lift as run
+    from posemamba.cli.lift.command import Options
+    from posemamba.cli.lift.command import lift as run
+    from posemamba.io.inputs import parse_time
 
     options = Options(
         tuple(sources),
@@ -227,10 +227,10 @@ def demo(
     open_page: Annotated[bool, typer.Option("--open/--no-open", help="Open the page, if somebody watches.")] = True,
 ) -> None:
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
-    from posemamba.demo import run_demo
-    from posemamba.lift import Lifter
-    from posemamba.lift_command.checks import can_draw, check_out
-    from posemamba.lift_command.results import Results, write_results
+    from posemamba.cli.lift.checks import can_draw, check_out
+    from posemamba.cli.lift.results import Results, write_results
+    from posemamba.demo.run import run_demo
+    from posemamba.lifting.lifter import Lifter
 
     check_out(out)
 
@@ -299,8 +299,8 @@ def convert(
     camera_pitch: CameraPitch = None,
 ) -> None:
     """Make another format of a keypoint file, or of what was lifted, refined if you like."""
-    from posemamba.convert_command import Options
-    from posemamba.convert_command import convert as run
+    from posemamba.cli._convert import Options
+    from posemamba.cli._convert import convert as run
 
     options = Options(
         source,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from posemamba.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError
 
 
 class Size(str, Enum):
@@ -35,7 +35,7 @@ def quality(
     ] = None,
 ) -> None:
     """Whether results can be trusted: looks for what cannot be, such as bones that change length (docs/quality.md)."""
-    from posemamba.quality.command import quality as run
+    from posemamba.cli.quality import quality as run
 
     print(run(results, json_file, picture))
 
@@ -49,7 +49,7 @@ def info(
     ] = None,
 ) -> None:
     """Parameters and operations of a model, as the paper counts them and in full."""
-    from posemamba.measure.count import Counts, count, count_preset
+    from posemamba.models.counting import Counts, count, count_preset
 
     counts: Counts
     if (model is None) == (weights is None):
@@ -60,9 +60,11 @@ def info(
     else:
         import yaml
 
-        from posemamba.baselines.count import count_matrix_products
-        from posemamba.model import PoseMamba
-        from posemamba.weights import find, is_safetensors, load_model, read_card
+        from posemamba.models.counting import count_matrix_products
+        from posemamba.models.posemamba import PoseMamba
+        from posemamba.models.registry import load_model
+        from posemamba.weights.files import is_safetensors, read_card
+        from posemamba.weights.names import find
 
         path = find(str(weights))
         network = load_model(path)
@@ -90,7 +92,7 @@ def info(
 
 def doctor() -> None:
     """What is installed, which scan runs here and why, and whether it works (exit code 1 if not)."""
-    from posemamba.doctor import examine
+    from posemamba.cli._doctor import examine
 
     problems = 0
     for finding in examine():

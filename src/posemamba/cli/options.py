@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posemamba.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError
 
 Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")]
 Flip = Annotated[

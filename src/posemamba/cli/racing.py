@@ -64,8 +64,8 @@ def bench(
     ] = None,
 ) -> None:
     """Race models on this machine: time, memory, cost per frame; correctness is checked first (docs/bench.md)."""
-    from posemamba.measure.command import Options
-    from posemamba.measure.command import bench as run
+    from posemamba.cli._bench import Options
+    from posemamba.cli._bench import bench as run
 
     options = Options(
         contestants or (),

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from posemamba.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError
 
 
 def train(
@@ -101,7 +101,7 @@ def calibrate(
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
     """Teach weights how far off each joint may be, which lifting then tells; and measure how true that is."""
-    from posemamba.train.calibrate_command import run
+    from posemamba.cli._calibrate import run
 
     run(weights, out, directory=data, device=device)
 
@@ -143,7 +143,7 @@ def export(
         return _export_for_authors(path, out, safetensors_only=bool(half or card or shard_mb))
     if format != "safetensors":
         raise PoseMambaError(f"--format is '{format}', expected safetensors or authors")
-    from posemamba.weights import known
+    from posemamba.weights.names import known
 
     if not run.is_dir() and (run.suffix == ".safetensors" or str(run) in known()):
         if half or card or best:
@@ -155,7 +155,7 @@ def export(
 
 
 def _export_for_authors(path: Path, out: Path, safetensors_only: bool) -> None:
-    from posemamba.weights.export import export_for_authors
+    from posemamba.train.export import export_for_authors
 
     if safetensors_only:
         raise PoseMambaError("--half, --card and --shard-mb are for safetensors files; leave them out")
@@ -183,13 +183,13 @@ def _read_card_fields(path: Path | None) -> dict[str, Any]:
 
 
 def _export(path: Path, out: Path, half: bool, more: dict[str, Any] | None = None, shard_mb: int | None = None) -> None:
-    from posemamba.weights.export import export_weights
+    from posemamba.train.export import export_weights
 
     _write(out, lambda: export_weights(path, out, half=half, more=more, shard_bytes=_bytes(shard_mb)))
 
 
 def _rewrite(source: Path, out: Path, shard_mb: int | None) -> None:
-    from posemamba.weights.export import rewrite_weights
+    from posemamba.train.export import rewrite_weights
 
     _write(out, lambda: rewrite_weights(source, out, _bytes(shard_mb)))
 
@@ -200,7 +200,8 @@ def _bytes(megabytes: int | None) -> int | None:
 
 def _write(out: Path, write: Callable[[], object]) -> None:
     """Write weights and say which files they are."""
-    from posemamba.weights import find, parts
+    from posemamba.weights.names import find
+    from posemamba.weights.shards import parts
 
     if out.suffix != ".safetensors":
         raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")

@@ -1,0 +1,1 @@
+"""Training data: motion capture and the paper's benchmarks, as clips."""

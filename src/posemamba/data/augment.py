@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from posemamba.data.cameras import person_size
-from posemamba.data.missing import fill_missing_batch
-from posemamba.data.recombine import bones_of, joints_of
-from posemamba.skeleton import H36M17, SPINE, THORAX
+from posemamba.data.mocap.recombine import bones_of, joints_of
+from posemamba.models.inputs import person_size
+from posemamba.models.missing import fill_missing_batch
+from posemamba.poses.mapping import SPINE, THORAX
+from posemamba.poses.skeletons import H36M17
 
 # Bones whose lengths change together: left and right, and the trunk's two; in the order of `factors`.
 BONE_GROUPS = ("hips", "thighs", "shins", "trunk", "neck", "head", "shoulders", "upper_arms", "forearms")
@@ -60,7 +61,6 @@ _ARM_SWAP = [*range(11), 14, 15, 16, 11, 12, 13]
 class _Constants:
     """What every batch needs on the device: copying it there each time would wait for the device."""
 
-    mirrored: Tensor
     leg_swap: Tensor
     arm_swap: Tensor
     groups: Tensor
@@ -79,7 +79,6 @@ def _constants(device: torch.device) -> _Constants:
         for joint, other, share in _SHARED:  # a chain's upper joints come first
             shares[joint] = share * shares[other] + (1 - share**2) ** 0.5 * shares[joint]
         return _Constants(
-            mirrored=torch.tensor(H36M17.mirrored, device=device),
             leg_swap=torch.tensor(_LEG_SWAP, device=device),
             arm_swap=torch.tensor(_ARM_SWAP, device=device),
             groups=torch.tensor(_GROUP_OF_JOINT, device=device),
@@ -87,17 +86,6 @@ def _constants(device: torch.device) -> _Constants:
             lost=lost.to(device),
             shares=shares.to(device),
         )
-
-
-def mirror(positions: Tensor, axis: int = 0) -> Tensor:
-    """Mirror bodies or pictures: coordinate `axis` changes its sign, left and right joints change places.
-
-    Args:
-        positions: (..., J, C) in any frame in which `axis` is horizontal.
-        axis: the coordinate to turn round.
-    """
-    swapped = positions.index_select(-2, _constants(positions.device).mirrored)
-    return torch.cat([swapped[..., :axis], -swapped[..., axis : axis + 1], swapped[..., axis + 1 :]], -1)
 
 
 def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
@@ -146,7 +134,7 @@ class DetectorErrors:
             (0: none), index of the joints lost together.
         swap_start, swap_length, swap_what: (B, M) stretches in which left and right are taken for each other:
             first frame, frames (0: none), 0 for the legs, 1 for the arms, 2 for both.
-        derived: not 0: pelvis, spine and thorax are made of hips and shoulders, as `skeleton.to_h36m17` does.
+        derived: not 0: pelvis, spine and thorax are made of hips and shoulders, as `poses.mapping.to_h36m17` does.
         dropped: share of joints and frames that are not found, each by itself.
         edge: (B, 2) how far from the picture's middle joints are found, across and down, in normalised coordinates.
         sure, doubt, mood, temper: confidence is sigmoid(sure - doubt e + mood n + temper c) with the error e in units
@@ -199,7 +187,7 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
     In this order: left and right taken for each other for a few frames; a constant displacement of each
     joint; jitter of three tempi, stronger at the limbs, shared along them and swelling now and then; single joints
     far off; joints made of others; joints not found, for a stretch, by chance, or beyond the picture's edge, filled
-    in as in lifting (`posemamba.data.missing`).
+    in as in lifting (`posemamba.models.missing`).
 
     Args:
         exact: (B, T, J, 2) normalised coordinates.
@@ -269,7 +257,7 @@ def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generat
 
 
 def _of_hips_and_shoulders(xy: Tensor) -> Tensor:
-    """(B, T, J, 2) with pelvis, spine and thorax where `skeleton.to_h36m17` puts them."""
+    """(B, T, J, 2) with pelvis, spine and thorax where `poses.mapping.to_h36m17` puts them."""
     pelvis = xy[:, :, _HIPS].mean(2, keepdim=True)
     trunk = xy[:, :, _SHOULDERS].mean(2, keepdim=True) - pelvis
     return torch.cat([pelvis, xy[:, :, 1:7], pelvis + SPINE * trunk, pelvis + THORAX * trunk, xy[:, :, 9:]], 2)

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.data import human36m, human36m_cache, human36m_file, mpi_inf_3dhp, mpi_inf_3dhp_file
-from posemamba.errors import PoseMambaError
+from posemamba.data.human36m import cache as human36m_cache
+from posemamba.data.human36m import dataset as human36m
+from posemamba.data.human36m import file as human36m_file
+from posemamba.data.mpi_inf_3dhp import dataset as mpi_inf_3dhp
+from posemamba.data.mpi_inf_3dhp import file as mpi_inf_3dhp_file
+from posemamba.utils.errors import PoseMambaError
 
 CLIP, TRAIN_STRIDE = 243, 81  # the paper's
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from posemamba.data.cameras import zoom_factor
+from posemamba.models.inputs import zoom_factor
 
 
 @dataclass
@@ -34,7 +34,7 @@ class ClipBatch:
         return torch.cat([self.input, self.confidence[..., None]], -1)
 
     def zoomed(self, size: float | None) -> ClipBatch:
-        """All people seen at one size (`cameras.zoom_factor`, measured on the input); None: as they are."""
+        """All people seen at one size (`models.inputs.zoom_factor`, measured on the input); None: as they are."""
         if size is None:
             return self
         k = zoom_factor(self.input, size)

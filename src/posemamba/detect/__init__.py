@@ -16,11 +16,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError
-from posemamba.poses import Keypoints2D, Progress, find_jumps
-from posemamba.skeleton import Skeleton
-from posemamba.tracking import Detection, Track, track
-from posemamba.video import Source, VideoInfo, probe, read_frames
+from posemamba.io.video import Source, VideoInfo, probe, read_frames
+from posemamba.poses import Keypoints2D
+from posemamba.poses.keypoints import find_jumps
+from posemamba.poses.skeletons import Skeleton
+from posemamba.poses.tracking import Detection, Track, track
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.progress import Progress
 
 __all__ = ["MODES", "Detection", "Detector", "Mode", "choose_people", "detect_people", "detect_video"]
 
@@ -77,7 +79,7 @@ def detect_people(
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> list[Keypoints2D]:
-    """Find everybody's joints in every frame of a video, of pictures or of a part of them (`posemamba.video.Clip`).
+    """Find everybody's joints in every frame of a video, of pictures or of a part of them (`posemamba.io.video.Clip`).
 
     Args:
         source: the video, picture, folder of pictures, or `Clip`.

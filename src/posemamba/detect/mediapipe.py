@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError
-from posemamba.skeleton import BLAZEPOSE33, Skeleton
-from posemamba.tracking import Detection
+from posemamba.poses.skeletons import BLAZEPOSE33, Skeleton
+from posemamba.poses.tracking import Detection
+from posemamba.utils.errors import PoseMambaError
 
 # What MediaPipe, TensorFlow Lite and absl say of themselves when all is well: information and warnings.
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} [\d:. ]+\S+\] |[IW]\d{4} \d\d:\d\d:\d\d")

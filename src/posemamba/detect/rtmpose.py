@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError, require
-from posemamba.skeleton import COCO17, HALPE26, Skeleton
-from posemamba.tracking import Detection
+from posemamba.poses.skeletons import COCO17, HALPE26, Skeleton
+from posemamba.poses.tracking import Detection
+from posemamba.utils.errors import PoseMambaError, require
 
 SIZES = ("lightweight", "balanced", "performance")
 _SKELETONS = {len(s): s for s in (COCO17, HALPE26)}

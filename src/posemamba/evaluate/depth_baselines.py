@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from posemamba.data.cameras import person_size
-from posemamba.data.mocap import Motions
-from posemamba.data.mocap_clips import MocapSource
-from posemamba.data.mocap_options import MocapOptions
-from posemamba.evaluate.mocap_benchmark import Predict
+from posemamba.data.mocap.clips import MocapSource
+from posemamba.data.mocap.motions import Motions
+from posemamba.data.mocap.options import MocapOptions
+from posemamba.evaluate.mocap.benchmark import Predict
+from posemamba.models.inputs import person_size
 
 
 def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -20,7 +20,7 @@ def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDArray[np.float32]:
-    """(17,) each joint's mean depth over training clips, in units of `cameras.person_size`.
+    """(17,) each joint's mean depth over training clips, in units of `models.inputs.person_size`.
 
     Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
     """

@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from posemamba.data.mocap import Motions
-from posemamba.evaluate.mocap_scenes import VARIANTS, scenes
+from posemamba.data.mocap.motions import Motions
+from posemamba.evaluate.mocap.scenes import VARIANTS, scenes
 from posemamba.evaluate.windows import lift_windows_with_errors
-from posemamba.model import PoseMamba
-from posemamba.poses import Progress
+from posemamba.models.posemamba import PoseMamba
+from posemamba.utils.progress import Progress
 
 BINS = 5
 

@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posemamba.data.augment import mirror
-from posemamba.data.human36m import Human36M
-from posemamba.errors import PoseMambaError
+from posemamba.data.human36m.dataset import Human36M
 from posemamba.evaluate.metrics import mpjpe_per_frame, p_mpjpe_per_frame
-from posemamba.files import atomic_path
-from posemamba.poses import Progress
+from posemamba.models.inputs import mirror
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+from posemamba.utils.progress import Progress
 
 Predict = Callable[[Tensor], Tensor]
 """(B, T, 17, 2) normalised 2D joints on the CPU, or with confidence (B, T, 17, 3), -> (B, T, 17, 3) in the same unit,

@@ -22,14 +22,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posemamba.data.augment import mirror
-from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
-from posemamba.data.mpi_inf_3dhp_file import Video
-from posemamba.data.mpi_inf_3dhp_joints import JOINTS, to_3dhp
-from posemamba.errors import PoseMambaError
+from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
+from posemamba.data.mpi_inf_3dhp.file import Video
+from posemamba.data.mpi_inf_3dhp.joints import JOINTS, to_3dhp
 from posemamba.evaluate.metrics import p_mpjpe_per_frame
-from posemamba.files import atomic_path
-from posemamba.poses import Progress
+from posemamba.models.inputs import mirror
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+from posemamba.utils.progress import Progress
 
 Predict = Callable[[Tensor], Tensor]
 """(B, T, 17, 2) normalised 2D joints in Human3.6M's order, on the CPU -> (B, T, 17, 3) in the data set's normalised

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from posemamba.lift import batch_size, lift_batch, lift_batch_with_errors, windows
-from posemamba.memory import in_parts
+from posemamba.lifting.batch import batch_size, lift_batch, lift_batch_with_errors
+from posemamba.lifting.windows import windows
+from posemamba.ops.runtime.memory import in_parts
 
 
 def window_starts(frames: int, window: int) -> list[int]:
@@ -35,10 +36,10 @@ def lift_windows(
         model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
         joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
         window: most frames of one window, None: as many as the model was made for.
-        overlap: frames that neighbouring windows share and over which they are cross-faded, as `posemamba.lift.Lifter`
+        overlap: frames that neighbouring windows share and over which they are cross-faded, as `posemamba.lifting.lifter.Lifter`
             does it; 0: they lie end to end, and a frame that two windows hold is taken from the earlier one.
         flip: average with the mirrored lifting of the mirrored picture.
-        person_size: zoom each window to this size of the person, as in training (`cameras.zoom_factor`).
+        person_size: zoom each window to this size of the person, as in training (`models.inputs.zoom_factor`).
         batch: windows at a time; None: what suits the device.
 
     Returns:

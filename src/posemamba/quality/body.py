@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from posemamba.poses.skeletons import H36M17
 from posemamba.quality.common import (
     JOINTS,
     LIMBS,
@@ -21,7 +22,6 @@ from posemamba.quality.common import (
     runs,
 )
 from posemamba.refine.common import bone_lengths
-from posemamba.skeleton import H36M17
 
 BONE_GOAL = 0.03
 """Standard deviation over mean of a bone's length that would be good."""

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses.skeletons import H36M17
 from posemamba.refine.common import SURE, Array, Mask, fit_size, runs
 from posemamba.refine.root_path import GUESSED_FOV
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
-from posemamba.skeleton import H36M17
 
 JOINTS = tuple(name.replace("_", " ") for name in H36M17.joints)
 LIMBS = {

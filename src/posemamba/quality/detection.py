@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.poses import find_jumps
+from posemamba.poses.keypoints import find_jumps
 from posemamba.quality.common import ARMS, JOINTS, LEGS, SURE, Array, Clip, Found, Mask, number, runs
 
 SWAPPED = 0.1
 """Of the body's size: by how much nearer three joints of a limb lie, exchanged, to where they were (as in
-`posemamba.detect.compare`)."""
+`studies.mediapipe_modes`)."""
 _LONGEST_SWAP = 1.0  # seconds: what is exchanged for longer may be the right way round
 _DOUBT_SECONDS = 0.3
 _DOUBTFUL_JOINTS = 9  # of 17: more than half

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
-from posemamba.quality import Quality
 from posemamba.quality.common import Fault
+from posemamba.quality.result import Quality
 from posemamba.quality.verdict import is_heavy, verdict
 
 _MOST_FAULTS = 25
@@ -147,3 +148,16 @@ def _expected(n: dict[str, Any]) -> str:
         f"joints are expected to be {n['mean_mm']:.0f} mm off on average, relative to the pelvis (95 % of the frames: "
         f"up to {n['p95_mm']:.0f} mm); most {n['worst']}, {n['by_joint_mm'][n['worst']]:.0f} mm"
     )
+
+
+def as_json(quality: Quality) -> dict[str, Any]:
+    """Return everything but the series, in JSON's types, with the verdict."""
+    return {
+        "person": quality.person,
+        "source": quality.source,
+        "frames": len(quality.times),
+        "verdict": asdict(verdict(quality)),
+        **quality.numbers,
+        "faults": [asdict(fault) for fault in quality.faults],
+        "remarks": quality.remarks,
+    }

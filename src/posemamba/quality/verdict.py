@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from posemamba.errors import PoseMambaError
-from posemamba.quality.common import Mask, runs
-
-if TYPE_CHECKING:
-    from posemamba.poses import Motion3D, Poses3D
-    from posemamba.quality import Fault, Quality
+from posemamba.poses import Motion3D, Poses3D
+from posemamba.quality.common import Fault, Mask, runs
+from posemamba.quality.measure import measure_quality
+from posemamba.quality.result import Quality
+from posemamba.utils.errors import PoseMambaError
 
 HEAVY = ("doubt", "jump", "flip", "bend")
 """Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
@@ -93,8 +91,6 @@ def verdict(quality: Quality) -> Verdict:
 
 def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str]:
     """A line for each person, for the end of a command; motions may be empty, and what cannot be judged is left out."""
-    from posemamba.quality import measure_quality
-
     lines = []
     for i, poses in enumerate(people):
         name = f"person {poses.keypoints.person}: " if len(people) > 1 else ""

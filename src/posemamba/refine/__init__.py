@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.refine.angles import joint_angles
 from posemamba.refine.bones import steady_bones
@@ -22,6 +21,7 @@ from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
 from posemamba.refine.smooth import DEFAULT_METHOD, smooth
 from posemamba.refine.upright import upright
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = [
     "RefineOptions",

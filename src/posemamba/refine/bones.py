@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
+from posemamba.poses.skeletons import H36M17
 from posemamba.refine.common import bone_lengths, fit_size, positions, weighted_median, with_step
 from posemamba.refine.scale import SIZE_CUTOFF
-from posemamba.skeleton import H36M17
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["steady_bones"]
 

@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from posemamba.errors import PoseMambaError
-from posemamba.lift import split_at_gaps
 from posemamba.poses import Motion3D, Step
-from posemamba.skeleton import H36M17
+from posemamba.poses.keypoints import split_at_gaps
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -22,7 +22,6 @@ from scipy.linalg import solveh_banded
 from scipy.ndimage import gaussian_filter1d, median_filter
 from scipy.signal import savgol_filter
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import (
     SURE,
@@ -37,6 +36,7 @@ from posemamba.refine.common import (
     with_step,
 )
 from posemamba.refine.scale import SIZE_CUTOFF
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["STANDS_SECONDS", "STANDS_SPEED", "picture_speed", "stances", "standing", "steady_feet"]
 

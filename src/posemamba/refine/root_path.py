@@ -23,7 +23,6 @@ import math
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import (
     Array,
@@ -38,6 +37,7 @@ from posemamba.refine.common import (
     with_step,
 )
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["GUESSED_FOV", "root_path"]
 

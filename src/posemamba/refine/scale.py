@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import checked, fit_size, positions, with_step
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["ANKLE_HEIGHT", "BODY_LENGTH", "SIZE_CUTOFF", "TYPICAL_HEIGHT", "scale"]
 

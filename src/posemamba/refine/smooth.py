@@ -16,9 +16,9 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 from scipy.signal import butter, savgol_coeffs, savgol_filter, sosfiltfilt
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, stretches, with_step
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
 

@@ -17,7 +17,6 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import (
     Array,
@@ -31,6 +30,7 @@ from posemamba.refine.common import (
     with_step,
 )
 from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT
+from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["upright"]
 

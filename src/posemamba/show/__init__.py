@@ -1,0 +1,1 @@
+"""Results to look at: the web page and the overlay."""

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError, require
-from posemamba.poses import Poses3D, Progress
+from posemamba.io.video import Frame, VideoWriter, probe, read_frames
+from posemamba.io.video.sound import add_sound, has_sound
+from posemamba.poses import Poses3D
 from posemamba.show.people import Colour, Sides, as_people, colours, numbers, side_by_side
-from posemamba.show.sound import add_sound, has_sound
-from posemamba.video import Frame, VideoWriter, probe, read_frames
+from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.progress import Progress
 
 YAW, PITCH = math.radians(-35), math.radians(12)  # the 3D panel's eye: to the camera's right, a little above it
 PAPER: Colour = (246, 247, 249)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemamba.errors import PoseMambaError
 from posemamba.poses import Poses3D
+from posemamba.utils.errors import PoseMambaError
 
 Colour = tuple[int, int, int]
 Sides = tuple[Colour, Colour, Colour]

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.errors import PoseMambaError, require
-from posemamba.files import atomic_path
-from posemamba.poses import Motion3D, Poses3D, Progress
+from posemamba.poses import Motion3D, Poses3D
 from posemamba.show.people import Colour, Place, as_people, colours, numbers, side_by_side
+from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.files import atomic_path
+from posemamba.utils.progress import Progress
 
 _UNSEEN = -32768  # int16 marks of the page's script
 _MISSING = 65535
@@ -232,7 +233,7 @@ def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
     """The video's frames as small JPEGs one after another, base64, and how to take them apart."""
-    from posemamba.video import read_frames
+    from posemamba.io.video import read_frames
 
     require("PIL", "video")
     from PIL import Image

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from posemamba.errors import PoseMambaError
-from posemamba.files import atomic_path
 from posemamba.train.recipe import Recipe
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule

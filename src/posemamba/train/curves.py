@@ -9,8 +9,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Literal
 
-from posemamba.errors import PoseMambaError, require
-from posemamba.files import atomic_path
+from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.files import atomic_path
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from posemamba.models.registry import load_model
+from posemamba.train.export import export_weights
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import TrainingResult, train
 from posemamba.train.sources import TrainingData, open_data
-from posemamba.weights import load_model
-from posemamba.weights.export import export_weights
 
 
 def fast_dev_run(

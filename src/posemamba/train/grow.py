@@ -18,9 +18,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from posemamba.errors import PoseMambaError
-from posemamba.model import STATES, PoseMambaConfig
-from posemamba.scan.orders import DIRECTIONS
+from posemamba.models.posemamba import STATES, PoseMambaConfig
+from posemamba.ops.scan.orders import DIRECTIONS
+from posemamba.utils.errors import PoseMambaError
 
 _PAIR = re.compile(r"(STEblocks|TTEblocks)\.(\d+)\.(.*)")
 _SILENT = ("op.out_proj.weight", "mlp.fc2.weight", "mlp.fc2.bias")  # zero, and a block adds nothing

@@ -17,13 +17,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from posemamba.data.clips import ClipBatch
-from posemamba.errors import PoseMambaError
-from posemamba.model import PoseMamba, what_it_takes
-from posemamba.train.graphs import Outcome, StepGraphs
+from posemamba.models.inputs import what_it_takes
+from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
+from posemamba.train.step_graphs import Outcome, StepGraphs
+from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -95,9 +96,9 @@ class LiftingModule(pl.LightningModule):
         model: what is trained.
         ema: the average of its weights, what is validated and kept (the model itself, if `recipe.ema` is 0).
         validation: scores of the last validation by name (`TrainingData.score`).
-        training_seconds: time of all steps up to now, kept by `posemamba.train.keeper`.
+        training_seconds: time of all steps up to now, kept by `posemamba.train.callbacks`.
         clip_frames: frames of the last step's clips.
-        slower: factor of all learning rates; less than 1 after training was put back (`posemamba.train.recovery`).
+        slower: factor of all learning rates; less than 1 after training was put back (`posemamba.train.divergence`).
         shown: loss and error of the last step that was logged, for a progress bar. Not by Lightning's `log`, which in
             every step from then on would wait for the device, to show them again.
     """
@@ -136,9 +137,7 @@ class LiftingModule(pl.LightningModule):
         self._ready = True
         device = self.trainer.strategy.root_device  # the module itself may not be there yet
         if self.recipe.compile and device.type == "cuda":
-            from posemamba.compiling import compile_by_layers  # takes a second
-
-            compile_by_layers(self.model)
+            cast(Any, self.model).compile_layers()
         if self.recipe.recompute and isinstance(self.model, PoseMamba):
             self.model.recompute_activations()
         self.data.prepare(device)
@@ -272,7 +271,7 @@ class LiftingModule(pl.LightningModule):
             state["_last_lr"] = [float(lr) for lr in state["_last_lr"]]
 
     def on_validation_epoch_start(self) -> None:
-        """Start anew, and say that the weights were changed: `posemamba.fused` keeps copies of them by their versions,
+        """Start anew, and say that the weights were changed: `posemamba.ops.fused.gpu` keeps copies of them by their versions,
         which not every operation counts (`torch._foreach_lerp_` on a GPU does not)."""
         self._sums = {}
         for parameter in self.ema.parameters():

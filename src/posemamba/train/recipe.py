@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from posemamba.baselines.kinds import KINDS, KindName
-from posemamba.data.mocap_options import MocapOptions
-from posemamba.errors import PoseMambaError
+from posemamba.data.mocap.options import MocapOptions
+from posemamba.models.registry import ARCHITECTURES, ArchitectureName
 from posemamba.train.losses import PAPER_WEIGHTS
+from posemamba.utils.errors import PoseMambaError
 
 
 class ModelRecipe(BaseModel):
@@ -20,32 +20,32 @@ class ModelRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: KindName = Field(default="posemamba", description="whose model")
+    kind: ArchitectureName = Field(default="posemamba", description="whose model")
     size: str = Field(default="", description="its paper's variant; left out: s, of MotionBERT base")
     options: dict[str, Any] = Field(default={}, description="fields of its config that differ from the variant's")
 
     @model_validator(mode="before")
     @classmethod
     def _size_of_its_kind(cls, values: Any) -> Any:
-        kind = KINDS.get(values.get("kind", "posemamba")) if isinstance(values, dict) else None
+        kind = ARCHITECTURES.get(values.get("kind", "posemamba")) if isinstance(values, dict) else None
         return values if kind is None else {"size": kind.sizes[0], **values}
 
     @model_validator(mode="after")
     def _known_size(self) -> ModelRecipe:
-        sizes = KINDS[self.kind].sizes
+        sizes = ARCHITECTURES[self.kind].sizes
         if self.size not in sizes:
-            raise ValueError(f"size is {self.size!r}, {KINDS[self.kind].label} has {', '.join(sizes)}")
+            raise ValueError(f"size is {self.size!r}, {ARCHITECTURES[self.kind].label} has {', '.join(sizes)}")
         return self
 
     @property
     def frames(self) -> int | None:
         """The most frames that the model takes; None: its options say something that is no number."""
-        most = self.options.get("frames", KINDS[self.kind].config.preset(self.size).frames)
+        most = self.options.get("frames", ARCHITECTURES[self.kind].config.preset(self.size).frames)
         return most if isinstance(most, int) else None
 
 
 class MocapData(MocapOptions):
-    """Motion capture seen by virtual cameras (`posemamba.data.mocap_clips`): no clip is seen twice."""
+    """Motion capture seen by virtual cameras (`posemamba.data.mocap.clips`): no clip is seen twice."""
 
     kind: Literal["mocap"] = "mocap"
     directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")
@@ -53,7 +53,7 @@ class MocapData(MocapOptions):
 
 
 class Human36MData(BaseModel):
-    """Human3.6M, MotionBERT's file (`posemamba.data.human36m`); the stride and length are the paper's."""
+    """Human3.6M, MotionBERT's file (`posemamba.data.human36m.dataset`); the stride and length are the paper's."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -71,7 +71,7 @@ class Human36MData(BaseModel):
 
 
 class MpiInf3dhpData(BaseModel):
-    """MPI-INF-3DHP, P-STMO's files (`posemamba.data.mpi_inf_3dhp`); 2D joints are the true ones."""
+    """MPI-INF-3DHP, P-STMO's files (`posemamba.data.mpi_inf_3dhp.dataset`); 2D joints are the true ones."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -116,7 +116,7 @@ class Recipe(BaseModel):
     person_size: float | None = Field(
         default=None,
         gt=0,
-        description="show all people at this size (`cameras.zoom_factor`); the lifter must do the same",
+        description="show all people at this size (`models.inputs.zoom_factor`); the lifter must do the same",
     )
 
     seed: int = Field(default=0, ge=0)
@@ -196,7 +196,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Recipe:
-        most, label = self.model.frames, KINDS[self.model.kind].label
+        most, label = self.model.frames, ARCHITECTURES[self.model.kind].label
         if isinstance(self.data, MocapData):
             if most is not None and (longest := max(self.data.lengths, default=0)) > most:
                 raise ValueError(
@@ -219,7 +219,7 @@ class Recipe(BaseModel):
                 "model.options.error_width: expected errors are fitted afterwards, by 'posemamba calibrate'"
             )
         if self.model.kind != "posemamba" and self.recompute:
-            raise ValueError(f"recompute is for PoseMamba, not {KINDS[self.model.kind].label}")
+            raise ValueError(f"recompute is for PoseMamba, not {ARCHITECTURES[self.model.kind].label}")
         return self
 
     def of_pass(self, steps: int) -> Recipe:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from posemamba.data.mocap import Motions
-from posemamba.errors import PoseMambaError
-from posemamba.memory import is_out_of_memory
+from posemamba.data.mocap.motions import Motions
+from posemamba.ops.runtime.memory import is_out_of_memory
 from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, save_weights, scores
+from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
-from posemamba.train.start import build_model
+from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
     from posemamba.train.sources import TrainingData
@@ -94,7 +94,7 @@ def train(
         PoseMambaError: no Lightning, no data, another model's checkpoint, a loss that is not finite.
     """
     begin = time.monotonic()
-    from posemamba.train.keeper import Keeper, ProgressBar
+    from posemamba.train.callbacks import Keeper, ProgressBar
     from posemamba.train.module import LiftingModule, pl
     from posemamba.train.sources import open_data
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from posemamba.data.clips import ClipBatch
-from posemamba.data.mocap import Motions, load_motions
-from posemamba.data.mocap_clips import MocapSource
-from posemamba.errors import PoseMambaError
-from posemamba.evaluate.mocap_scenes import VARIANTS, make_scene
+from posemamba.data.mocap.clips import MocapSource
+from posemamba.data.mocap.motions import Motions, load_motions
+from posemamba.evaluate.mocap.scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts
-from posemamba.model import what_it_takes
+from posemamba.models.inputs import what_it_takes
 from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
+from posemamba.utils.errors import PoseMambaError
 
 VALIDATION_CAMERAS = (0, 2)
 
@@ -194,7 +194,7 @@ class Human36MBenchmark(_Benchmark):
         super().__init__(recipe, data.directory)
 
     def _open(self, directory: Path) -> Any:
-        from posemamba.data.human36m import Human36M
+        from posemamba.data.human36m.dataset import Human36M
 
         return Human36M.open(directory)
 
@@ -222,7 +222,7 @@ class MpiInf3dhpBenchmark(_Benchmark):
         super().__init__(recipe, data.directory)
 
     def _open(self, directory: Path) -> Any:
-        from posemamba.data.mpi_inf_3dhp import MpiInf3dhp
+        from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
 
         return MpiInf3dhp.open(directory)
 

@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from posemamba.errors import PoseMambaError
-from posemamba.files import atomic_path
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
 
 SUFFIX = ".safetensors"
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.DOTALL)

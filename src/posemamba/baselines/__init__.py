@@ -1,1 +1,0 @@
-"""Other authors' models, to compare with in the same harness."""

@@ -1,0 +1,164 @@
+"""`posemamba bench`: its options read, tables printed as they come, the report and the plots written."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from posemamba.bench.plan import Preset, find_preset, plan, plan_preset
+from posemamba.utils.errors import PoseMambaError
+
+CHOICES = ("preset", "part", "task", "clips", "frames", "lengths")  # options that say what is timed
+
+
+@dataclass(frozen=True)
+class Options:
+    """As on the command line; None or empty: not given."""
+
+    contestants: Sequence[str] = ()
+    preset: str | None = None
+    part: str | None = None
+    task: str | None = None
+    clips: str | None = None
+    frames: str | None = None
+    lengths: str | None = None
+    reference: str | None = None
+    rounds: int = 7
+    limit_s: float = 300.0
+    device: str = "auto"
+    earlier: Sequence[Path] = ()
+    json_file: Path | None = None
+    plot: Path | None = None
+    plot_lengths: Path | None = None
+
+    def command(self) -> str:
+        """What to type to measure the same again; without the names of files."""
+        words = ["posemamba", "bench", *self.contestants]
+        for name in (*CHOICES, "reference"):
+            if getattr(self, name) is not None:
+                words += [f"--{name}", getattr(self, name)]
+        words += ["--rounds", str(self.rounds), "--limit-s", f"{self.limit_s:g}", "--device", self.device]
+        return shlex.join(words)
+
+
+def bench(options: Options) -> bool:
+    """Measure, or read what was measured, and show it; whether every contestant gave a right result or ran out of room.
+
+    Raises:
+        PoseMambaError: options that do not fit together, a check that failed, a file that cannot be written.
+    """
+    from posemamba.bench.plot import plot_cost_against_length, plot_error_against_cost
+    from posemamba.bench.report import cases, headline, read_reports
+    from posemamba.utils.plotting import check_plot_file
+
+    for path in (options.plot, options.plot_lengths):
+        if path is not None:
+            check_plot_file(path)  # now, and not after all the work
+    if options.earlier:
+        _refuse_beside(options, "--from", CHOICES)
+        report = read_reports(options.earlier)
+        reference = options.reference or next((run.reference for run in report.runs if run.reference), None)
+        print("\n".join(dict.fromkeys(headline(run) for run in report.runs)))
+        for rows in cases(report.rows):
+            _show(rows, reference)
+        report.save(options.json_file)
+    else:
+        report = _measure(options)
+    if options.plot is not None:
+        plot_error_against_cost(report, options.plot)
+    if options.plot_lengths is not None:
+        plot_cost_against_length(report, options.plot_lengths)
+    return not any(row.status in ("wrong", "failed") for row in report.rows)
+
+
+def _measure(options: Options) -> Any:
+    from posemamba.bench.bench import Bench
+    from posemamba.bench.report import headline
+    from posemamba.bench.specs import parse_contestant
+    from posemamba.ops.runtime.device import choose_device
+
+    device = choose_device(options.device)
+    reference = options.reference
+    if options.preset is not None:
+        _refuse_beside(options, "--preset", CHOICES[2:])
+        preset: Preset = find_preset(options.preset)
+        if preset.gpu != (device.type == "cuda"):
+            raise PoseMambaError(
+                f"--preset {options.preset} is for {'an NVIDIA GPU' if preset.gpu else 'a CPU'}, and this runs on "
+                f"{device}: give --device {'cuda' if preset.gpu else 'cpu'} or another preset"
+            )
+        planned = plan_preset(options.preset, _words(options.part))
+        taking_part = {str(contestant) for case in planned for contestant in case.contestants}
+        if reference is None and preset.reference in taking_part:
+            reference = preset.reference
+    else:
+        if options.part is not None:
+            raise PoseMambaError("--part is of a preset: give --preset, too")
+        frames = "" if options.frames is None and options.lengths is not None else options.frames or "243"
+        planned = plan(
+            [parse_contestant(text) for text in options.contestants or ("s",)],
+            _words(options.task or "forward"),
+            _numbers("--clips", options.clips or "1"),
+            _numbers("--frames", frames),
+            _numbers("--lengths", options.lengths),
+        )
+    measuring = Bench(
+        planned,
+        device,
+        command=options.command(),
+        reference=None if reference is None else parse_contestant(reference),
+        rounds=options.rounds,
+        limit_s=options.limit_s,
+        json_file=options.json_file,
+        say=_say,
+    )
+    shown = measuring.report.runs[0]
+    try:
+        for i, rows in enumerate(measuring.run()):
+            _say("")
+            if i == 0:
+                print(headline(shown), flush=True)
+            _show(rows, shown.reference)
+    finally:
+        _say("")
+    return measuring.report
+
+
+def _refuse_beside(options: Options, option: str, names: Sequence[str]) -> None:
+    given = [f"the contestant {options.contestants[0]}"] if options.contestants else []
+    given += [f"--{name}" for name in names if getattr(options, name) is not None]
+    if given:
+        raise PoseMambaError(f"{option} says what is shown: leave out {given[0]}")
+
+
+def _words(text: str | None) -> list[str]:
+    return [] if not text else [word.strip() for word in text.split(",")]
+
+
+def _numbers(option: str, text: str | None) -> list[int]:
+    words = _words(text)
+    if not all(word.isdecimal() and int(word) > 0 for word in words):
+        raise PoseMambaError(f"{option} is '{text}', expected positive numbers with commas between them, e.g. 1,16,64")
+    return [int(word) for word in dict.fromkeys(words)]
+
+
+def _show(rows: Any, reference: str | None) -> None:
+    """A table for eyes where somebody watches, plain text where not."""
+    from posemamba.bench.report import plain_table, rich_table
+
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(rich_table(rows, reference))
+    else:
+        print("\n" + plain_table(rows, reference), flush=True)
+
+
+def _say(what: str) -> None:
+    """A line that changes, where somebody watches; without a thread of its own, which would disturb what is timed."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what[:100]}", end="", file=sys.stderr, flush=True)

@@ -1,0 +1,83 @@
+"""What `posemamba table` does."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from posemamba.paper.tables import Format, Table, render
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's options, in its order."""
+
+    number: int
+    runs: Path
+    recipes: Path
+    format: str
+    out: Path | None
+    run: bool
+    only: str | None
+    data: Path | None
+    max_minutes: float | None
+    device: str
+    progress_bar: bool
+
+
+def table(options: Options) -> None:
+    """Train what is asked for, collect the rows, and print or write the table.
+
+    Raises:
+        PoseMambaError: no such table, format, device or recipe, options that want --run, a place not to be written to.
+    """
+    from posemamba.paper.collect import collect, find_table, run_recipes
+
+    chosen = find_table(options.number)
+    if options.format not in ("text", "csv", "latex"):
+        raise PoseMambaError(f"--format is '{options.format}', expected text, csv or latex")
+    accelerator = {"cuda": "gpu"}.get(options.device, options.device)
+    if accelerator not in ("auto", "cpu", "gpu"):
+        raise PoseMambaError(f"--device is '{options.device}', expected auto, cpu or gpu")
+    if options.max_minutes is not None and options.max_minutes <= 0:
+        raise PoseMambaError(f"--max-minutes is {options.max_minutes:g}, expected a positive number")
+    given = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
+    if not options.run and (alone := [name for name, value in given.items() if value is not None]):
+        raise PoseMambaError(f"{alone[0]} is for training: add --run, or leave it out")
+    if options.run:
+        run_recipes(
+            _wanted(chosen, options.only),
+            options.runs,
+            options.recipes,
+            data=options.data,
+            accelerator=accelerator,
+            max_minutes=options.max_minutes,
+            progress_bar=options.progress_bar,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+    text = render(chosen, collect(chosen, options.runs, options.recipes), cast(Format, options.format))
+    if options.out is None:
+        print(text, end="")
+        return
+    try:
+        with atomic_path(options.out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PoseMambaError(f"{options.out}: cannot write there ({error.strerror or error})") from error
+    print(f"  {options.out}")
+
+
+def _wanted(table: Table, only: str | None) -> tuple[str, ...]:
+    if not table.recipes:
+        raise PoseMambaError(f"table {table.number} is counted, there is nothing to train: leave out --run")
+    if only is None:
+        return table.recipes
+    names = tuple(name.strip().removesuffix(".yaml") for name in only.split(","))
+    unknown = [name for name in names if name not in table.recipes]
+    if unknown:
+        raise PoseMambaError(f"--only: table {table.number} has no {unknown[0]}; it has {', '.join(table.recipes)}")
+    return names

@@ -1,0 +1,1 @@
+"""`posemamba lift`: options, checks before the work, the work, the results."""

@@ -1,0 +1,159 @@
+"""Results written together, and known again when the same is asked for."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.progress import Stages
+
+if TYPE_CHECKING:
+    from posemamba.io.video import Clip
+    from posemamba.poses import Motion3D, Poses3D
+
+# what lifting writes into a folder; of several people with their numbers
+RESULT = re.compile(
+    r"overlay\.mp4|viewer\.html|(poses|motion)(_\d+)?\.(npz|json)|angles(_\d+)?\.csv"
+    r"|motion(_\d+)?\.(csv|tidy\.csv|trc|bvh|glb)"
+)
+
+
+@dataclass
+class Results:
+    """What there is to write.
+
+    Attributes:
+        poses: one person, or several.
+        numbered: names with the person's number, `poses_1.npz`.
+        overlay, viewer: write them.
+        call: digest of the input and the options, for `is_done`.
+        motions, angles: of each person; empty: none were asked for.
+        exports: formats of the motions.
+        video: what the poses come from; None: nothing to draw on.
+        sound: the overlay gets the video's.
+        viewer_video: put its pictures into the page.
+        notes: what the user should know, and of which files; filled while writing.
+    """
+
+    poses: list[Poses3D]
+    numbered: bool = False
+    overlay: bool = True
+    viewer: bool = True
+    call: str = ""
+    video: Path | Clip | None = None
+    sound: bool = True
+    viewer_video: bool = False
+
+    def __post_init__(self) -> None:
+        self.motions: list[Motion3D] = []
+        self.angles: list[Any] = []
+        self.exports: tuple[str, ...] = ()
+        self.notes: dict[str, list[str]] = {}
+
+
+def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
+    """Write all results, then put them in place together; those of an earlier call that this one lacks go.
+
+    Raises:
+        PoseMambaError: something cannot be written; nothing has changed then.
+    """
+    from posemamba.utils.files import atomic_files
+
+    earlier = any(_find_poses(out))
+    try:
+        with atomic_files(out) as folder:
+            if results.overlay:
+                _draw(folder / "overlay.mp4", results, stages)
+            if results.viewer:
+                _write_page(folder / "viewer.html", results, stages)
+            with stages("writing"):
+                for index in range(len(results.motions)):
+                    _write_motion(folder, results, index)
+                names = [file.name for file in folder.iterdir()]
+                for poses in results.poses:
+                    end = _end(results, poses)
+                    names += [f"poses{end}.npz", f"poses{end}.json"]
+                for poses in results.poses:
+                    if results.call:
+                        poses.details["call"] = {"digest": results.call, "files": sorted(names)}
+                    poses.save_npz(folder / f"poses{_end(results, poses)}.npz")
+                    poses.save_json(folder / f"poses{_end(results, poses)}.json")
+            names = [file.name for file in folder.iterdir()]
+    except OSError as error:
+        raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    if earlier:
+        for file in list(out.iterdir()):  # else the folder would show two clips
+            if file.name not in names and RESULT.fullmatch(file.name):
+                file.unlink(missing_ok=True)
+    return [out / name for name in sorted(names, key=_order)]
+
+
+def _order(name: str) -> tuple[int, str]:
+    first = next((i for i, part in enumerate(("poses", "motion", "angles")) if name.startswith(part)), 3)
+    return first, name
+
+
+def _end(results: Results, poses: Poses3D) -> str:
+    return f"_{poses.keypoints.person}" if results.numbered else ""
+
+
+def _draw(path: Path, results: Results, stages: Stages) -> None:
+    from posemamba.show.overlay import write_overlay
+
+    video = cast("Path | None", results.video)  # a Clip is read like a path
+    with stages("drawing") as progress:
+        write_overlay(path, video, results.poses, sound=results.sound, progress=progress)
+
+
+def _write_page(path: Path, results: Results, stages: Stages) -> None:
+    from posemamba.show.viewer import write_viewer
+
+    video = cast("Path | None", results.video) if results.viewer_video else None
+    with stages("page") as progress:
+        write_viewer(
+            path,
+            results.poses,
+            motions=results.motions or None,
+            angles=results.angles or None,
+            video=video,
+            progress=progress,
+        )
+
+
+def _write_motion(folder: Path, results: Results, index: int) -> None:
+    from posemamba.io.motion import EXPORTS, write_motion
+    from posemamba.io.motion.npz import save_angles_csv, save_motion_json, save_motion_npz
+
+    motion, end = results.motions[index], _end(results, results.poses[index])
+    save_motion_npz(folder / f"motion{end}.npz", motion)
+    save_motion_json(folder / f"motion{end}.json", motion)
+    if results.angles:
+        save_angles_csv(folder / f"angles{end}.csv", motion, results.angles[index])
+    for name in results.exports:
+        file = f"motion{end}{EXPORTS[name].suffix}"
+        for line in write_motion(folder / file, motion, name):
+            results.notes.setdefault(line, []).append(file)
+
+
+def _find_poses(out: Path) -> list[Path]:
+    return [*out.glob("poses.npz"), *out.glob("poses_*.npz")] if out.is_dir() else []
+
+
+def is_done(out: Path, call: str) -> bool:
+    """Whether the results of the same call on the same input are all there."""
+    for path in _find_poses(out):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                done = json.loads(str(file["header"]))["details"]["call"]
+            if done["digest"] == call:
+                return all((out / str(name)).is_file() for name in done["files"])
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            continue  # another file of that name
+    return False

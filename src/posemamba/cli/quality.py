@@ -1,0 +1,101 @@
+"""What ``posemamba quality`` does: finds results, measures them, and says what was found."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from posemamba.io.motion.npz import FORMAT as MOTION_FORMAT
+from posemamba.io.motion.npz import load_motion_npz
+from posemamba.poses import Motion3D, Poses3D
+from posemamba.quality import Quality, measure_quality
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+
+FORMAT = "posemamba-quality-1"
+POSES_FORMAT = "posemamba-poses-1"
+
+
+def find_results(path: Path) -> list[Path]:
+    """Files to look at: of a folder each person's motion.npz, or poses.npz where there is no motion.
+
+    Raises:
+        PoseMambaError: nothing there.
+    """
+    if not path.exists():
+        raise PoseMambaError(f"{path}: no such file or folder; expected a result of 'posemamba lift'")
+    if path.is_file():
+        return [path]
+    files = []
+    for poses in sorted([*path.glob("poses.npz"), *path.glob("poses_*.npz")], key=lambda p: (len(p.name), p.name)):
+        motion = poses.with_name(poses.name.replace("poses", "motion", 1))
+        files.append(motion if motion.exists() else poses)
+    if not files:
+        raise PoseMambaError(f"{path}: holds no poses.npz; expected a folder that 'posemamba lift -o' has written")
+    return files
+
+
+def read_result(path: Path) -> Quality:
+    """Measure one file.
+
+    Raises:
+        PoseMambaError: it is not a result of ``posemamba lift``.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            kind = json.loads(str(file["header"]))["format"]
+        if kind not in (POSES_FORMAT, MOTION_FORMAT):
+            raise PoseMambaError(
+                f"{path}: its format is '{kind}', expected {POSES_FORMAT} or {MOTION_FORMAT}: lift it first"
+            )
+        motion = load_motion_npz(path) if kind == MOTION_FORMAT else None
+        poses = Poses3D.load_npz(path) if motion is None else motion.poses
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise PoseMambaError(
+            f"{path}: not a poses.npz or motion.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift first"
+        ) from None
+    return _measure(path, poses, motion)
+
+
+def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
+    if not len(poses):
+        raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
+    try:
+        return measure_quality(poses, motion)
+    except PoseMambaError as error:
+        raise PoseMambaError(f"{path}: {error}") from error
+
+
+def quality(results: Sequence[Path], json_file: Path | None, picture: Path | None) -> str:
+    """Measure everybody in the results, write the files that are wanted, and return the text to print.
+
+    Raises:
+        PoseMambaError: no result, or a file that cannot be written.
+    """
+    if picture is not None:
+        from posemamba.utils.plotting import check_plot_file
+
+        check_plot_file(picture)  # sooner than the work
+    files = [file for path in results for file in find_results(path)]
+    found = [(file, read_result(file)) for file in files]
+    from posemamba.quality.report import as_json, report
+
+    text = "\n".join(f"{file}\n{report(one)}" for file, one in found)
+    if json_file is not None:
+        content = {"format": FORMAT, "people": [{"file": file.name, **as_json(one)} for file, one in found]}
+        try:
+            with atomic_path(json_file) as temporary:
+                temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise PoseMambaError(f"{json_file}: cannot write there ({error.strerror or error})") from error
+        text += f"\n  {json_file}"
+    if picture is not None:
+        from posemamba.quality.figure import draw
+
+        draw(picture, [one for _, one in found])
+        text += f"\n  {picture}"
+    return text

@@ -1,0 +1,1 @@
+"""Human3.6M: the preprocessed file, its cache and the clips made of it."""

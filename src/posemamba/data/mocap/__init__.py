@@ -1,0 +1,1 @@
+"""Motion capture in metres, and training clips that virtual cameras see of it."""

@@ -1,0 +1,119 @@
+"""Files of further motion, in `posemamba.data.mocap.motions`'s layout, to train on by ``data.extra``.
+
+What all sources share: clips at 50 frames a second, cut where a joint jumps, put into the middle of the floor, kept
+as float16, written whole or not at all.
+
+Shapes: F frames, 17 joints of Human3.6M; metres, z up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+
+from posemamba.data.mocap.motions import TEST_SUBJECTS, VALIDATION_SUBJECTS
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+
+Array = NDArray[np.float64]
+Say = Callable[[str], None]
+
+FPS = 50.0
+KEPT = (*TEST_SUBJECTS, *VALIDATION_SUBJECTS)
+"""Subjects whom nothing may be trained on."""
+_JERK = 0.16
+"""Metres by which a joint's path may bend over three frames at 50 a second (400 m/s²): more is a glitch."""
+_LEAST = 50
+"""Frames of the shortest piece that is kept."""
+
+
+def pieces(xyz: Array) -> list[slice]:
+    """What is left of (F, 17, 3) at 50 frames a second without glitches: stretches of a second or more."""
+    bends = np.linalg.norm(np.diff(xyz, 2, axis=0), axis=-1).max(1) > _JERK
+    found, begin = [], 0
+    for bad in [*(np.flatnonzero(bends) + 1), len(xyz) + 2]:
+        end = min(int(bad) - 2, len(xyz))
+        if end - begin >= _LEAST:
+            found.append(slice(begin, end))
+        begin = int(bad) + 3
+    return found
+
+
+def resampled(xyz: Array, fps: float, *, smooth: bool = False) -> Array:
+    """(F, 17, 3) at 50 frames a second: by straight lines in time, or by cubic splines, which fewer frames need."""
+    before, at = np.arange(len(xyz)) / fps, np.arange(int((len(xyz) - 1) / fps * FPS + 1e-6) + 1) / FPS
+    flat = xyz.reshape(len(xyz), -1)
+    if smooth and len(xyz) > 3:
+        found = make_interp_spline(before, flat, k=3)(at)
+    else:
+        found = np.stack([np.interp(at, before, one) for one in flat.T], -1)
+    return np.asarray(found).reshape(-1, 17, 3)
+
+
+@dataclass
+class Collection:
+    """Clips that are to be one file.
+
+    Attributes:
+        say: told of each clip that is left out.
+        clips: name, subject, horizontal shift taken off (2,), positions (F, 17, 3).
+    """
+
+    say: Say
+    clips: list[tuple[str, str, Array, NDArray[np.float16]]] = field(default_factory=list)
+
+    def wanted(self, file: Path, name: str, subject: str, known: Container[str]) -> bool:
+        """Whether a clip may be taken: nobody kept for validation and test, nothing that is there already."""
+        if subject in KEPT:
+            self.say(f"{file.name}: left out, as {subject} is kept for validation and test")
+        elif name in known:
+            self.say(f"{file.name}: left out, as it is there already")
+        else:
+            return True
+        return False
+
+    def add(self, file: Path, name: str, subject: str, xyz: Array) -> None:
+        """Take (F, 17, 3) at 50 frames a second, without its glitches; a name that is taken already gets a number."""
+        taken = {clip[0].split("#")[0] for clip in self.clips}
+        name = next(one for one in chain([name], (f"{name}-{n}" for n in count(2))) if one not in taken)
+        parts = pieces(xyz)
+        if not parts:
+            self.say(f"{file.name}: left out, shorter than a second without glitches")
+        for k, part in enumerate(parts):
+            shift = xyz[part, 0, :2].mean(0)
+            moved = (xyz[part] - [*shift, 0]).astype(np.float16)
+            self.clips.append((name + (f"#{k}" if len(parts) > 1 else ""), subject, shift, moved))
+
+    def write(self, out: Path, *, source: str, licence: str, of: str) -> int:
+        """Write the file, and return the number of clips.
+
+        Raises:
+            PoseMambaError: there are none; `of` says of what.
+        """
+        if not self.clips:
+            raise PoseMambaError(f"{of} is left")
+        names, subjects, shifts, positions = zip(*self.clips, strict=True)
+        content: dict[str, NDArray[Any]] = {
+            "positions": np.concatenate(positions),
+            "lengths": np.array([len(one) for one in positions], np.int32),
+            "names": np.array(names),
+            "descriptions": np.array(names),
+            "subjects": np.array(subjects),
+            "xy_offset": np.array(shifts, np.float32),
+            "fps": np.array(FPS, np.float32),
+            "joints": np.array(H36M17.joints),
+            "parents": np.array(H36M17.parents, np.int8),
+            "source": np.array(source),
+            "licence": np.array(licence),
+        }
+        with atomic_path(out) as temporary, temporary.open("wb") as stream:
+            np.savez_compressed(stream, **content)  # type: ignore[arg-type]
+        return len(self.clips)

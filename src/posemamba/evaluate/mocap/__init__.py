@@ -1,0 +1,1 @@
+"""The motion-capture benchmark: scenes, noise, scores, robustness and reports."""

@@ -1,0 +1,195 @@
+"""A fixed benchmark on real motion: predictors scored on the mocap's test subjects (docs/mocap_benchmark.md).
+
+What they are given, and how errors are measured, is in `mocap_scenes`.
+
+Shapes: F frames, K cameras, J = 17 joints.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from posemamba.data.mocap.motions import Motions, load_motions
+from posemamba.evaluate.mocap.scenes import CAMERAS, VARIANTS, Scene, scenes
+from posemamba.evaluate.windows import lift_windows
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+from posemamba.utils.progress import Progress
+
+Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""(K, F, 17, 3) of one motion from K cameras, x and y normalised and confidence from 0 to 1, -> (K, F, 17, 3) in the
+same unit."""
+Observe = Callable[[Scene, str, NDArray[np.floating]], None]
+"""Called with a scene, a variant and the (K, F, 17, 3) prediction."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Means over `frames` frames, millimetres (MPJVE: millimetres per frame of 1/50 s)."""
+
+    frames: int
+    p1: float
+    p2: float
+    mpjve: float
+
+
+def score_fields(value: object) -> object:
+    """A score, or dictionaries of scores, as JSON has them."""
+    if isinstance(value, Score):
+        return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
+    return {k: score_fields(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """Scores of one predictor.
+
+    Attributes:
+        name: of the predictor.
+        split: whose motions: ``test``, ``validation`` or ``train``.
+        cameras: what was run: all cameras of each clip, or one (`quick`).
+        overall, subjects, actions: for each variant (``exact``, ``noisy``): the score, and by subject and by
+            description of the motion.
+    """
+
+    name: str
+    split: str
+    cameras: str
+    overall: dict[str, Score]
+    subjects: dict[str, dict[str, Score]]
+    actions: dict[str, dict[str, Score]]
+
+    def table(self, *, actions: bool = False) -> str:
+        """Plain text: a line for all, for each subject and, if wanted, for each kind of motion."""
+        variants = list(self.overall)
+        groups: list[tuple[str, dict[str, Score]]] = [("all", self.overall)]
+        for chosen in (self.subjects, self.actions if actions else {}):
+            names = sorted(chosen[variants[0]]) if chosen else []
+            groups += [(name, {v: chosen[v][name] for v in variants}) for name in names]
+        width = max(20, *(len(name) for name, _ in groups))
+        lines = [
+            f"{self.name}: CMU mocap {self.split} ({self.cameras}); P1 and P2 in mm, MPJVE in mm per frame",
+            " " * width + "".join(f" | {v + ' 2D':^22}" for v in variants) + " | frames",
+            " " * width + f" | {'P1':>6} {'P2':>6} {'MPJVE':>8}" * len(variants) + " |",
+        ]
+        for name, score in groups:
+            cells = "".join(f" | {s.p1:6.1f} {s.p2:6.1f} {s.mpjve:8.2f}" for s in score.values())
+            lines.append(f"{name:<{width}}{cells} | {next(iter(score.values())).frames:6d}")
+        return "\n".join(lines)
+
+    def save_json(self, path: str | Path) -> None:
+        """Everything, as JSON."""
+        content = {"format": "posemamba-mocap-benchmark-1", **{k: score_fields(v) for k, v in vars(self).items()}}
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def run_benchmark(
+    predict: Predict,
+    *,
+    name: str = "predictor",
+    directory: str | Path | None = None,
+    motions: Motions | None = None,
+    split: str = "test",
+    variants: tuple[str, ...] = VARIANTS,
+    quick: bool = False,
+    progress: Progress | None = None,
+    observe: Observe | None = None,
+) -> BenchmarkResult:
+    """Score a predictor on the test motions.
+
+    Args:
+        predict: (K, F, 17, 3) normalised 2D joints and confidence of one motion from K cameras, any F from 58 to
+            1009, to (K, F, 17, 3) in the same unit; the pelvis need not be at 0. `one_by_one` adapts a function of
+            one sequence, `model_predictor` a model.
+        name: for the table.
+        directory: of the mocap files (`posemamba.data.mocap.motions.mocap_directory`).
+        motions: in place of the split's.
+        split: which side of the split by subject.
+        variants: which inputs: ``exact`` 2D joints, ``noisy`` ones.
+        quick: one camera for each clip (number i mod 4) in place of four.
+        progress: called with the clips done and the clips in all.
+        observe: called with every scene, variant and prediction: what else is to be measured in the same pass.
+
+    Raises:
+        PoseMambaError: no mocap files, or a prediction of a wrong shape or that is not finite.
+    """
+    motions = load_motions(directory, split) if motions is None else motions
+    sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
+    for scene in scenes(motions, quick=quick):
+        for variant in variants:
+            pred = checked(predict, scene.inputs(variant), f"{name}: prediction for {scene.name}")
+            errors = scene.errors(pred)
+            if observe is not None:
+                observe(scene, variant, pred)
+            for group in (("all", ""), ("subject", scene.subject), ("action", scene.description)):
+                kept = sums.setdefault((variant, *group), {"p1": [], "p2": [], "mpjve": []})
+                for key, value in errors.items():
+                    kept[key].append(value.ravel())
+        if progress is not None:
+            progress(scene.clip + 1, len(motions))
+
+    def score(kept: dict[str, list[NDArray[np.float64]]]) -> Score:
+        whole = {k: np.concatenate(v) for k, v in kept.items()}
+        means = {k: float(v.mean()) for k, v in whole.items()}
+        return Score(len(whole["p1"]), **means)
+
+    def by(kind: str) -> dict[str, dict[str, Score]]:
+        return {v: {k[2]: score(s) for k, s in sums.items() if k[:2] == (v, kind)} for v in variants}
+
+    return BenchmarkResult(
+        name=name,
+        split=split,
+        cameras="one camera a clip" if quick else f"{CAMERAS} cameras a clip",
+        overall={v: s[""] for v, s in by("all").items()},
+        subjects=by("subject"),
+        actions=by("action"),
+    )
+
+
+def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray[np.floating]:
+    """The prediction for (K, F, J, 3) joints with confidence.
+
+    Raises:
+        PoseMambaError: `what` has another shape, or is not finite.
+    """
+    pred = np.asarray(predict(joints))
+    if pred.shape != joints.shape or not np.isfinite(pred).all():
+        raise PoseMambaError(f"{what} has shape {pred.shape} (expected {joints.shape}) or is not finite")
+    return pred
+
+
+def one_by_one(predict: Predict) -> Predict:
+    """Make a predictor of (F, 17, 3), joints with confidence, -> (F, 17, 3) one of all cameras' sequences."""
+    return lambda joints: np.stack([predict(sequence) for sequence in joints])
+
+
+def model_predictor(
+    model: nn.Module,
+    *,
+    window: int | None = None,
+    overlap: int = 0,
+    flip: bool = True,
+    person_size: float | None = None,
+    batch: int | None = None,
+) -> Predict:
+    """A model as a predictor (`lift_windows`), on the device of its parameters, in inference mode."""
+    device = next(model.parameters()).device
+    model.eval()
+
+    def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
+        given = torch.from_numpy(np.ascontiguousarray(joints, dtype=np.float32)).to(device)
+        lifted = lift_windows(
+            model, given, window=window, overlap=overlap, flip=flip, person_size=person_size, batch=batch
+        )
+        return lifted.cpu().numpy()
+
+    return predict

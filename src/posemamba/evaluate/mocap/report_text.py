@@ -1,0 +1,136 @@
+"""The report on the mocap benchmark as text: tables in plain words, in Markdown."""
+
+from __future__ import annotations
+
+from posemamba.evaluate.mocap.benchmark import BenchmarkResult, Score
+from posemamba.evaluate.mocap.confidence import Calibration
+from posemamba.evaluate.mocap.variants import CLEAR_MM, VariantReport
+from posemamba.poses.skeletons import H36M17
+
+
+def markdown(result: BenchmarkResult, variants: dict[str, VariantReport]) -> str:
+    """The tables in plain words; figures are named as `mocap_figures.write_figures` does."""
+    names, each = list(variants), list(variants.values())
+    parts = [
+        f"# {result.name} on the mocap benchmark",
+        f"{next(iter(result.overall.values())).frames:,} frames, {result.cameras}. `exact`: projected 2D "
+        "joints; `noisy`: with the errors of a detector. Millimetres and lower is better, unless something else "
+        "is said.",
+        "## Over all, by subject and by action",
+        "P1: mean distance of joints; P2: after each frame is aligned; MPJVE: of the movement from frame to frame.",
+        _scores(result, names),
+        "## By joint",
+        "P1 of each joint; the pelvis is where poses are laid on each other.\n\n![](by_joint.png)",
+        _table(
+            ["joint", *names],
+            [[_plain(j), *(f"{v.joints[j]:.1f}" for v in each)] for j in H36M17.joints],
+        ),
+        "## By camera pitch",
+        "Degrees down that the camera looks. The second number: against the mean of all cameras of the same clips, "
+        "as not every clip is seen at every pitch.\n\n![](by_pitch.png)",
+        _table(
+            ["pitch", "frames", *(f"{n}{of}" for n in names for of in ("", ", against other cameras"))],
+            [
+                [f"{rows[0].degrees:g}", f"{rows[0].frames:,}"]
+                + [
+                    cell
+                    for p in rows
+                    for cell in (f"{p.p1:.1f}", "" if p.against_others is None else f"{p.against_others:+.1f}")
+                ]
+                for rows in zip(*(v.pitches for v in each), strict=True)
+            ],
+        ),
+        "## The worst clips",
+        "The worst camera of each; frames count from 0.\n\n" + "\n".join(f"![](worst_{n}.png)" for n in names),
+        *(
+            _table(
+                [f"clip ({name})", "motion", "camera", "pitch", "P1", "worst frame", "its P1"],
+                [
+                    [
+                        f"{s.clip} {s.name}",
+                        s.description,
+                        str(s.camera),
+                        f"{s.pitch:g}",
+                        f"{s.p1:.1f}",
+                        str(s.worst_frame),
+                        f"{s.worst_p1:.0f}",
+                    ]
+                    for s in (shot.sequence for shot in variant.worst)
+                ],
+            )
+            for name, variant in variants.items()
+        ),
+        "## Does the body stay the same?",
+        "How much each bone's length changes over a clip: standard deviation over mean, per cent, mean over clips "
+        "and cameras. In Human3.6M's convention, in which perspective alone gives what stands under `true`.",
+        _table(
+            ["bone", *names, "true"],
+            [
+                [bone, *(f"{v.bones[bone][0]:.1f}" for v in each), f"{each[0].bones[bone][1]:.1f}"]
+                for bone in each[0].bones
+            ]
+            + [["**mean**", *(f"{v.bones_mean[0]:.1f}" for v in each), f"{each[0].bones_mean[1]:.1f}"]],
+        ),
+        "## Does it move as it should?",
+        "Mean size of acceleration, mm/s². Predicted above true: the result trembles; below: it is too smooth.",
+        _table(
+            ["", *names],
+            [[f"{what}", *(f"{v.acceleration[what]:,.0f}" for v in each)] for what in each[0].acceleration],
+        ),
+        "## Which side, and which way in depth?",
+        "Left and right taken for each other: per cent of frames in which to exchange them would lower the error "
+        "of these joints by more than 30 %.",
+        _table(
+            ["", *names],
+            [[what, *(f"{v.side_flips[what]:.2f}" for v in each)] for what in each[0].side_flips],
+        ),
+        f"Wrong way in depth: per cent of the frames in which the true depths of a bone's ends differ by more than "
+        f"{CLEAR_MM / 10:g} cm.",
+        _table(
+            ["bone", *names],
+            [[bone, *(f"{v.depth_flips[bone]:.1f}" for v in each)] for bone in each[0].depth_flips]
+            + [["**all of these**", *(f"{v.depth_flips_all:.1f}" for v in each)]],
+        ),
+    ]
+    for name, variant in variants.items():
+        if variant.calibration is not None:
+            parts += _calibration_text(name, variant.calibration)
+    return "\n\n".join(parts) + "\n"
+
+
+def _scores(result: BenchmarkResult, names: list[str]) -> str:
+    groups: list[tuple[str, dict[str, Score]]] = [("**all**", result.overall)]
+    for kind in (result.subjects, result.actions):
+        groups += [(key, {v: kind[v][key] for v in names}) for key in sorted(kind[names[0]])]
+    return _table(
+        ["", "frames", *(f"{what} {v}" for v in names for what in ("P1", "P2", "MPJVE"))],
+        [
+            [key, f"{scores[names[0]].frames:,}"] + [cell for v in names for cell in _cells(scores[v])]
+            for key, scores in groups
+        ],
+    )
+
+
+def _cells(score: Score) -> list[str]:
+    return [f"{score.p1:.1f}", f"{score.p2:.1f}", f"{score.mpjve:.2f}"]
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _calibration_text(name: str, calibration: Calibration) -> list[str]:
+    return [
+        f"## Does the error go with the detector's confidence? ({name})",
+        f"Rank correlation of confidence and error (Spearman) {calibration.spearman:+.3f} over all joints, "
+        f"{calibration.spearman_within_joints:+.3f} within a joint; -1 would be perfect.\n\n"
+        "![](calibration.png)",
+        _table(
+            ["confidence of the 2D joint", "joints", "P1 of the joint"],
+            [[b.label, f"{b.joints:,}", "" if b.p1 is None else f"{b.p1:.1f}"] for b in calibration.bins],
+        ),
+    ]
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(r) + " |" for r in [header, ["---"] * len(header), *rows])

@@ -1,0 +1,172 @@
+"""What the mocap benchmark shows: motions seen by cameras that a rule places, exactly and with a detector's errors.
+
+Nothing is random: cameras follow closed formulas in the clip's and the camera's number (`benchmark_cameras`), and so
+does the noise (`mocap_noise`). docs/mocap_benchmark.md describes it in full.
+
+Errors are in Human3.6M's convention (`posemamba.data.cameras`): prediction and target relative to the pelvis,
+times each frame's millimetres per unit at the pelvis's depth.
+
+Shapes: F frames, K cameras, J = 17 joints.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from posemamba.data.cameras import Cameras, project, see
+from posemamba.data.mocap.clips import sample_motion
+from posemamba.data.mocap.motions import Motions
+from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
+from posemamba.evaluate.mocap.noise import benchmark_detections
+
+CAMERAS = 4
+VARIANTS = ("exact", "noisy")
+
+_PITCHES = (0.0, 10.0, 20.0, -10.0, 5.0, 15.0, 30.0)  # degrees, down
+_FOCALS = (0.8, 1.0, 1.15, 1.5, 2.0)  # of the picture's longer side
+_HEIGHTS = (0.35, 0.5, 0.65, 0.8)  # of an upright person in the picture's shorter side, where that fits
+_ASPECTS = (0.5625, 1.0, 1.7778)  # height / width
+_ROLLS = (0.0, 2.0, -3.0)  # degrees
+_OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture's half
+
+
+def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
+    """The cameras of clip number `clip` (i); camera k looks
+
+    - in the direction of azimuth 90 k + 37 i degrees,
+    - _PITCHES[(i + 2 k) mod 7] degrees down, rolled by _ROLLS[(i + k) mod 3] degrees,
+    - with the focal length _FOCALS[(2 i + 3 k) mod 5] of the longer side and the aspect
+      _ASPECTS[(i + 2 k) mod 3],
+    - from where 1.7 m fill _HEIGHTS[(i + 3 k) mod 4] of the shorter side, or farther, so far that every joint
+      stays in the picture (`cameras.fit_distance`); the middle of the path at _OFFSETS[(3 i + k) mod 4].
+    """
+    i, k = clip, np.arange(cameras)
+
+    def cycle(values: tuple, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        return np.array(values)[index % len(values)]
+
+    aspect = cycle(_ASPECTS, i + 2 * k)
+    focal = cycle(_FOCALS, 2 * i + 3 * k) * np.maximum(1, aspect)
+    height = cycle(_HEIGHTS, i + 3 * k) * np.minimum(1, aspect)
+    fields = {
+        "azimuth": np.deg2rad((90 * k + 37 * i) % 360),
+        "pitch": np.deg2rad(cycle(_PITCHES, i + 2 * k)),
+        "roll": np.deg2rad(cycle(_ROLLS, i + k)),
+        "focal": focal,
+        "aspect": aspect,
+        "distance": focal * 1.7 / height,
+        "offset": cycle(_OFFSETS, 3 * i + k),
+        "follow": np.zeros(cameras),
+        "overflow": np.ones(cameras),
+    }
+    return Cameras(**{name: torch.from_numpy(np.asarray(v, np.float64)) for name, v in fields.items()})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One motion as K cameras see it.
+
+    Attributes:
+        clip: its number among the test clips.
+        name, description, subject: of the motion.
+        cameras: (K,) numbers of the cameras.
+        pitches: (K,) degrees down that they look.
+        exact, noisy: (K, F, J, 2) normalised 2D joints.
+        confidence: (K, F, J) of the noisy joints, 0 where one was lost; that of the exact ones is 1.
+        target: (K, F, J, 3) normalised, relative to joint 0.
+        mm_per_unit: (K, F).
+    """
+
+    clip: int
+    name: str
+    description: str
+    subject: str
+    cameras: tuple[int, ...]
+    pitches: tuple[float, ...]
+    exact: NDArray[np.float32]
+    noisy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    target: NDArray[np.float32]
+    mm_per_unit: NDArray[np.float32]
+
+    def inputs(self, variant: str) -> NDArray[np.float32]:
+        """(K, F, J, 3) what a predictor is given: the ``exact`` or ``noisy`` joints, and their confidence."""
+        xy = {"exact": self.exact, "noisy": self.noisy}[variant]
+        confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
+        return np.concatenate([xy, confidence[..., None]], -1)
+
+    def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(K, F, J, 3) prediction and target in millimetres, relative to the pelvis."""
+        scale = self.mm_per_unit[:, :, None, None].astype(np.float64)
+        return (pred - pred[:, :, :1]) * scale, self.target * scale
+
+    def errors(self, pred: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
+        """P1, P2 (K, F) and MPJVE (K, F - 1) in millimetres of (K, F, J, 3) normalised predictions."""
+        p, t = self.millimetres(pred)
+        return {"p1": mpjpe_per_frame(p, t), "p2": p_mpjpe_per_frame(p, t), "mpjve": mpjve_per_frame(p, t)}
+
+
+def make_scene(
+    motions: Motions,
+    clip: int,
+    cameras: tuple[int, ...] = tuple(range(CAMERAS)),
+    *,
+    number: int | None = None,
+    fps: float | None = None,
+    change: Callable[[Cameras], Cameras] | None = None,
+    body: Callable[[Tensor], Tensor] | None = None,
+) -> Scene:
+    """See clip number `clip` of `motions` with the benchmark's cameras of those numbers.
+
+    Args:
+        number: which clip's cameras and noise to use; None: its own.
+        fps: frames a second that the cameras take, which stand where they stand; None: the motion's own. The detector's
+            errors come frame by frame, whatever the time between two.
+        change: other cameras out of the benchmark's.
+        body: another body out of the motion's (K, F, J, 3), metres in the world.
+    """
+    number = clip if number is None else number
+    positions = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
+    placed = benchmark_cameras(number, max(cameras) + 1)
+    placed = placed if change is None else change(placed)
+    view = see(positions if body is None else body(positions), placed)
+    if fps is not None and fps != motions.fps:
+        view = project(_resampled(view.camera_xyz, fps / motions.fps), placed.focal)
+    chosen = list(cameras)
+    exact = view.xy.numpy()[chosen]
+    detected = [benchmark_detections(xy, number, k) for xy, k in zip(exact, cameras, strict=True)]
+    noisy, confidence = (np.stack(values) for values in zip(*detected, strict=True))
+    return Scene(
+        clip,
+        motions.names[clip],
+        motions.descriptions[clip],
+        motions.subjects[clip],
+        cameras,
+        tuple(round(math.degrees(float(placed.pitch[k])), 6) for k in cameras),
+        exact.astype(np.float32),
+        noisy.astype(np.float32),
+        confidence.astype(np.float32),
+        view.target.numpy()[chosen].astype(np.float32),
+        view.mm_per_unit.numpy()[chosen].astype(np.float32),
+    )
+
+
+def _resampled(positions: Tensor, rate: float) -> Tensor:
+    """(K, F, J, 3) at `rate` frames for each frame, from the first on."""
+    views, frames = positions.shape[:2]
+    time = torch.arange(math.floor((frames - 1) * rate + 1e-9) + 1, dtype=torch.float64) / rate
+    first = torch.arange(views) * frames
+    return sample_motion(positions.flatten(0, 1), first[:, None] + time, first, first + frames - 1)
+
+
+def scenes(motions: Motions, *, quick: bool = False) -> Iterator[Scene]:
+    """All clips with all cameras; `quick`: clip i with camera i mod 4 only."""
+    for i in range(len(motions)):
+        yield make_scene(motions, i, (i % CAMERAS,) if quick else tuple(range(CAMERAS)))

@@ -1,0 +1,1 @@
+"""Files in and out: videos, keypoint files, motion files."""

@@ -1,0 +1,141 @@
+"""What a user names as input: videos, pictures, keypoint files, folders of them; and where the results of each go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from posemamba.io.keypoints import is_keypoint_file
+from posemamba.io.video.image_files import find_pictures, is_pictures, natural_key
+from posemamba.utils.errors import PoseMambaError
+
+Kind = Literal["video", "pictures", "keypoints"]
+VIDEO_SUFFIXES = (
+    *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts"),
+    ".ogv",
+)
+KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl")
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing to lift.
+
+    Attributes:
+        path: of the file or folder.
+        out: folder for its results.
+        kind: what it is taken for.
+    """
+
+    path: Path
+    out: Path
+    kind: Kind
+
+
+def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) -> list[Input]:
+    """What there is to lift, in order. What is not there, or broken, is an input too: its reader says so.
+
+    Args:
+        sources: files, or folders: of OpenPose's keypoints, of videos (each an input), or of pictures (one input).
+        out: where results go: right there if there is one source that is not a folder of videos, else into a folder
+            for each, of the input's name.
+        keypoints: all are keypoint files, whatever they look like.
+
+    Raises:
+        PoseMambaError: a folder in which there is nothing to lift, and no other source.
+    """
+    found: list[tuple[Path, Kind]] = []
+    many = len(sources) > 1
+    for source in sources:
+        if not source.is_dir() or keypoints:
+            found.append((source, "keypoints" if keypoints else _kind(source)))
+        elif is_keypoint_file(source):
+            found.append((source, "keypoints"))
+        elif videos := sorted((f for f in source.iterdir() if _is_video(f)), key=natural_key):
+            found += [(video, "video") for video in videos]
+            many = True
+        elif is_pictures(source) or len(sources) > 1:
+            found.append((source, "pictures"))
+        else:
+            raise PoseMambaError(
+                f"{source}: is a directory without videos, pictures or OpenPose's keypoints; expected one of them"
+            )
+    if not many:
+        return [Input(path, out, kind) for path, kind in found]
+    names = _names([path for path, _ in found])
+    return [Input(path, out / name, kind) for (path, kind), name in zip(found, names, strict=True)]
+
+
+def _kind(path: Path) -> Kind:
+    """By the name's end, else by the content."""
+    if path.suffix.lower() in KEYPOINT_SUFFIXES:
+        return "keypoints"
+    if is_pictures(path):
+        return "pictures"
+    return "keypoints" if path.suffix.lower() not in VIDEO_SUFFIXES and is_keypoint_file(path) else "video"
+
+
+def _is_video(file: Path) -> bool:
+    if file.name == "overlay.mp4" and any(file.parent.glob("poses*.npz")):
+        return False  # a result of ours
+    return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """A folder's name for each: the file's without its end; with its end, its folder's or a number where two agree."""
+    names = [path.stem if not path.is_dir() else path.resolve().name for path in paths]
+    for better in (
+        lambda path: path.name.replace(".", "_"),
+        lambda path: f"{path.resolve().parent.name}_{path.name.replace('.', '_')}",
+    ):
+        twice = {name for name, count in Counter(n.lower() for n in names).items() if count > 1}
+        names = [better(path) if name.lower() in twice else name for name, path in zip(names, paths, strict=True)]
+    taken: set[str] = set()
+    for i, name in enumerate(names):
+        number, free = 2, name
+        while free.lower() in taken:
+            free, number = f"{name}_{number}", number + 1
+        taken.add(free.lower())
+        names[i] = free
+    return names
+
+
+def digest(options: dict[str, Any], *files: Path | None) -> str:
+    """A short text that changes when an option, or a file's name, size or time of change does."""
+    parts: list[Any] = [options]
+    for path in files:
+        for file in [] if path is None else _files(path):
+            try:
+                state = file.stat()
+                parts.append([file.name, state.st_size, state.st_mtime_ns])
+            except OSError:
+                parts.append([str(file)])  # what its reader will complain of
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return find_pictures(path) if is_pictures(path) else sorted(path.iterdir())
+
+
+def parse_time(option: str, text: str | None) -> float | None:
+    """Seconds of ``12.5``, ``1:05`` (minutes) or ``1:02:03.5`` (hours).
+
+    Raises:
+        PoseMambaError: it is none of these.
+    """
+    if text is None:
+        return None
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?", text.strip()):
+        raise PoseMambaError(f"{option} is '{text}', expected seconds, or minutes and seconds: 75, 1:15, 0:01:15.5")
+    seconds = 0.0
+    for part in text.strip().split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds

@@ -1,0 +1,240 @@
+"""Keypoint files of other programs in, and our own out.
+
+`read_people` and `read_keypoints` look at a file's content, not at its name, and say in one line what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from posemamba.io.keypoints import alphapose, deeplabcut, detectron2, mediapipe, mmpose, npz, openpose, table
+from posemamba.io.keypoints.names import is_blazepose
+from posemamba.io.keypoints.npz import write_keypoints_npz
+from posemamba.io.keypoints.raw import RawPeople, finish
+from posemamba.io.keypoints.source import Source, describe
+from posemamba.poses import Keypoints2D
+from posemamba.poses.skeletons import Skeleton, get_skeleton
+from posemamba.utils.errors import PoseMambaError
+
+__all__ = ["Format", "is_keypoint_file", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
+
+MAX_PEOPLE = 100
+"""Most people that `read_people` gives: each has arrays over all frames."""
+
+_FRAGMENT = 3  # frames; in a clip, whoever is seen in fewer is a false detection or a piece of a track
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of keypoint file.
+
+    Attributes:
+        name: what `read_keypoints` takes as `format`.
+        suffix: how the files' names usually end; ``/`` for a folder.
+        description: one line.
+        kinds: what such a file looks like before it is read: npz, json, csv or folder.
+    """
+
+    name: str
+    suffix: str
+    description: str
+    read: Callable[[Source], RawPeople]
+    kinds: tuple[str, ...]
+
+
+_FORMATS = (
+    Format(
+        "npz",
+        ".npz",
+        "NumPy arrays: keypoints (F, J, 2) or (F, J, 3), or of several people (P, F, J, 2 or 3), and perhaps "
+        "confidence, fps, image_size, skeleton, times",
+        npz.read,
+        ("npz",),
+    ),
+    Format("mmpose", ".json", "the predictions that MMPose's inferencer and demos save", mmpose.read, ("json",)),
+    Format("alphapose", ".json", "AlphaPose's results: COCO-17 or Halpe-26", alphapose.read, ("json",)),
+    Format("openpose", "/", "OpenPose's folder of *_keypoints.json: BODY_25", openpose.read, ("folder",)),
+    Format("mediapipe", ".json or .csv", "MediaPipe's 33 landmarks by frame", mediapipe.read, ("json", "csv")),
+    Format("detectron2", ".npz", "detections of VideoPose3D's inference script", detectron2.read_detections, ("npz",)),
+    Format("videopose3d", ".npz", "a data set of VideoPose3D with one clip", detectron2.read_data_set, ("npz",)),
+    Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", deeplabcut.read, ("csv",)),
+    Format("csv", ".csv", "a table with <joint>_x and <joint>_y of any known skeleton", table.read, ("csv",)),
+)
+
+
+def known_formats() -> tuple[Format, ...]:
+    """The formats that `read_keypoints` and `read_people` know."""
+    return _FORMATS
+
+
+def is_keypoint_file(path: str | Path) -> bool:
+    """Whether a file looks like keypoints, right or broken, and not like a video: npz, npy, JSON, csv, a pickle, or a
+    folder of OpenPose. False for what is not there, empty, or not readable.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return openpose.recognises_folder(path)
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return False
+    return bool(head) and Source(path, head).kind in ("npz", "npy", "json", "csv", "pickle")
+
+
+def read_keypoints(
+    path: str | Path,
+    *,
+    format: str = "auto",
+    skeleton: str | None = None,
+    fps: float | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> Keypoints2D:
+    """Read one person's 2D joints over time: pixels, x right and y down from the image's top left corner.
+
+    Joints that are NaN, and joints at exactly (0, 0) with confidence 0 or without any, are missing. Where the
+    file holds several people, the one followed over most frames is taken.
+
+    Args:
+        path: the file, or OpenPose's folder.
+        format: one of `known_formats`, or ``auto``: by the file's content.
+        skeleton: name of the joints' skeleton; None: what the file says, else recognised by the number of
+            joints and by how they lie.
+        fps: frames per second; None: what the file says, else 30 is assumed.
+        image_size: (width, height) of the image in pixels; None: what the file says, else the smallest common
+            video size that holds all joints is assumed. Needed where coordinates are shares of the image.
+
+    Warns:
+        UserWarning: one of several people was taken; joints are missing in all frames; the frame rate or the image's
+            size was assumed (which the result's `source` says too).
+
+    Raises:
+        PoseMambaError: no such file, a format or skeleton that is not known or not recognised, a broken
+            file, or values that cannot be keypoints in pixels.
+    """
+    path = Path(path)
+    raw, wanted = _read(path, format, skeleton)
+    if len(raw.tracks) > 1:
+        best = raw.tracks[0]
+        most = np.bincount(np.concatenate([t.frames for t in raw.tracks])).max()
+        warnings.warn(
+            f"{path.name}: {len(raw.tracks)} people, or pieces of their tracks, up to {most} in a frame; took the one "
+            f"followed longest, seen in {len(best)} of {raw.frames} frames",
+            stacklevel=2,
+        )
+        raw.tracks = [best]
+    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)[0]
+
+
+def read_people(
+    path: str | Path,
+    *,
+    format: str = "auto",
+    skeleton: str | None = None,
+    fps: float | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> list[Keypoints2D]:
+    """Read everybody in a keypoint file, each followed over all its frames.
+
+    Ids that the file gives are believed until one jumps to somebody else; elsewhere people are followed by
+    `posemamba.poses.tracking.track`. All have all frames of the file, so frame i is the same moment for everybody; gaps, and
+    the time before and after a person was seen, are NaN with confidence 0.
+
+    Args:
+        path, format, skeleton, fps, image_size: as in `read_keypoints`.
+
+    Returns:
+        At least one person and at most `MAX_PEOPLE`, most-seen first; `person` is 1, 2, ... in that order.
+
+    Warns:
+        UserWarning: somebody was left out, seen in fewer than 3 frames of a clip or beyond the most; and as
+            `read_keypoints` does.
+
+    Raises:
+        PoseMambaError: as `read_keypoints`.
+    """
+    path = Path(path)
+    raw, wanted = _read(path, format, skeleton)
+    kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10] or raw.tracks[:1]
+    if left := len(raw.tracks) - len(kept[:MAX_PEOPLE]):
+        warnings.warn(
+            f"{path.name}: {left} tracks left out, seen in fewer than {_FRAGMENT} frames"
+            + (f" or beyond the {MAX_PEOPLE} people seen most" if len(kept) > MAX_PEOPLE else ""),
+            stacklevel=2,
+        )
+    raw.tracks = kept[:MAX_PEOPLE]
+    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)
+
+
+def _read(path: Path, format: str, skeleton: str | None) -> tuple[RawPeople, Skeleton | None]:
+    names = [f.name for f in _FORMATS]
+    if format not in ("auto", *names):
+        raise PoseMambaError(f"unknown keypoint format '{format}', expected auto or one of {', '.join(names)}")
+    wanted = None if skeleton is None else get_skeleton(skeleton)
+    source = Source.open(path, _list_formats())
+    reader = _FORMATS[names.index(_recognise(source) if format == "auto" else format)]
+    if source.kind not in reader.kinds:
+        found = {"folder": "a directory", "other": "of no known kind"}.get(source.kind, f"a {source.kind} file")
+        raise PoseMambaError(
+            f"{path}: is {found}, expected {' or '.join(reader.kinds)} for format '{reader.name}' "
+            f"({reader.description}); let the format be recognised, or name another"
+        )
+    return reader.read(source), wanted
+
+
+def _list_formats() -> str:
+    return ", ".join(f"{f.name}: {f.suffix}" for f in _FORMATS)
+
+
+def _recognise(source: Source) -> str:
+    """The format's name, by the content."""
+    kind = source.kind
+    if kind == "folder":
+        if openpose.recognises_folder(source.path):
+            return "openpose"
+        raise PoseMambaError(
+            f"{source.path}: is a directory without *_keypoints.json of OpenPose, expected a keypoint file "
+            f"({_list_formats()})"
+        )
+    if kind == "npz":
+        if detectron2.recognises_data_set(source.names):
+            return "videopose3d"
+        return "detectron2" if detectron2.recognises_detections(source.names) else "npz"
+    if kind == "json":
+        return _recognise_json(source)
+    if kind == "csv":
+        if deeplabcut.recognises(source.head):
+            return "deeplabcut"
+        names = table.header_names(source)
+        return "mediapipe" if is_blazepose(names) else "csv"
+    if kind == "npy":
+        found = "a single NumPy array (.npy); save it as npz: numpy.savez(file, keypoints=array, fps=...)"
+    elif kind == "pickle":
+        found = "a Python pickle, which can run code and is not opened; save its arrays as npz"
+    else:
+        found = f"neither npz nor JSON nor csv (it begins with {source.head[:8]!r})"
+    raise PoseMambaError(f"{source.path}: {found}; known keypoint formats: {_list_formats()}")
+
+
+def _recognise_json(source: Source) -> str:
+    content = source.json
+    if alphapose.recognises(content):
+        return "alphapose"
+    if openpose.recognises(content):
+        raise PoseMambaError(
+            f"{source.path}: one frame of OpenPose ('people'), expected the folder of all its *_keypoints.json"
+        )
+    if mmpose.recognises(content):
+        return "mmpose"
+    if mediapipe.recognises(content):
+        return "mediapipe"
+    what = describe(content[0]) if isinstance(content, list) and content else describe(content)
+    raise PoseMambaError(
+        f"{source.path}: JSON with {what}; expected MMPose's [{{'frame_id': ..., 'instances': [...]}}], AlphaPose's "
+        "[{'image_id': ..., 'keypoints': [...]}] or MediaPipe's [{'pose_landmarks': [...]}]"
+    )

@@ -1,0 +1,102 @@
+"""AlphaPose's ``alphapose-results.json``: a list of detections, each with the picture that it was found in.
+
+``{"image_id": "0.jpg", "category_id": 1, "keypoints": [x, y, confidence, ...], "score": ..., "box": [...], "idx": 1}``,
+in COCO-17, Halpe-26, or with faces and hands after those (Halpe-136, COCO-WholeBody-133), which are left out. Frames in
+which nobody was found are not in the file; a video's pictures are named by the frame.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePath
+from typing import Any
+
+from posemamba.io.keypoints.raw import RawPeople, detection, follow
+from posemamba.io.keypoints.source import Source, check_frames, describe, triples
+from posemamba.poses.skeletons import COCO17, HALPE26
+from posemamba.poses.tracking import Detection
+from posemamba.utils.errors import PoseMambaError
+
+_EXPECTED = "expected AlphaPose's list of {'image_id': ..., 'keypoints': [x, y, confidence, ...]}"
+_BODY = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
+
+
+def recognises(content: Any) -> bool:
+    """Whether JSON content has AlphaPose's structure."""
+    return (
+        isinstance(content, list)
+        and bool(content)
+        and isinstance(content[0], dict)
+        and "image_id" in content[0]
+        and "keypoints" in content[0]
+    )
+
+
+def read(source: Source) -> RawPeople:
+    """Read everybody; a track number ``idx`` is believed if nobody else in the same picture has it.
+
+    Raises:
+        PoseMambaError: of another structure, or another skeleton.
+    """
+    path, content = source.path, source.json
+    if not recognises(content):
+        raise PoseMambaError(f"{path}: JSON with {describe(content)}; {_EXPECTED}")
+    pictures: dict[Any, list[Detection]] = {}
+    sizes: set[int] = set()
+    believed = True
+    for index, entry in enumerate(content):
+        if not isinstance(entry, dict) or not {"image_id", "keypoints"} <= set(entry):
+            raise PoseMambaError(f"{path}: entry {index} is {describe(entry)}; {_EXPECTED}")
+        joints = triples(f"{path}: entry {index}", "keypoints", entry["keypoints"])
+        sizes.add(len(joints))
+        if len(joints) not in _BODY:
+            raise PoseMambaError(
+                f"{path}: entry {index} holds {len(joints)} joints, expected COCO's 17 or Halpe's 26 (with or without "
+                "face and hands); use a model of one of these"
+            )
+        joints = joints[: len(_BODY[len(joints)])]
+        name = _id(entry.get("idx"))
+        if not isinstance(entry["image_id"], str | int) or isinstance(entry["image_id"], bool):
+            raise PoseMambaError(f"{path}: entry {index} has image_id {describe(entry['image_id'])}; {_EXPECTED}")
+        people = pictures.setdefault(entry["image_id"], [])
+        believed &= name is None or name not in [p.id for p in people]
+        people.append(detection(joints[:, :2], joints[:, 2], name))
+    if len(sizes) > 1:
+        found = " and ".join(map(str, sorted(sizes)))
+        raise PoseMambaError(f"{path}: detections with {found} joints, expected the same number in all")
+    if not believed:  # without its tracker AlphaPose calls everybody 0
+        for people in pictures.values():
+            for person in people:
+                person.id = None
+    frames = _numbered(path, pictures)
+    first, last = check_frames(path, frames)
+    # a video's first pictures may show nobody: their numbers count from 0
+    first = 0 if first < 10_000 and all(_is_video(name) for name in pictures) else first
+    skeleton = _BODY[sizes.pop()]
+    tracks = follow(path, {number - first: people for number, people in frames.items()}, last - first + 1)
+    return RawPeople(tracks, last - first + 1, skeleton)
+
+
+def _is_video(name: Any) -> bool:
+    """Whether the picture is named as AlphaPose names a video's frames: 0.jpg, 1.jpg, ..."""
+    return isinstance(name, str) and PurePath(name).stem.isdecimal()
+
+
+def _numbered(path: Path, pictures: dict[Any, list[Detection]]) -> dict[int, list[Detection]]:
+    """By the last number in the picture's name; by the order in the file if there is none, or not one for each."""
+    frames: dict[int, list[Detection]] = {}
+    for name, people in pictures.items():
+        digits = [str(name)] if isinstance(name, int) else re.findall(r"\d+", PurePath(name).stem)
+        if not digits or len(digits[-1]) > 15 or int(digits[-1]) in frames:
+            return dict(enumerate(pictures.values()))
+        frames[int(digits[-1])] = people
+    return frames
+
+
+def _id(value: Any) -> int | None:
+    """A track number; PoseFlow and the re-identification write it as a list."""
+    while isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 2**53:
+        return None
+    return int(value)

@@ -1,0 +1,120 @@
+"""The npz that VideoPose3D's scripts make: Detectron's detections of a video, and data sets of 2D joints.
+
+Detections: ``boxes`` and ``keypoints``, for each frame a pair of which the second is about people, (P, 5) with the
+score last and (P, 4, 17) with x, y, logit and probability; ``metadata`` of the picture's w and h. Data sets:
+``positions_2d``, arrays (F, J, 2) by subject, action and camera, and ``metadata``. Both are pickled; they are read
+without running what a pickle asks for (`posemamba.utils.unpickle`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.io.keypoints.raw import RawPeople, detection, follow
+from posemamba.io.keypoints.source import Source, check_finite
+from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
+from posemamba.poses.tracking import Detection, Track
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.unpickle import load_npz_object
+
+# The heat map's probability at its peak is small even for joints that are right; Detectron2 draws those above this.
+_SURE = 0.05
+
+
+def recognises_detections(names: list[str]) -> bool:
+    """Whether an npz of these arrays holds Detectron's detections."""
+    return {"boxes", "keypoints", "metadata"} <= set(names)
+
+
+def recognises_data_set(names: list[str]) -> bool:
+    """Whether an npz of these arrays holds a data set of 2D joints."""
+    return "positions_2d" in names
+
+
+def read_detections(source: Source) -> RawPeople:
+    """Read everybody; a joint's confidence is the person's score, less where the heat map is nearly flat.
+
+    Raises:
+        PoseMambaError: of another structure, or it asks for something that is not read.
+    """
+    path = source.path
+    boxes, keypoints = (load_npz_object(path, key) for key in ("boxes", "keypoints"))
+    if len(boxes) != len(keypoints):
+        raise PoseMambaError(f"{path}: 'boxes' of {len(boxes)} frames and 'keypoints' of {len(keypoints)}")
+    people: dict[int, list[Detection]] = {}
+    for frame in range(len(keypoints)):
+        where = f"{path}: frame {frame}"
+        found = _second(where, "keypoints", keypoints[frame])
+        scores = _second(where, "boxes", boxes[frame])
+        people[frame] = []
+        if not len(found) or not len(scores):
+            continue
+        if found.ndim != 3 or found.shape[1:] != (4, 17) or scores.shape != (len(found), 5):
+            raise PoseMambaError(
+                f"{where} has keypoints of shape {found.shape} and boxes of shape {scores.shape}, expected "
+                "(people, 4, 17) and (people, 5)"
+            )
+        for joints, score in zip(found, scores[:, 4], strict=True):
+            xy = joints[:2].T.astype(np.float64)
+            check_finite(where, xy)
+            sure = np.clip(np.nan_to_num(joints[3]) / _SURE, 0, 1)
+            people[frame].append(detection(xy, sure * np.clip(np.nan_to_num(score), 0, 1)))
+    size = _size(load_npz_object(path, "metadata"))
+    return RawPeople(follow(path, people, len(keypoints)), len(keypoints), COCO17, image_size=size)
+
+
+def read_data_set(source: Source) -> RawPeople:
+    """Read the one clip of a data set.
+
+    Raises:
+        PoseMambaError: several clips (named), another structure, or it asks for something that is not read.
+    """
+    path = source.path
+    content = load_npz_object(path, "positions_2d")
+    metadata = load_npz_object(path, "metadata") if "metadata" in source.names else {}
+    clips: dict[tuple[str, str, int], NDArray[Any]] = {}
+    for subject, actions in content.items() if isinstance(content, dict) else ():
+        for action, cameras in actions.items() if isinstance(actions, dict) else ():
+            views = [cameras] if getattr(cameras, "ndim", 0) == 3 else cameras
+            for camera, xy in enumerate(views):
+                clips[str(subject), str(action), camera] = np.asarray(xy)
+    if not clips:
+        raise PoseMambaError(f"{path}: 'positions_2d' holds no clip, expected arrays by subject, action and camera")
+    if len(clips) > 1:
+        names = ", ".join("/".join(map(str, name)) for name in list(clips)[:4])
+        raise PoseMambaError(
+            f"{path}: holds {len(clips)} clips ({names}{', ...' if len(clips) > 4 else ''}), expected one; save the "
+            "one that you want as npz: numpy.savez(file, keypoints=array, fps=...)"
+        )
+    (subject, _, _), xy = next(iter(clips.items()))
+    if xy.ndim != 3 or xy.shape[2] not in (2, 3) or xy.dtype.kind not in "fiu":
+        raise PoseMambaError(f"{path}: the clip has shape {xy.shape} of {xy.dtype}, expected (frames, joints, 2)")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    videos = metadata.get("video_metadata")
+    size = _size(videos.get(subject)) if isinstance(videos, dict) else None
+    layout = str(metadata.get("layout_name", "")).lower()
+    named: Skeleton | None = {"coco": COCO17, "h36m": H36M17}.get(layout)
+    if named is not None and len(named) != xy.shape[1]:
+        named = None
+    confidence = xy[..., 2] if xy.shape[2] == 3 else np.ones(xy.shape[:2])
+    tracks = [Track(np.arange(len(xy)), xy[..., :2].astype(np.float64), confidence)]
+    return RawPeople(tracks, len(xy), named, image_size=size, confident=xy.shape[2] == 3)
+
+
+def _second(where: str, name: str, entry: Any) -> NDArray[Any]:
+    """What a frame's pair says of people, the second class; its first is the background."""
+    try:
+        pair = list(entry)
+        return np.asarray([np.asarray(p, np.float64) for p in pair[1]] if len(pair[1]) else [])
+    except (TypeError, IndexError, ValueError):
+        raise PoseMambaError(f"{where}: '{name}' is not a pair of which the second is about people") from None
+
+
+def _size(metadata: Any) -> tuple[int, int] | None:
+    """Width and height, if they are said."""
+    if isinstance(metadata, dict) and {"w", "h"} <= set(metadata):
+        return int(metadata["w"]), int(metadata["h"])
+    return None

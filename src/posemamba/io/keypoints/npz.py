@@ -1,0 +1,168 @@
+"""Keypoints as NumPy's npz: the simplest format, and the one that we write."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.io.keypoints.raw import RawPeople
+from posemamba.io.keypoints.source import Source
+from posemamba.poses import Keypoints2D
+from posemamba.poses.skeletons import get_skeleton
+from posemamba.poses.tracking import Track
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+
+_KEYS = ("keypoints", "xy")
+_CONFIDENCE_KEYS = ("confidence", "scores")
+
+
+def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keypoints2D]) -> None:
+    """Write one person, or several of the same clip, so that they are read back exactly; no pickles.
+
+    Raises:
+        ValueError: nobody, or people of different clips or skeletons.
+    """
+    people = [keypoints] if isinstance(keypoints, Keypoints2D) else list(keypoints)
+    if not people:
+        raise ValueError("nobody to write")
+    first = people[0]
+    if any(
+        (len(k), k.skeleton, k.image_size, k.fps) != (len(first), first.skeleton, first.image_size, first.fps)
+        for k in people
+    ):
+        raise ValueError("people of different clips: frames, skeleton, image size and frame rate must be the same")
+    one = len(people) == 1
+    arrays: dict[str, Any] = {
+        "keypoints": first.xy if one else np.stack([k.xy for k in people]),
+        "confidence": first.confidence if one else np.stack([k.confidence for k in people]),
+        "fps": np.float64(first.fps),
+        "image_size": np.array(first.image_size, np.int64),
+        "skeleton": np.array(first.skeleton.name),
+        "source": np.array(first.source),
+        "person": np.array([k.person for k in people], np.int64),
+    }
+    if first.times is not None:
+        arrays["times"] = first.times
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def read(source: Source) -> RawPeople:
+    """Read keys keypoints or xy, (F, J, 2), or with the confidence as third channel (F, J, 3), or (P, F, J, 2 or 3) of
+    several people; optional keys confidence or scores (F, J), fps, image_size (width, height), skeleton, times (F,) in
+    seconds, source, person.
+
+    Raises:
+        PoseMambaError: broken, pickled, or other arrays than these.
+    """
+    path = source.path
+    arrays = _load(path)
+    key = next((k for k in _KEYS if k in arrays), None)
+    if key is None and {"xyz", "header"} <= set(arrays):
+        raise PoseMambaError(
+            f"{path}: holds 3D poses that posemamba wrote, expected 2D joints; posemamba convert exports them"
+        )
+    if key is None:
+        raise PoseMambaError(
+            f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array 'keypoints' (frames, joints, 2 or 3)"
+        )
+    values = _numbers(path, key, arrays[key])
+    if values.ndim not in (3, 4) or values.shape[-1] not in (2, 3):
+        raise PoseMambaError(
+            f"{path}: '{key}' has shape {values.shape}, expected (frames, joints, 2), or (frames, joints, 3) with "
+            "the confidence as third channel, or (people, frames, joints, 2 or 3)"
+        )
+    xy = values[..., :2]
+    confidence = None
+    if values.shape[-1] == 3:
+        confidence = values[..., 2]
+        if np.nanmin(confidence, initial=0) < 0:
+            raise PoseMambaError(
+                f"{path}: the third channel of '{key}' holds negative numbers, expected confidences from 0 to 1 "
+                "(are these 3D joints?)"
+            )
+    for name in _CONFIDENCE_KEYS:
+        if name in arrays:
+            confidence = _numbers(path, name, arrays[name])
+            if confidence.shape not in (xy.shape[:-1], (*xy.shape[:-1], 1)):
+                raise PoseMambaError(
+                    f"{path}: '{name}' has shape {confidence.shape}, expected {xy.shape[:-1]} as '{key}' has"
+                )
+            confidence = confidence.reshape(xy.shape[:-1])
+            break
+    confident = confidence is not None
+    if confidence is None:
+        confidence = np.ones(xy.shape[:-1])
+    if xy.ndim == 3:
+        xy, confidence = xy[None], confidence[None]
+    people, frames = xy.shape[:2]
+    tracks = []
+    for person in range(people):
+        # whoever is alone keeps all frames, so that messages can say which frame is wrong
+        seen = np.arange(frames) if people == 1 else np.flatnonzero(~np.isnan(xy[person]).any(-1).all(-1))
+        if len(seen):
+            tracks.append(Track(seen, xy[person, seen], confidence[person, seen]))
+    raw = RawPeople(tracks if frames else [], frames, confident=confident)
+    if people > 1:
+        raw.tracks.sort(key=lambda t: -len(t))
+    elif "person" in arrays:
+        raw.person = int(_numbers(path, "person", arrays["person"], 1)[0])
+    if "fps" in arrays:
+        raw.fps = float(_numbers(path, "fps", arrays["fps"], 1)[0])
+    if "image_size" in arrays:
+        width, height = _numbers(path, "image_size", arrays["image_size"], 2)
+        if not (np.isfinite(width) and np.isfinite(height)):
+            raise PoseMambaError(f"{path}: 'image_size' is {width} x {height}, expected width and height in pixels")
+        raw.image_size = round(float(width)), round(float(height))
+    if "times" in arrays:
+        times = _numbers(path, "times", arrays["times"], frames).astype(np.float64)
+        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
+            raise PoseMambaError(f"{path}: 'times' are not increasing, expected the frames' times in seconds")
+        raw.times = times
+    if "skeleton" in arrays:
+        raw.skeleton = get_skeleton(str(arrays["skeleton"]))
+    if "source" in arrays:
+        raw.source = str(arrays["source"])
+    return raw
+
+
+def _load(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if isinstance(file, np.ndarray):
+                raise PoseMambaError(f"{path}: a single array (.npy), expected an npz with an array 'keypoints'")
+            wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
+            # only what is needed: other arrays may be large, or pickled, and do no harm unread
+            arrays = {name: file[name] for name in wanted if name in file.files}
+            others = {name: np.empty(0) for name in file.files if name not in arrays}
+            return arrays | others
+    except ValueError as error:
+        if "pickle" in str(error):
+            raise PoseMambaError(
+                f"{path}: holds pickled Python objects, which can run code and are not opened; save plain "
+                "arrays: "
+                "numpy.savez(file, keypoints=array of numbers (frames, joints, 2), fps=...)"
+            ) from None
+        raise PoseMambaError(f"{path}: not a readable npz file ({error})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+        raise PoseMambaError(
+            f"{path}: the npz file is cut short or damaged ({error}); copy or write it again"
+        ) from None
+
+
+def _numbers(path: Path, name: str, array: NDArray[Any], count: int | None = None) -> NDArray[Any]:
+    """The array, if it holds real numbers (and `count` of them)."""
+    if array.dtype.kind not in "fiu":
+        raise PoseMambaError(f"{path}: '{name}' holds {array.dtype}, expected numbers")
+    if count is None:
+        return array
+    if array.size != count:
+        raise PoseMambaError(f"{path}: '{name}' has shape {array.shape}, expected {count} number(s)")
+    return array.reshape(count)

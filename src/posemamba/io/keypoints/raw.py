@@ -1,0 +1,255 @@
+"""What the readers of keypoint files have in common: checks, and what to do about facts that a file lacks."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.poses import Keypoints2D
+from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
+from posemamba.poses.tracking import Detection, Track, track
+from posemamba.utils.errors import PoseMambaError
+
+_ASSUMED_FPS = 30.0
+_COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
+
+
+@dataclass
+class RawPeople:
+    """What a file said.
+
+    Attributes:
+        tracks: everybody, most-seen first; coordinates NaN where missing.
+        frames: F.
+        skeleton, fps, image_size, times: None where the file does not say; times (F,) seconds.
+        source: what the file says it is made from.
+        shares: coordinates are shares of the image's width and height.
+        confident: the file gave confidences; else a joint at (0, 0) is one that was not found.
+        person: the number that the file gives to its only person.
+    """
+
+    tracks: list[Track]
+    frames: int
+    skeleton: Skeleton | None = None
+    fps: float | None = None
+    image_size: tuple[int, int] | None = None
+    times: NDArray[np.float64] | None = None
+    source: str | None = None
+    shares: bool = False
+    confident: bool = True
+    person: int = 1
+
+
+def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
+    """One person of one frame, (J, 2) and (J,): joints at (0, 0) without confidence are missing."""
+    nowhere = (xy == 0).all(-1) & ~(confidence > 0)
+    return Detection(np.where(nowhere[:, None], np.nan, xy), confidence, name)
+
+
+def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -> list[Track]:
+    """Everybody of a file followed from frame to frame, after a check that all have the same joints.
+
+    Raises:
+        PoseMambaError: nobody, or different numbers of joints.
+    """
+    joints = {len(person.xy) for persons in people.values() for person in persons}
+    if not joints:
+        raise PoseMambaError(f"{path}: nobody was found in any of its {frames} frames")
+    if len(joints) > 1:
+        raise PoseMambaError(
+            f"{path}: instances with {' and '.join(map(str, sorted(joints)))} joints, expected the same number in all"
+        )
+    return track(people)
+
+
+def in_shares(xy: NDArray[np.floating]) -> bool:
+    """Whether coordinates (..., 2) are shares of the image: people may stand a little outside of it."""
+    found = np.abs(xy[np.isfinite(xy)])
+    return bool(len(found) and np.percentile(found, 95) <= 2)
+
+
+def finish(
+    path: Path,
+    raw: RawPeople,
+    *,
+    skeleton: Skeleton | None,
+    fps: float | None,
+    image_size: tuple[int, int] | None,
+) -> list[Keypoints2D]:
+    """Check the values, recognise the skeleton, complete what the file does not say; see `read_people`.
+
+    Of each person all frames are given; numbers are in the order of the tracks.
+    """
+    frames = raw.frames
+    if frames == 0:
+        raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
+    nobody = f"{path}: no joint was found in any of its {frames} frames (all NaN or zero)"
+    if not raw.tracks:
+        raise PoseMambaError(nobody)
+    numbers = np.concatenate([t.frames for t in raw.tracks])
+    everything = np.concatenate([t.xy for t in raw.tracks])
+    confidences = np.concatenate([t.confidence for t in raw.tracks])
+    if np.isnan(everything).any(-1).all() or not np.nan_to_num(everything).any():
+        raise PoseMambaError(nobody)
+    skeleton = _skeleton(path, everything, raw.skeleton, skeleton)
+    size = image_size or raw.image_size
+    if size is not None and min(size) <= 0:
+        raise PoseMambaError(f"{path}: image size {size[0]}x{size[1]}, expected positive numbers of pixels")
+    if raw.shares:
+        if size is None:
+            raise PoseMambaError(
+                f"{path}: coordinates are shares of the image's width and height, and the file does not say these; "
+                "give them: --image-size WIDTHxHEIGHT"
+            )
+        everything = everything * np.array(size, np.float64)
+    with np.errstate(over="ignore"):
+        everything = everything.astype(np.float32)
+    if len(bad := np.argwhere(np.isinf(everything))):
+        entry, joint = bad[0][:2]
+        raise PoseMambaError(
+            f"{path}: frame {numbers[entry]}, joint {joint} ({skeleton.joints[joint]}) is infinite: "
+            f"{everything[entry, joint].tolist()}; expected pixels, or NaN for a joint that was not found"
+        )
+    if len(bad := np.argwhere(np.isinf(confidences))):
+        entry, joint = bad[0]
+        raise PoseMambaError(
+            f"{path}: frame {numbers[entry]}, joint {joint} ({skeleton.joints[joint]}) has an infinite confidence; "
+            "expected 0 to 1"
+        )
+    nowhere = (everything == 0).all(-1)
+    if raw.confident:
+        nowhere &= ~(confidences > 0)
+    missing = nowhere | np.isnan(everything).any(-1)
+    everything[missing] = np.nan
+    if missing.all():
+        raise PoseMambaError(nobody)
+    largest = float(np.nanmax(np.abs(everything)))
+    if largest <= 2:
+        raise PoseMambaError(
+            f"{path}: all coordinates lie within {largest:.3g} of zero: shares of the image, not pixels; "
+            "multiply x by the image's width and y by its height"
+        )
+    if np.nanmax(confidences, initial=0) > 1.5:
+        warnings.warn(
+            f"{path.name}: confidences up to {np.nanmax(confidences):.3g}, expected 0 to 1: cut off at 1",
+            stacklevel=4,
+        )
+    confidences = np.where(missing, 0, np.clip(np.nan_to_num(confidences), 0, 1)).astype(np.float32)
+
+    assumed = []
+    fps = _positive(path, fps, "--fps") or _positive(path, raw.fps, "fps in the file")
+    if fps is None:
+        fps = _ASSUMED_FPS
+        if raw.times is None:
+            assumed.append(f"{fps:g} frames per second (--fps)")
+        elif frames > 1:
+            fps = float((frames - 1) / (raw.times[-1] - raw.times[0]))
+    if size is None:
+        size = _guess_size(everything)
+        assumed.append(f"an image of {size[0]}x{size[1]} pixels (--image-size)")
+    if assumed:
+        warnings.warn(f"{path.name}: the file does not say everything; assumed: {' and '.join(assumed)}", stacklevel=4)
+    source = raw.source or path.name
+    ends = np.cumsum([len(t) for t in raw.tracks])[:-1]
+    people = []
+    for i, (part, xy, confidence) in enumerate(
+        zip(raw.tracks, np.split(everything, ends), np.split(confidences, ends), strict=True)
+    ):
+        xy, confidence = Track(part.frames, xy, confidence).over(frames)
+        people.append(
+            Keypoints2D(
+                xy=xy,
+                confidence=confidence,
+                skeleton=skeleton,
+                image_size=size,
+                fps=fps,
+                times=raw.times,
+                source=f"{source} (assumed: {' and '.join(assumed)})" if assumed else source,
+                person=raw.person if len(raw.tracks) == 1 else i + 1,
+            )
+        )
+    return people
+
+
+def _positive(path: Path, fps: float | None, what: str) -> float | None:
+    if fps is None:
+        return None
+    if not (np.isfinite(fps) and fps > 0):
+        raise PoseMambaError(f"{path}: {what} is {fps:g}, expected a positive number of frames per second")
+    return float(fps)
+
+
+def _guess_size(xy: NDArray[np.float32]) -> tuple[int, int]:
+    """The smallest common video size that holds the joints; a few may lie outside."""
+    found = xy[np.isfinite(xy).all(-1)]
+    extent = np.percentile(found, 99, axis=0)
+    sizes = [s for size in _COMMON_SIZES for s in (size, size[::-1])]
+    for width, height in sizes:
+        if extent[0] <= width and extent[1] <= height:
+            return width, height
+    width, height = np.ceil(extent * 1.1).astype(int).tolist()
+    return width, height
+
+
+def _skeleton(path: Path, xy: NDArray[np.floating], said: Skeleton | None, wanted: Skeleton | None) -> Skeleton:
+    joints = xy.shape[1]
+    known = ", ".join(f"{s.name} ({len(s)})" for s in SKELETONS.values())
+    named = wanted or said
+    if named is not None:
+        if len(named) != joints:
+            who = "--skeleton" if wanted else "the file"
+            raise PoseMambaError(
+                f"{path}: holds {joints} joints, but {who} says {named.name}, which has {len(named)}; known: {known}"
+            )
+        return named
+    candidates = [s for s in SKELETONS.values() if len(s) == joints]
+    if not candidates:
+        raise PoseMambaError(f"{path}: holds {joints} joints, which is no known skeleton; known: {known}")
+    if len(candidates) == 1:
+        return candidates[0]
+    if (recognised := recognise_17(xy)) is not None:
+        return recognised
+    raise PoseMambaError(
+        f"{path}: {joints} joints may be any of {', '.join(s.name for s in candidates)}, and how they lie "
+        "does not tell which; name it: --skeleton NAME, or a 'skeleton' in the file"
+    )
+
+
+def recognise_17(xy: NDArray[np.floating]) -> Skeleton | None:
+    """Human3.6M, COCO or MPI-INF-3DHP, by geometry: None if it is not clear.
+
+    COCO's first five joints are the nose, the eyes and the ears, close to each other. Those of the others are
+    far apart, and the pelvis lies half-way between the hips: joint 0 between 1 and 4 in Human3.6M, 14 between 8 and
+    11 in MPI-INF-3DHP.
+
+    Args:
+        xy: (F, 17, 2), NaN where missing.
+    """
+    found = np.isfinite(xy).all(-1) & (xy != 0).any(-1)
+    enough = found[:, :5].all(-1) & (found.sum(-1) >= 10)
+    xy = np.where(found[..., None], xy, np.nan).astype(np.float64)[enough]
+    extent = (np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(-1) if len(xy) else np.zeros(0)
+    xy, extent = xy[extent > 0], extent[extent > 0]
+    if not len(xy):
+        return None
+    spread = np.median(np.linalg.norm(xy[:, 1:5] - xy[:, :1], axis=-1).max(-1) / extent)
+
+    def off_middle(pelvis: int, left: int, right: int) -> float:
+        off = np.linalg.norm(xy[:, pelvis] - (xy[:, left] + xy[:, right]) / 2, axis=-1) / extent
+        return float(np.nanmedian(off)) if np.isfinite(off).any() else np.inf
+
+    if spread < 0.22:
+        return COCO17
+    if spread > 0.3:
+        h36m, mpi = off_middle(0, 1, 4), off_middle(14, 8, 11)
+        if h36m < 0.05 and h36m < 2 * mpi:
+            return H36M17
+        # of Human3.6M's, 14, 8 and 11 are shoulders and the thorax, in line with each other when seen from the side
+        if mpi < 0.05 and h36m > 0.1:
+            return MPI3DHP17
+    return None

@@ -1,0 +1,111 @@
+"""What the formats share: axes, checks, frames that hold an earlier pose, rows of numbers as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.poses import Motion3D
+from posemamba.utils.errors import PoseMambaError
+
+Array = NDArray[np.float64]
+
+AXES = {"camera": ("right", "down", "away"), "world": ("right", "away", "up")}
+"""Where x, y and z point in a motion's frame, for somebody behind the camera."""
+Y_UP = "x right, y up, z towards the camera"
+"""Axes after `y_up`, right-handed."""
+
+
+@dataclass(frozen=True)
+class Export:
+    """A format.
+
+    Attributes:
+        name: how users name it.
+        suffix: the usual end of its files' names.
+        description: what it is and who reads it.
+        needs_metres: a motion in pixels is refused.
+    """
+
+    name: str
+    suffix: str
+    description: str
+    needs_metres: bool
+
+
+def y_up(motion: Motion3D) -> Array:
+    """(F, 17, 3) float64 with y up and z towards the camera: (x, z, -y) of the world, (x, -y, -z) of the camera.
+
+    Both are rotations. The camera's frame stays as tilted as the camera was.
+    """
+    x, y, z = np.moveaxis(motion.xyz.astype(np.float64), -1, 0)
+    return np.stack([x, z, -y] if motion.frame == "world" else [x, -y, -z], -1)
+
+
+def check(path: str | Path, motion: Motion3D, name: str) -> None:
+    """Whether a format that needs metres, somebody and times in order can hold the motion.
+
+    Raises:
+        PoseMambaError: it cannot.
+    """
+    if motion.units != "metre":
+        raise PoseMambaError(
+            f"{path}: {name} needs metres and the motion is in pixels: "
+            "give the person's height (--height), or scale to a typical body"
+        )
+    if not (motion.seen & np.isfinite(motion.xyz).all((1, 2))).any():
+        raise PoseMambaError(f"{path}: nothing to write as {name}: nobody was seen in the {len(motion)} frames")
+    times = motion.frame_times()
+    if not np.isfinite(times).all() or (late := np.flatnonzero(np.diff(times) <= 0)).size:
+        at = "" if not np.isfinite(times).all() else f" (frame {late[0] + 1} is at {times[late[0] + 1]:.6f} s)"
+        raise PoseMambaError(f"{path}: {name} needs times that increase from frame to frame, these do not{at}")
+
+
+def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
+    """Which frame's pose each frame shows, where formats know no missing frames.
+
+    Args:
+        xyz: (F, 17, 3); at least one frame is seen and finite.
+        seen: (F,).
+
+    Returns:
+        (F,) frame numbers: its own, or that of the last frame before in which the whole person was seen, or the first
+        such frame where there is none before; and the number of frames that are not their own.
+    """
+    whole = seen & np.isfinite(xyz).all((1, 2))
+    own = np.arange(len(xyz))
+    shown = np.maximum.accumulate(np.where(whole, own, -1))
+    shown = np.where(shown < 0, np.flatnonzero(whole)[0], shown)
+    return shown.astype(np.intp), int((~whole).sum())
+
+
+def notes(motion: Motion3D, held: int = 0) -> tuple[str, ...]:
+    """What users should know of a file in metres."""
+    found = []
+    if held:
+        found.append(f"{held} of {len(motion)} frames, in which the person was not seen, hold the pose seen before")
+    if not motion.absolute:
+        found.append("the pelvis stays at the origin: the motion has no root path")
+    if motion.frame == "camera":
+        found.append("up is the camera's up: the person leans if the camera was tilted")
+    if guessed := [step.name for step in motion.steps if step.estimate]:
+        found.append(f"estimated, not measured: {', '.join(guessed)}")
+    return tuple(found)
+
+
+def rows(template: str, columns: Array | list[Array], chunk: int = 4096) -> Iterator[str]:
+    """Text of a table, some thousand rows at a time: an hour of motion would be gigabytes of Python's numbers.
+
+    Args:
+        template: of one row, with a ``%`` field for each number and the line's end.
+        columns: (rows, numbers), or several of them to be set side by side; NaN becomes an empty cell.
+    """
+    parts = columns if isinstance(columns, list) else [columns]
+    for start in range(0, len(parts[0]), chunk):
+        block = np.concatenate([p[start : start + chunk] for p in parts], axis=1)
+        text = (template * len(block)) % tuple(block.ravel().tolist())
+        yield text.replace("nan", "")

@@ -1,0 +1,120 @@
+"""Tables: comma-separated values as RFC 4180 has them, with a header line and nothing else that is not data.
+
+Units and axes stand in the cells, since a comment line breaks Excel and `pandas.read_csv`: the unit in the names of
+columns (``pelvis_x_m``, ``pelvis_x_px``), the axes in the last column, the same text in each row. The frame rate is in
+the times, which need not be even. The coordinates are those of the motion, in its own frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.io.motion.common import AXES, Array, rows
+from posemamba.poses import Motion3D
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_path
+
+UNITS = {"metre": ("m", 6), "pixel": ("px", 3)}  # suffix of the columns, decimals
+
+Columns = Mapping[str, NDArray[np.floating]]
+
+
+def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
+    """Write one row a frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
+
+    Frames count from 0, seen is 0 or 1, cells of joints that are not known are empty. Lengths have 6 decimals in
+    metres and 3 in pixels, times 6, confidences 4, further columns 6.
+
+    Args:
+        path: the file.
+        motion: in metres or pixels.
+        columns: further columns (F,) by their names; NaN becomes an empty cell.
+
+    Returns:
+        Notes for the user (none).
+
+    Raises:
+        PoseMambaError: a further column has another length, or a name that is taken or would break the header.
+    """
+    unit, decimals = UNITS[motion.units]
+    names = ["frame", "time_s", "seen"]
+    names += [
+        f"{j}_{part}" for j in motion.skeleton.joints for part in (f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence")
+    ]
+    extra = _extra(path, motion, columns, names)
+    joints = np.concatenate([_tidy(motion.xyz, decimals), _tidy(motion.poses.confidence[..., None], 4)], -1)
+    template = ",".join(
+        [
+            "%d,%.6f,%d",
+            *([f"%.{decimals}f"] * 3 + ["%.4f"]) * joints.shape[1],
+            *["%.6f"] * extra.shape[1],
+            axes_text(motion),
+        ]
+    )
+    numbers = [_frames(motion), joints.reshape(len(motion), joints.shape[1] * joints.shape[2]), extra]
+    _write(path, [*names, *(columns or {}), "axes"], template, numbers)
+    return ()
+
+
+def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
+    """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
+
+    Every frame has its 17 rows; cells of joints that are not known are empty. Further columns belong to the frame and
+    repeat in its rows. Decimals, arguments, notes and errors are those of `write_csv`.
+    """
+    unit, decimals = UNITS[motion.units]
+    names = ["frame", "time_s", "joint", f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence"]
+    extra = _extra(path, motion, columns, names)
+    # A template of a whole frame: what changes from row to row is text there
+    cells = ",".join([*[f"%.{decimals}f"] * 3, "%.4f", *["%.6f"] * extra.shape[1], axes_text(motion)])
+    template = "\r\n".join(f"%d,%.6f,{joint},{cells}" for joint in motion.skeleton.joints)
+    count = len(motion.skeleton)
+    frames = np.repeat(_frames(motion)[:, None, :2], count, axis=1)
+    joints = np.concatenate([_tidy(motion.xyz, decimals), _tidy(motion.poses.confidence[..., None], 4)], -1)
+    table = np.concatenate([frames, joints, np.repeat(extra[:, None], count, axis=1)], -1)
+    _write(path, [*names, *(columns or {}), "axes"], template, [table.reshape(len(motion), count * table.shape[2])])
+    return ()
+
+
+def axes_text(motion: Motion3D) -> str:
+    """What a row says of its coordinates, without commas: ``world x=right y=away z=up pelvis=0``."""
+    directions = " ".join(f"{name}={where}" for name, where in zip("xyz", AXES[motion.frame], strict=True))
+    return f"{motion.frame} {directions}" + ("" if motion.absolute else " pelvis=0")
+
+
+def _frames(motion: Motion3D) -> Array:
+    """(F, 3): number, time, seen."""
+    return np.stack([np.arange(len(motion)), motion.frame_times(), motion.seen], -1).astype(np.float64)
+
+
+def _tidy(values: NDArray[np.floating], decimals: int) -> Array:
+    """Rounded, and without the sign of a zero."""
+    return np.asarray(np.round(values.astype(np.float64), decimals) + 0.0, np.float64)
+
+
+def _extra(path: str | Path, motion: Motion3D, columns: Columns | None, names: list[str]) -> Array:
+    """(F, number of further columns)."""
+    for name, values in (columns or {}).items():
+        if np.shape(values) != (len(motion),):
+            raise PoseMambaError(
+                f"{path}: column '{name}' has shape {np.shape(values)}, the motion {len(motion)} frames"
+            )
+        if name in (*names, "axes") or not name or set(name) & set(',"\r\n'):
+            raise PoseMambaError(
+                f"{path}: a column cannot be named '{name}': the name is taken, or has a comma, quote or line end"
+            )
+    if not columns:
+        return np.empty((len(motion), 0))
+    return _tidy(np.stack([np.asarray(v, np.float64) for v in columns.values()], -1), 6)
+
+
+def _write(path: str | Path, names: list[str], template: str, numbers: list[Array]) -> None:
+    # RFC 4180's line ends, on every system
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(",".join(names) + "\r\n")
+        for text in rows(template + "\r\n", numbers, chunk=512):
+            file.write(text)

@@ -1,0 +1,66 @@
+"""TRC, Motion Analysis' table of markers, as OpenSim reads it (OpenSim's documentation, "Marker (.trc) Files").
+
+Tabs between cells; a first line with the type, a line of keys and one of their values, two lines of labels, an empty
+line, one line a frame. OpenSim's ground has y up, so the axes are turned (`common.y_up`). The first line's last field,
+after the file's name, says the axes: readers take from that line the first word only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from posemamba.io.motion.common import Y_UP, check, notes, rows, y_up
+from posemamba.poses import Motion3D
+from posemamba.utils.files import atomic_path
+
+KEYS = (
+    *("DataRate", "CameraRate", "NumFrames", "NumMarkers"),
+    *("Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
+)
+
+
+def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
+    """Write the joints as markers, in metres with 6 decimals, y up; frames count from 1.
+
+    Frames keep their own times; DataRate and CameraRate are the motion's frames per second. Where a joint is not
+    known, the three cells are empty, which OpenSim reads as a marker that was not seen.
+
+    Args:
+        path: the file.
+        motion: in metres.
+
+    Returns:
+        Notes for the user, one line each.
+
+    Raises:
+        PoseMambaError: pixels, nobody seen, or times that do not increase.
+    """
+    check(path, motion, "trc")
+    frames, markers = len(motion), motion.skeleton.joints
+    rate = f"{motion.fps:.6f}".rstrip("0").rstrip(".")
+    said = f"posemamba; metres; {Y_UP}" + ("" if motion.absolute else "; pelvis at the origin")
+    values = [rate, rate, str(frames), str(len(markers)), "m", rate, "1", str(frames)]
+    header = [
+        ["PathFileType", "4", "(X/Y/Z)", Path(path).name, said],
+        list(KEYS),
+        values,
+        # a marker's name stands over its x; from here on every line ends with a tab, as OpenSim's own do: it drops an
+        # empty cell at the very end, and would miss it where the last marker was not seen
+        ["Frame#", "Time", *(cell for name in markers for cell in (name, "", "")), ""],
+        ["", "", *(f"{axis}{i + 1}" for i in range(len(markers)) for axis in "XYZ"), ""],
+        [],
+    ]
+    xyz = np.round(y_up(motion), 6) + 0.0
+    xyz[~motion.seen] = np.nan
+    xyz[~np.isfinite(xyz).all(-1)] = np.nan  # a joint is there or not
+    counted = np.stack([np.arange(frames) + 1.0, motion.frame_times()], -1)
+    template = "\t".join(["%d", "%.6f", *["%.6f"] * (3 * len(markers))]) + "\t\n"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines("\t".join(line) + "\n" for line in header)
+        for text in rows(template, [counted, xyz.reshape(frames, 3 * len(markers))]):
+            file.write(text)
+    unseen = int((~np.isfinite(xyz).any((1, 2))).sum())
+    empty = (f"{unseen} of {frames} frames, in which the person was not seen, are empty",) if unseen else ()
+    return empty + notes(motion)

@@ -1,0 +1,100 @@
+"""What there is to read and what comes out of it: a clip, what a video holds, a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.utils.errors import PoseMambaError
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A part of a video, or of a folder of pictures.
+
+    Attributes:
+        path: the video, picture or folder.
+        start, end: seconds from the source's first frame, [start, end); None: all of it.
+        fps: of pictures, which do not say it themselves; None: 30.
+    """
+
+    path: Path
+    start: float | None = None
+    end: float | None = None
+    fps: float | None = None
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def holds(self, time: float) -> bool:
+        """Whether a frame at `time` is within; times are rounded in files, hence the microsecond."""
+        return (self.start is None or time >= self.start - 1e-6) and (self.end is None or time < self.end - 1e-6)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.start is None and self.end is None
+
+
+Source = str | Path | Clip
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video, or the part of it that was asked for, holds.
+
+    Attributes:
+        path: the file.
+        width, height: pixels of the frames as shown: upright, with square pixels.
+        fps: frames per second, on average.
+        frames: how many frames there are to decode.
+        duration: seconds from the first frame's start to the last one's end.
+        variable_rate: the frames are not evenly spaced, so that index / fps is not a frame's time.
+        rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
+        codec: FFmpeg's name of the codec.
+    """
+
+    path: Path
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration: float
+    variable_rate: bool
+    rotation: int
+    codec: str
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self.width, self.height
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame.
+
+    Attributes:
+        index: 0 for the first that is read.
+        time: seconds from the first frame that is read.
+        rgb: (height, width, 3) uint8, as shown: upright, with square pixels.
+        offset: seconds from the source's first frame to the first that is read; not 0 within a `Clip`.
+    """
+
+    index: int
+    time: float
+    rgb: NDArray[np.uint8]
+    offset: float = 0.0
+
+
+def as_clip(source: Source) -> Clip:
+    return source if isinstance(source, Clip) else Clip(Path(source))
+
+
+def nothing_between(clip: Clip, duration: float) -> PoseMambaError:
+    start, end = f"{clip.start or 0:g} s", "its end" if clip.end is None else f"{clip.end:g} s"
+    return PoseMambaError(
+        f"{clip}: has no frame between {start} and {end}, it lasts {duration:.2f} s; choose another --start or --end"
+    )

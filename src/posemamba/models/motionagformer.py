@@ -1,0 +1,283 @@
+"""MotionAGFormer (WACV 2024): lifts a clip of 2D joints to 3D with two streams, one of attention and one of graphs.
+
+Mehraban, Adeli, Taati: MotionAGFormer: Enhancing 3D Human Pose Estimation with a Transformer-GCNFormer Network. Written
+anew; parameter names and details of the arithmetic are those of the authors' release (TaatiTeam/MotionAGFormer, commit
+4756fd1), so that their checkpoints load by name and give the same output.
+
+Reads from top to bottom like the paper: config and presets, the two token mixers, the block, the layer, the model.
+
+Shapes in names: B clips, T frames, J joints, C channels; E model width, R width of the representation, H heads. A mixer
+sees G groups of L tokens: the joints of each frame (G = B T, L = J) or the frames of each joint (G = B J, L = T).
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor, nn
+
+from posemamba.models.inputs import with_confidence
+from posemamba.models.layers import MLP, drop
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
+
+JOINTS = 17
+LAYER_SCALE = 1e-5
+
+# Bones along which the released graph passes nothing to the joint named first, though it does the other way.
+ONE_WAY = {(0, 4), (8, 11), (8, 14)}
+
+
+class MotionAGFormerConfig(BaseModel):
+    """What a MotionAGFormer is made of."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(128, ge=1, description="E: channels of a joint's feature")
+    depth: int = Field(16, ge=1, description="layers of both streams")
+    frames: int = Field(243, ge=1, description="T: frames of every clip, as the graph's batch norm is per frame")
+    heads: int = Field(8, ge=1, description="H")
+    neighbours: int = Field(2, ge=1, description="most similar frames that a frame gathers from")
+    rep_width: int = Field(512, ge=1, description="R: channels before the regression head")
+    mlp_ratio: int = Field(4, ge=1, description="hidden width of an MLP over E")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth, of all layers; 0 as published")
+    confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
+
+    @model_validator(mode="after")
+    def _fits(self) -> MotionAGFormerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of the {self.heads} heads")
+        if self.neighbours > self.frames:
+            raise ValueError(f"{self.neighbours} neighbours among {self.frames} frames")
+        return self
+
+    @property
+    def joints(self) -> int:
+        """J, which the graph of bones settles."""
+        return JOINTS
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> MotionAGFormerConfig:
+        """The published variants: 'xs', 's', 'b' or 'l'; `changes` override single fields."""
+        sizes = {"xs": (12, 64, 27), "s": (26, 64, 81), "b": (16, 128, 243), "l": (26, 128, 243)}
+        depth, width, frames = sizes[size.lower()]
+        return cls.model_validate({"depth": depth, "width": width, "frames": frames, **changes})
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention among the tokens of each group. (G, L, E)."""
+
+    def __init__(self, config: MotionAGFormerConfig) -> None:
+        super().__init__()
+        self.heads = config.heads
+        self.qkv = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.proj = nn.Linear(config.width, config.width)
+
+    def forward(self, x_GLE: Tensor) -> Tensor:
+        q, k, v = self.qkv(x_GLE).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)  # each (G, H, L, E / H)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def bone_graph() -> Tensor:
+    """The graph of the joints, (J, J): row i is 1 at the joints that joint i gathers from, itself not among them."""
+    graph_JJ = torch.zeros(JOINTS, JOINTS)
+    for parent, child in H36M17.bones:
+        for i, j in ((parent, child), (child, parent)):
+            graph_JJ[i, j] = (i, j) not in ONE_WAY
+    return graph_JJ
+
+
+def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
+    """Of each group, (G, L, L): row i is 1 at the tokens most similar to token i by inner product, ties included.
+
+    Rounding decides between near ties (a joint that rests), so the output there may jump between devices or precisions.
+    """
+    # float32 under autocast, too: in bfloat16 many of a clip's frames would be ties
+    with torch.autocast("cuda" if x_GLE.is_cuda else "cpu", enabled=False):
+        similarity_GLL = x_GLE.float() @ x_GLE.float().mT
+    least_GL1 = similarity_GLL.topk(neighbours, dim=-1).values[..., -1:]
+    return (similarity_GLL >= least_GL1).to(x_GLE.dtype)
+
+
+class GraphConv(nn.Module):
+    """Graph convolution among the tokens of each group, batch norm per token, residual. (G, L, E).
+
+    Joints are joined by bones; frames, with `neighbours` given, by the similarity of a joint's features in them.
+    """
+
+    graph: Tensor
+
+    def __init__(self, config: MotionAGFormerConfig, tokens: int, neighbours: int | None) -> None:
+        super().__init__()
+        self.neighbours = neighbours
+        self.U = nn.Linear(config.width, config.width)
+        self.V = nn.Linear(config.width, config.width)
+        self.batch_norm = nn.BatchNorm1d(tokens)
+        for linear in (self.U, self.V):
+            nn.init.normal_(linear.weight, std=math.sqrt(2 / config.width))
+        if neighbours is None:
+            self.register_buffer("graph", bone_graph(), persistent=False)
+
+    def forward(self, x_GLE: Tensor) -> Tensor:
+        graph = self.graph if self.neighbours is None else similarity_graph(x_GLE.detach(), self.neighbours)
+        scale = graph.sum(-1, keepdim=True).rsqrt()  # both sides by the row's degree, though the graph is directed
+        gathered_GLE = scale * (graph @ (scale * self.V(x_GLE)))
+        return F.relu(x_GLE + self.batch_norm(gathered_GLE + self.U(x_GLE)))
+
+
+class Block(nn.Module):
+    """Norm, mixer, scale, residual; norm, MLP, scale, residual. (G, L, E) of `clips` clips, one after the other."""
+
+    def __init__(self, config: MotionAGFormerConfig, mixer: nn.Module) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.width)
+        self.mixer = mixer
+        self.norm2 = nn.LayerNorm(config.width)
+        self.mlp = MLP(config.width, config.mlp_ratio)
+        self.layer_scale_1 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
+        self.layer_scale_2 = nn.Parameter(torch.full((config.width,), LAYER_SCALE))
+        self.drop_path = config.drop_path
+
+    def forward(self, x_GLE: Tensor, clips: int) -> Tensor:
+        rate = self.drop_path if self.training else 0.0
+        x_GLE = x_GLE + drop(self.layer_scale_1 * self.mixer(self.norm1(x_GLE)), rate, clips)
+        return x_GLE + drop(self.layer_scale_2 * self.mlp(self.norm2(x_GLE)), rate, clips)
+
+
+def stream(spatial: Block, temporal: Block, x_BTJE: Tensor) -> Tensor:
+    """One block among the joints of each frame, then one among the frames of each joint. (B, T, J, E)."""
+    B, T, J, _ = x_BTJE.shape
+    x_BTJE = spatial(x_BTJE.flatten(0, 1), B).unflatten(0, (B, T))
+    return temporal(x_BTJE.transpose(1, 2).flatten(0, 1), B).unflatten(0, (B, J)).transpose(1, 2)
+
+
+class Layer(nn.Module):
+    """The stream of attention and that of graphs, mixed per joint and frame. (B, T, J, E)."""
+
+    def __init__(self, config: MotionAGFormerConfig) -> None:
+        super().__init__()
+        self.att_spatial = Block(config, Attention(config))
+        self.att_temporal = Block(config, Attention(config))
+        self.graph_spatial = Block(config, GraphConv(config, JOINTS, None))
+        self.graph_temporal = Block(config, GraphConv(config, config.frames, config.neighbours))
+        self.fusion = nn.Linear(2 * config.width, 2)
+        nn.init.zeros_(self.fusion.weight)
+        nn.init.constant_(self.fusion.bias, 0.5)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        a_BTJE = stream(self.att_spatial, self.att_temporal, x_BTJE)
+        g_BTJE = stream(self.graph_spatial, self.graph_temporal, x_BTJE)
+        share_BTJ2 = self.fusion(torch.cat((a_BTJE, g_BTJE), dim=-1)).softmax(dim=-1)
+        return share_BTJ2[..., :1] * a_BTJE + share_BTJ2[..., 1:] * g_BTJE
+
+
+class MotionAGFormer(nn.Module):
+    """2D joints (B, T, 17, 2), or with confidence (B, T, 17, 3), to 3D joints (B, T, 17, 3), T up to `config.frames`.
+
+    Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.models.posemamba.PoseMamba`. The
+    layers see `config.frames` frames always: of a shorter clip each frame is shown as often as fills them, as in the
+    authors' demonstration, and the first time counts.
+    """
+
+    def __init__(self, config: MotionAGFormerConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MotionAGFormerConfig.preset("b")
+        E, R = config.width, config.rep_width
+        self.joints_embed = nn.Linear(3, E)
+        self.pos_embed = nn.Parameter(torch.zeros(1, JOINTS, E))
+        self.layers = nn.Sequential(*(Layer(config) for _ in range(config.depth)))
+        self.norm = nn.LayerNorm(E)
+        self.rep_logit = nn.ModuleDict({"fc": nn.Linear(E, R)})
+        self.head = nn.Linear(R, 3)
+
+    def compile_layers(self, **options: Any) -> None:
+        """Compile the layers by torch.compile, once for all that are alike: a whole model compiles for minutes.
+
+        Args:
+            options: of torch.compile.
+        """
+        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
+
+        allow_many_variants()
+        for module in self.modules():
+            if isinstance(module, Layer):
+                module.compile(dynamic=False, **options)
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> MotionAGFormer:
+        """A fresh MotionAGFormer of the published size 'xs', 's', 'b' or 'l'; `changes` override config fields."""
+        return cls(MotionAGFormerConfig.preset(size, **changes))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, heads: int = 8, neighbours: int = 2) -> MotionAGFormer:
+        """A trained MotionAGFormer in evaluation mode, of a checkpoint as the authors' training saves it.
+
+        Args:
+            path: the checkpoint, with the parameters under the key 'model'.
+            heads: attention heads, which no shape tells; all published sizes have 8.
+            neighbours: frames that a frame gathers from, which no shape tells; all published sizes have 2.
+
+        Raises:
+            PoseMambaError: no such file, a damaged or foreign one, names or shapes that do not fit.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionAGFormer")
+        state = read_checkpoint(path, "model")
+        config = _config_of(path, state, heads, neighbours)
+        model = cls(config)
+        what = f"a MotionAGFormer of width {config.width}, {config.depth} layers, {config.frames} frames"
+        load_strictly(path, model, state, what)
+        return model.eval()
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        frames = self.config.frames
+        if (
+            x_BTJC.ndim != 4
+            or not 1 <= x_BTJC.shape[1] <= frames
+            or x_BTJC.shape[2] != JOINTS
+            or x_BTJC.shape[3] not in (2, 3)
+        ):
+            raise ValueError(
+                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {frames} frames, {JOINTS} joints, 2 or 3)"
+            )
+        x_BTJC = with_confidence(x_BTJC, self.config.centred)
+        given = x_BTJC.shape[1]
+        if given < frames:
+            shown = torch.arange(frames, device=x_BTJC.device) * given // frames
+            first = -(torch.arange(given, device=x_BTJC.device) * frames // -given)
+            return self._lift(x_BTJC[:, shown])[:, first]
+        return self._lift(x_BTJC)
+
+    def _lift(self, x_BTJC: Tensor) -> Tensor:
+        x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)
+        return self.head(torch.tanh(self.rep_logit["fc"](self.norm(x_BTJE))))
+
+
+def _config_of(path: Path, state: dict[str, Tensor], heads: int, neighbours: int) -> MotionAGFormerConfig:
+    """The config that the parameters' shapes tell, and the two fields that they do not."""
+    try:
+        hidden, width = state["layers.0.att_spatial.mlp.fc1.weight"].shape
+        return MotionAGFormerConfig(
+            width=width,
+            depth=len({name.split(".")[1] for name in state if name.startswith("layers.")}),
+            frames=len(state["layers.0.graph_temporal.mixer.batch_norm.weight"]),
+            heads=heads,
+            neighbours=neighbours,
+            rep_width=len(state["rep_logit.fc.bias"]),
+            mlp_ratio=hidden // max(width, 1),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise PoseMambaError(f"{path}: {' '.join([*map(str, first['loc']), first['msg']])}") from error
+    except (KeyError, ValueError, TypeError) as error:
+        raise PoseMambaError(
+            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: {first_line(error)} is missing or odd"
+        ) from error

@@ -1,0 +1,222 @@
+"""MotionBERT's DSTformer (Zhu et al., 'MotionBERT: A Unified Perspective on Learning Human Motion Representations',
+ICCV 2023): two streams of attention over joints and over frames, in either order, fused token by token.
+
+Written anew. What the paper leaves open (norms, initial values) is as in the authors' repository Walter0807/MotionBERT;
+attribute names are those of the parameters in their checkpoints, so that these load by name.
+
+Shapes in names: B clips, T frames, J joints, C channels; E model width, H heads, D = E / H width of a head; N sequences
+of L tokens each, the joints of a frame or the frames of a joint.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from torch import Tensor, nn
+
+from posemamba.models.inputs import with_confidence
+from posemamba.models.layers import MLP, drop
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
+
+Axis = Literal["joints", "frames"]
+
+
+class MotionBERTConfig(BaseModel):
+    """What a DSTformer is made of; the defaults are the published size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(512, ge=1, description="E, the paper's C_f: channels of a joint's feature")
+    representation: int = Field(512, ge=1, description="the paper's C_e: channels of the motion representation")
+    depth: int = Field(5, ge=1, description="the paper's N: pairs of blocks, one in each stream")
+    heads: int = Field(8, ge=1, description="H")
+    mlp_ratio: int = Field(2, ge=1, description="hidden width of the MLP by E")
+    frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
+    joints: int = Field(17, ge=1, description="J")
+    drop_path: float = Field(0.0, ge=0, lt=1, description="drop rate of the last pair, linear from 0; 0 as published")
+    confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
+
+    @model_validator(mode="after")
+    def _heads_fit(self) -> MotionBERTConfig:
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} does not divide into {self.heads} heads")
+        return self
+
+    @classmethod
+    def preset(cls, size: str = "base", **changes: object) -> MotionBERTConfig:
+        """The published sizes: 'base' (42 million parameters) or 'lite' (16); `changes` override single fields."""
+        sizes = {"base": {"width": 512, "mlp_ratio": 2}, "lite": {"width": 256, "mlp_ratio": 4}}
+        return cls.model_validate({**sizes[size.lower()], **changes})
+
+
+class AxialAttention(nn.Module):
+    """Multi-head self-attention among the joints of each frame or the frames of each joint."""
+
+    def __init__(self, config: MotionBERTConfig, axis: Axis) -> None:
+        super().__init__()
+        self.heads, self.axis = config.heads, axis
+        self.qkv = nn.Linear(config.width, 3 * config.width)
+        self.proj = nn.Linear(config.width, config.width)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        x_BNLE = x_BTJE if self.axis == "joints" else x_BTJE.transpose(1, 2)
+        B, N, L, E = x_BNLE.shape
+        qkv_3NHLD = self.qkv(x_BNLE).view(B * N, L, 3, self.heads, E // self.heads).permute(2, 0, 3, 1, 4)
+        y_NHLD = F.scaled_dot_product_attention(*qkv_3NHLD.unbind(0))
+        y_BNLE = self.proj(y_NHLD.transpose(1, 2).reshape(B, N, L, E))
+        return y_BNLE if self.axis == "joints" else y_BNLE.transpose(1, 2)
+
+
+class Block(nn.Module):
+    """Attention and MLP over one axis, then over the other, each after a norm and added. (B, T, J, E) to the same."""
+
+    def __init__(self, config: MotionBERTConfig, first: Axis, drop_path: float = 0.0) -> None:
+        super().__init__()
+        self.first, self.drop_path = first, drop_path
+        self.norm1_s = nn.LayerNorm(config.width, eps=1e-6)
+        self.attn_s = AxialAttention(config, "joints")
+        self.norm2_s = nn.LayerNorm(config.width, eps=1e-6)
+        self.mlp_s = MLP(config.width, config.mlp_ratio)
+        self.norm1_t = nn.LayerNorm(config.width, eps=1e-6)
+        self.attn_t = AxialAttention(config, "frames")
+        self.norm2_t = nn.LayerNorm(config.width, eps=1e-6)
+        self.mlp_t = MLP(config.width, config.mlp_ratio)
+
+    def _over_joints(self, x_BTJE: Tensor) -> Tensor:
+        rate = self.drop_path if self.training else 0.0
+        x_BTJE = x_BTJE + drop(self.attn_s(self.norm1_s(x_BTJE)), rate)
+        return x_BTJE + drop(self.mlp_s(self.norm2_s(x_BTJE)), rate)
+
+    def _over_frames(self, x_BTJE: Tensor) -> Tensor:
+        rate = self.drop_path if self.training else 0.0
+        x_BTJE = x_BTJE + drop(self.attn_t(self.norm1_t(x_BTJE)), rate)
+        return x_BTJE + drop(self.mlp_t(self.norm2_t(x_BTJE)), rate)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        if self.first == "joints":
+            return self._over_frames(self._over_joints(x_BTJE))
+        return self._over_joints(self._over_frames(x_BTJE))
+
+
+class MotionBERT(nn.Module):
+    """2D joints with confidence (B, T, J, 3) to 3D joints (B, T, J, 3), T up to `config.frames`.
+
+    Two channels (B, T, J, 2) are joints of confidence 1. Coordinates as PoseMamba's: both models were published for
+    the same normalised Human3.6M.
+    """
+
+    def __init__(self, config: MotionBERTConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or MotionBERTConfig.preset()
+        E = config.width
+        self.joints_embed = nn.Linear(3, E)
+        self.pos_embed = nn.Parameter(torch.empty(1, config.joints, E))
+        self.temp_embed = nn.Parameter(torch.empty(1, config.frames, 1, E))
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
+        self.blocks_st = nn.ModuleList([Block(config, "joints", rate) for rate in rates])
+        self.blocks_ts = nn.ModuleList([Block(config, "frames", rate) for rate in rates])
+        self.ts_attn = nn.ModuleList([nn.Linear(2 * E, 2) for _ in range(config.depth)])
+        self.norm = nn.LayerNorm(E, eps=1e-6)
+        self.pre_logits = nn.ModuleDict({"fc": nn.Linear(E, config.representation)})
+        self.head = nn.Linear(config.representation, 3)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """As published: truncated normal of deviation 0.02, biases 0; both streams start with the same weight."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.zeros_(module.bias)
+        for gate in self.ts_attn:
+            assert isinstance(gate, nn.Linear)
+            nn.init.zeros_(gate.weight)
+            nn.init.constant_(gate.bias, 0.5)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.temp_embed, std=0.02)
+
+    def compile_layers(self, **options: Any) -> None:
+        """Compile the layers by torch.compile, once for all that are alike: a whole model compiles for minutes.
+
+        Args:
+            options: of torch.compile.
+        """
+        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
+
+        allow_many_variants()
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.compile(dynamic=False, **options)
+
+    @classmethod
+    def preset(cls, size: str = "base", **changes: object) -> MotionBERT:
+        """A fresh MotionBERT of a published size; `changes` override single config fields."""
+        return cls(MotionBERTConfig.preset(size, **changes))
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path, heads: int = 8) -> MotionBERT:
+        """A trained MotionBERT in evaluation mode, from a checkpoint of the authors' code (`model_pos`).
+
+        Args:
+            path: the checkpoint; everything but the number of heads is read off the shapes in it.
+            heads: attention heads, which change no shape; 8 in all that is published.
+
+        Raises:
+            PoseMambaError: no such file, a damaged or foreign one, names or shapes that do not fit.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionBERT")
+        state = read_checkpoint(path, "model_pos")
+        config = _config_of(path, state, heads)
+        model = cls(config)
+        what = f"a MotionBERT of width {config.width}, {config.depth} pairs of blocks, {config.frames} frames"
+        load_strictly(path, model, state, what)
+        return model.eval()
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        return self.head(self.represent(x_BTJC))
+
+    def represent(self, x_BTJC: Tensor) -> Tensor:
+        """The motion representation, the paper's E: what the head reads. (B, T, J, 2 or 3) to (B, T, J, C_e)."""
+        T, J, C = x_BTJC.shape[1:]
+        if C not in (2, 3) or self.config.joints != J or not 1 <= T <= self.config.frames:
+            raise ValueError(
+                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
+                f"{self.config.joints} joints, 2 or with confidence 3)"
+            )
+        x_BTJE = self.joints_embed(with_confidence(x_BTJC, self.config.centred))
+        x_BTJE = x_BTJE + self.pos_embed[:, None] + self.temp_embed[:, :T]
+        for joints_first, frames_first, gate in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
+            st_BTJE, ts_BTJE = joints_first(x_BTJE), frames_first(x_BTJE)
+            weight_BTJ2 = gate(torch.cat([st_BTJE, ts_BTJE], dim=-1)).softmax(dim=-1)
+            x_BTJE = st_BTJE * weight_BTJ2[..., :1] + ts_BTJE * weight_BTJ2[..., 1:]
+        return torch.tanh(self.pre_logits["fc"](self.norm(x_BTJE)))
+
+
+def _config_of(path: Path, state: dict[str, Tensor], heads: int) -> MotionBERTConfig:
+    """The config read off the shapes of the parameters."""
+    try:
+        hidden, width = state["blocks_st.0.mlp_s.fc1.weight"].shape
+        return MotionBERTConfig(
+            width=width,
+            representation=state["head.weight"].shape[1],
+            depth=sum(name.startswith("blocks_st.") and name.endswith(".norm1_s.weight") for name in state),
+            heads=heads,
+            mlp_ratio=hidden // width,
+            frames=state["temp_embed"].shape[1],
+            joints=state["pos_embed"].shape[1],
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "config"
+        raise PoseMambaError(f"{path}: not a MotionBERT: {place}: {first['msg']}") from error
+    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise PoseMambaError(
+            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: {first_line(error)} is missing or odd"
+        ) from error

@@ -1,0 +1,360 @@
+"""PoseMamba (AAAI 2025): lifts a clip of 2D joints to 3D with selective state-space blocks, all frames at once.
+
+Reads from top to bottom like the paper: config and presets, the state-space layer, the block, the whole model.
+
+Shapes in names: B clips, T frames, J joints, C channels; E model width, D = 2E inner width, R = ceil(E / 16) rank of
+the step size, N = 16 states, K = 4 scan directions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from posemamba.models.layers import MLP
+from posemamba.ops.conv_silu import conv_silu
+from posemamba.ops.fused import cpu as fused_cpu
+from posemamba.ops.fused import gpu as fused
+from posemamba.ops.scan import OrderName, project, scan
+from posemamba.ops.scan.orders import DIRECTIONS
+from posemamba.poses.skeletons import LIMB_ORDER
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
+from posemamba.weights.files import is_safetensors, parse_config, read_weights
+from posemamba.weights.names import find
+
+STATES = 16
+Size = Literal["s", "b", "l", "x"]
+
+
+class PoseMambaConfig(BaseModel):
+    """What a PoseMamba is made of; saved with its weights.
+
+    The paper's N, the number of blocks, is twice `depth`: one spatial and one temporal block at each depth.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    width: int = Field(64, ge=8, description="E, the paper's d_m: channels of a joint's feature")
+    depth: int = Field(10, ge=1, description="pairs of a spatial and a temporal block")
+    frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
+    joints: int = Field(17, ge=1, description="J")
+    confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
+    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not the paper's)")
+    error_width: int = Field(
+        0, ge=0, description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)"
+    )
+    mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
+    scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
+    limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
+    drop_path: float = Field(0.2, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
+    published_gradient: bool = Field(
+        False,
+        description="leave the limb partner out of the gradient, as the authors' released training code did",
+    )
+
+    @model_validator(mode="after")
+    def _limb_order_fits(self) -> PoseMambaConfig:
+        if len(self.limb_order) != self.joints or any(not 0 <= j < self.joints for j in self.limb_order):
+            raise ValueError(f"limb_order must name one of the {self.joints} joints for each of them")
+        return self
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> PoseMambaConfig:
+        """The paper's variants (Table 2): 's', 'b', 'l' or 'x'; `changes` override single fields."""
+        width, depth = {"s": (64, 10), "b": (128, 10), "l": (128, 20), "x": (256, 20)}[size.lower()]
+        return cls.model_validate({"width": width, "depth": depth, **changes})
+
+    @property
+    def channels(self) -> int:
+        """Numbers of a joint in the input: x and y, or x, y and confidence."""
+        return 3 if self.confidence else 2
+
+    def placed(self, x_BTJC: Tensor) -> Tensor:
+        """The input as it is embedded: if `centred`, x and y relative to their mean over a clip's frames and joints."""
+        if not self.centred:
+            return x_BTJC
+        xy = x_BTJC[..., :2]
+        return torch.cat([xy - xy.mean((1, 2), keepdim=True), x_BTJC[..., 2:]], -1)
+
+    @property
+    def inner_width(self) -> int:
+        """D."""
+        return 2 * self.width
+
+    @property
+    def dt_rank(self) -> int:
+        """R."""
+        return math.ceil(self.width / 16)
+
+
+class StateSpace2D(nn.Module):
+    """The state-space layer on a (frames, joints) grid: gate, 3x3 depth-wise conv, four scans, norm. (B, T, J, E)."""
+
+    def __init__(self, config: PoseMambaConfig) -> None:
+        super().__init__()
+        E, D, R, K, N = config.width, config.inner_width, config.dt_rank, DIRECTIONS, STATES
+        self.config = config
+        self.in_proj = nn.Linear(E, 2 * D, bias=False)
+        self.conv2d = nn.Conv2d(D, D, kernel_size=3, padding=1, groups=D)
+        self.x_proj_weight = nn.Parameter(torch.empty(K, R + 2 * N, D))
+        self.dt_projs_weight = nn.Parameter(torch.empty(K, D, R))
+        self.dt_projs_bias = nn.Parameter(torch.empty(K, D))
+        self.A_logs = nn.Parameter(torch.empty(K * D, N))
+        self.Ds = nn.Parameter(torch.empty(K * D))
+        self.out_norm = nn.LayerNorm(D)
+        self.out_proj = nn.Linear(D, E, bias=False)
+        self._scan_options: dict[str, Any] = {
+            "limb": config.limb_order,
+            "order": config.scan_order,
+            "limb_gradient": not config.published_gradient,
+        }
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Linear and conv: PyTorch's defaults. A_log = log(1..16); D = 1; step sizes log-uniform in [0.001, 0.1]."""
+        for weight in self.x_proj_weight:
+            nn.init.kaiming_uniform_(weight, a=math.sqrt(5))  # as nn.Linear
+        bound = self.config.dt_rank**-0.5
+        nn.init.uniform_(self.dt_projs_weight, -bound, bound)
+        with torch.no_grad():
+            low, high = math.log(1e-3), math.log(1e-1)
+            dt = torch.exp(torch.rand_like(self.dt_projs_bias) * (high - low) + low).clamp(min=1e-4)
+            self.dt_projs_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
+            self.A_logs.copy_(torch.log(torch.arange(1, STATES + 1, dtype=torch.float32)).expand_as(self.A_logs))
+            self.Ds.fill_(1.0)
+
+    def inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The tokens to scan, their projections, and the gate: (B, T, J, D), (B, T, J, K, R + 2N), (B, T, J, D)."""
+        x_BTJD, z_BTJD = self.in_proj(x_BTJE).chunk(2, dim=-1)
+        u_BTJD = conv_silu(x_BTJD, self.conv2d.weight, self.conv2d.bias)
+        return u_BTJD, project(u_BTJD, self.x_proj_weight, **self._scan_options), z_BTJD
+
+    def output(self, u_BTJD: Tensor, proj_BTJKP: Tensor, z_BTJD: Tensor) -> Tensor:
+        """Scan, norm and gate: (B, T, J, E)."""
+        y_BTJD = scan(
+            u_BTJD,
+            proj_BTJKP,
+            self.dt_projs_weight,
+            self.dt_projs_bias,
+            self.A_logs,
+            self.Ds,
+            **self._scan_options,
+        )
+        return self.out_proj(self.out_norm(y_BTJD) * F.silu(z_BTJD))
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        return self.output(*self.inputs(x_BTJE))
+
+
+def recomputed(function: Callable[[Tensor], Any], x: Tensor, recompute: bool) -> Any:
+    """function(x); with `recompute`, what it computes on the way is made again in the backward pass, not kept."""
+    if recompute and torch.is_grad_enabled():
+        return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
+    return function(x)
+
+
+class Block(nn.Module):
+    """Paper equation 8: norm, state space, residual; norm, MLP, residual. Spatial and temporal blocks are alike."""
+
+    def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.op = StateSpace2D(config)
+        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
+        self.mlp = MLP(config.width, config.mlp_ratio)
+        self.drop_path = drop_path
+        self.recompute = False
+
+    def draw_scales(self, x_BTJE: Tensor) -> Tensor | None:
+        """Stochastic depth: (2, B, 1, 1, 1), 0 for a branch that a clip drops, else larger by as much; None when not
+        training."""
+        if not self.training:
+            return None
+        keep = 1 - self.drop_path
+        kept = torch.rand(2, len(x_BTJE), 1, 1, 1, device=x_BTJE.device) < keep
+        return kept / keep
+
+    def forward(self, x_BTJE: Tensor, scales: Tensor | None = None) -> Tensor:
+        op, mlp = (1, 1) if scales is None else (scales[0], scales[1])
+        x_BTJE = x_BTJE + op * self.op.output(*recomputed(self._scan_inputs, x_BTJE, self.recompute))
+        return x_BTJE + mlp * recomputed(self._mlp, x_BTJE, self.recompute)
+
+    def _scan_inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return self.op.inputs(self.norm(x_BTJE))
+
+    def _mlp(self, x_BTJE: Tensor) -> Tensor:
+        return self.mlp(self.norm2(x_BTJE))
+
+
+def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor | None) -> Tensor:
+    """A block and the norm after it: a function, so that compiling it once serves all layers."""
+    return norm(block(x_BTJE, scales))
+
+
+class ErrorHead(nn.Module):
+    """How far off a joint is expected to be, from what the last layer knows of it: (B, T, J, E) to (B, T, J), > 0.
+
+    It learns by itself when the model is done (`posemamba.train.expected_error`), and changes nothing that the model lifts.
+    """
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.fc3 = nn.Linear(hidden, 1)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        hidden = F.gelu(self.fc2(F.gelu(self.fc1(x_BTJE))))
+        return self.fc3(hidden)[..., 0].exp()
+
+
+class PoseMamba(nn.Module):
+    """2D joints (B, T, J, 2) to 3D joints (B, T, J, 3), T up to `config.frames`.
+
+    With `config.confidence` the input is (B, T, J, 3): x, y and the detector's confidence from 0 (not found) to 1.
+
+    Input and output are in Human3.6M's normalised image coordinates (x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2);
+    the output is relative to the pelvis as far as training made it so. Attribute names that look odd are those of the
+    authors' checkpoints, so that these load by name.
+    """
+
+    def __init__(self, config: PoseMambaConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PoseMambaConfig.preset("s")
+        E = config.width
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
+        self.Spatial_patch_to_embedding = nn.Linear(config.channels, E)
+        self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, config.joints, E))
+        self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, E))
+        self.STEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
+        self.TTEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
+        self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
+        self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
+        self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
+        self.error_head = ErrorHead(E, config.error_width) if config.error_width else None
+        self.apply_block: Callable[..., Tensor] = apply_block
+
+    def compile_layers(self) -> None:
+        """Train in fewer, larger kernels by torch.compile: a minute once for each input shape, then faster steps."""
+        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
+
+        allow_many_variants()
+        self.apply_block = torch.compile(apply_block, dynamic=False)
+
+    def recompute_activations(self, recompute: bool = True) -> None:
+        """Train in half the memory: matrix products and convolutions before a scan, and MLPs, are computed again in the
+        backward pass; the scans, which cost most, are not."""
+        for module in self.modules():
+            if isinstance(module, Block):
+                module.recompute = recompute
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> PoseMamba:
+        """A fresh PoseMamba of the paper's size 's', 'b', 'l' or 'x'; `changes` override single config fields."""
+        return cls(PoseMambaConfig.preset(size, **changes))
+
+    @classmethod
+    def from_pretrained(cls, source: str, **changes: object) -> PoseMamba:
+        """Load a trained PoseMamba in evaluation mode, by name ('posemamba-s') or from a file.
+
+        Args:
+            source: a known name, a safetensors file of this package, or a released checkpoint (`model_pos`).
+            changes: config fields that a checkpoint does not hold, e.g. scan_order for an ablation's checkpoint.
+
+        Raises:
+            PoseMambaError: no such weights, a damaged or foreign file, another architecture's weights.
+        """
+        path = find(source)
+        if is_safetensors(path):
+            metadata, state = read_weights(path)
+            if metadata["model"] != "posemamba":
+                raise PoseMambaError(f"{source}: weights of a {metadata['model']}, not of a PoseMamba")
+            config = parse_config(path, PoseMambaConfig, metadata)
+        else:
+            config, state = read_released_checkpoint(path)
+        if changes:
+            config = PoseMambaConfig.model_validate({**config.model_dump(), **changes})
+        model = cls(config)
+        load_strictly(path, model, state, f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks")
+        return model.eval()
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        self._check(x_BTJC)
+        if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
+            return fused.forward(self, x_BTJC)
+        if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
+            return fused_cpu.forward(self, x_BTJC)
+        return self.head(self._features(x_BTJC))
+
+    def features(self, x_BTJC: Tensor) -> Tensor:
+        """What the last layer knows of each joint, (B, T, J, E): `head` makes the output of it."""
+        self._check(x_BTJC)
+        if fused.applies(self, x_BTJC):
+            return fused.features(self, x_BTJC)
+        if fused_cpu.applies(self, x_BTJC):
+            return fused_cpu.features(self, x_BTJC)
+        return self._features(x_BTJC)
+
+    def with_errors(self, x_BTJC: Tensor) -> tuple[Tensor, Tensor]:
+        """The output, and how far each joint is expected to be off, (B, T, J), in the output's unit.
+
+        Off, that is relative to the pelvis: the distance that P1 is the mean of.
+
+        Raises:
+            PoseMambaError: a model without a head for it (`config.error_width` is 0).
+        """
+        if self.error_head is None:
+            raise PoseMambaError("these weights do not tell what error to expect; `posemamba calibrate` adds that")
+        x_BTJE = self.features(x_BTJC)
+        with torch.autocast(x_BTJC.device.type, enabled=False):  # bfloat16 would round coordinates to millimetres
+            x_BTJE = x_BTJE.to(self.Spatial_pos_embed.dtype)
+            return self.head(x_BTJE), self.error_head(x_BTJE)
+
+    def _check(self, x_BTJC: Tensor) -> None:
+        _, T, J, C = x_BTJC.shape
+        if self.config.channels != C or self.config.joints != J or not 1 <= T <= self.config.frames:
+            raise ValueError(
+                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
+                f"{self.config.joints} joints, {self.config.channels})"
+            )
+
+    def _features(self, x_BTJC: Tensor) -> Tensor:
+        T = x_BTJC.shape[1]
+        x_BTJE = self.Spatial_patch_to_embedding(self.config.placed(x_BTJC)) + self.Spatial_pos_embed[:, None]
+        for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
+            x_BTJE = self._layer(spatial, self.Spatial_norm, x_BTJE)
+            if i == 0:
+                x_BTJE = x_BTJE + self.Temporal_pos_embed[:, :T, None]
+            x_BTJE = self._layer(temporal, self.Temporal_norm, x_BTJE)
+        return x_BTJE
+
+    def _layer(self, block: Any, norm: nn.LayerNorm, x_BTJE: Tensor) -> Tensor:
+        return self.apply_block(block, norm, x_BTJE, block.draw_scales(x_BTJE))
+
+
+def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:
+    """Read a checkpoint as the released training code saves it; the config is read off the shapes."""
+    state = read_checkpoint(path, "model_pos")
+    try:
+        config = PoseMambaConfig(
+            width=state["Spatial_patch_to_embedding.weight"].shape[0],
+            depth=1 + max(int(name.split(".")[1]) for name in state if name.startswith("STEblocks.")),
+            frames=state["Temporal_pos_embed"].shape[1],
+            joints=state["Spatial_pos_embed"].shape[1],
+            confidence=state["Spatial_patch_to_embedding.weight"].shape[1] == 3,
+            mlp_ratio=state["STEblocks.0.mlp.fc1.weight"].shape[0] // state["STEblocks.0.mlp.fc1.weight"].shape[1],
+        )
+    except (KeyError, ValueError, IndexError) as error:
+        raise PoseMambaError(
+            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {first_line(error)} is missing or odd"
+        ) from error
+    return config, state

@@ -1,0 +1,128 @@
+"""Architectures that can be trained, saved and loaded here, by the name that recipes and weights files give them.
+
+Every architecture takes 2D joints (B, T, J, 2), or (B, T, J, 3) with `config.confidence`, and returns (B, T, J, 3), for
+T up to `config.frames`. Every one has `config` and `preset`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from torch import Tensor
+
+from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
+from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
+from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, read_released_checkpoint
+from posemamba.utils.errors import PoseMambaError
+from posemamba.weights import shards
+from posemamba.weights.checkpoints import load_strictly
+from posemamba.weights.files import FORMAT, float32, is_safetensors, parse_config, read_weights
+from posemamba.weights.names import find
+
+ArchitectureName: TypeAlias = Literal["posemamba", "motionagformer", "motionbert"]
+AnyModel: TypeAlias = PoseMamba | MotionAGFormer | MotionBERT
+AnyConfig: TypeAlias = PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A trainable model architecture.
+
+    Attributes:
+        label: its name in sentences.
+        model: the class of the model.
+        config: the class of the model's `config`.
+        sizes: what `preset` takes; the first is the default.
+        positional_embedding: name of the parameter with an entry on axis 1 for each frame, which can be cut for
+            shorter clips; None: the architecture has none.
+    """
+
+    label: str
+    model: type[Any]
+    config: type[Any]
+    sizes: tuple[str, ...]
+    positional_embedding: str | None
+
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "posemamba": Architecture("PoseMamba", PoseMamba, PoseMambaConfig, ("s", "b", "l", "x"), "Temporal_pos_embed"),
+    "motionagformer": Architecture("MotionAGFormer", MotionAGFormer, MotionAGFormerConfig, ("s", "xs", "b", "l"), None),
+    "motionbert": Architecture("MotionBERT", MotionBERT, MotionBERTConfig, ("base", "lite"), "temp_embed"),
+}
+
+
+def architecture_of(model: AnyModel) -> str:
+    """Return the registry's name of a model's architecture."""
+    return next(name for name, entry in ARCHITECTURES.items() if isinstance(model, entry.model))
+
+
+def describe(config: AnyConfig) -> str:
+    """Describe a model in a few words, for error messages."""
+    name = next(entry.label for entry in ARCHITECTURES.values() if isinstance(config, entry.config))
+    layers = "layers" if isinstance(config, MotionAGFormerConfig) else "pairs of blocks"
+    return f"a {name} of width {config.width}, {config.depth} {layers}, {config.frames} frames"
+
+
+def save_model(
+    path: str | Path, model: AnyModel, card: Mapping[str, Any], half: bool = False, shard_bytes: int | None = None
+) -> list[Path]:
+    """Write a model's weights with its config and a card as a safetensors file, whole or not at all.
+
+    Args:
+        path: the file; with `shard_bytes` several files beside each other (`posemamba.weights.shards`).
+        model: of a registered architecture.
+        card: training data, licence, errors: anything JSON can hold.
+        half: store parameters in half precision; the statistics of a batch norm stay as they are.
+        shard_bytes: the largest size of one file; None: one file.
+
+    Returns:
+        The files.
+    """
+    parameters = {name for name, _ in model.named_parameters()}
+
+    def stored(name: str, tensor: Tensor) -> Tensor:
+        return (tensor.half() if half and name in parameters else float32(tensor)).contiguous()
+
+    tensors = {name: stored(name, tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
+    metadata = {
+        "format": FORMAT,
+        "model": architecture_of(model),
+        "config": model.config.model_dump_json(),
+        "skeleton": "h36m17",
+        "normalisation": "x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2; W, H image size in pixels",
+        "card": json.dumps(dict(card)),
+    }
+    return shards.write(path, tensors, metadata, shard_bytes)
+
+
+def load_model(source: str | Path, **changes: object) -> AnyModel:
+    """Load a trained model of any registered architecture, in evaluation mode and float32.
+
+    Args:
+        source: a known name, a safetensors file of this package, or a released PoseMamba checkpoint (`model_pos`).
+        changes: config fields that a checkpoint does not hold, e.g. scan_order for an ablation's checkpoint.
+
+    Raises:
+        PoseMambaError: no such weights, a damaged or foreign file, names or shapes that do not fit.
+    """
+    path = find(source)
+    config: AnyConfig
+    if is_safetensors(path):
+        metadata, state = read_weights(path)
+        name = metadata["model"]
+        if name not in ARCHITECTURES:
+            raise PoseMambaError(
+                f"{path}: weights of a '{name}', known are {', '.join(ARCHITECTURES)}: is this version too old?"
+            )
+        config = parse_config(path, ARCHITECTURES[name].config, metadata)
+    else:
+        name, (config, state) = "posemamba", read_released_checkpoint(path)
+    if changes:
+        config = type(config).model_validate({**config.model_dump(), **changes})
+    model: AnyModel = ARCHITECTURES[name].model(config)
+    load_strictly(path, model, state, describe(config))
+    return model.eval()

@@ -1,0 +1,1 @@
+"""Kernels, each with its reference; they take tensors and know no model."""

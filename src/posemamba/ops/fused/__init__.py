@@ -1,0 +1,1 @@
+"""PoseMamba's forward pass without gradients in a few kernels a layer."""

@@ -1,0 +1,281 @@
+"""What a layer does besides the scan, in two Numba kernels: everything that acts on single tokens, and the convolution.
+
+A work item takes `TOKENS` tokens through norms, products, gate and residuals while they lie in the first caches; in
+PyTorch each of these is a pass over memory. Buffers that all tokens share have a whole number of items; what lies past
+the last token is computed too and never read.
+
+Shapes: N tokens, E model width, D = 2E inner width, H hidden width of the MLP. `pack` says how weights lie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from torch import Tensor
+
+from posemamba.ops.scan.cpu import floats
+from posemamba.ops.scan.lanes import AVX512, F32, WIDTH, ForwardLanes, Lanes, Vec, kernel
+
+ROWS = 6  # by up to 4 vectors, without AVX-512 by one: the sums of a product that stay in registers
+TOKENS = 8 * ROWS
+BYTES = 4
+
+
+def pack(weight: Tensor) -> Tensor:
+    """A linear layer's weight (outputs, inputs) for `_products`: panels of 64 or 48 outputs, in each (inputs, outputs).
+
+    The number of outputs is a multiple of 16, and 64 at least.
+    """
+    outputs = weight.shape[0]
+    threes = -(outputs // WIDTH) % 4
+    sizes = [4 * WIDTH] * ((outputs // WIDTH - 3 * threes) // 4) + [3 * WIDTH] * threes
+    return torch.cat([panel.T.reshape(-1) for panel in weight.split(sizes)])
+
+
+def _product_intrinsic(vecs: int) -> Any:
+    at_once = vecs if AVX512 else 1  # elsewhere a vector takes two registers or four of as few as 16
+
+    @intrinsic
+    def product(typingctx, a, weight, bias, out, inputs, pitch):
+        """out (TOKENS, pitch) = a (TOKENS, inputs) @ weight (inputs, vecs * 16) + bias."""
+
+        def codegen(context, builder, signature, args):
+            a, weight, bias, out, inputs, pitch = args
+            g, b = Lanes(builder), builder
+            for part in range(0, vecs, at_once):
+                count = min(at_once, vecs - part)
+                with cgutils.for_range_slice(b, g.i64(0), g.i64(TOKENS), g.i64(ROWS)) as (row, _):
+                    starts = [g.address(a, g.mul(g.add(row, i), inputs)) for i in range(ROWS)]
+                    sums = [[g.variable(vec) for vec in g.load_all(bias, part * WIDTH, count)] for _ in range(ROWS)]
+                    with cgutils.for_range(b, inputs) as loop:
+                        line = g.load_all(weight, g.add(g.mul(loop.index, vecs * WIDTH), part * WIDTH), count)
+                        for start, row_sums in zip(starts, sums, strict=True):
+                            value = g.load_splat(start, loop.index)
+                            for total, vec in zip(row_sums, line, strict=True):
+                                g.set(total, g.fma(value, vec, g.get(total)))
+                    for i, row_sums in enumerate(sums):
+                        to = g.add(g.mul(g.add(row, i), pitch), part * WIDTH)
+                        g.store_all(out, to, [g.get(total) for total in row_sums])
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), codegen
+
+    return product
+
+
+_product_of_3, _product_of_4 = _product_intrinsic(3), _product_intrinsic(4)
+
+
+@njit
+def _products(a, weight, bias, out, inputs, outputs):  # type: ignore[no-untyped-def]
+    """out (TOKENS, outputs) = a (TOKENS, inputs) @ weight.T + bias, the weight packed. All are addresses."""
+    vecs = outputs // WIDTH
+    threes = -vecs % 4
+    for panel in range((vecs - 3 * threes) // 4):
+        at = panel * 4 * WIDTH * BYTES
+        _product_of_4(a, weight + at * inputs, bias + at, out + at, inputs, outputs)
+    for panel in range(threes):
+        at = (vecs - 3 * (threes - panel)) * WIDTH * BYTES
+        _product_of_3(a, weight + at * inputs, bias + at, out + at, inputs, outputs)
+
+
+def _mean(g: Lanes, total: Vec, channels: Any) -> Any:
+    return g.builder.fdiv(g.total(total), g.builder.sitofp(channels, F32))
+
+
+def _norm_intrinsic(residual: bool, gated: bool) -> Any:
+    @intrinsic
+    def norm(typingctx, x, other, weight, bias, out, eps, channels):
+        """out (TOKENS, channels) = the layer norm of x.
+
+        residual: x += other first, and x is kept. gated: times SiLU of `other`.
+        """
+
+        def codegen(context, builder, signature, args):
+            x, other, weight, bias, out, eps, channels = args
+            g, b = ForwardLanes(builder), builder
+            sqrt = cgutils.get_or_insert_function(b.module, ir.FunctionType(F32, [F32]), "llvm.sqrt.f32")
+
+            def each_vector() -> Any:
+                return cgutils.for_range_slice(b, g.i64(0), channels, g.i64(WIDTH))
+
+            with cgutils.for_range(b, g.i64(TOKENS)) as rows:
+                start = g.mul(rows.index, channels)
+                total = g.variable()
+                with each_vector() as (channel, _):
+                    at = g.add(start, channel)
+                    vec = g.load(x, at)
+                    if residual:
+                        vec = vec + g.load(other, at)
+                        g.store(x, at, vec)
+                    g.set(total, g.get(total) + vec)
+                mean = g.splat(_mean(g, g.get(total), channels))
+                total = g.variable()
+                with each_vector() as (channel, _):
+                    off = g.load(x, g.add(start, channel)) - mean
+                    g.set(total, g.fma(off, off, g.get(total)))
+                deviation = b.call(sqrt, [b.fadd(_mean(g, g.get(total), channels), eps)])
+                scale = g.splat(b.fdiv(ir.Constant(F32, 1.0), deviation))
+                with each_vector() as (channel, _):
+                    at = g.add(start, channel)
+                    normed = (g.load(x, at) - mean) * scale
+                    vec = g.fma(normed, g.load(weight, channel), g.load(bias, channel))
+                    if gated:
+                        vec = vec * g.silu(g.load(other, at))
+                    g.store(out, at, vec)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 5, types.float32, types.int64), codegen
+
+    return norm
+
+
+_norm, _norm_of_sum, _gated_norm = (_norm_intrinsic(*flags) for flags in ((False, False), (True, False), (False, True)))
+
+
+@intrinsic
+def _gelu(typingctx, x, count):
+    """In place."""
+
+    def codegen(context, builder, signature, args):
+        x, count = args
+        g = ForwardLanes(builder)
+        with cgutils.for_range_slice(builder, g.i64(0), count, g.i64(WIDTH)) as (at, _):
+            g.store(x, at, g.gelu(g.load(x, at)))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def _taps(typingctx, rows, taps, bias, out, channels):
+    """SiLU of a convolution at one token: `rows` are the addresses of its nine neighbours, `taps` (9, channels)."""
+
+    def codegen(context, builder, signature, args):
+        rows, taps, bias, out, channels = args
+        g, b = ForwardLanes(builder), builder
+        starts = [b.extract_value(rows, i) for i in range(9)]
+        with cgutils.for_range_slice(b, g.i64(0), channels, g.i64(WIDTH)) as (channel, _):
+            total = g.load(bias, channel)
+            for i, start in enumerate(starts):
+                total = g.fma(g.load(start, channel), g.load(taps, g.add(g.mul(channels, i), channel)), total)
+            g.store(out, channel, g.silu(total))
+        return context.get_dummy_value()
+
+    return types.void(types.UniTuple(types.int64, 9), *[types.int64] * 4), codegen
+
+
+@njit
+def _enter(x, out_x, out_z, normed, zeros, norm_weight, norm_bias, weight_x, weight_z, eps, E, D):  # type: ignore[no-untyped-def]
+    """The start of a layer for TOKENS tokens: norm, in-projection. All are addresses."""
+    _norm(x, x, norm_weight, norm_bias, normed, eps, E)
+    _products(normed, weight_x, zeros, out_x, E, D)
+    _products(normed, weight_z, zeros, out_z, E, D)
+
+
+@kernel
+def enter(x, inner, gate, norm_weight, norm_bias, weight_x, weight_z, eps):  # type: ignore[no-untyped-def]
+    """x (N, E) to both halves of the in-projection, (N, D) each; N a multiple of TOKENS."""
+    E, D = x.shape[1], inner.shape[1]
+    for item in prange(x.shape[0] // TOKENS):
+        row = item * TOKENS * BYTES
+        normed, zeros = floats(TOKENS * E), floats(D)
+        zeros[:] = 0
+        _enter(
+            x.ctypes.data + row * E, inner.ctypes.data + row * D, gate.ctypes.data + row * D,
+            normed.ctypes.data, zeros.ctypes.data, norm_weight.ctypes.data, norm_bias.ctypes.data,
+            weight_x.ctypes.data, weight_z.ctypes.data, eps, E, D,
+        )  # fmt: skip
+
+
+@kernel
+def convolve(inner, u, proj, taps, bias, x_proj, clips, frames, joints):  # type: ignore[no-untyped-def]
+    """u (N, D) = SiLU of the depth-wise convolution of `inner`; proj = its projections for the scan."""
+    D, outputs = inner.shape[1], proj.shape[1]
+    tokens = clips * frames * joints
+    for item in prange(inner.shape[0] // TOKENS):
+        zeros = floats(max(D, outputs))
+        zeros[:] = 0
+        for token in range(item * TOKENS, min((item + 1) * TOKENS, tokens)):
+            t, j = token // joints % frames, token % joints
+            here, nothing = inner.ctypes.data + token * D * BYTES, zeros.ctypes.data
+            frame, joint = joints * D * BYTES, D * BYTES
+            left, right, before, after = j > 0, j < joints - 1, t > 0, t < frames - 1
+            rows = (
+                here - frame - joint if before and left else nothing,
+                here - frame if before else nothing,
+                here - frame + joint if before and right else nothing,
+                here - joint if left else nothing,
+                here,
+                here + joint if right else nothing,
+                here + frame - joint if after and left else nothing,
+                here + frame if after else nothing,
+                here + frame + joint if after and right else nothing,
+            )
+            _taps(rows, taps.ctypes.data, bias.ctypes.data, u.ctypes.data + token * D * BYTES, D)
+        row = item * TOKENS * BYTES
+        _products(
+            u.ctypes.data + row * D, x_proj.ctypes.data, zeros.ctypes.data, proj.ctypes.data + row * outputs, D, outputs
+        )
+
+
+@kernel
+def leave(  # type: ignore[no-untyped-def]
+    x, y, gate, inner, out_norm_weight, out_norm_bias, weight_out, norm2_weight, norm2_bias, weight_1, bias_1,
+    weight_2, bias_2, last_weight, last_bias, norm_weight, norm_bias, weight_x, weight_z, eps_inner, eps, go_on,
+):  # fmt: skip
+    """From the scan's output y to the end of the layer, with the norm that follows it; x is changed in place.
+
+    With `go_on` also the start of the next layer, whose norm and in-projection are the last weights.
+    """
+    E, D, H = x.shape[1], y.shape[1], bias_1.shape[0]
+    for item in prange(x.shape[0] // TOKENS):
+        row = item * TOKENS * BYTES
+        gated, narrow, hidden, zeros = floats(TOKENS * D), floats(TOKENS * E), floats(TOKENS * H), floats(max(D, H))
+        zeros[:] = 0
+        x_, z_ = x.ctypes.data + row * E, gate.ctypes.data + row * D
+        _gated_norm(
+            y.ctypes.data + row * D, z_, out_norm_weight.ctypes.data, out_norm_bias.ctypes.data, gated.ctypes.data,
+            eps_inner, D,
+        )  # fmt: skip
+        _products(gated.ctypes.data, weight_out.ctypes.data, zeros.ctypes.data, narrow.ctypes.data, D, E)
+        _norm_of_sum(
+            x_, narrow.ctypes.data, norm2_weight.ctypes.data, norm2_bias.ctypes.data, gated.ctypes.data, eps, E
+        )
+        _products(gated.ctypes.data, weight_1.ctypes.data, bias_1.ctypes.data, hidden.ctypes.data, E, H)
+        _gelu(hidden.ctypes.data, TOKENS * H)
+        _products(hidden.ctypes.data, weight_2.ctypes.data, bias_2.ctypes.data, narrow.ctypes.data, H, E)
+        _norm_of_sum(x_, narrow.ctypes.data, last_weight.ctypes.data, last_bias.ctypes.data, x_, eps, E)
+        if go_on:
+            _enter(
+                x_, inner.ctypes.data + row * D, z_, gated.ctypes.data, zeros.ctypes.data,
+                norm_weight.ctypes.data, norm_bias.ctypes.data, weight_x.ctypes.data, weight_z.ctypes.data, eps, E, D,
+            )  # fmt: skip
+
+
+def whole_items(tokens: int) -> int:
+    """The next multiple of TOKENS."""
+    return -(-tokens // TOKENS) * TOKENS
+
+
+def buffers(tokens: int, widths: Sequence[int]) -> list[np.ndarray]:
+    """Unset (whole items, width) each, aligned to vectors.
+
+    Parts of one allocation: several smaller ones the allocator gives back to the system every time, and each page of
+    them is zeroed anew.
+    """
+    rows = whole_items(tokens)
+    memory = np.empty(rows * sum(widths) + WIDTH, dtype=np.float32)
+    start = (-(memory.ctypes.data // BYTES)) % WIDTH
+    made = []
+    for width in widths:
+        made.append(memory[start : start + rows * width].reshape(rows, width))
+        start += rows * width
+    return made

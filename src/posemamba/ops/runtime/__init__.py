@@ -1,0 +1,1 @@
+"""What kernels run on: devices, compilers, memory."""

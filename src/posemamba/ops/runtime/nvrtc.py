@@ -1,0 +1,170 @@
+"""CUDA kernels compiled at run time by NVRTC, the compiler that comes with PyTorch's CUDA builds: none is installed.
+
+`kernel` compiles a source for the GPU at hand, or takes what it compiled before from the user's cache folder, and
+returns something to launch. Errors of the driver and of the compiler are RuntimeErrors with their text.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba.utils.files import atomic_path
+
+SHARED_LIMIT = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+MOST_SHARED = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: POSEMAMBA_CACHE, or the user's cache folder."""
+    named = os.environ.get("POSEMAMBA_CACHE")
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(named) if named else base / "posemamba"
+
+
+@lru_cache(maxsize=1)
+def _nvrtc() -> ctypes.CDLL:
+    if torch.version.cuda is None:
+        raise RuntimeError("this build of PyTorch has no CUDA")
+    major = torch.version.cuda.split(".")[0]
+    names = [f"nvrtc64_{major}0_0.dll"] if sys.platform == "win32" else [f"libnvrtc.so.{major}", "libnvrtc.so"]
+    for name in names:
+        try:
+            return ctypes.CDLL(name)
+        except OSError:
+            continue
+    raise RuntimeError(f"NVRTC, CUDA's run-time compiler, was not found ({' or '.join(names)}): reinstall PyTorch")
+
+
+@lru_cache(maxsize=1)
+def _driver() -> ctypes.CDLL:
+    return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+
+
+def _check(code: int) -> None:
+    if code:
+        text = ctypes.c_char_p()
+        _driver().cuGetErrorString(code, ctypes.byref(text))
+        raise RuntimeError(f"CUDA driver: {(text.value or b'unknown error').decode()}")
+
+
+def compile_source(source: str, macros: Mapping[str, int], architecture: str, library: ctypes.CDLL) -> bytes:
+    """Machine code (a cubin) of a CUDA source for one architecture, such as 'sm_90'.
+
+    Raises:
+        RuntimeError: the compiler's messages.
+    """
+    program = ctypes.c_void_p()
+    if library.nvrtcCreateProgram(ctypes.byref(program), source.encode(), b"posemamba.cu", 0, None, None):
+        raise RuntimeError("NVRTC does not start")
+    options = [f"--gpu-architecture={architecture}", "--std=c++17", *(f"-D{k}={v}" for k, v in macros.items())]
+    array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+    failed = library.nvrtcCompileProgram(program, len(options), array)
+    size = ctypes.c_size_t()
+    if failed:
+        library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
+        log = ctypes.create_string_buffer(size.value)
+        library.nvrtcGetProgramLog(program, log)
+        raise RuntimeError(f"NVRTC, {architecture}: {log.value.decode()}")
+    library.nvrtcGetCUBINSize(program, ctypes.byref(size))
+    code = ctypes.create_string_buffer(size.value)
+    library.nvrtcGetCUBIN(program, code)
+    library.nvrtcDestroyProgram(ctypes.byref(program))
+    return code.raw
+
+
+def _compiled(source: str, macros: Mapping[str, int], architecture: str) -> bytes:
+    """As `compile_source`, kept on disk. A folder that cannot be written to only costs the time to compile again."""
+    library = _nvrtc()
+    version = (ctypes.c_int * 2)()
+    library.nvrtcVersion(ctypes.byref(version, 0), ctypes.byref(version, 4))
+    what = repr((source, sorted(macros.items()), architecture, tuple(version)))
+    path = cache_folder() / "kernels" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.cubin"
+    try:
+        return path.read_bytes()
+    except OSError:
+        code = compile_source(source, macros, architecture, library)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(code)
+    except OSError:
+        pass
+    return code
+
+
+class Kernel:
+    """A function on one GPU. Call it with the grid and its arguments.
+
+    Its source says how much shared memory a block takes: `extern "C" __constant__ int shared_bytes`.
+
+    Attributes:
+        fits: whether a block of this GPU has that much.
+    """
+
+    def __init__(self, code: bytes, name: str, threads: int, device: torch.device) -> None:
+        self.threads, self.device = threads, device
+        driver = _driver()
+        module, self._function = ctypes.c_void_p(), ctypes.c_void_p()
+        _check(driver.cuModuleLoadData(ctypes.byref(module), code))
+        _check(driver.cuModuleGetFunction(ctypes.byref(self._function), module, name.encode()))
+        address, size, shared = ctypes.c_void_p(), ctypes.c_size_t(), ctypes.c_int()
+        _check(driver.cuModuleGetGlobal_v2(ctypes.byref(address), ctypes.byref(size), module, b"shared_bytes"))
+        _check(driver.cuMemcpyDtoH_v2(ctypes.byref(shared), address, ctypes.c_size_t(4)))
+        self.shared_bytes = shared.value
+        this, most = ctypes.c_int(), ctypes.c_int()
+        _check(driver.cuCtxGetDevice(ctypes.byref(this)))
+        _check(driver.cuDeviceGetAttribute(ctypes.byref(most), MOST_SHARED, this))
+        self.fits = self.shared_bytes <= most.value
+        if self.fits and self.shared_bytes > 48 * 1024:
+            _check(driver.cuFuncSetAttribute(self._function, SHARED_LIMIT, self.shared_bytes))
+
+    def __call__(self, grid: tuple[int, int, int], *arguments: Any) -> None:
+        """Launch on the kernel's GPU, on PyTorch's current stream there.
+
+        Args:
+            grid: blocks in x, y and z.
+            arguments: tensors on the GPU (their addresses are passed), None (a null pointer), int (a C int) or a
+                ctypes number.
+        """
+        if 0 in grid:
+            return
+        stream = ctypes.c_void_p(torch.cuda.current_stream(self.device).cuda_stream)
+        packed = pack_arguments(arguments)
+        with torch.cuda.device(self.device):
+            _check(
+                _driver().cuLaunchKernel(
+                    self._function, *grid, self.threads, 1, 1, self.shared_bytes, stream, packed, None
+                )
+            )
+
+
+def pack_arguments(arguments: tuple[Any, ...]) -> Any:
+    """The array of addresses of arguments that cuLaunchKernel takes."""
+    values = [
+        ctypes.c_void_p(a.data_ptr() if isinstance(a, Tensor) else None)
+        if a is None or isinstance(a, Tensor)
+        else (ctypes.c_int(a) if isinstance(a, int) else a)
+        for a in arguments
+    ]
+    array: Any = (ctypes.c_void_p * len(values))(*(ctypes.addressof(value) for value in values))
+    array.kept = values  # the addresses stay valid as long as the array
+    return array
+
+
+@lru_cache(maxsize=256)
+def kernel(source: str, macros: tuple[tuple[str, int], ...], name: str, threads: int, device: torch.device) -> Kernel:
+    """The kernel `name` of a CUDA source with these macros, for the GPU `device`."""
+    major, minor = torch.cuda.get_device_capability(device)
+    code = _compiled(source, dict(macros), f"sm_{major}{minor}")
+    with torch.cuda.device(device):
+        torch.cuda.current_stream(device)  # PyTorch's context exists from here on
+        return Kernel(code, name, threads, device)

@@ -1,0 +1,48 @@
+"""Whether Triton's kernels can run on a device, found out by running one.
+
+Triton compiles a launcher with the system's C compiler, so being installed is not enough.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from functools import lru_cache
+
+import torch
+
+
+@lru_cache(maxsize=16)
+def why_not(device: torch.device) -> str:
+    """Why Triton's kernels cannot run on `device`; empty if they can. The first call takes about a second."""
+    if importlib.util.find_spec("triton") is None:
+        return "the package 'triton' is missing: pip install triton"
+    if device.type != "cuda":
+        return "" if os.environ.get("TRITON_INTERPRET") == "1" else f"no CUDA device: '{device}'"
+    if torch.version.hip is not None:
+        return "written for NVIDIA GPUs"
+    if torch.cuda.get_device_capability(device) < (8, 0):
+        return "the GPU has no bfloat16: it is older than Ampere"
+    try:
+        from posemamba.ops.runtime.triton_math import probe
+
+        probe(device)
+    except Exception as error:  # a missing compiler, a driver that does not fit, an old Triton: all mean "cannot"
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        return f"Triton does not work here: {lines[-1]}"
+    return ""
+
+
+@lru_cache(maxsize=16)
+def _warn(device: torch.device, reason: str) -> None:
+    warnings.warn(f"slower kernels on {device}: {reason}", stacklevel=4)
+
+
+@torch.compiler.assume_constant_result
+def runs(device: torch.device) -> bool:
+    """Whether Triton's kernels run on `device`; warns once on a GPU where they do not."""
+    reason = why_not(device)
+    if reason and device.type == "cuda":
+        _warn(device, reason)
+    return not reason

@@ -1,0 +1,548 @@
+"""The selective scan on a CPU: Numba kernels of explicit vector code, no compiler needed on the user's machine.
+
+A lane is a channel; the 16 states of 16 channels are 16 vectors that stay in registers while the four directions walk
+the grid through their index tables, in tiles of a few steps. In a tile the step sizes of all tokens come first, as they
+do not wait for each other; they stay in the first cache. Parallel over (clip, group of channels): an item owns its
+columns of the output. Backward: states are computed anew from those at the starts of tiles.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from torch import Tensor
+
+from posemamba.ops.scan.lanes import AVX512, LOG2_E, WIDTH, ForwardLanes, Lanes, Vec, kernel
+from posemamba.ops.scan.orders import ScanMap
+
+STATES = 16
+TILE = 32  # steps that are prepared together; what is kept of them stays in the first cache
+ABREAST = 4  # of them whose step sizes are computed in lockstep; divides TILE
+CHUNK = 16  # the same for the backward pass, which keeps more
+TOGETHER = 8  # states that the backward pass treats at once: what it carries of them fits into registers
+VECS = STATES * WIDTH  # floats of the states of 16 channels
+SLOT = 2 * VECS + 5 * WIDTH  # floats that the backward pass keeps of a step
+
+numba_config: Any = numba.config  # its attributes are made when Numba is imported
+if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER == "default":
+    # Numba's own thread pool fights with PyTorch's OpenMP threads; OpenMP beside OpenMP does not.
+    numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
+
+def _step_sizes_of(g: Lanes, rows: Sequence[Any], weight: Any, bias: Vec, D: Any, R: Any) -> list[Vec]:
+    """Of each row s, before the softplus: bias + sum over r of s_r * weight_r, R known at run time only."""
+    totals = [g.variable(bias) for _ in rows]
+
+    def add(first: Any, ranks: int) -> None:
+        for r in (g.add(first, i) for i in range(ranks)):
+            w = g.load(weight, g.mul(r, D))
+            for row, total in zip(rows, totals, strict=True):
+                g.set(total, g.fma(g.load_splat(row, r), w, g.get(total)))
+
+    fours = g.builder.and_(R, g.i64(-4))
+    with cgutils.for_range_slice(g.builder, g.i64(0), fours, g.i64(4)) as (first, _):
+        add(first, 4)
+    with cgutils.for_range_slice(g.builder, fours, R, g.i64(1)) as (first, _):
+        add(first, 1)
+    return [g.get(total) for total in totals]
+
+
+def _token_input(g: Lanes, u: Any, partner: Any, token: Any, D: Any, merged: Any) -> Vec:
+    """u of the token, plus that of its limb partner where the direction merges them."""
+    x = g.load(u, g.mul(token, D))
+    limb = g.load(u, g.mul(g.load_index(partner, token), D))
+    # Selected, not multiplied by zero: 0 * NaN would carry a NaN over.
+    return x + g.select(g.builder.icmp_signed("!=", merged, g.i64(0)), limb, g.const(0.0))
+
+
+@intrinsic
+def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
+    """Projections of `count` tokens to `rows`, (count, P) without gaps; with those of the limb partner if `merged`."""
+
+    def codegen(context, builder, signature, args):
+        proj, tokens, partner, rows, count, K, R, k, merged = args
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        merging = b.icmp_signed("!=", merged, g.i64(0))
+
+        def fetch(partnered: bool) -> None:
+            with cgutils.for_range(b, count) as loop:
+                token = g.load_index(tokens, loop.index)
+                sources = [token, g.load_index(partner, token)] if partnered else [token]
+                starts = [g.mul(g.add(g.mul(source, K), k), width) for source in sources]
+                to = g.mul(loop.index, width)
+                with cgutils.for_range(b, R) as ranks:
+                    terms = [g.load_scalar(proj, g.add(start, ranks.index)) for start in starts]
+                    g.store_scalar(rows, g.add(to, ranks.index), b.fadd(*terms) if partnered else terms[0])
+                for half in (0, STATES):
+                    vecs = [g.load(proj, g.add(start, R, half)) for start in starts]
+                    g.store(rows, g.add(to, R, half), vecs[0] + vecs[1] if partnered else vecs[0])
+
+        with b.if_else(merging) as (then, otherwise):
+            with then:
+                fetch(True)
+            with otherwise:
+                fetch(False)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9), codegen
+
+
+def _step_sizes(g: ForwardLanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any,
+                out: Any, scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> Vec:  # fmt: skip
+    """To `scratch`, for each token: dt, dt x, and what the output is before the states are added. The largest dt.
+
+    Tokens do not wait for each other here, in the recurrence they do: several at a time, the last one again where no
+    more are left.
+    """
+    b = g.builder
+    width, last = g.add(R, 2 * STATES), b.sub(count, g.i64(1))
+    is_first = b.icmp_signed("!=", first, g.i64(0))
+    skip, bias_vec = g.load(ds, g.i64(0)), g.load(bias, g.i64(0))
+    largest = g.variable()
+    with cgutils.for_range_slice(b, g.i64(0), count, g.i64(ABREAST)) as (begin, _):
+        places = [g.add(begin, i) for i in range(ABREAST)]
+        steps = [b.select(b.icmp_signed("<", place, last), place, last) for place in places]
+        sums = _step_sizes_of(g, [g.address(rows, g.mul(i, width)) for i in steps], weight, bias_vec, D, R)
+        for place, step, dt in zip(places, steps, g.softpluses(sums), strict=True):
+            g.set(largest, g.maximum(g.get(largest), dt))
+            token = g.load_index(tokens, step)
+            x = _token_input(g, u, partner, token, D, merged)
+            old = g.select(is_first, g.const(0.0), g.load(out, g.mul(token, D)))
+            g.store_all(scratch, g.mul(place, 3 * WIDTH), (dt, dt * x, g.fma(x, skip, old)))
+    return g.get(largest)
+
+
+@intrinsic
+def _scatter(typingctx, dproj, tokens, partner, drows, count, K, R, k, merged):
+    """The gradient of `_gather`: adds `drows` to `dproj` at the tokens, and at their limb partners if `merged`."""
+
+    def codegen(context, builder, signature, args):
+        dproj, tokens, partner, drows, count, K, R, k, merged = args
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        merging = b.icmp_signed("!=", merged, g.i64(0))
+        with cgutils.for_range(b, count) as loop:
+            token, row = g.load_index(tokens, loop.index), g.mul(loop.index, width)
+
+            def credit(token: Any) -> None:
+                start = g.mul(g.add(g.mul(token, K), k), width)
+                with cgutils.for_range(b, R) as ranks:
+                    to, at = g.add(start, ranks.index), g.add(row, ranks.index)
+                    g.store_scalar(dproj, to, b.fadd(g.load_scalar(dproj, to), g.load_scalar(drows, at)))
+                for half in (0, STATES):
+                    to = g.add(start, R, half)
+                    g.store(dproj, to, g.load(dproj, to) + g.load(drows, g.add(row, R, half)))
+
+            credit(token)
+            with b.if_then(merging):
+                credit(g.load_index(partner, token))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 9), codegen
+
+
+@intrinsic
+def _forward_tile(
+    typingctx, u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first
+):
+    """`count` steps of one direction for 16 channels, from `state` and back to it. Adds to `out` unless `first`."""
+
+    def codegen(context, builder, signature, args):
+        u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first = args
+        g = ForwardLanes(builder)
+        largest = _step_sizes(g, u, rows, weight, ds, bias, tokens, partner, out, scratch, count, D, R, merged, first)
+        h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
+        A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
+
+        def recurrence(exp2: Any) -> None:
+            with cgutils.for_range(builder, count) as loop:
+                dt, dtx, y = g.load_all(scratch, g.mul(loop.index, 3 * WIDTH), 3)
+                B = g.add(g.mul(loop.index, g.add(R, 2 * STATES)), R)
+                C = g.add(B, STATES)
+                ys = [y, g.const(0.0)]  # two sums: half the length of the chain of additions
+                for n in range(STATES):
+                    hn = g.fma(exp2(dt * A[n]), g.get(h[n]), dtx * g.load_splat(rows, g.add(B, n)))
+                    g.set(h[n], hn)
+                    ys[n % 2] = g.fma(hn, g.load_splat(rows, g.add(C, n)), ys[n % 2])
+                g.store(out, g.mul(g.load_index(tokens, loop.index), D), ys[0] + ys[1])
+
+        if AVX512:
+            fastest = A[0]
+            for rate in A[1:]:
+                fastest = g.minimum(fastest, rate)
+            with builder.if_else(g.any_below(largest * fastest, -126.0), likely=False) as (then, otherwise):
+                with then:
+                    recurrence(g.exp2)
+                with otherwise:
+                    recurrence(g.exp2_of_small)
+        else:
+            recurrence(g.exp2)
+        g.store_all(state, 0, [g.get(hn) for hn in h])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 16), codegen
+
+
+def _states_intrinsic(keep: bool) -> Any:
+    @intrinsic
+    def states(typingctx, u, rows, weight, a2, bias, tokens, partner, state, scratch, count, D, R, merged):
+        def codegen(context, builder, signature, args):
+            u, rows, weight, a2, bias, tokens, partner, state, scratch, count, D, R, merged = args
+            g, b = Lanes(builder), builder
+            width = g.add(R, 2 * STATES)
+            bias_vec = g.load(bias, g.i64(0))
+            with cgutils.for_range(b, count) as loop:
+                x = _token_input(g, u, partner, g.load_index(tokens, loop.index), D, merged)
+                row = g.address(rows, g.mul(loop.index, width))
+                (before,) = _step_sizes_of(g, [row], weight, bias_vec, D, R)
+                at = g.add(g.mul(loop.index, SLOT), 2 * STATES * WIDTH)
+                g.store_all(scratch, at, (g.softplus(before), *((g.logistic(before),) if keep else (x,)), x))
+
+            h = [g.variable(vec) for vec in g.load_all(state, 0, STATES)]
+            A = [g.load(a2, g.mul(D, n)) for n in range(STATES)]
+            with cgutils.for_range(b, count) as loop:
+                at = g.mul(loop.index, SLOT)
+                dt, _, x = g.load_all(scratch, g.add(at, 2 * STATES * WIDTH), 3)
+                dtx = dt * x
+                B = g.add(g.mul(loop.index, width), R)
+                for n in range(STATES):
+                    a = g.exp2(dt * A[n])
+                    kept = a * g.get(h[n])
+                    if keep:
+                        g.store(scratch, g.add(at, n * WIDTH), a)
+                        g.store(scratch, g.add(at, (STATES + n) * WIDTH), kept)
+                    g.set(h[n], g.fma(dtx, g.load_splat(rows, g.add(B, n)), kept))
+            g.store_all(state, 0, [g.get(hn) for hn in h])
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 13), codegen
+
+    return states
+
+
+# As `_forward_tile` without an output: `state` only. The second leaves in `scratch` what `_gradient_tile` needs, for
+# each step 16 decays, 16 decayed states, then dt, its derivative and x.
+_states_tile, _replay_tile = _states_intrinsic(keep=False), _states_intrinsic(keep=True)
+
+
+@intrinsic
+def _gradient_tile(
+    typingctx, rows, a2, ds, tokens, dout, scratch, carry, du, dBC, ddelta, da, dds, dbias, count, D, R, pitch,
+    partner, credit,
+):  # fmt: skip
+    """`count` steps of one direction backwards for 16 channels, after `_replay_tile`.
+
+    `carry` holds the gradient that flows to the state after the last step and is left with that for the state before
+    the first. Sets `ddelta` (count, pitch), the gradient before the softplus. Adds to `dBC`, (count, 32) with the lanes
+    not added up yet, and to all other gradients; to that of `u` at the limb partner too if `credit`.
+    """
+
+    def codegen(context, builder, signature, args):
+        rows, a2, ds, tokens, dout, scratch, carry, du, dBC, ddelta, da, dds, dbias, count, D, R, pitch = args[:17]
+        partner, credit = args[17:]
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        last = b.sub(count, g.i64(1))
+        for first in range(0, STATES, TOGETHER):
+            states = range(first, first + TOGETHER)
+            dh = {n: g.variable(g.load(carry, n * WIDTH)) for n in states}
+            dA = {n: g.variable(g.load(da, g.mul(D, n))) for n in states}
+            A = {n: g.load(a2, g.mul(D, n)) for n in states}
+            with cgutils.for_range(b, count) as loop:
+                step = b.sub(last, loop.index)
+                at, sums, row = g.mul(step, SLOT), g.mul(step, 2 * VECS), g.mul(step, width)
+                dt, _, x, *kept_sums = g.load_all(scratch, g.add(at, 2 * VECS), 5)
+                dtx, dy = dt * x, g.load(dout, g.mul(g.load_index(tokens, step), D))
+                ddt, ddtx = kept_sums if first else (g.const(0.0), g.const(0.0))
+                for n in states:
+                    a, kept = (g.load(scratch, g.add(at, place + n * WIDTH)) for place in (0, VECS))
+                    Bn, Cn = (g.load_splat(rows, g.add(row, R, place + n)) for place in (0, STATES))
+                    grad = g.fma(Cn, dy, g.get(dh[n]))
+                    for place, one, other in ((0, grad, dtx), (VECS, g.fma(dtx, Bn, kept), dy)):
+                        to = g.add(sums, place + n * WIDTH)
+                        g.store(dBC, to, g.fma(one, other, g.load(dBC, to)))
+                    decay = grad * kept  # gradient of dt * A
+                    ddt = g.fma(decay, A[n], ddt)
+                    g.set(dA[n], g.fma(decay, dt, g.get(dA[n])))
+                    ddtx = g.fma(grad, Bn, ddtx)
+                    g.set(dh[n], grad * a)
+                g.store_all(scratch, g.add(at, 2 * VECS + 3 * WIDTH), (ddt, ddtx))
+            for n in states:
+                g.store(carry, n * WIDTH, g.get(dh[n]))
+                g.store(da, g.mul(D, n), g.get(dA[n]))
+
+        skip, crediting = g.load(ds, 0), b.icmp_signed("!=", credit, g.i64(0))
+        dskip, dbias_sum = g.variable(g.load(dds, 0)), g.variable(g.load(dbias, 0))
+        with cgutils.for_range(b, count) as loop:
+            token = g.load_index(tokens, loop.index)
+            place = g.mul(token, D)
+            dt, logistic, x, ddt, ddtx = g.load_all(scratch, g.add(g.mul(loop.index, SLOT), 2 * VECS), 5)
+            dy = g.load(dout, place)
+            # A is kept in units of log2; its gradient by dt is not
+            delta = g.fma(ddt, g.const(1 / LOG2_E), ddtx * x) * logistic
+            g.store(ddelta, g.mul(loop.index, pitch), delta)
+            dx = g.fma(ddtx, dt, dy * skip)
+            g.store(du, place, g.load(du, place) + dx)
+            with b.if_then(crediting):
+                limb = g.mul(g.load_index(partner, token), D)
+                g.store(du, limb, g.load(du, limb) + dx)
+            g.set(dskip, g.fma(dy, x, g.get(dskip)))
+            g.set(dbias_sum, g.get(dbias_sum) + delta)
+        g.store(dds, 0, g.get(dskip))
+        g.store(dbias, 0, g.get(dbias_sum))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 19), codegen
+
+
+@intrinsic
+def _rows_gradient(typingctx, rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch):
+    """The gradient of `rows`, set, and that of `weight`, added to, from what `_gradient_tile` left of all channels."""
+
+    def codegen(context, builder, signature, args):
+        rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch = args
+        g, b = Lanes(builder), builder
+        width = g.add(R, 2 * STATES)
+        with cgutils.for_range(b, count) as loop:
+            row, sums = g.mul(loop.index, width), g.mul(loop.index, 2 * VECS)
+            delta = g.address(ddelta, g.mul(loop.index, pitch))
+            for place in range(2):
+                lanes = g.load_all(dBC, g.add(sums, place * VECS), STATES)
+                g.store(drows, g.add(row, R, place * STATES), g.sums(lanes))
+            with cgutils.for_range(b, R) as ranks:
+                at, line = g.add(row, ranks.index), g.mul(ranks.index, D)
+                s, total = g.load_splat(rows, at), g.variable()
+                with cgutils.for_range_slice(b, g.i64(0), pitch, g.i64(WIDTH)) as (channel, _):
+                    to, vec = g.add(line, channel), g.load(delta, channel)
+                    g.store(dweight, to, g.fma(vec, s, g.load(dweight, to)))
+                    g.set(total, g.fma(vec, g.load(weight, to), g.get(total)))
+                g.store_scalar(drows, at, g.total(g.get(total)))
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 10), codegen
+
+
+@njit
+def floats(count):  # type: ignore[no-untyped-def]
+    """`count` float32, aligned to a vector: a load across two lines of the cache costs twice."""
+    memory = np.empty(count + WIDTH, dtype=np.float32)
+    start = (-(memory.ctypes.data >> 2)) % WIDTH
+    return memory[start : start + count]
+
+
+@kernel
+def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out, group):  # type: ignore[no-untyped-def]
+    clips, L, D = u.shape
+    K, R = weight.shape[0], weight.shape[1]
+    width = R + 2 * STATES
+    groups = (D // WIDTH + group - 1) // group
+    for item in prange(clips * groups):
+        clip, start = item // groups, (item % groups) * group
+        blocks = min(group, D // WIDTH - start)
+        rows, scratch = floats(TILE * width), floats(TILE * 3 * WIDTH)
+        state = floats(blocks * VECS).reshape((blocks, VECS))
+        for k in range(K):
+            state[:] = 0
+            for step in range(0, L, TILE):
+                count = min(TILE, L - step)
+                tokens_ = tokens.ctypes.data + (k * L + step) * 4
+                proj_ = proj.ctypes.data + clip * L * K * width * 4
+                _gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, merged[k] * inside)
+                for block in range(blocks):
+                    at = (start + block) * WIDTH * 4
+                    _forward_tile(
+                        u.ctypes.data + clip * L * D * 4 + at,
+                        rows.ctypes.data,
+                        weight.ctypes.data + k * R * D * 4 + at,
+                        a2.ctypes.data + k * STATES * D * 4 + at,
+                        ds.ctypes.data + k * D * 4 + at,
+                        bias.ctypes.data + k * D * 4 + at,
+                        tokens_,
+                        partner.ctypes.data,
+                        out.ctypes.data + clip * L * D * 4 + at,
+                        state[block].ctypes.data,
+                        scratch.ctypes.data,
+                        count, D, R, merged[k], 1 if k == 0 else 0,
+                    )  # fmt: skip
+
+
+@kernel
+def _backward(
+    u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, credit,
+    dout, du, dproj, dweight, da, dds, dbias, group,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    clips, L, D = u.shape
+    K, R = weight.shape[0], weight.shape[1]
+    width = R + 2 * STATES
+    tiles, groups = (L + CHUNK - 1) // CHUNK, dproj.shape[1]
+    for item in prange(clips * groups):
+        clip, part = item // groups, item % groups
+        blocks = min(group, D // WIDTH - part * group)
+        rows, drows, scratch = floats(CHUNK * width), floats(CHUNK * width), floats(CHUNK * SLOT)
+        dBC, ddelta = floats(CHUNK * 2 * VECS), floats(CHUNK * blocks * WIDTH)
+        starts = floats(tiles * blocks * VECS).reshape((tiles, blocks, VECS))  # states before each tile
+        state = floats(blocks * VECS).reshape((blocks, VECS))
+        proj_ = proj.ctypes.data + clip * L * K * width * 4
+        columns, first = clip * L * D * 4 + part * group * WIDTH * 4, part * group * WIDTH * 4
+        for k in range(K):
+            add_rows, sums = merged[k] * inside, clip * K + k
+            for forward in (True, False):
+                state[:] = 0  # on the way back the gradient that flows to the state
+                for i in range(tiles):
+                    tile = i if forward else tiles - 1 - i
+                    step = tile * CHUNK
+                    count = min(CHUNK, L - step)
+                    tokens_ = tokens.ctypes.data + (k * L + step) * 4
+                    _gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, add_rows)
+                    dBC[:] = 0
+                    for block in range(blocks):
+                        at = block * WIDTH * 4
+                        u_ = u.ctypes.data + columns + at
+                        weight_ = weight.ctypes.data + k * R * D * 4 + first + at
+                        a2_ = a2.ctypes.data + k * STATES * D * 4 + first + at
+                        bias_ = bias.ctypes.data + k * D * 4 + first + at
+                        if forward:
+                            starts[tile, block] = state[block]
+                            _states_tile(
+                                u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
+                                state[block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
+                            )  # fmt: skip
+                            continue
+                        _replay_tile(
+                            u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
+                            starts[tile, block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
+                        )  # fmt: skip
+                        _gradient_tile(
+                            rows.ctypes.data,
+                            a2_,
+                            ds.ctypes.data + k * D * 4 + first + at,
+                            tokens_,
+                            dout.ctypes.data + columns + at,
+                            scratch.ctypes.data,
+                            state[block].ctypes.data,
+                            du.ctypes.data + columns + at,
+                            dBC.ctypes.data,
+                            ddelta.ctypes.data + at,
+                            da.ctypes.data + sums * STATES * D * 4 + first + at,
+                            dds.ctypes.data + sums * D * 4 + first + at,
+                            dbias.ctypes.data + sums * D * 4 + first + at,
+                            count, D, R, blocks * WIDTH, partner.ctypes.data, merged[k] * credit,
+                        )  # fmt: skip
+                    if forward:
+                        continue
+                    _rows_gradient(
+                        rows.ctypes.data,
+                        weight.ctypes.data + k * R * D * 4 + first,
+                        dBC.ctypes.data,
+                        ddelta.ctypes.data,
+                        dweight.ctypes.data + sums * R * D * 4 + first,
+                        drows.ctypes.data,
+                        count, D, R, blocks * WIDTH,
+                    )  # fmt: skip
+                    _scatter(
+                        dproj.ctypes.data + item * L * K * width * 4, tokens_, partner.ctypes.data, drows.ctypes.data,
+                        count, K, R, k, add_rows,
+                    )  # fmt: skip
+
+
+def _arguments(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap
+) -> list[Any]:
+    """The kernels' arrays: float32, contiguous, channels padded to whole vectors, A as log2(e) * A by state."""
+    B, T, J, D = u.shape
+    if A.shape[-1] != STATES:
+        raise ValueError(f"the CPU kernel is made for {STATES} states, not {A.shape[-1]}")
+    pad = (-D) % WIDTH
+
+    def padded(x: Tensor) -> np.ndarray:
+        x = x.detach().float()
+        return (F.pad(x, (0, pad)) if pad else x).contiguous().numpy()
+
+    return [
+        padded(u.reshape(B, T * J, D)),
+        proj.detach().float().reshape(B, T * J, *proj.shape[3:]).contiguous().numpy(),
+        padded(dt_weight.transpose(1, 2)),
+        padded(A.transpose(1, 2) * LOG2_E),
+        padded(Ds),
+        padded(dt_bias),
+        *_tables(maps),
+    ]
+
+
+def with_threads(kernel: Any, *arguments: Any) -> None:
+    """Run with as many threads as PyTorch is set to use."""
+    numba.set_num_threads(max(1, min(torch.get_num_threads(), numba_config.NUMBA_NUM_THREADS)))
+    kernel(*arguments)
+
+
+def scan_tokens(u: Any, proj: Any, weights: list[Any], maps: ScanMap, out: Any) -> None:
+    """The forward scan on NumPy arrays as the kernel takes them: u and `out` (B, L, D), D a multiple of 16.
+
+    Args:
+        u, proj: tokens and their projections, (B, L, K * P), limb partners' not added.
+        weights: of the step size (K, R, D), A times log2(e) (K, N, D), the skip (K, D), the step size's bias (K, D).
+        out: is set.
+    """
+    B, L, D = u.shape
+    group = _blocks_of_an_item(B, D // WIDTH)
+    with_threads(_forward, u, proj.reshape(B, L, len(weights[0]), -1), *weights, *_tables(maps), 1, out, group)
+
+
+def _tables(maps: ScanMap) -> tuple[Any, Any, Any]:
+    return maps.tokens.numpy(), maps.partner.numpy(), np.array(maps.merged, dtype=np.int64)
+
+
+def _blocks_of_an_item(clips: int, blocks: int) -> int:
+    """Blocks of 16 channels that a work item takes: as many as leave every thread something to do."""
+    threads = torch.get_num_threads()
+    return blocks if clips >= threads else max(1, blocks * clips // threads)
+
+
+def forward(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap, inside: bool
+) -> Tensor:
+    """Output (B, T, J, D) in u's type, computed in float32. Shapes as in operator.py.
+
+    `inside`: the projections of limb partners are still to be added in the directions that merge.
+    """
+    arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
+    B, L, wide = arguments[0].shape
+    out = torch.empty(B, L, wide)
+    with_threads(_forward, *arguments, int(inside), out.numpy(), _blocks_of_an_item(B, wide // WIDTH))
+    return out[..., : u.shape[-1]].reshape(u.shape).to(u.dtype)
+
+
+def backward(
+    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
+    inside: bool, credit: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Float32 gradients of u, proj and the rest. `credit`: that of u also reaches the limb partners merged with it."""
+    B, T, J, D = u.shape
+    arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
+    K, R, wide = arguments[2].shape
+    group = _blocks_of_an_item(B, wide // WIDTH)
+    dout = F.pad(dy.detach().float().reshape(B, T * J, D), (0, wide - D)).contiguous()
+    du = torch.zeros(B, T * J, wide)
+    dproj = torch.zeros(B, -(-wide // WIDTH // group), *arguments[1].shape[1:])
+    sums = [torch.zeros(B, K, *rows, wide) for rows in ((R,), (STATES,), (), ())]
+    written = (x.numpy() for x in (dout, du, dproj, *sums))
+    with_threads(_backward, *arguments, int(inside), int(credit), *written, group)
+    dweight, dA, dDs, dbias = (x[..., :D].sum(0) for x in sums)
+    return (
+        du[..., :D].reshape(u.shape),
+        dproj.sum(1).view(proj.shape),
+        dweight.transpose(1, 2),
+        dbias,
+        dA.transpose(1, 2),
+        dDs,
+    )

@@ -1,0 +1,125 @@
+"""The scan as one PyTorch operator, `posemamba::selective_scan`, with its gradient, for every backend.
+
+Shapes: B clips, T frames, J joints, D inner width, K = 4 directions, N states, R rank, P = R + 2N.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from posemamba.ops.scan.orders import ScanMap, scan_map
+
+
+def merges_inside(backend: str, limb_gradient: bool) -> bool:
+    """Whether the backend adds limb partners' projections itself and wants them as they are."""
+    return backend in ("cuda", "numba") and limb_gradient
+
+
+def _map(u: Tensor, order: str, limb: list[int]) -> ScanMap:
+    return scan_map(order, u.shape[1], u.shape[2], tuple(limb), u.device)
+
+
+@torch.library.custom_op("posemamba::selective_scan", mutates_args=())
+def scan_op(
+    u: Tensor,
+    proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    Ds: Tensor,
+    order: str,
+    limb: list[int],
+    limb_gradient: bool,
+    backend: str,
+    keep_states: bool,
+) -> tuple[Tensor, Tensor]:
+    """Output (B, T, J, D) like u, and what the backward pass keeps of the states (empty unless `keep_states`)."""
+    maps = _map(u, order, limb)
+    inside = merges_inside(backend, limb_gradient)
+    if backend == "cuda":
+        from posemamba.ops.scan import gpu
+
+        return gpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, inside, keep_states)
+    if backend == "numba":
+        from posemamba.ops.scan import cpu
+
+        return cpu.forward(u, proj, dt_weight, dt_bias, A, Ds, maps, inside), u.new_empty(0, dtype=torch.float32)
+    raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
+
+
+@scan_op.register_fake
+def _(
+    u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor,
+    order: str, limb: list[int], limb_gradient: bool, backend: str, keep_states: bool,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    shape = [0]
+    if backend == "cuda" and keep_states:
+        from posemamba.ops.scan import gpu
+
+        shape = list(gpu.states_shape(u, A))
+    return torch.empty_like(u), u.new_empty(shape, dtype=torch.float32)
+
+
+@torch.library.custom_op("posemamba::selective_scan_backward", mutates_args=())
+def scan_backward_op(
+    dy: Tensor,
+    u: Tensor,
+    proj: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    Ds: Tensor,
+    states: Tensor,
+    order: str,
+    limb: list[int],
+    limb_gradient: bool,
+    backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
+    maps = _map(u, order, limb)
+    inputs = (u, proj, dt_weight, dt_bias, A, Ds)
+    options = merges_inside(backend, limb_gradient), any(maps.merged) and limb_gradient
+    if backend == "cuda":
+        from posemamba.ops.scan import gpu
+
+        du, *rest = gpu.backward(dy, *inputs, maps, states, *options)
+    elif backend == "numba":
+        from posemamba.ops.scan import cpu
+
+        du, *rest = cpu.backward(dy, *inputs, maps, *options)
+    else:
+        raise ValueError(f"backend {backend!r} is no operator; the reference runs under autograd")
+    gradients = [du, *rest]
+    du, dproj, dweight, dbias, dA, dDs = (
+        grad.to(tensor.dtype).contiguous() for grad, tensor in zip(gradients, inputs, strict=True)
+    )
+    return du, dproj, dweight, dbias, dA, dDs
+
+
+@scan_backward_op.register_fake
+def _(
+    dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor,
+    states: Tensor, order: str, limb: list[int], limb_gradient: bool, backend: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    return (
+        torch.empty_like(u), torch.empty_like(proj), torch.empty_like(dt_weight), torch.empty_like(dt_bias),
+        torch.empty_like(A), torch.empty_like(Ds),
+    )  # fmt: skip
+
+
+def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, order, limb, limb_gradient, backend, _ = inputs
+    ctx.save_for_backward(*tensors, output[1])
+    ctx.options = (order, limb, limb_gradient, backend)
+
+
+def _gradient(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Any, ...]:
+    *tensors, states = ctx.saved_tensors
+    gradients = torch.ops.posemamba.selective_scan_backward(dy.contiguous(), *tensors, states, *ctx.options)
+    return (*gradients, None, None, None, None, None)
+
+
+scan_op.register_autograd(_gradient, setup_context=_setup)

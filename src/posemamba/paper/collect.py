@@ -1,0 +1,177 @@
+"""The rows of a table of the paper: what runs gave so far, and, if wanted, the runs themselves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from posemamba.paper.tables import NOT_RUN, TABLES, Outcome, Row, Table
+from posemamba.train.checkpoints import BEST, LAST, load_weights
+from posemamba.train.initialisation import build_model
+from posemamba.train.recipe import Human36MData, MocapData, Recipe, load_recipe
+from posemamba.train.run import train
+from posemamba.utils.errors import PoseMambaError
+
+SCORE = "test.json"
+"""What ``posemamba evaluate WEIGHTS DATA --json`` wrote, put into a run's folder: goes before the run's own scores."""
+
+_PLACES = {
+    "name",
+    "devices",
+    "steps_per_epoch",
+    "validate_every",
+    "save_every",
+    "log_every",
+    "compile",
+    "cuda_graphs",
+    "recompute",
+    "validation",
+    "epochs",
+}  # do not change what is trained, or are said otherwise
+
+
+def find_table(number: int) -> Table:
+    """A table of the paper.
+
+    Raises:
+        PoseMambaError: there is none of this number.
+    """
+    if number not in TABLES:
+        raise PoseMambaError(f"table {number}: expected 1 to {max(TABLES)}")
+    return TABLES[number]
+
+
+def collect(table: Table, runs: Path, recipes: Path) -> dict[str, Outcome]:
+    """What each of a table's recipes gave, by its name.
+
+    Args:
+        table: which.
+        runs: the folder with a folder for each run, named as its recipe.
+        recipes: the folder of the recipes, to say where a run departs from its; may lack any.
+
+    Raises:
+        PoseMambaError: a run that cannot be read, or one of another data set.
+    """
+    return {
+        name: _outcome(runs / name, row, recipes / f"{name}.yaml", exact=name == row.recipe_exact)
+        for row in table.rows
+        for name in row.recipes
+    }
+
+
+def _outcome(folder: Path, row: Row, recipe_file: Path, exact: bool) -> Outcome:
+    if (folder / SCORE).exists():
+        return _evaluated(folder / SCORE, row, exact)
+    if not (folder / BEST).exists():
+        return Outcome(state="begun, no validation yet") if (folder / LAST).exists() else NOT_RUN
+    _, recipe, details = load_weights(folder / BEST)
+    values = {name: float(details[f"val_{name}_test"]) for name in ("p1", "p2") if f"val_{name}_test" in details}
+    if not values:
+        raise PoseMambaError(f"{folder}: a run on {recipe.data.kind}, not on the table's data")
+    done = _progress(folder / LAST)[0] if (folder / LAST).exists() else int(details["step"])
+    epochs, of = done // recipe.steps_per_epoch, recipe.epochs
+    said = f"{epochs} epochs" if epochs == of else f"{epochs} of {of} epochs"
+    best = int(details["step"]) // recipe.steps_per_epoch
+    said += ", the last" if recipe.validation == "last" else f", best by the test set: {best}"
+    return Outcome(values, "; ".join([said, *_departures(recipe, row, recipe_file, exact)]))
+
+
+def _departures(recipe: Recipe, row: Row, recipe_file: Path, exact: bool) -> list[str]:
+    """How a run differs from the paper's row and from the recipe of its name."""
+    if recipe.model.kind != "posemamba":
+        return [f"another model: {recipe.model.kind}"]
+    said = []
+    with torch.device("meta"):
+        config: Any = build_model(recipe.model_copy(update={"start_from": None})).config  # type: ignore[union-attr]
+    if (2 * config.depth, config.width, config.frames) != (row.blocks, row.width, row.frames):
+        said.append(f"another model: N {2 * config.depth}, d_m {config.width}, T {config.frames}")
+    if config.scan_order != row.order:
+        said.append(f"scan order {config.scan_order}")
+    if isinstance(recipe.data, Human36MData):
+        if (recipe.data.inputs == "exact") != exact:
+            said.append(f"{recipe.data.inputs} 2D")
+        if recipe.data.protocol != "paper":
+            said.append(f"protocol {recipe.data.protocol}")
+    if recipe_file.exists():
+        now, was = load_recipe(recipe_file).model_dump(mode="json"), recipe.model_dump(mode="json")
+        for each in (now, was):
+            each["data"].pop("directory", None)
+        other = [k for k in now if k not in _PLACES and now[k] != was[k]]
+        if other:
+            said.append(f"differs from {recipe_file.name} in {', '.join(other)}")
+    return said
+
+
+def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
+    """The scores that `posemamba evaluate` wrote."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"].startswith("posemamba-human36m"):
+            said = [
+                f"{k} {content[k]}" for k, v in (("protocol", "paper"), ("clip_frames", row.frames)) if content[k] != v
+            ]
+            said += [f"{content['inputs']} 2D"] if (content["inputs"] == "exact") != exact else []
+            values = {"p1": float(content["p1_mm"]), "p2": float(content["p2_mm"])}
+        else:
+            said = [f"T {content['frames']}"] if content["frames"] != row.frames else []
+            values = {"p1": float(content["overall"]["mpjpe"]), "p2": float(content["overall"]["p_mpjpe"])}
+        said += [] if content["flip"] else ["no flip averaging"]
+        return Outcome(values, "; ".join([f"evaluated: {content['name']}", *said]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PoseMambaError(f"{path}: not scores that posemamba evaluate --json wrote ({error})") from error
+
+
+def _progress(last: Path) -> tuple[int, bool]:
+    """Steps done of a run's checkpoint, and whether these, or its minutes, are all."""
+    try:
+        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        step, seconds = int(content["global_step"]), float(content.get("training_seconds", 0.0))
+        return step, Recipe.model_validate(content["recipe"]).done(step, seconds)
+    except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
+        raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away") from error
+
+
+def run_recipes(
+    names: Sequence[str],
+    runs: Path,
+    recipes: Path,
+    *,
+    data: Path | None = None,
+    accelerator: str = "auto",
+    max_minutes: float | None = None,
+    progress_bar: bool = True,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Train by each recipe in turn, or go on with what is there; benchmarks are evaluated as they train.
+
+    Args:
+        names: of the recipes.
+        runs: gets a folder for each.
+        recipes: where ``<name>.yaml`` are.
+        data: in place of `data.directory`.
+        accelerator, progress_bar: see `train`.
+        max_minutes: for all of them together; a later call goes on.
+        say: gets a line for each.
+
+    Raises:
+        PoseMambaError: a recipe is missing (before anything starts), no data.
+    """
+    loaded = {name: load_recipe(recipes / f"{name}.yaml") for name in names}
+    begin = time.monotonic()
+    for name, recipe in loaded.items():
+        if (runs / name / LAST).exists() and _progress(runs / name / LAST)[1]:
+            say(f"{name}: finished earlier")
+            continue
+        left = None if max_minutes is None else max_minutes - (time.monotonic() - begin) / 60
+        if left is not None and left <= 0:
+            say(f"{name}: no time left, call again to go on")
+            continue
+        if data is not None and not isinstance(recipe.data, MocapData):
+            recipe.data.directory = data
+        say(f"{name}: training in {runs / name}")
+        train(recipe, runs / name, max_minutes=left, accelerator=accelerator, progress_bar=progress_bar)

@@ -1,0 +1,138 @@
+"""3D joints as a model gives them, and their file.
+
+Shapes: F frames.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.poses.keypoints import Keypoints2D
+from posemamba.poses.skeletons import H36M17
+from posemamba.utils.files import atomic_path
+
+
+@dataclass
+class Poses3D:
+    """3D joints of one person over time, as the model gives them.
+
+    Attributes:
+        xyz: (F, 17, 3) float32 in the camera's frame: x to the right, y down, z away from the camera; relative
+            to the pelvis; in pixels at the pelvis's depth (so up to scale: a metre is an unknown number of them).
+            NaN in frames where nobody was seen.
+        confidence: (F, 17) float32 in [0, 1]: the 2D confidence carried through the skeleton's conversion.
+        seen: (F,) bool: frames in which the person was seen; nothing is invented for the others.
+        keypoints: the 2D joints that were lifted, in Human3.6M's skeleton.
+        model: name of the weights.
+        details: whatever else a reader of the file should know (options, versions).
+        expected_error: (F, 17) float32, how far each joint is expected to be off, relative to the pelvis, in the unit
+            of `xyz`; a share of the body's size in pixels is one of its size in metres. NaN where nobody was seen;
+            None: the weights do not tell.
+    """
+
+    xyz: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    seen: NDArray[np.bool_]
+    keypoints: Keypoints2D
+    model: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+    expected_error: NDArray[np.float32] | None = None
+
+    units = "pixel"
+    frame = "camera: x right, y down, z away from the camera; relative to the pelvis; scale unknown"
+    skeleton = H36M17
+
+    def __len__(self) -> int:
+        return len(self.xyz)
+
+    @property
+    def fps(self) -> float:
+        return self.keypoints.fps
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "format": "posemamba-poses-1",
+            "joints": list(self.skeleton.joints),
+            "parents": list(self.skeleton.parents),
+            "units": self.units,
+            "frame": self.frame,
+            "fps": self.fps,
+            "image_size": list(self.keypoints.image_size),
+            "source": self.keypoints.source,
+            "person": self.keypoints.person,
+            "model": self.model,
+            "details": self.details,
+        }
+
+    def save_npz(self, path: str | Path) -> None:
+        """Write arrays xyz, confidence, seen, keypoints_xy, times, if it is known expected_error, and a JSON text
+        `header`; no pickles."""
+        known: dict[str, Any] = {} if self.expected_error is None else {"expected_error": self.expected_error}
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                xyz=self.xyz,
+                confidence=self.confidence,
+                seen=self.seen,
+                keypoints_xy=self.keypoints.xy,
+                times=self.keypoints.frame_times(),
+                header=np.array(json.dumps(self._header())),
+                **known,
+            )
+
+    @classmethod
+    def load_npz(cls, path: str | Path) -> Poses3D:
+        """Read what `save_npz` wrote."""
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(str(file["header"]))
+            width, height = header["image_size"]
+            keypoints = Keypoints2D(
+                xy=file["keypoints_xy"],
+                confidence=file["confidence"],
+                skeleton=H36M17,
+                image_size=(width, height),
+                fps=header["fps"],
+                times=file["times"],
+                source=header["source"],
+                person=header.get("person", 1),
+            )
+            expected = file.get("expected_error")
+            return cls(
+                file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"], expected
+            )
+
+    def save_json(self, path: str | Path) -> None:
+        """Write the same as JSON: one object a frame, null where nobody was seen."""
+        times = self.keypoints.frame_times()
+
+        def frame(i: int) -> dict[str, Any]:
+            xyz, xy, confidence = (
+                np.round(a[i].astype(float), digits)
+                for a, digits in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
+            )
+            told: dict[str, Any] = {}
+            if self.expected_error is not None:
+                errors = np.round(self.expected_error[i].astype(float), 3).tolist()
+                told["expected_error"] = errors if self.seen[i] else None
+            return {
+                "frame": i,
+                "time": round(float(times[i]), 6),
+                "seen": bool(self.seen[i]),
+                "xyz": xyz.tolist() if self.seen[i] else None,
+                "keypoints": [p if np.isfinite(p).all() else None for p in xy.tolist()],
+                "confidence": confidence.tolist(),
+                **told,
+            }
+
+        with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            # frame by frame: an hour of poses as Python's numbers would take gigabytes
+            file.write(json.dumps(self._header(), allow_nan=False)[:-1] + ', "frames": [')
+            for i in range(len(self)):
+                file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))
+            file.write("]}")

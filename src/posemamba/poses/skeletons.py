@@ -1,0 +1,187 @@
+"""Named skeletons and the mapping of any of them to Human3.6M's 17 joints, the ones that the model knows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from posemamba.utils.errors import PoseMambaError
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A named set of joints.
+
+    Attributes:
+        name: how users name it, e.g. ``h36m17``.
+        joints: the joints' names, in the order of the arrays.
+        parents: for each joint the index of its parent, -1 for the root (drawing and bone lengths).
+        pairs: (left, right) joint indices that swap when the image is mirrored.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    parents: tuple[int, ...]
+    pairs: tuple[tuple[int, int], ...]
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    @property
+    def bones(self) -> tuple[tuple[int, int], ...]:
+        """(parent, child) joint indices."""
+        return tuple((p, j) for j, p in enumerate(self.parents) if p >= 0)
+
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        """For each joint the index of the joint that takes its place in a mirrored image."""
+        order = list(range(len(self.joints)))
+        for left, right in self.pairs:
+            order[left], order[right] = right, left
+        return tuple(order)
+
+
+H36M17 = Skeleton(
+    name="h36m17",
+    joints=(
+        "pelvis",
+        "right_hip",
+        "right_knee",
+        "right_ankle",
+        "left_hip",
+        "left_knee",
+        "left_ankle",
+        "spine",
+        "thorax",
+        "nose",
+        "head_top",
+        "left_shoulder",
+        "left_elbow",
+        "left_wrist",
+        "right_shoulder",
+        "right_elbow",
+        "right_wrist",
+    ),
+    parents=(-1, 0, 1, 2, 0, 4, 5, 0, 7, 8, 9, 8, 11, 12, 8, 14, 15),
+    pairs=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
+)
+
+# The scan's local order: pelvis, right leg, left leg, left arm, right arm, each limb from its root.
+# At position j the token of joint LIMB_ORDER[j] is merged with that of joint j.
+LIMB_ORDER = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
+
+
+def _left_right_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
+    """(left, right) indices of the joints named ``left_*`` and ``right_*``."""
+    return tuple(
+        (i, joints.index("right_" + name.removeprefix("left_")))
+        for i, name in enumerate(joints)
+        if name.startswith("left_")
+    )
+
+
+def _both(*names: str) -> tuple[str, ...]:
+    """Each name for the left and then for the right side."""
+    return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
+
+
+_COCO17_JOINTS = (
+    "nose",
+    *_both("eye", "ear", "shoulder", "elbow", "wrist", "hip", "knee", "ankle"),
+)
+
+COCO17 = Skeleton(
+    name="coco17",
+    joints=_COCO17_JOINTS,
+    parents=(-1, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 5, 6, 11, 12, 13, 14),
+    pairs=_left_right_pairs(_COCO17_JOINTS),
+)
+
+_BLAZEPOSE33_JOINTS = (
+    "nose",
+    "left_eye_inner",
+    "left_eye",
+    "left_eye_outer",
+    "right_eye_inner",
+    "right_eye",
+    "right_eye_outer",
+    *_both("ear", "mouth", "shoulder", "elbow", "wrist", "pinky", "index", "thumb"),
+    *_both("hip", "knee", "ankle", "heel", "toe"),
+)
+
+BLAZEPOSE33 = Skeleton(
+    name="blazepose33",
+    joints=_BLAZEPOSE33_JOINTS,
+    parents=(
+        *(-1, 0, 1, 2, 0, 4, 5, 3, 6, 0, 0),
+        *(7, 8, 11, 12, 13, 14, 15, 16, 15, 16, 15, 16),
+        *(11, 12, 23, 24, 25, 26, 27, 28, 29, 30),
+    ),
+    pairs=_left_right_pairs(_BLAZEPOSE33_JOINTS),
+)
+
+_HALPE26_JOINTS = (
+    *_COCO17_JOINTS,
+    *("head_top", "neck", "pelvis"),
+    *_both("big_toe", "small_toe", "heel"),
+)
+
+HALPE26 = Skeleton(
+    name="halpe26",
+    joints=_HALPE26_JOINTS,
+    parents=(
+        *(18, 0, 0, 1, 2, 18, 18, 5, 6, 7, 8, 19, 19, 11, 12, 13, 14),
+        *(0, 19, -1, 15, 16, 15, 16, 15, 16),
+    ),
+    pairs=_left_right_pairs(_HALPE26_JOINTS),
+)
+
+_BODY25_JOINTS = (
+    "nose",
+    "neck",
+    *("right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    "pelvis",
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle"),
+    *("right_eye", "left_eye", "right_ear", "left_ear"),
+    *("left_big_toe", "left_small_toe", "left_heel", "right_big_toe", "right_small_toe", "right_heel"),
+)
+
+BODY25 = Skeleton(
+    name="body25",
+    joints=_BODY25_JOINTS,
+    parents=(
+        *(1, 8, 1, 2, 3, 1, 5, 6, -1, 8, 9, 10, 8, 12, 13),
+        *(0, 0, 15, 16, 14, 14, 14, 11, 11, 11),
+    ),
+    pairs=_left_right_pairs(_BODY25_JOINTS),
+)
+
+# MPI-INF-3DHP's joints that stand for Human3.6M's, in the order of its files (data/mpi_inf_3dhp_joints.py says which).
+_3DHP17_JOINTS = (
+    *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
+    *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
+)
+
+MPI3DHP17 = Skeleton(
+    name="3dhp17",
+    joints=_3DHP17_JOINTS,
+    parents=(16, 15, 1, 2, 3, 1, 5, 6, 14, 8, 9, 14, 11, 12, -1, 14, 1),
+    pairs=_left_right_pairs(_3DHP17_JOINTS),
+)
+
+SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE33, HALPE26, BODY25, MPI3DHP17)}
+
+
+def get_skeleton(name: str) -> Skeleton:
+    """The skeleton of that name; upper case, hyphens and underscores do not matter (``COCO-17``).
+
+    Raises:
+        PoseMambaError: there is no such skeleton.
+    """
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    if plain not in SKELETONS:
+        raise PoseMambaError(f"unknown skeleton '{name}': the known ones are {', '.join(SKELETONS)}")
+    return SKELETONS[plain]

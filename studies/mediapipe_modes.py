@@ -1,0 +1,85 @@
+"""MediaPipe's two ways to look for a person, compared on a video: ``python -m studies.mediapipe_modes VIDEO``.
+
+Without the truth, only what must not happen can be counted: joints that tremble, a body that jumps, left and right that
+change places, frames without anybody.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+
+from posemamba.detect import MODES, detect_people
+from posemamba.poses import Keypoints2D
+from posemamba.poses.keypoints import find_jumps
+from posemamba.poses.mapping import to_h36m17
+
+_LEGS_AND_ARMS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))
+
+
+@dataclass(frozen=True)
+class Steadiness:
+    """What can be said of keypoints without the truth.
+
+    Attributes:
+        lost: frames in which nobody was found.
+        jumps: times that the body moves by more than its size from one seen frame to the next.
+        swaps: times that the limbs, exchanged left for right, would lie nearer to where they were in the frame before,
+            by a tenth of the body's size.
+        jitter: median of the joints' second differences in time, in thousandths of the body's size.
+        outliers: the 95th percentile of the same.
+    """
+
+    lost: int
+    jumps: int
+    swaps: int
+    jitter: float
+    outliers: float
+
+
+def steadiness(keypoints: Keypoints2D) -> Steadiness:
+    """Measure keypoints of any skeleton, F frames of one person."""
+    body = to_h36m17(keypoints)
+    xy = body.xy.astype(np.float64)
+    size = float(np.nanmedian((np.nanmax(xy[body.seen], axis=1) - np.nanmin(xy[body.seen], axis=1)).max(-1)))
+    bend = np.linalg.norm(np.diff(xy, 2, axis=0), axis=-1) / size
+    left, right = np.array(_LEGS_AND_ARMS).T
+    before, after = xy[:-1], xy[1:]
+    kept = np.linalg.norm(after[:, [*left, *right]] - before[:, [*left, *right]], axis=-1).mean(-1)
+    crossed = np.linalg.norm(after[:, [*left, *right]] - before[:, [*right, *left]], axis=-1).mean(-1)
+    return Steadiness(
+        int((~keypoints.seen).sum()),
+        len(find_jumps(keypoints)),
+        int((kept - crossed > 0.1 * size).sum()),
+        1000 * float(np.nanmedian(bend)),
+        1000 * float(np.nanpercentile(bend, 95)),
+    )
+
+
+def compare(video: str) -> str:
+    """The table for one video: of each mode everybody found, and the steadiness of the person seen longest."""
+    lines = [
+        "| `--mode` | people: frames | frames lost | jumps | left-right swaps | jitter: median / 95 % | ms/frame |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for mode in MODES:
+        begin = time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            people = detect_people(video, mode=mode)
+        keypoints = people[0]
+        spent = 1000 * (time.perf_counter() - begin) / len(keypoints)
+        s, frames = steadiness(keypoints), ", ".join(str(int((p.confidence > 0).any(-1).sum())) for p in people)
+        lines.append(
+            f"| `{mode}` | {frames} | {s.lost} of {len(keypoints)} | {s.jumps} | {s.swaps} | {s.jitter:.1f} "
+            f"/ {s.outliers:.0f} | {spent:.0f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(compare(sys.argv[1]))

@@ -1,0 +1,166 @@
+"""Results appear together, replace earlier ones, and are not made twice."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fixtures.command_line import FILES, lifted, refused, snapshot
+from posemamba import cli
+from posemamba.poses import Poses3D
+
+
+def test_results_of_an_earlier_call_are_replaced_together(source: Path, weights: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    for name in FILES:
+        (out / name).write_text("old")
+    arguments = [
+        "lift",
+        str(source),
+        "-o",
+        str(out),
+        "--weights",
+        str(weights),
+        "--no-overlay",
+        "--no-viewer",
+    ]
+    assert cli.main(arguments) == 0
+    assert sorted(snapshot(out)) == ["notes.txt", "poses.json", "poses.npz"]  # nothing of another clip
+    assert (out / "notes.txt").read_text() == "mine"
+
+
+def test_a_failure_while_writing_leaves_the_earlier_result(
+    source: Path,
+    weights: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    arguments = ["lift", str(source), "-o", str(out), "--weights", str(weights), "--no-overlay"]
+    assert cli.main(arguments) == 0
+    capsys.readouterr()
+    before = snapshot(out)
+    arguments.append("--again")
+
+    def full(*unused: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Poses3D, "save_json", full)
+    assert "No space left" in refused(capsys, *arguments)
+    assert snapshot(out) == before
+
+    def interrupted(*unused: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Poses3D, "save_json", interrupted)
+    assert cli.main(arguments) == 130
+    assert capsys.readouterr().err.strip() == ""
+    assert snapshot(out) == before
+
+    def broken(*unused: object) -> None:
+        raise RuntimeError("a fault of the program")
+
+    monkeypatch.setattr(Poses3D, "save_json", broken)
+    with pytest.raises(RuntimeError, match="a fault"):  # keeps its traceback
+        cli.main(arguments)
+    assert snapshot(out) == before
+
+
+def test_what_is_done_is_not_done_again(
+    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    arguments = [source, "-o", out, "--weights", weights, "--no-overlay"]
+
+    def is_skipped(*more: object) -> bool:
+        before = {p: p.stat().st_mtime_ns for p in out.iterdir()} if out.exists() else {}
+        assert lifted(*arguments, *more) == 0
+        same = before == {p: p.stat().st_mtime_ns for p in out.iterdir()}
+        assert ("done already" in capsys.readouterr().out) == same
+        return same
+
+    assert not is_skipped() and is_skipped() and is_skipped("--device", "cpu")
+    assert not is_skipped("--again")
+    assert not is_skipped("--no-flip") and is_skipped("--no-flip") and not is_skipped()
+    (out / "viewer.html").unlink()
+    assert not is_skipped() and is_skipped()
+    os.utime(source, ns=(1, 1))
+    assert not is_skipped()
+    (out / "poses.npz").write_bytes(b"PK something else")
+    assert not is_skipped()
+
+
+def test_refined_and_exported_beside_the_raw_poses(
+    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from posemamba.io.motion.npz import load_motion_npz
+
+    raw, out = tmp_path / "raw", tmp_path / "out"
+    shared_options = ["--weights", weights, "--no-overlay", "--no-viewer"]
+    assert lifted(source, "-o", raw, *shared_options) == 0
+    more = [
+        "--smooth",
+        "--root-path",
+        "--steady-bones",
+        "--steady-feet",
+        "--camera-pitch",
+        "5",
+        "--angles",
+        "--export",
+        "csv,trc,bvh,glb,csv-tidy",
+    ]
+    assert lifted(source, "-o", out, *shared_options, *more) == 0
+    said = capsys.readouterr().out
+    assert "scale (estimated)" in said and "root_path (estimated)" in said and "metres, world" in said
+    ends = ("bvh", "csv", "glb", "json", "npz", "tidy.csv", "trc")
+    assert sorted(p.name for p in out.iterdir()) == ["angles.csv", *(f"motion.{e}" for e in ends), *FILES[1:3]]
+    plain, poses = Poses3D.load_npz(raw / "poses.npz"), Poses3D.load_npz(out / "poses.npz")
+    np.testing.assert_array_equal(plain.xyz, poses.xyz)
+    motion = load_motion_npz(out / "motion.npz")
+    assert (motion.units, motion.frame, motion.absolute) == ("metre", "world", True)
+    assert [step.name for step in motion.steps] == [
+        "smooth",
+        "scale",
+        "root_path",
+        "steady_bones",
+        "steady_feet",
+        "upright",
+    ]
+    np.testing.assert_array_equal(motion.poses.xyz, poses.xyz)
+    content = json.loads((out / "motion.json").read_text())
+    assert content["steps"][1]["estimate"] is True and content["units"] == "metre"
+    np.testing.assert_allclose(content["frames"][4]["xyz"], motion.xyz[4], atol=1e-6)
+    header, *rows = (out / "angles.csv").read_text().splitlines()
+    assert "left_knee_flexion_deg" in header and len(rows) == 12 and "nan" not in "".join(rows)
+    # the same from what was saved
+    for saved, name in (
+        (raw / "poses.npz", "walk.bvh"),
+        (out / "motion.npz", "again.bvh"),
+        (raw / "poses.npz", "a.tidy.csv"),
+    ):
+        options = [] if saved.name == "motion.npz" else more[: more.index("--angles")]
+        assert cli.main(["convert", str(saved), str(tmp_path / name), *options]) == 0
+    assert (
+        (tmp_path / "walk.bvh").read_text() == (out / "motion.bvh").read_text() == (tmp_path / "again.bvh").read_text()
+    )
+    assert (tmp_path / "a.tidy.csv").read_text() == (out / "motion.tidy.csv").read_text()
+    assert cli.main(["convert", str(source), str(tmp_path / "k.csv"), "--to-skeleton", "h36m17"]) == 0
+    assert "left_knee_x" in (tmp_path / "k.csv").read_text().splitlines()[0]
+    capsys.readouterr()
+    for arguments, message in (
+        ([raw / "poses.npz", tmp_path / "x.mp4"], "cannot be written as '.mp4'"),
+        ([raw / "poses.npz", tmp_path / "x.bvh", "--skeleton", "coco17"], "--skeleton is for keypoints"),
+        ([raw / "poses.npz", tmp_path / "x.bvh", "--height", "9"], "height"),
+        ([out / "motion.npz", tmp_path / "x.bvh", "--smooth"], "refined already"),
+        ([source, tmp_path / "x.csv", "--height", "1.8"], "lift it first"),
+        ([tmp_path / "none.npz", tmp_path / "x.csv"], "no such file"),
+    ):
+        assert message in refused(capsys, "convert", *arguments)
+    assert not list(tmp_path.glob("x.*"))

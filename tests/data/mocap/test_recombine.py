@@ -1,0 +1,164 @@
+"""Motions out of others: bones keep their lengths, parts stand to the body as they stood, the rest stays."""
+
+import numpy as np
+import pytest
+import torch
+
+from posemamba.data.mocap.clips import MocapSource
+from posemamba.data.mocap.draw import ClipDrawer
+from posemamba.data.mocap.options import MocapOptions
+from posemamba.data.mocap.recombine import GRAFTS, TURNED, Turns, bones_of, graft, joints_of, tumble, turn
+from posemamba.demo.walker import walk
+
+# of three clips, as they were drawn before there was recombined motion
+AZIMUTH, TEMPER = [5.823288830077072, 3.9101101833572285, 0.7333096573294269], [1.3708063, 1.0966111, 0.0813113]
+ARMS, LEGS, UPPER = [12, 13, 15, 16], list(range(7)), list(range(7, 17))
+
+
+def walks(seed: int, clips: int = 5, frames: int = 40) -> torch.Tensor:
+    return torch.stack([torch.from_numpy(np.asarray(walk(frames, 50.0, seed=seed + i))) for i in range(clips)]).double()
+
+
+def lengths(positions: torch.Tensor) -> torch.Tensor:
+    return bones_of(positions)[..., 1:, :].norm(dim=-1)
+
+
+def angles(p: torch.Tensor, bones: list[int], axes: tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """Cosines between bones and the lines from one joint to another."""
+    lines = torch.stack([p[..., b, :] - p[..., a, :] for a, b in axes], -2)
+    return torch.nn.functional.cosine_similarity(bones_of(p)[..., bones, None, :], lines[..., None, :, :], dim=-1)
+
+
+def turned_about(p: torch.Tensor, seed: int) -> torch.Tensor:
+    q, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(seed), dtype=p.dtype))
+    return p @ (q * torch.linalg.det(q)).T + 3
+
+
+def test_bones_and_back() -> None:
+    p = walks(0)
+    torch.testing.assert_close(joints_of(bones_of(p)), p)
+
+
+def test_grafted_parts_stand_to_the_body_as_they_stood_to_the_other() -> None:
+    body, other = walks(0), walks(50)
+    what = torch.tensor([0, 1, 2, 3, -1])
+    got = graft(body, turned_about(1.3 * other, 1), what)  # of another size, seen from another side
+    torch.testing.assert_close(lengths(got), lengths(body))
+    torch.testing.assert_close(got[:, :, LEGS], body[:, :, LEGS])
+    torch.testing.assert_close(got[4], body[4])
+    torch.testing.assert_close(got[:3, :, [7, 8, 9, 10, 11, 14]], body[:3, :, [7, 8, 9, 10, 11, 14]])
+    chest = ((14, 11), (7, 8))
+    for clip, bones, kept in ((0, ARMS, []), (1, [12, 13], [15, 16]), (2, [15, 16], [12, 13])):
+        # the chest's line upwards need not be square to the shoulders', and the other's may be more or less so
+        torch.testing.assert_close(
+            angles(got[clip], bones, chest[:1]), angles(other[clip], bones, chest[:1]), rtol=0, atol=1e-6
+        )
+        torch.testing.assert_close(got[clip][:, kept], body[clip][:, kept])
+        assert (got[clip] - body[clip])[:, bones].norm(dim=-1).mean() > 0.02
+    hips = ((1, 4),)
+    torch.testing.assert_close(angles(got[3], UPPER, hips), angles(other[3], UPPER, hips), rtol=0, atol=1e-6)
+    directions = [torch.nn.functional.normalize(bones_of(x[3])[:, UPPER], dim=-1) for x in (got, other)]
+    grams = [d @ d.transpose(-1, -2) for d in directions]  # an upper body is carried over as a whole
+    torch.testing.assert_close(grams[0], grams[1], rtol=0, atol=1e-6)
+    assert len(GRAFTS) == 4
+
+
+def test_an_upper_body_leans_as_it_leant() -> None:
+    body, other = walks(0), walks(50)
+    about = torch.tensor([[np.cos(0.6), 0, np.sin(0.6)], [0, 1, 0], [-np.sin(0.6), 0, np.cos(0.6)]]).double()
+    level = other - other[:, :, :1]
+    leaning = torch.cat([level[:, :, :7], level[:, :, 7:] @ about.T], 2)  # 34 degrees, to wherever x is
+    turned = [[np.cos(1.0), -np.sin(1.0), 0], [np.sin(1.0), np.cos(1.0), 0], [0, 0, 1]]
+    got = graft(body, leaning @ torch.tensor(turned).double().T, torch.full((5,), 3))
+    lean = [torch.acos(torch.nn.functional.normalize(bones_of(p)[:, :, 8], dim=-1)[..., 2]) for p in (got, leaning)]
+    torch.testing.assert_close(lean[0], lean[1], rtol=0, atol=0.15)  # hips are not quite level
+    assert lean[0].mean() > 0.45
+    lying = leaning @ torch.tensor([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]]).double().T
+    spine = bones_of(graft(body, lying, torch.full((5,), 3)))[:, :, 8]
+    alone = torch.acos(torch.nn.functional.normalize(spine, dim=-1)[..., 2])
+    assert alone.mean() < lean[0].mean() - 0.1  # of somebody who lies the spine is set upon the spine, but for sideways
+
+
+def still(clips: int, **changes: torch.Tensor) -> Turns:
+    none = torch.zeros(clips, len(TURNED), 3, dtype=torch.float64)
+    parts = {"steady": none, "swing": none.clone(), "tempo": none[..., 0] + 1.0, "phase": none[..., 0].clone()}
+    return Turns(**{**parts, **changes})
+
+
+@pytest.mark.parametrize(("joint", "moved"), enumerate([UPPER, [9, 10], [12, 13], [15, 16], [2, 3], [5, 6]]))
+def test_a_joint_turns_by_the_angle_with_all_that_hangs_on_it(joint: int, moved: list[int]) -> None:
+    p = walks(3)
+    torch.testing.assert_close(turn(p, still(5)), p)
+    steady = torch.zeros(5, len(TURNED), 3, dtype=torch.float64)
+    steady[:, joint] = torch.tensor([0.3, -0.2, 0.1])
+    got = turn(p, still(5, steady=steady))
+    torch.testing.assert_close(lengths(got), lengths(p))
+    rest = [j for j in range(17) if j not in moved]
+    torch.testing.assert_close(got[:, :, rest], p[:, :, rest])
+    before, after = (torch.nn.functional.normalize(bones_of(x)[:, :, moved], dim=-1) for x in (p, got))
+    cosines = (before[..., :1, :] * before).sum(-1)
+    torch.testing.assert_close((after[..., :1, :] * after).sum(-1), cosines)  # as one piece
+    angle = torch.linalg.vector_norm(torch.tensor([0.3, -0.2, 0.1], dtype=torch.float64))
+    turned_by = torch.acos((before * after).sum(-1).clamp(-1, 1))
+    assert turned_by.max() <= angle + 1e-6 and turned_by.max() > 0.3 * angle
+
+
+def test_a_swing_goes_to_and_fro() -> None:
+    p = walks(3)[:, :1].expand(-1, 41, -1, -1)
+    swing = torch.zeros(5, len(TURNED), 3, dtype=torch.float64)
+    swing[:, 2] = torch.tensor([0.0, 0.4, 0.0])
+    got = turn(p, still(5, swing=swing))
+    away = (got - p)[:, :, 13].norm(dim=-1)
+    assert away[:, [0, 20, 40]].abs().max() < 1e-6 and (away[:, [10, 30]] > 0.05).all()
+
+
+def test_a_tumbled_body_turns_as_one_piece_about_its_pelvis() -> None:
+    p = walks(3, frames=41)
+    steady = torch.zeros(5, 1, 3, dtype=torch.float64)
+    swing, phase = steady.clone(), torch.zeros(5, 1, dtype=torch.float64)
+    steady[1:, 0, 0] = torch.pi  # about x: upside down
+    swing[2:, 0, 0] = 0.5
+    got = tumble(p, Turns(steady, swing, phase + 1.0, phase))
+    torch.testing.assert_close(got[0], p[0])
+    torch.testing.assert_close(got[:, :, 0], p[:, :, 0])
+    torch.testing.assert_close(got[1] - got[1, :, :1], (p[1] - p[1, :, :1]) * torch.tensor([1.0, -1, -1]).double())
+    torch.testing.assert_close(torch.cdist(got, got), torch.cdist(p, p))
+    steadily = tumble(p, Turns(steady, swing * 0, phase + 1.0, phase))
+    torch.testing.assert_close(got[2, [0, 20, 40]], steadily[2, [0, 20, 40]])
+    # a quarter of a swing: half a radian more
+    relative = (got[2, 10] - got[2, 10, :1]) @ torch.tensor([[1.0, 0, 0], [0, -1, 0], [0, 0, -1]]).double()
+    c, s = np.cos(0.5), np.sin(0.5)
+    about = torch.tensor([[1, 0, 0], [0, c, -s], [0, s, c]]).double()
+    torch.testing.assert_close(relative, (p[2, 10] - p[2, 10, :1]) @ about.T)
+
+
+def test_flat_bodies_stay_finite() -> None:
+    p = walks(0)
+    p[0, 3] = 0  # all joints in one place
+    p[1, :, 8] = p[1, :, 7]  # no chest
+    p[2, :, 11] = p[2, :, 14]  # no shoulders
+    assert graft(p, p.flip(0), torch.tensor([0, 1, 2, 3, 3])).isfinite().all()
+    assert turn(p, still(5, steady=torch.full((5, 6, 3), 0.2, dtype=torch.float64))).isfinite().all()
+
+
+def test_clips_of_recombined_motion(motions) -> None:  # type: ignore[no-untyped-def]
+    plain = {"lengths": {27: 1}, "clean": 1.0, "bones": False, "follow": 0.0}
+
+    def batch(**options: object):  # type: ignore[no-untyped-def]
+        return MocapSource(motions, MocapOptions(**plain, **options), seed=4).batch(2, 16)  # type: ignore[arg-type]
+
+    forwards = batch()
+    torch.testing.assert_close(batch(backwards=1.0).exact, forwards.exact.flip(1), rtol=0, atol=1e-5)
+    for options in (
+        {"grafted": 1.0},
+        {"turned": 1.0},
+        {"tumbled": 1.0},
+        {"grafted": 1.0, "turned": 1.0, "tumbled": 0.5, "backwards": 0.5},
+    ):
+        clips = batch(**options)
+        assert clips.exact.isfinite().all() and clips.target.isfinite().all()
+        assert (clips.target - forwards.target).abs().amax((1, 2, 3)).gt(1e-3).float().mean() > 0.7
+    # without these options a clip is what it was before there were any
+    drawn = ClipDrawer(motions, MocapOptions()).draw(np.random.default_rng(1), 3, 27)
+    np.testing.assert_allclose(drawn["azimuth"], AZIMUTH)
+    np.testing.assert_allclose(drawn["temper"], TEMPER, rtol=1e-6)

@@ -1,1 +1,0 @@
-from motion_fixtures import mocap_files, motions  # noqa: F401

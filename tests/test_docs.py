@@ -1,0 +1,218 @@
+"""README and docs against what is there: commands, tree of files, links, examples, tables of fields."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+IDS = [page.name for page in PAGES]
+
+
+def _text(page: Path) -> str:
+    """A page without HTML comments."""
+    return re.sub(r"<!--.*?-->", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def _blocks(text: str, *languages: str) -> Iterator[str]:
+    for language, block in re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE):
+        if language in languages:
+            yield block
+
+
+def _prose(text: str) -> str:
+    return re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+# --- commands
+
+
+def test_two_commands_set_everything_up() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = dict(re.findall(r"<!-- setup: (\w+) -->\n```bash\n(.*?)```", text, flags=re.DOTALL))
+    assert set(commands) == {"use", "tests"}
+    for command in commands.values():
+        assert command.count("\n") == 1, "one line each"
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install '.")
+    assert commands["use"].strip().endswith(".venv/bin/posemamba demo")
+    assert commands["tests"].strip().endswith(".venv/bin/pytest -n 2 --dist loadfile")
+
+
+def _posemamba_commands(page: Path) -> list[list[str]]:
+    text = _text(page)
+    lines = [line for block in _blocks(text, "bash") for line in block.replace("\\\n", " ").splitlines()]
+    lines += re.findall(r"`(posemamba [^`]+)`", _prose(text))
+    commands = []
+    for line in lines:
+        for part in line.split("&&"):
+            words = shlex.split(part, comments=True)
+            while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):
+                words.pop(0)
+            if words and Path(words[0]).name == "posemamba":
+                commands.append(words[1:])
+    return commands
+
+
+def _cli() -> Any:
+    """The command line as a group of commands (click's, which typer may hold in a copy of its own)."""
+    import typer
+
+    from posemamba import cli
+
+    return typer.main.get_command(cli.app)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_commands_exist_with_their_options(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    group = _cli()
+    monkeypatch.chdir(tmp_path)  # with the files that the commands name, as options may want them to exist
+    for name, *arguments in _posemamba_commands(page):
+        line = shlex.join(["posemamba", name, *arguments])
+        assert name in group.commands, f"{page.name}: {line}: no such command"
+        if not arguments:
+            continue  # a command that a sentence names
+        for argument in arguments:
+            if "." in argument and not argument.startswith("-"):
+                Path(argument).parent.mkdir(parents=True, exist_ok=True)
+                Path(argument).touch()
+            elif argument.startswith("runs/"):
+                Path(argument).mkdir(parents=True, exist_ok=True)
+        try:
+            group.commands[name].make_context(name, list(arguments))
+        except Exception as error:
+            pytest.fail(f"{page.name}: {line}: {getattr(error, 'message', None) or error!r}")
+
+
+def test_every_option_is_documented() -> None:
+    text = "".join(_text(page) for page in PAGES)
+    for name, command in _cli().commands.items():
+        assert re.search(rf"posemamba {name}\b", text), f"posemamba {name} is nowhere documented"
+        for option in {o for p in command.params for o in (*p.opts, *p.secondary_opts) if o.startswith("--")}:
+            assert option == "--help" or re.search(rf"{option}\b", text), f"{name} {option} is not documented"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_python_examples_compile_and_import_what_exists(page: Path) -> None:
+    for block in _blocks(_text(page), "python"):
+        compile(block, str(page), "exec")
+        for module, names in re.findall(r"^from (posemamba\S*) import (.+)$", block, flags=re.MULTILINE):
+            for name in names.split(", "):
+                assert hasattr(importlib.import_module(module), name), f"{page.name}: {module}.{name}"
+
+
+# --- files and links
+
+
+def _tree() -> list[str]:
+    """Paths of the README's tree; folders end with a slash."""
+    block = _text(ROOT / "README.md").split("## Every file")[1].split("```text\n")[1].split("```")[0]
+    paths, folders = [], [""]
+    for line in block.splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        name = line.split()[0]
+        path = folders[depth] + name
+        paths.append(path)
+        if name.endswith("/"):
+            folders[depth + 1 :] = [path]
+    return paths
+
+
+def test_tree_names_files_that_exist() -> None:
+    for path in _tree():
+        assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file(), path
+
+
+@pytest.mark.parametrize("folder", ["src/posemamba", "docs", "recipes", "scripts"])
+def test_tree_is_complete(folder: str) -> None:
+    there = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and not {"__pycache__", "images"} & set(path.parts) and not path.name.startswith(".")
+    }
+    named = {path for path in _tree() if path.startswith(folder + "/") and not path.endswith("/")}
+    assert there == named, f"not in the README's tree: {sorted(there - named)}; gone: {sorted(named - there)}"
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"^```.*?^```", "", _text(page), flags=re.DOTALL | re.MULTILINE), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_resolve(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)\s]+)\)", _prose(_text(page))):
+        if re.match(r"https?:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = page.parent / target if target else page
+        assert path.exists(), f"{page.name}: {link}"
+        if anchor:
+            assert anchor in _anchors(path), f"{page.name}: {link}: {sorted(_anchors(path))}"
+
+
+# --- tables of fields
+
+
+def test_result_fields_are_documented(tmp_path: Path) -> None:
+    from posemamba.poses import Keypoints2D, Poses3D
+    from posemamba.poses.skeletons import H36M17
+
+    keypoints = Keypoints2D(np.zeros((2, 17, 2)), np.ones((2, 17)), H36M17, (640, 480), 25.0)
+    poses = Poses3D(np.zeros((2, 17, 3), np.float32), np.ones((2, 17)), np.ones(2, bool), keypoints)
+    poses.save_npz(tmp_path / "poses.npz")
+    poses.save_json(tmp_path / "poses.json")
+    text = _text(ROOT / "docs/lift.md")
+    content = json.loads((tmp_path / "poses.json").read_text())
+    with np.load(tmp_path / "poses.npz", allow_pickle=False) as file:
+        fields = {*file.files, *content, *content["frames"][0]}
+    assert not [field for field in sorted(fields) if f"`{field}`" not in text]
+
+
+def test_recipe_fields_are_documented() -> None:
+    from posemamba.train.recipe import DATA, Recipe
+
+    text = _text(ROOT / "docs/train.md")
+    fields = [*Recipe.model_fields, *(field for data in DATA.values() for field in data.model_fields)]
+    assert not [field for field in fields if f"`{field}`" not in text]
+
+
+def test_counts_of_the_models_are_those_in_the_docs() -> None:
+    from posemamba.models.counting import count_preset
+
+    text = _text(ROOT / "docs/model.md")
+    for size in "sblx":
+        c = count_preset(size)
+        numbers = (c.parameters, c.paper_parameters, c.paper_macs, c.macs, c.scan_flops)
+        assert " | ".join(f"{n:,}" for n in numbers) in text, size
+
+
+def test_formats_and_skeletons_are_documented() -> None:
+    from posemamba.io.keypoints import known_formats
+    from posemamba.poses.skeletons import SKELETONS
+
+    text = _text(ROOT / "docs/keypoint_formats.md")
+    assert not [f.name for f in known_formats() if f"## {f.name}\n" not in text]
+    assert not [name for name in SKELETONS if f"`{name}`" not in text]
+
+
+# --- citation
+
+
+def test_citation_names_the_paper_before_the_software() -> None:
+    import yaml
+
+    text = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    content = yaml.safe_load(text)
+    assert list(content).index("preferred-citation") < list(content).index("title")
+    paper = content["preferred-citation"]
+    assert [author["family-names"] for author in paper["authors"]] == ["Huang", "Liu", "Xian", "Qiu"]
+    assert paper["doi"] in (ROOT / "README.md").read_text(encoding="utf-8")
