@@ -9,7 +9,7 @@ What the model gave stays beside the result, untouched: `Motion3D.poses`. Each s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -17,10 +17,10 @@ from posemamba.poses import Motion3D, Poses3D
 from posemamba.refine.angles import joint_angles
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.feet import steady_feet
-from posemamba.refine.root_path import root_path
-from posemamba.refine.scale import scale
-from posemamba.refine.smooth import DEFAULT_METHOD, smooth
-from posemamba.refine.upright import upright
+from posemamba.refine.root_path import check_fov, root_path
+from posemamba.refine.scale import check_height, scale
+from posemamba.refine.smooth import DEFAULT_METHOD, Method, check_smoothing, smooth
+from posemamba.refine.upright import check_camera_angles, upright
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = [
@@ -86,6 +86,40 @@ class RefineOptions(BaseModel):
                 raise PoseMambaError(f"refinement has no option '{where}', expected one of {known}") from error
             raise PoseMambaError(f"refinement's {where} is {first['input']!r}: {first['msg']}") from error
 
+    def check(self) -> None:
+        """Reject options that contradict each other or have no meaning, without any poses.
+
+        An option of a step that was not asked for would otherwise be lost without a word.
+
+        Raises:
+            PoseMambaError: there is such an option.
+        """
+        turning = self.upright or self.camera_pitch is not None
+        for name, given, needed, asked in (
+            ("smooth_cutoff", self.smooth_cutoff is not None, "smooth", self.smooth is not None),
+            ("smooth_beta", self.smooth_beta is not None, "smooth", self.smooth is not None),
+            ("smooth_both_ways=False", not self.smooth_both_ways, "smooth", self.smooth is not None),
+            ("fov", self.fov is not None, "root_path", self.root_path),
+            ("camera_roll", self.camera_roll is not None, "upright or camera_pitch", turning),
+        ):
+            if given and not asked:
+                raise PoseMambaError(
+                    f"{name} is given but not {needed}, to which it belongs: give that too, or leave both"
+                )
+        if self.smooth is not None:
+            check_smoothing(self.smoothing_method, self.smooth_cutoff, self.smooth_beta, self.smooth_both_ways)
+        if self.height_m is not None:
+            check_height(self.height_m)
+        if self.fov is not None:
+            check_fov(self.fov)
+        if turning:
+            check_camera_angles(self.camera_pitch, self.camera_roll)
+
+    @property
+    def smoothing_method(self) -> Method:
+        """The smoothing that `smooth` names."""
+        return DEFAULT_METHOD if self.smooth in (None, "default") else cast(Method, self.smooth)
+
 
 def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
     """Refine poses: smoothing, scale, path, steady bones and feet, upright world, in this order, if asked for.
@@ -100,12 +134,15 @@ def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
     Raises:
         PoseMambaError: options that contradict each other or have no meaning, or nobody seen.
     """
-    _check(options)
+    options.check()
     motion = Motion3D.raw(poses)
     if options.smooth is not None:
-        method = DEFAULT_METHOD if options.smooth == "default" else options.smooth
         motion = smooth(
-            motion, method, options.smooth_cutoff, beta=options.smooth_beta, both_ways=options.smooth_both_ways
+            motion,
+            options.smoothing_method,
+            options.smooth_cutoff,
+            beta=options.smooth_beta,
+            both_ways=options.smooth_both_ways,
         )
     if options.height_m is not None or options.typical_height or options.root_path:
         motion = scale(motion, options.height_m)
@@ -118,22 +155,3 @@ def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
     if options.upright or options.camera_pitch is not None:
         motion = upright(motion, options.camera_pitch, options.camera_roll)
     return motion
-
-
-def _check(options: RefineOptions) -> None:
-    """Options that belong to a step that was not asked for would be lost without a word.
-
-    Raises:
-        PoseMambaError: there is such an option.
-    """
-    smoothing = options.smooth is not None
-    turning = options.upright or options.camera_pitch is not None
-    for name, given, needed, asked in (
-        ("smooth_cutoff", options.smooth_cutoff is not None, "smooth", smoothing),
-        ("smooth_beta", options.smooth_beta is not None, "smooth", smoothing),
-        ("smooth_both_ways=False", not options.smooth_both_ways, "smooth", smoothing),
-        ("fov", options.fov is not None, "root_path", options.root_path),
-        ("camera_roll", options.camera_roll is not None, "upright or camera_pitch", turning),
-    ):
-        if given and not asked:
-            raise PoseMambaError(f"{name} is given but not {needed}, to which it belongs: give that too, or leave both")

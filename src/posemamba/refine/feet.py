@@ -19,8 +19,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
-from scipy.ndimage import gaussian_filter1d, median_filter
-from scipy.signal import savgol_filter
 
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import (
@@ -76,6 +74,8 @@ _THORAX = 8
 
 def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
     """(F,) speed of a joint in the picture, in units of `xy` a second; NaN where not known for long enough."""
+    from scipy.signal import savgol_filter
+
     width = _speed_frames(fps)
     speed = np.full(len(xy), np.nan)
     for a, b in runs(known, width):
@@ -97,6 +97,8 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
         known: (F,) the detector is sure of the ankle.
         fps: frames per second.
     """
+    from scipy.ndimage import median_filter
+
     speed = picture_speed(times, xy, known, fps) / size
     jitter = _jitter(xy, known, fps) / size
     still = np.flatnonzero(speed < 4 * STANDS_SPEED)
@@ -146,6 +148,8 @@ def standing(motion: Motion3D) -> Numbers:
 
 def _jitter(xy: Array, known: Mask, fps: float) -> Array:
     """(F,) distance from a parabola through the frames around, in units of `xy`: the detector's own unrest."""
+    from scipy.signal import savgol_filter
+
     width = _speed_frames(fps)
     off = np.full(len(xy), np.nan)
     for a, b in runs(known, width):
@@ -392,6 +396,8 @@ def _bend(times: Array, leg: Array, way: Array, reach: Array, forward: Array) ->
         reach: (n,) how far along it the ankle comes.
         forward: (n, 3) where the body faces.
     """
+
+    from scipy.ndimage import gaussian_filter1d
 
     def unit(v: Array) -> Array:
         return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12))

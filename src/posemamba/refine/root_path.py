@@ -88,7 +88,7 @@ def root_path(
     if fov is None:
         used = 2 * math.degrees(math.atan(math.tan(math.radians(GUESSED_FOV) / 2) * width / max(width, height)))
     else:
-        used = checked("the field of view", fov, 2, 170, "degrees across the picture")
+        used = check_fov(fov)
     cutoff = checked("the path's cutoff", cutoff, 0.05, 1000, "hertz")
     depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.05, 1000, "hertz")
     focal = width / 2 / math.tan(math.radians(used) / 2)
@@ -183,3 +183,12 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
         residual = solution[:, None, :2] + body * solution[:, None, 2:] - sight
         robust = huber_weights(np.linalg.norm(residual, axis=-1), weights)
     return solution
+
+
+def check_fov(fov: float) -> float:
+    """Return a horizontal field of view in degrees.
+
+    Raises:
+        PoseMambaError: a field of view that no lens without distortion has.
+    """
+    return checked("the field of view", fov, 2, 170, "degrees across the picture")

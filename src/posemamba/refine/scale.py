@@ -55,7 +55,7 @@ def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SI
         raise PoseMambaError(
             "the motion is in a world, expected the camera's frame: set the scale before turning upright"
         )
-    height = checked("the height", TYPICAL_HEIGHT if height_m is None else height_m, 0.4, 2.6, "metres")
+    height = TYPICAL_HEIGHT if height_m is None else check_height(height_m)
     cutoff = checked("the scale's cutoff", cutoff, 0.05, 1000, "hertz")
     xyz = positions(motion)
     size, _, spread = fit_size(motion, xyz, cutoff)
@@ -72,3 +72,12 @@ def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SI
         estimate=height_m is None,
     )
     return with_step(motion, step, xyz * factor[:, None, None], units="metre")
+
+
+def check_height(height_m: float) -> float:
+    """Return a standing height in metres.
+
+    Raises:
+        PoseMambaError: a height that no person has.
+    """
+    return checked("the height", height_m, 0.4, 2.6, "metres")

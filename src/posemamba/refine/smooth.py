@@ -13,8 +13,6 @@ import math
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
-from scipy.signal import butter, savgol_coeffs, savgol_filter, sosfiltfilt
 
 from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, stretches, with_step
@@ -61,12 +59,9 @@ def smooth(
     Raises:
         PoseMambaError: no such method, a strength that is none, or options that belong to another method.
     """
-    if method not in get_args(Method):
-        raise PoseMambaError(f"no smoothing is called '{method}', expected one of {', '.join(get_args(Method))}")
-    if method != "one-euro" and (beta is not None or not both_ways):
-        raise PoseMambaError(f"beta and both_ways belong to one-euro, not to {method}: leave them out")
-    hertz = checked("smoothing's cutoff", CUTOFFS[method] if cutoff is None else cutoff, 0.01, 1000, "hertz")
-    slope = checked("beta", BETA if beta is None else beta, 0, 1e6, "hertz for a body length a second")
+    from scipy.interpolate import PchipInterpolator
+
+    hertz, slope = check_smoothing(method, cutoff, beta, both_ways)
     xyz, times = positions(motion), motion.frame_times()
     unit = body_length(np.median(bone_lengths(xyz[motion.seen]), 0))
     smoothed, short, above, resampled = xyz.copy(), 0, 0, 0
@@ -104,9 +99,27 @@ def smooth(
     return with_step(motion, Step("smooth", parameters, report), smoothed)
 
 
+def check_smoothing(
+    method: Method, cutoff: float | None, beta: float | None, both_ways: bool
+) -> tuple[float, float]:
+    """Return the cutoff in hertz and one-euro's slope that `smooth` would use.
+
+    Raises:
+        PoseMambaError: no such method, a number out of range, or options that belong to another method.
+    """
+    if method not in get_args(Method):
+        raise PoseMambaError(f"no smoothing is called '{method}', expected one of {', '.join(get_args(Method))}")
+    if method != "one-euro" and (beta is not None or not both_ways):
+        raise PoseMambaError(f"beta and both_ways belong to one-euro, not to {method}: leave them out")
+    hertz = checked("smoothing's cutoff", CUTOFFS[method] if cutoff is None else cutoff, 0.01, 1000, "hertz")
+    return hertz, checked("beta", BETA if beta is None else beta, 0, 1e6, "hertz for a body length a second")
+
+
 def _butterworth(values: Array, cutoff: float, step: float) -> Array:
     """Forward and backward over (n, J, 3)."""
     # two passes square the gain, so each is made wider for -3 dB in all (Winter, Biomechanics, 2.2.4.4)
+    from scipy.signal import butter, sosfiltfilt
+
     wide = math.atan(math.tan(math.pi * cutoff * step) / (math.sqrt(2) - 1) ** (1 / (2 * _ORDER))) / math.pi
     sections = butter(_ORDER, min(wide / 0.5, 0.999), output="sos")
     # the filter's memory is about 1/cutoff; scipy's own padding of 9 frames is too short for low cutoffs
@@ -116,6 +129,8 @@ def _butterworth(values: Array, cutoff: float, step: float) -> Array:
 
 def _polynomial(values: Array, cutoff: float, step: float) -> Array:
     """Savitzky and Golay's filter over (n, J, 3), with the window that comes nearest to -3 dB at the cutoff."""
+    from scipy.signal import savgol_coeffs, savgol_filter
+
     longest = (len(values) - 1) // 2 * 2 + 1
     best, least = 1, math.inf
     for window in range(_ORDER + 1 - _ORDER % 2, longest + 1, 2):

@@ -65,11 +65,11 @@ def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = N
         raise PoseMambaError("the motion is in an upright world already, expected the camera's frame: turn it once")
     xyz = positions(motion)
     report: dict[str, float | int | str] = {}
-    roll_used = checked("the camera's roll", 0.0 if roll is None else roll, -180, 180, "degrees clockwise")
-    if pitch is None:
+    given, roll_used = check_camera_angles(pitch, roll)
+    if given is None:
         used, report = _estimate(motion, xyz, roll_used)
     else:
-        used = checked("the camera's pitch", pitch, -90, 90, "degrees down")
+        used = given
     world = xyz @ level_axes(used, roll_used)
     report |= {"pitch_deg": used, "roll_deg": roll_used}
     if motion.absolute:
@@ -153,3 +153,13 @@ def _floor(motion: Motion3D, world: Array) -> tuple[float, dict[str, float | int
         return floor - ankle, {"contacts": len(places), "contact_height_spread_m": spread}
     lowest = world[motion.seen][:, ANKLES, 2].min(1)
     return float(np.percentile(lowest, 10)) - ankle, {"contacts": 0, "floor_from": "the lowest ankles: no foot rests"}
+
+
+def check_camera_angles(pitch: float | None, roll: float | None) -> tuple[float | None, float]:
+    """Return a camera's pitch (degrees down; None: unknown) and roll (degrees clockwise; 0 where None is given).
+
+    Raises:
+        PoseMambaError: an angle out of range.
+    """
+    known = None if pitch is None else checked("the camera's pitch", pitch, -90, 90, "degrees down")
+    return known, checked("the camera's roll", 0.0 if roll is None else roll, -180, 180, "degrees clockwise")

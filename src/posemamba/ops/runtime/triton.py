@@ -12,6 +12,8 @@ from functools import lru_cache
 
 import torch
 
+from posemamba.ops.runtime.constant import constant_for_compiler
+
 
 @lru_cache(maxsize=16)
 def why_not(device: torch.device) -> str:
@@ -39,7 +41,7 @@ def _warn(device: torch.device, reason: str) -> None:
     warnings.warn(f"slower kernels on {device}: {reason}", stacklevel=4)
 
 
-@torch.compiler.assume_constant_result
+@constant_for_compiler
 def runs(device: torch.device) -> bool:
     """Whether Triton's kernels run on `device`; warns once on a GPU where they do not."""
     reason = why_not(device)

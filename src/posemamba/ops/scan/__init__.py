@@ -19,6 +19,7 @@ from posemamba.ops.runtime import settings
 from posemamba.ops.scan.operator import merges_inside, scan_op
 from posemamba.ops.scan.orders import ORDERS, OrderName, merges, scan_map
 from posemamba.ops.scan.reference import selective_scan_reference
+from posemamba.ops.runtime.constant import constant_for_compiler
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "project", "scan", "selective_scan", "why"]
@@ -50,7 +51,7 @@ def _warn_of_reference(reason: str) -> None:
     warnings.warn(f"the scan runs step by step in plain PyTorch: {reason}", stacklevel=4)
 
 
-@torch.compiler.assume_constant_result
+@constant_for_compiler
 def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
     """The backend that runs: `asked`, else what is forced (`posemamba.ops.runtime.settings`), else what suits the device.
 
