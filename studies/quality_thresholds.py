@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
-from studies.refinement_tables import Shot, shots
 
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Motion3D, Poses3D
@@ -27,6 +26,7 @@ from posemamba.quality.verdict import is_heavy, verdict
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
 from posemamba.utils.errors import PoseMambaError
+from studies.refinement_tables import Shot, shots
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "joints sure, share": lambda n: n["detection"]["joints_sure"],

@@ -35,7 +35,9 @@ ALLOWED = {
     "bench": "utils poses weights ops models",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses models lifting evaluate",
-    "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo",
+    "pipeline": "utils poses weights ops models io refine quality detect lifting",
+    "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "
+    "pipeline",
 }
 WITHOUT_TORCH = (
     "posemamba.poses",

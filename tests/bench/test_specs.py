@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 import torch
@@ -144,11 +145,11 @@ def test_the_gpu_preset_shows_baselines_plain_and_at_their_best() -> None:
 
 
 def test_help_and_docs_name_every_model_and_setting() -> None:
-    from posemamba import cli
+    from posemamba.cli.bench import BenchOptions
 
     docs = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
     for name in (*MODELS, *PRECISIONS, *WAYS, *PRESETS, *(part for p in PRESETS.values() for part in p.parts)):
         assert f"`{name}`" in docs, name
-    said = str(cli.bench.__annotations__["contestants"])
+    said = str(get_type_hints(BenchOptions, include_extras=True)["contestants"].__metadata__[0].help)
     for name in (*PRECISIONS, *WAYS):
         assert name in said, name

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 
 from fixtures.command_line import keypoints, lifted, refused, snapshot
 from posemamba import cli
-from posemamba.cli import _doctor as doctor
+from posemamba.cli import examination as doctor
 from posemamba.io.keypoints import write_keypoints_npz
 from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba

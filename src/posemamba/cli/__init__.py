@@ -1,7 +1,7 @@
 """The command line: ``posemamba lift``, ``convert``, ``quality`` and so on; ``posemamba --help`` lists them.
 
-The modules of this package hold the options of the commands. What is the user's to mend ends in one line on stderr
-and exit code 2. Heavy packages are imported inside the commands, so that help comes at once.
+Each module holds one command: its options, declared once, and what it does. An error that the user can fix ends in
+one line on stderr and exit code 2. Heavy packages are imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations
@@ -14,13 +14,9 @@ from typing import Annotated, Any
 
 import typer
 
-from posemamba.cli.data import data_app
-from posemamba.cli.evaluation import evaluate, table
-from posemamba.cli.lifting import convert, demo, lift
-from posemamba.cli.looking import doctor, info, quality
-from posemamba.cli.racing import bench
-from posemamba.cli.show import show_app
-from posemamba.cli.training import calibrate, curves, export, train
+from posemamba.cli import bench, convert, data, demo, doctor, evaluate, evaluation, info, quality, show, training
+from posemamba.cli.lift.command import lift
+from posemamba.cli.options import RESEARCH, USE, command
 from posemamba.utils.errors import PoseMambaError
 
 app = typer.Typer(
@@ -95,7 +91,13 @@ def _options(
     pass
 
 
-for _command in (lift, convert, quality, demo, info, doctor, evaluate, train, curves, table, bench, export, calibrate):
-    app.command()(_command)  # in the order of the help
-app.add_typer(data_app, name="data")
-app.add_typer(show_app, name="show")
+# in the order of the help
+_command: Any
+for _command in (lift, convert.convert, quality.quality, demo.demo, doctor.doctor):
+    command(app, USE)(_command)
+for _command in (evaluate.evaluate, bench.bench, info.info):
+    command(app, RESEARCH)(_command)
+for _command in (training.train, training.export, training.calibrate, training.curves, evaluation.table):
+    app.command(rich_help_panel=RESEARCH)(_command)
+app.add_typer(data.data_app, name="data", rich_help_panel=RESEARCH)
+app.add_typer(show.show_app, name="show", rich_help_panel=RESEARCH)

@@ -1,120 +1,173 @@
-"""Options that several commands take, and how their text is read."""
+"""Options of commands, each declared once as a field of a dataclass.
+
+A command is a function of one dataclass. `command` makes an option of the command line of each field: its type, name
+and help stand in the field's annotation, its default is the field's.
+"""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from posemamba.utils.errors import PoseMambaError
 
-Device = Annotated[str, typer.Option(help="Where the model runs: auto, cpu, cuda, ...")]
+if TYPE_CHECKING:
+    from posemamba.refine import RefineOptions
+
+USE, RESEARCH = "Use", "Research"
+"""Groups of commands in ``posemamba --help``."""
+
+
+def command(
+    app: typer.Typer, group: str | None = None, name: str | None = None
+) -> Callable[[Callable[[Any], int | None]], Callable[[Any], int | None]]:
+    """Register a function of one dataclass of options as a command.
+
+    The function's docstring is the command's help. What it returns is the exit code; None is 0. The name is the
+    function's, with hyphens.
+
+    Args:
+        app: the application, or a group of commands such as ``posemamba data``.
+        group: heading in the application's help.
+        name: of the command, where it is not the function's.
+    """
+
+    def register(function: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
+        hints = get_type_hints(function)
+        options = hints[next(iter(inspect.signature(function).parameters))]
+
+        def run(**values: Any) -> None:
+            if code := function(options(**values)):
+                raise typer.Exit(code)
+
+        run.__doc__ = function.__doc__
+        annotations = get_type_hints(options, include_extras=True)
+        run.__annotations__ = {field.name: annotations[field.name] for field in fields(options)}
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what Typer reads
+            [
+                inspect.Parameter(
+                    field.name,
+                    inspect.Parameter.KEYWORD_ONLY,
+                    default=inspect.Parameter.empty if field.default is MISSING else field.default,
+                    annotation=annotations[field.name],
+                )
+                for field in fields(options)
+            ]
+        )
+        app.command(name or function.__name__.replace("_", "-"), rich_help_panel=group)(run)
+        return function
+
+    return register
+
+
+def option(help: str, *names: str, panel: str | None = None, default: bool = False, **more: Any) -> Any:
+    """Declare an option; its default is shown in the help only where `default` is true."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, show_default=default, **more)
+
+
+def argument(help: str, **more: Any) -> Any:
+    """Declare an argument without a name."""
+    return typer.Argument(help=help, show_default=False, **more)
+
+
+Device = Annotated[str, option("Where the model runs: auto, cpu, cuda, ...", default=True)]
 Flip = Annotated[
-    bool,
-    typer.Option("--flip/--no-flip", help="Average with the mirrored lifting of the mirrored picture: twice the work."),
+    bool, option("Test-time flip: average with the flipped input's poses, twice the work.", "--flip/--no-flip")
 ]
-MocapFolder = Annotated[
-    Path | None, typer.Option("--data", help="Folder of the motion capture files.", show_default=False)
-]
+MocapFolder = Annotated[Path | None, option("Folder of the motion capture files.", "--data")]
 
 _REFINE = "Refinement: written beside the poses (docs/refine.md)"
-Smooth = Annotated[
-    bool, typer.Option("--smooth", help="Take jitter out, by the method that measured best.", rich_help_panel=_REFINE)
-]
-SmoothMethod = Annotated[
-    str | None,
-    typer.Option(
-        help="Smooth by butterworth, savitzky-golay or one-euro.", show_default=False, rich_help_panel=_REFINE
-    ),
-]
-SmoothCutoff = Annotated[
-    float | None,
-    typer.Option(help="Smooth at this many hertz: lower is smoother.", show_default=False, rich_help_panel=_REFINE),
-]
-Height = Annotated[
-    str | None,
-    typer.Option(
-        help="Metres: the person's standing height, e.g. 1.78; of several people 1.78,1.65.",
-        show_default=False,
-        rich_help_panel=_REFINE,
-    ),
-]
-RootPath = Annotated[
-    bool,
-    typer.Option(
-        "--root-path", help="Estimate where the person is, in metres from the camera.", rich_help_panel=_REFINE
-    ),
-]
-Fov = Annotated[
-    float | None,
-    typer.Option(
-        help="Of the camera, degrees from side to side, for --root-path; else guessed.",
-        show_default=False,
-        rich_help_panel=_REFINE,
-    ),
-]
-SteadyBones = Annotated[
-    bool,
-    typer.Option("--steady-bones", help="Give every bone one length over the whole clip.", rich_help_panel=_REFINE),
-]
-SteadyFeet = Annotated[
-    bool,
-    typer.Option("--steady-feet", help="Feet that stand in the picture stand still.", rich_help_panel=_REFINE),
-]
-Upright = Annotated[
-    bool, typer.Option("--upright", help="Turn the world upright by how the person stands.", rich_help_panel=_REFINE)
-]
-CameraPitch = Annotated[
-    float | None,
-    typer.Option(
-        help="Degrees by which the camera looks down: turns the world upright.",
-        show_default=False,
-        rich_help_panel=_REFINE,
-    ),
-]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefinementOptions:
+    """Options of refinement, for every command that refines poses."""
+
+    smooth: Annotated[bool, option("Remove jitter, by the method that measured best.", "--smooth", panel=_REFINE)] = (
+        False
+    )
+    smooth_method: Annotated[
+        str | None, option("Smooth by butterworth, savitzky-golay or one-euro.", panel=_REFINE)
+    ] = None
+    smooth_cutoff: Annotated[float | None, option("Smooth at this many hertz: lower is smoother.", panel=_REFINE)] = (
+        None
+    )
+    height: Annotated[
+        str | None,
+        option("Standing height in metres, e.g. 1.78; of several people 1.78,1.65.", panel=_REFINE),
+    ] = None
+    root_path: Annotated[
+        bool, option("Estimate where the person is, in metres from the camera.", "--root-path", panel=_REFINE)
+    ] = False
+    fov: Annotated[
+        float | None,
+        option("Horizontal field of view of the camera in degrees, for --root-path; else guessed.", panel=_REFINE),
+    ] = None
+    steady_bones: Annotated[
+        bool, option("Give every bone one length over the whole clip.", "--steady-bones", panel=_REFINE)
+    ] = False
+    steady_feet: Annotated[
+        bool, option("Hold feet still that stand still in the picture.", "--steady-feet", panel=_REFINE)
+    ] = False
+    upright: Annotated[bool, option("Turn the world upright by how the person stands.", "--upright", panel=_REFINE)] = (
+        False
+    )
+    camera_pitch: Annotated[
+        float | None,
+        option("Degrees by which the camera looks down: turns the world upright.", panel=_REFINE),
+    ] = None
+
+    @property
+    def refinement(self) -> dict[str, Any]:
+        """The options that were given, by their names in `posemamba.refine.RefineOptions`, without the height."""
+        if self.fov is not None and not self.root_path:
+            raise PoseMambaError("--fov belongs to --root-path; give that too")
+        wanted = self.smooth or self.smooth_cutoff is not None
+        given = {
+            "smooth": self.smooth_method or ("default" if wanted else None),
+            "smooth_cutoff": self.smooth_cutoff,
+            "root_path": self.root_path or None,
+            "fov": self.fov,
+            "steady_bones": self.steady_bones or None,
+            "steady_feet": self.steady_feet or None,
+            "upright": self.upright or None,
+            "camera_pitch": self.camera_pitch,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def heights(self) -> tuple[float, ...]:
+        """Standing heights in metres, one for all people or one for each; empty: not given."""
+        try:
+            return tuple(float(word) for word in words(self.height))
+        except ValueError:
+            raise PoseMambaError(
+                f"--height is '{self.height}', expected metres: 1.78, or of several people 1.78,1.65"
+            ) from None
+
+    def refine_options(self, height: float | None, exports: Sequence[str]) -> RefineOptions:
+        """Return what to do to one person's poses; formats in metres assume a typical body where no height is given."""
+        from posemamba.io.motion import EXPORTS
+        from posemamba.refine import RefineOptions
+
+        metres = any(EXPORTS[name].needs_metres for name in exports)
+        return RefineOptions.checked(
+            {**self.refinement, "height_m": height, "typical_height": metres and height is None}
+        )
 
 
 def words(text: str | None) -> list[str]:
-    """Of a list with commas."""
+    """Split a comma-separated list into stripped, non-empty words."""
     return [word.strip() for word in (text or "").split(",") if word.strip()]
 
 
-def refinement(
-    smooth: bool,
-    method: str | None,
-    cutoff: float | None,
-    root_path: bool,
-    fov: float | None,
-    steady_bones: bool,
-    steady_feet: bool,
-    upright: bool,
-    pitch: float | None,
-) -> tuple[tuple[str, Any], ...]:
-    """What was given, by the names of `posemamba.refine.RefineOptions`."""
-    given = {
-        "smooth": method or ("default" if smooth or cutoff is not None else None),
-        "smooth_cutoff": cutoff,
-        "root_path": root_path or None,
-        "fov": fov,
-        "steady_bones": steady_bones or None,
-        "steady_feet": steady_feet or None,
-        "upright": upright or None,
-        "camera_pitch": pitch,
-    }
-    return tuple((name, value) for name, value in given.items() if value is not None)
-
-
-def parse_heights(text: str | None) -> tuple[float, ...]:
-    """Metres, of each person."""
-    try:
-        return tuple(float(word) for word in words(text))
-    except ValueError:
-        raise PoseMambaError(f"--height is '{text}', expected metres: 1.78, or of several people 1.78,1.65") from None
-
-
 def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Width and height in pixels."""
+    """Parse ``1920x1080`` into width and height in pixels."""
     if text is None:
         return None
     parts = text.lower().split("x")

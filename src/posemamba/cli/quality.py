@@ -1,27 +1,26 @@
-"""What ``posemamba quality`` does: finds results, measures them, and says what was found."""
+"""``posemamba quality``: results found, measured and judged."""
 
 from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
-
-from posemamba.io.motion.npz import FORMAT as MOTION_FORMAT
-from posemamba.io.motion.npz import load_motion_npz
-from posemamba.poses import Motion3D, Poses3D
-from posemamba.quality import Quality, measure_quality
+from posemamba.cli.options import argument, option
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import atomic_path
+
+if TYPE_CHECKING:
+    from posemamba.poses import Motion3D, Poses3D
+    from posemamba.quality import Quality
 
 FORMAT = "posemamba-quality-1"
 POSES_FORMAT = "posemamba-poses-1"
 
 
 def find_results(path: Path) -> list[Path]:
-    """Files to look at: of a folder each person's motion.npz, or poses.npz where there is no motion.
+    """Return the files to judge: of a folder each person's motion.npz, or poses.npz where there is no motion.
 
     Raises:
         PoseMambaError: nothing there.
@@ -45,6 +44,12 @@ def read_result(path: Path) -> Quality:
     Raises:
         PoseMambaError: it is not a result of ``posemamba lift``.
     """
+    import numpy as np
+
+    from posemamba.io.motion.npz import FORMAT as MOTION_FORMAT
+    from posemamba.io.motion.npz import load_motion_npz
+    from posemamba.poses import Poses3D
+
     try:
         with np.load(path, allow_pickle=False) as file:
             kind = json.loads(str(file["header"]))["format"]
@@ -62,6 +67,8 @@ def read_result(path: Path) -> Quality:
 
 
 def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
+    from posemamba.quality import measure_quality
+
     if not len(poses):
         raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
     try:
@@ -70,19 +77,28 @@ def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
         raise PoseMambaError(f"{path}: {error}") from error
 
 
-def quality(results: Sequence[Path], json_file: Path | None, picture: Path | None) -> str:
-    """Measure everybody in the results, write the files that are wanted, and return the text to print.
+@dataclass(frozen=True, kw_only=True)
+class QualityOptions:
+    """Options of ``posemamba quality``."""
 
-    Raises:
-        PoseMambaError: no result, or a file that cannot be written.
-    """
+    results: Annotated[
+        list[Path], argument("Folders of posemamba lift, or a poses.npz or motion.npz.", metavar="RESULT...")
+    ]
+    json_file: Annotated[Path | None, option("A file for all that was found.", "--json")] = None
+    picture: Annotated[Path | None, option("A timeline for each person: png, svg or pdf.")] = None
+
+
+def quality(options: QualityOptions) -> None:
+    """Judge whether results can be trusted: find faults such as bones that change length (docs/quality.md)."""
+    results, json_file, picture = options.results, options.json_file, options.picture
     if picture is not None:
         from posemamba.utils.plotting import check_plot_file
 
-        check_plot_file(picture)  # sooner than the work
+        check_plot_file(picture)  # before the work
     files = [file for path in results for file in find_results(path)]
     found = [(file, read_result(file)) for file in files]
     from posemamba.quality.report import as_json, report
+    from posemamba.utils.files import atomic_path
 
     text = "\n".join(f"{file}\n{report(one)}" for file, one in found)
     if json_file is not None:
@@ -98,4 +114,4 @@ def quality(results: Sequence[Path], json_file: Path | None, picture: Path | Non
 
         draw(picture, [one for _, one in found])
         text += f"\n  {picture}"
-    return text
+    print(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.models.missing import fill_missing
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
@@ -61,30 +61,11 @@ def read_clip(source: str, *, inputs: str = "exact", camera: int = 0, data: Path
     """
     if source == "mocap" or source.startswith("mocap:"):
         return _mocap(source.partition(":")[2], inputs, camera, data)
-    poses = load_poses(Path(source))
+    poses = load_poses_npz(Path(source))
     width, height = poses.keypoints.image_size
     xy = fill_missing(poses.keypoints.xy) * np.float32(2 / width) - np.array([1, height / width], np.float32)
     name = Path(poses.keypoints.source or source).name
     return Clip(name, xy.astype(np.float32), poses=poses, confidence=poses.confidence)
-
-
-def load_poses(path: Path) -> Poses3D:
-    """A poses.npz as lifting writes it.
-
-    Raises:
-        PoseMambaError: there is none, or it holds something else.
-    """
-    if not path.is_file():
-        raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
-    try:
-        poses = Poses3D.load_npz(path)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise PoseMambaError(
-            f"{path}: not a poses.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
-        ) from None
-    if not poses.seen.any():
-        raise PoseMambaError(f"{path}: nobody was seen in any of its {len(poses)} frames; choose another clip")
-    return poses
 
 
 def _mocap(name: str, inputs: str, camera: int, data: Path | None) -> Clip:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.paper.clip import Clip, load_poses
+from posemamba.io.motion.npz import load_poses_npz
+from posemamba.paper.clip import Clip
 from posemamba.poses.skeletons import H36M17
 from posemamba.show.overlay import PITCH, YAW
 from posemamba.show.people import ONE_ON_PAPER
@@ -115,7 +116,7 @@ def compare(
     if clip.poses is not None:
         methods.append(Method(clip.poses.model or "file", clip.poses.xyz.astype(np.float64)))
     for path in files:
-        poses = load_poses(path)
+        poses = load_poses_npz(path)
         if len(poses) != len(clip):
             raise PoseMambaError(f"{path}: has {len(poses)} frames, {clip.name} has {len(clip)}; give the same clip's")
         methods.append(Method(poses.model or path.parent.name or path.stem, poses.xyz.astype(np.float64)))

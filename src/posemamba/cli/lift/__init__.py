@@ -1,1 +1,1 @@
-"""`posemamba lift`: options, checks before the work, the work, the results."""
+"""``posemamba lift``: its options, the checks before the work, the work, and the results."""

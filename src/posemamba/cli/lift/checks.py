@@ -1,4 +1,4 @@
-"""What is told before the work, and not after all of it: options that do not fit, places that cannot be written."""
+"""Checks made before lifting: options that fit each other and the inputs, folders that can be written."""
 
 from __future__ import annotations
 
@@ -7,68 +7,34 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from posemamba.cli.lift.options import Options
-from posemamba.cli.lift.refinement import check_refinement, known_exports, refine_options
+from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.results import RESULT
 from posemamba.io.inputs import Input
 from posemamba.utils.errors import PoseMambaError, require
 
-DETECTORS = ("mediapipe", "rtmpose", "rtmpose-lightweight", "rtmpose-performance")
 
+def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
+    """Reject options that do not fit each other or the inputs.
 
-def check_options(options: Options, inputs: Sequence[Input]) -> None:
-    """Say now, and not after all the work, what does not fit."""
-    kinds = {one.kind for one in inputs}
-    words = {"video": "a video", "pictures": "pictures", "keypoints": "a keypoint file"}
-    for needed, given in (
-        (("keypoints",), {"--format": options.format, "--skeleton": options.skeleton}),
-        (("keypoints",), {"--image-size": options.image_size, "--video": options.video}),
-        (("keypoints", "pictures"), {"--fps": options.fps}),
-        (("video", "pictures"), {"--mode": options.mode, "--detector": options.detector}),
-        (("video", "pictures"), {"--det-model": options.det_model, "--pose-model": options.pose_model}),
-    ):
-        for name, value in given.items():
-            if value is not None and not kinds & set(needed):
-                what = {"keypoints": "keypoint files", "video": "videos", "pictures": "pictures"}
-                raise PoseMambaError(
-                    f"{name} is for {' and '.join(what[kind] for kind in needed)}, and {inputs[0].path} is taken for "
-                    f"{words[inputs[0].kind]}; leave it out"
-                )
-    if options.fps is not None and not (np.isfinite(options.fps) and options.fps > 0):
-        raise PoseMambaError(f"--fps is {options.fps:g}, expected a positive number of frames per second")
-    if options.video is not None and len(inputs) > 1:
-        raise PoseMambaError(
-            f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"
-        )
-    if options.start is not None and options.end is not None and options.end <= options.start:
-        raise PoseMambaError(f"--end is {options.end:g} s, expected more than --start, {options.start:g} s")
-    person = options.person or "longest"
-    if person not in ("longest", "largest", "all") and not (person.isdecimal() and int(person) > 0):
-        raise PoseMambaError(f"--person is '{person}', expected longest, largest, all or a number from 1 on")
-    detector = options.detector or "mediapipe"
-    if detector not in DETECTORS:
-        raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
-    if detector != "mediapipe" and options.mode is not None:
-        raise PoseMambaError(f"--mode is for MediaPipe, and --detector is {detector}; leave it out")
-    if detector == "mediapipe" and (options.det_model or options.pose_model):
-        raise PoseMambaError("--det-model and --pose-model are for --detector rtmpose; give that too")
-    if unknown := [name for name in options.exports if name not in known_exports()]:
-        raise PoseMambaError(
-            f"--export names '{unknown[0]}', expected some of {', '.join(known_exports())}, with commas"
-        )
+    Raises:
+        PoseMambaError: there is such an option.
+    """
+    options.reading.check(inputs)
+    if options.exports:
+        from posemamba.io.motion import EXPORTS
+
+        if unknown := [name for name in options.exports if name not in EXPORTS]:
+            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
     if options.wants_motion:
-        check_refinement(refine_options(options.refine, None, options.exports))
-        for height in options.heights:
-            check_refinement(refine_options(options.refine, height, options.exports))
+        for height in options.heights or (None,):
+            options.refine_options(height, options.exports).check()
 
 
 def check_out(out: Path, source: Path | None = None) -> None:
-    """Say now, and not after all the work, that results cannot go there.
+    """Reject a folder for results that cannot be written.
 
     Raises:
-        PoseMambaError: they cannot, or would overwrite the source.
+        PoseMambaError: it is a file, cannot be made, or results would overwrite the source.
     """
     if out.exists() and not out.is_dir():
         raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
@@ -80,7 +46,11 @@ def check_out(out: Path, source: Path | None = None) -> None:
 
 
 def can_draw(must: bool) -> bool:
-    """Whether the packages for overlay.mp4 are there; if not, say so, and raise if they `must` be."""
+    """Tell whether the packages for overlay.mp4 are installed; warn if not.
+
+    Raises:
+        PoseMambaError: they are not, and the overlay `must` be drawn.
+    """
     try:
         require("av", "video")
         require("PIL", "video")

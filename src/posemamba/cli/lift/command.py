@@ -1,24 +1,24 @@
-"""What ``posemamba lift`` does: finds inputs, lifts each, refines, and writes each one's results together."""
+"""``posemamba lift``: the loop over inputs."""
 
 from __future__ import annotations
 
 import sys
 
-from posemamba.cli.lift.checks import check_options, check_out
-from posemamba.cli.lift.options import Options
-from posemamba.cli.lift.worker import FatalError, Worker
-from posemamba.io.inputs import find_inputs
-from posemamba.utils.errors import PoseMambaError
-
-__all__ = ["Options", "lift"]
+from posemamba.cli.lift.options import LiftOptions
 
 
-def lift(options: Options) -> int:
-    """Lift all inputs; the exit code: 0, 1 if some failed, 2 if all of several did.
+def lift(options: LiftOptions) -> int:
+    """Lift videos, pictures or 2D keypoints to 3D poses: poses.npz, poses.json, overlay.mp4 and viewer.html.
 
-    Raises:
-        PoseMambaError: options that do not fit, or the only input cannot be lifted.
+    Earlier results in the folder are replaced when all is done, and stay as they were if anything fails.
+
+    Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
+    from posemamba.cli.lift.checks import check_options, check_out
+    from posemamba.cli.lift.run import FatalError, Worker
+    from posemamba.io.inputs import find_inputs
+    from posemamba.utils.errors import PoseMambaError
+
     inputs = find_inputs(options.sources, options.out, keypoints=options.format is not None)
     check_options(options, inputs)
     for one in inputs:

@@ -1,59 +1,105 @@
-"""The options of ``posemamba lift``."""
+"""Options of ``posemamba lift``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated
+
+from posemamba.cli.options import RefinementOptions, argument, option, parse_size, words
+
+if TYPE_CHECKING:
+    from posemamba.pipeline.people import Reading
+
+_KEYPOINTS, _PEOPLE, _RESULTS, _MODEL = "Keypoint files and pictures", "People and detector", "Results", "Model"
 
 
-@dataclass(frozen=True)
-class Options:
-    """Of the command line; None: not given.
+@dataclass(frozen=True, kw_only=True)
+class LiftOptions(RefinementOptions):
+    """Options of ``posemamba lift``; None means that an option was not given."""
 
-    Attributes:
-        sources, out: files or folders; the folder for results.
-        weights, flip, device: of the lifter.
-        start, end: seconds.
-        fps: of keypoints and pictures.
-        format, skeleton, image_size, video: of keypoint files.
-        person: longest, largest, all or a number.
-        detector, mode, det_model, pose_model: of videos and pictures.
-        refine: the options of refinement by name, without `height_m`.
-        heights: metres; one for all people, or one for each.
-        angles: write them.
-        exports: names in `posemamba.io.motion.EXPORTS`.
-        overlay: None: where it can be drawn.
-        viewer, viewer_video: write the page; with the video's pictures.
-        again: also what is done already.
-    """
+    sources: Annotated[
+        list[Path],
+        argument("Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip."),
+    ]
+    out: Annotated[Path, option("Folder for the results; of several inputs one in it for each.", "--out", "-o")]
+    start: Annotated[str | None, option("Begin there: seconds, or 1:02:03.")] = None
+    end: Annotated[str | None, option("End there: seconds, or 1:02:03.")] = None
+    again: Annotated[bool, option("Repeat what is done already.", "--again")] = False
+    person: Annotated[str | None, option("Who: longest (the default), largest, all, or a number.", panel=_PEOPLE)] = (
+        None
+    )
+    detector: Annotated[
+        str | None,
+        option(
+            "mediapipe (the default), or rtmpose, rtmpose-lightweight, rtmpose-performance: finds everybody.",
+            panel=_PEOPLE,
+        ),
+    ] = None
+    mode: Annotated[
+        str | None,
+        option("MediaPipe: track (the default) looks where the person was, detect afresh.", panel=_PEOPLE),
+    ] = None
+    det_model: Annotated[Path | None, option("RTMPose: your ONNX file of a YOLOX person detector.", panel=_PEOPLE)] = (
+        None
+    )
+    pose_model: Annotated[Path | None, option("RTMPose: your ONNX file of the joints.", panel=_PEOPLE)] = None
+    fps: Annotated[float | None, option("Frames per second, if the file does not say.", panel=_KEYPOINTS)] = None
+    video: Annotated[
+        Path | None,
+        option("The video they belong to, for its size, frame rate and pictures.", panel=_KEYPOINTS),
+    ] = None
+    image_size: Annotated[str | None, option("The image's size in pixels, WxH.", panel=_KEYPOINTS)] = None
+    skeleton: Annotated[str | None, option("The joints' skeleton, e.g. coco17; recognised.", panel=_KEYPOINTS)] = None
+    format: Annotated[
+        str | None, option("The file's format (docs/keypoint_formats.md); recognised.", panel=_KEYPOINTS)
+    ] = None
+    angles: Annotated[bool, option("Joint angles in degrees: angles.csv.", "--angles", panel=_RESULTS)] = False
+    export: Annotated[
+        str | None, option("The motion as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=_RESULTS)
+    ] = None
+    overlay: Annotated[
+        bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=_RESULTS)
+    ] = None
+    viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=_RESULTS)] = True
+    viewer_video: Annotated[
+        bool, option("Put small pictures of the video into viewer.html.", "--viewer-video", panel=_RESULTS)
+    ] = False
+    weights: Annotated[str, option("A name, a weights file, or a released checkpoint.", panel=_MODEL, default=True)] = (
+        "posemamba-s"
+    )
+    flip: Annotated[
+        bool,
+        option(
+            "Test-time flip: average with the flipped picture's poses, twice the work.",
+            "--flip/--no-flip",
+            panel=_MODEL,
+        ),
+    ] = True
+    device: Annotated[str, option("Where the model runs: auto, cpu, cuda, ...", panel=_MODEL, default=True)] = "auto"
 
-    sources: tuple[Path, ...]
-    out: Path
-    weights: str = "posemamba-s"
-    flip: bool = True
-    device: str = "auto"
-    start: float | None = None
-    end: float | None = None
-    fps: float | None = None
-    format: str | None = None
-    skeleton: str | None = None
-    image_size: tuple[int, int] | None = None
-    video: Path | None = None
-    person: str | None = None
-    detector: str | None = None
-    mode: str | None = None
-    det_model: Path | None = None
-    pose_model: Path | None = None
-    refine: tuple[tuple[str, Any], ...] = ()
-    heights: tuple[float, ...] = ()
-    angles: bool = False
-    exports: tuple[str, ...] = ()
-    overlay: bool | None = None
-    viewer: bool = True
-    viewer_video: bool = False
-    again: bool = False
+    @property
+    def reading(self) -> Reading:
+        """How the joints of the inputs are found or read."""
+        from posemamba.io.inputs import parse_time
+        from posemamba.pipeline.people import Reading
+
+        return Reading(
+            start=parse_time("--start", self.start),
+            end=parse_time("--end", self.end),
+            image_size=parse_size(self.image_size),
+            **{
+                name: getattr(self, name)
+                for name in ("person", "detector", "mode", "det_model", "pose_model", "fps", "format", "skeleton")
+            },
+            video=self.video,
+        )
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """Formats of the motion, each once."""
+        return tuple(dict.fromkeys(words(self.export)))
 
     @property
     def wants_motion(self) -> bool:
-        return bool(self.refine or self.heights or self.angles or self.exports)
+        return bool(self.refinement or self.heights or self.angles or self.exports)

@@ -1,4 +1,4 @@
-"""Results written together, and known again when the same is asked for."""
+"""Results of one input: written together, recognised when the same is asked for again, and reported."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from posemamba.io.inputs import Input
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from posemamba.io.video import Clip
     from posemamba.poses import Motion3D, Poses3D
 
+UNITS_NOTE = (
+    "3D joints are relative to the pelvis, in the camera's frame (x right, y down, z away), in pixels at the "
+    "pelvis's depth: one camera does not tell how many of them are a metre."
+)
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
     r"overlay\.mp4|viewer\.html|(poses|motion)(_\d+)?\.(npz|json)|angles(_\d+)?\.csv"
@@ -27,7 +32,7 @@ RESULT = re.compile(
 
 @dataclass
 class Results:
-    """What there is to write.
+    """The results of one input, before they are written.
 
     Attributes:
         poses: one person, or several.
@@ -147,7 +152,7 @@ def _find_poses(out: Path) -> list[Path]:
 
 
 def is_done(out: Path, call: str) -> bool:
-    """Whether the results of the same call on the same input are all there."""
+    """Tell whether the results of the same call on the same input are all there."""
     for path in _find_poses(out):
         try:
             with np.load(path, allow_pickle=False) as file:
@@ -157,3 +162,29 @@ def is_done(out: Path, call: str) -> bool:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             continue  # another file of that name
     return False
+
+
+def report(one: Input, results: Results, written: list[Path], stages: Stages) -> None:
+    """Print what was lifted and written, how far it can be trusted, and what its numbers mean."""
+    from posemamba.quality.verdict import verdicts
+
+    first = results.poses[0]
+    times = first.keypoints.frame_times()
+    if results.numbered or first.keypoints.person != 1:
+        seen = "; ".join(f"person {p.keypoints.person} seen in {int(p.seen.sum())}" for p in results.poses)
+    else:
+        seen = f"person seen in {int(first.seen.sum())}"
+    print(f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {stages}")
+    for path in written:
+        print(f"  {path}")
+    for text, files in results.notes.items():
+        print(f"  {', '.join(files)}: {text}")
+    for line in verdicts(results.poses, results.motions):
+        print(f"Quality: {line}")
+    if not results.motions:
+        print(UNITS_NOTE)
+        return
+    motion = results.motions[0]
+    steps = ", ".join(step.name + (" (estimated)" if step.estimate else "") for step in motion.steps)
+    print(f"The motion files hold: {steps or 'the poses as the model gave them'}; {motion.units}s, {motion.frame}.")
+    print(f"In poses: {UNITS_NOTE}")

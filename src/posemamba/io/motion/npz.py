@@ -150,3 +150,22 @@ def save_angles_csv(path: str | Path, motion: Motion3D, angles: Mapping[str, NDA
         for i, row in enumerate(columns.tolist()):
             cells = ("" if value != value else f"{value:.3f}" for value in row)
             file.write(f"{i},{times[i]:.6f},{int(motion.seen[i])}," + ",".join(cells) + "\n")
+
+
+def load_poses_npz(path: Path) -> Poses3D:
+    """Read a poses.npz as ``posemamba lift`` writes it.
+
+    Raises:
+        PoseMambaError: there is none, or it holds something else.
+    """
+    if not path.is_file():
+        raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
+    try:
+        poses = Poses3D.load_npz(path)
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        raise PoseMambaError(
+            f"{path}: not a poses.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
+        ) from None
+    if not poses.seen.any():
+        raise PoseMambaError(f"{path}: nobody was seen in any of its {len(poses)} frames; choose another clip")
+    return poses

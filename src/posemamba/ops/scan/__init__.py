@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from posemamba.ops.runtime import settings
+from posemamba.ops.runtime.constant import constant_for_compiler
 from posemamba.ops.scan.operator import merges_inside, scan_op
 from posemamba.ops.scan.orders import ORDERS, OrderName, merges, scan_map
 from posemamba.ops.scan.reference import selective_scan_reference
-from posemamba.ops.runtime.constant import constant_for_compiler
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "project", "scan", "selective_scan", "why"]

@@ -1,4 +1,4 @@
-"""One input after another: its joints found or read, lifted, refined, and written."""
+"""The work of ``posemamba lift``: inputs lifted one after another, refined, written and reported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posemamba.cli.lift.checks import can_draw
-from posemamba.cli.lift.keypoints import clip_of, find_joints, mode_of, read_joints
-from posemamba.cli.lift.options import Options
-from posemamba.cli.lift.refinement import refine_options
-from posemamba.cli.lift.report import report
-from posemamba.cli.lift.results import Results, is_done, write_results
+from posemamba.cli.lift.options import LiftOptions
+from posemamba.cli.lift.results import Results, is_done, report, write_results
 from posemamba.io.inputs import Input, digest
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
@@ -25,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class FatalError(PoseMambaError):
-    """Wrong for every input: the others are not tried."""
+    """An error that every input would meet: the others are not tried."""
 
 
 class Worker:
-    """Lifts one input after another; weights and detectors are loaded once."""
+    """A worker that lifts one input after another; weights and detectors are loaded once."""
 
-    def __init__(self, options: Options) -> None:
-        self.options = options
+    def __init__(self, options: LiftOptions) -> None:
+        self.options, self.reading = options, options.reading
         self._lifter: Lifter | None = None
         self._detector: Detector | None = None
 
@@ -45,25 +42,18 @@ class Worker:
         return self._lifter
 
     def detector(self) -> Detector | None:
-        """RTMPose, or None: MediaPipe, which remembers the clip and is made anew for each."""
-        name = self.options.detector or "mediapipe"
-        if name != "mediapipe" and self._detector is None:
-            from posemamba.detect.rtmpose import RTMPoseDetector
-
-            o = self.options
-            size = name.partition("-")[2] or "balanced"
-            device = "auto" if o.device == "auto" else o.device
-            self._detector = _fatal(
-                lambda: RTMPoseDetector(size, det_model=o.det_model, pose_model=o.pose_model, device=device)
-            )
+        if self._detector is None:
+            self._detector = _fatal(lambda: self.reading.make_detector(self.options.device))
         return self._detector
 
     def do(self, one: Input) -> None:
-        """Lift one input, unless it is done, and say what was written.
+        """Lift one input, unless it is done, and report what was written.
 
         Raises:
             PoseMambaError: it cannot be lifted; nothing was written.
         """
+        from posemamba.pipeline.lift import lift_input
+
         o = self.options
         if not one.path.exists():
             raise PoseMambaError(f"{one.path}: no such file")
@@ -76,7 +66,7 @@ class Worker:
             print(f"  {one.out}")
             return
         stages = Stages()
-        people = self._keypoints(one, stages)
+        people = self._people(one, stages)
         if o.heights and len(o.heights) not in (1, len(people)):
             raise PoseMambaError(
                 f"{one.path}: --height names {len(o.heights)} heights for {len(people)} people; give one for all "
@@ -84,13 +74,7 @@ class Worker:
             )
         lifter = self.lifter()
         with stages("lifting") as progress:
-            poses = lifter.lift_people(people, progress=progress)
-        for keypoints, lifted in zip(people, poses, strict=True):
-            bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
-            if one.kind != "keypoints":
-                name = o.detector or "mediapipe"
-                lifted.details["detector"] = f"{name} {mode_of(one, o)}" if name == "mediapipe" else name
-                lifted.details["frames_bridged"] = int(bridged.sum())
+            poses = lift_input(one, self.reading, people, lifter, progress)
         results = Results(poses, numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         if o.wants_motion:
             with stages("refining"):
@@ -103,33 +87,33 @@ class Worker:
 
     def _digest(self, one: Input, overlay: bool) -> str:
         from posemamba.utils.version import __version__
-
-        o = self.options
-        same = replace(o, sources=(), out=Path(), again=False, device="", overlay=overlay, video=None)
-        options = {"version": __version__, "options": repr(same)}
         from posemamba.weights.names import find
         from posemamba.weights.shards import parts
 
+        o = self.options
+        same = replace(o, sources=[], out=Path(), again=False, device="", overlay=overlay, video=None)
+        options = {"version": __version__, "options": repr(same)}
         try:
             weights = parts(find(o.weights))
         except PoseMambaError:
-            weights = [Path(o.weights)]  # its reader will complain
+            weights = [Path(o.weights)]  # its reader reports what is wrong
         return digest(options, one.path, o.video, *weights, o.det_model, o.pose_model)
 
     def _behind(self, one: Input) -> Path | Clip | None:
-        """What the overlay shows behind the joints."""
+        """Return what the overlay shows behind the joints."""
         path = self.options.video if one.kind == "keypoints" else one.path
         if path is None:
             return None
-        clip = clip_of(path, one.kind, self.options)
+        clip = self.reading.clip(path, one.kind)
         return path if clip.is_whole and one.kind != "pictures" else clip
 
-    def _keypoints(self, one: Input, stages: Stages) -> list[Keypoints2D]:
-        """The chosen people's 2D joints."""
+    def _people(self, one: Input, stages: Stages) -> list[Keypoints2D]:
         if one.kind == "keypoints":
-            return read_joints(one.path, self.options)
-        self.lifter()  # wrong weights are told before the long work
-        return find_joints(one, self.options, self.detector(), stages)
+            return self.reading.people(one)
+        self.lifter()  # wrong weights are reported before the long work
+        detector = self.detector()
+        with stages("finding joints") as progress:
+            return self.reading.people(one, detector=detector, progress=progress)
 
     def _refine(self, results: Results) -> None:
         from posemamba.refine import joint_angles, refine
@@ -137,7 +121,7 @@ class Worker:
         o = self.options
         heights = o.heights * len(results.poses) if len(o.heights) == 1 else o.heights or (None,) * len(results.poses)
         for poses, height in zip(results.poses, heights, strict=True):
-            results.motions.append(refine(poses, refine_options(o.refine, height, o.exports)))
+            results.motions.append(refine(poses, o.refine_options(height, o.exports)))
         if o.angles:
             results.angles = [joint_angles(motion) for motion in results.motions]
         results.exports = o.exports

@@ -1,4 +1,4 @@
-"""`posemamba bench`: its options read, tables printed as they come, the report and the plots written."""
+"""``posemamba bench``: models raced on this machine; tables printed as they come, report and plots written."""
 
 from __future__ import annotations
 
@@ -7,37 +7,52 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from posemamba.bench.plan import Preset, find_preset, plan, plan_preset
+from posemamba.cli.options import Device, argument, option, words
 from posemamba.utils.errors import PoseMambaError
 
 CHOICES = ("preset", "part", "task", "clips", "frames", "lengths")  # options that say what is timed
 
 
-@dataclass(frozen=True)
-class Options:
-    """As on the command line; None or empty: not given."""
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """Options of ``posemamba bench``; None means that an option was not given."""
 
-    contestants: Sequence[str] = ()
-    preset: str | None = None
-    part: str | None = None
-    task: str | None = None
-    clips: str | None = None
-    frames: str | None = None
-    lengths: str | None = None
-    reference: str | None = None
-    rounds: int = 7
-    limit_s: float = 300.0
-    device: str = "auto"
-    earlier: Sequence[Path] = ()
-    json_file: Path | None = None
-    plot: Path | None = None
-    plot_lengths: Path | None = None
+    contestants: Annotated[
+        list[str] | None,
+        argument(
+            "A model and how it is run: MODEL, MODEL:SETTINGS or MODEL@FRAMES:SETTINGS, e.g. s (the default), "
+            "l:bf16+graph, motionbert:bf16+compile. Models: s, b, l, x, motionbert, motionbert-lite, "
+            "motionagformer-xs, -s, -b, -l; scan-s, scan-l, scan-x: the scan of one layer. Settings: float32 (the "
+            "default), tf32 or bf16; compile; graph; recompute. FRAMES: of its clips, if not those of --frames.",
+            metavar="MODEL",
+        ),
+    ] = None
+    preset: Annotated[str | None, option("Tables to repeat: paper-gpu or paper-cpu.")] = None
+    part: Annotated[str | None, option("Parts of the preset, with commas, e.g. forward-16,train.")] = None
+    task: Annotated[str | None, option("forward, train or forward,train. Default: forward.")] = None
+    clips: Annotated[str | None, option("Clips at once, e.g. 1,16,64. Default: 1.")] = None
+    frames: Annotated[str | None, option("Frames of a clip, e.g. 243,972. Default: 243.")] = None
+    lengths: Annotated[str | None, option("Sweep over the length of one clip, e.g. 27,81,243,729,972,1944,3888.")] = (
+        None
+    )
+    reference: Annotated[str | None, option("The model that the others are compared with.")] = None
+    rounds: Annotated[int, option("Turns of each model in a table.", min=1, default=True)] = 7
+    limit_s: Annotated[
+        float, option("Seconds for one model in all, checked between its steps.", min=0, default=True)
+    ] = 300.0
+    device: Device = "auto"
+    earlier: Annotated[
+        list[Path] | None, option("Show what earlier calls wrote by --json, instead of measuring.", "--from")
+    ] = None
+    json_file: Annotated[Path | None, option("Keep all that is measured there.", "--json")] = None
+    plot: Annotated[Path | None, option("Error against cost: png, svg or pdf.")] = None
+    plot_lengths: Annotated[Path | None, option("Cost against length: png, svg or pdf.")] = None
 
     def command(self) -> str:
-        """What to type to measure the same again; without the names of files."""
-        words = ["posemamba", "bench", *self.contestants]
+        """Return the command that measures the same again, without names of files."""
+        words = ["posemamba", "bench", *(self.contestants or ())]
         for name in (*CHOICES, "reference"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", getattr(self, name)]
@@ -45,12 +60,8 @@ class Options:
         return shlex.join(words)
 
 
-def bench(options: Options) -> bool:
-    """Measure, or read what was measured, and show it; whether every contestant gave a right result or ran out of room.
-
-    Raises:
-        PoseMambaError: options that do not fit together, a check that failed, a file that cannot be written.
-    """
+def bench(options: BenchOptions) -> int:
+    """Race models on this machine: time, memory, cost per frame; correctness is checked first (docs/bench.md)."""
     from posemamba.bench.plot import plot_cost_against_length, plot_error_against_cost
     from posemamba.bench.report import cases, headline, read_reports
     from posemamba.utils.plotting import check_plot_file
@@ -72,11 +83,12 @@ def bench(options: Options) -> bool:
         plot_error_against_cost(report, options.plot)
     if options.plot_lengths is not None:
         plot_cost_against_length(report, options.plot_lengths)
-    return not any(row.status in ("wrong", "failed") for row in report.rows)
+    return int(any(row.status in ("wrong", "failed") for row in report.rows))
 
 
-def _measure(options: Options) -> Any:
+def _measure(options: BenchOptions) -> Any:
     from posemamba.bench.bench import Bench
+    from posemamba.bench.plan import Preset, find_preset, plan, plan_preset
     from posemamba.bench.report import headline
     from posemamba.bench.specs import parse_contestant
     from posemamba.ops.runtime.device import choose_device
@@ -91,7 +103,7 @@ def _measure(options: Options) -> Any:
                 f"--preset {options.preset} is for {'an NVIDIA GPU' if preset.gpu else 'a CPU'}, and this runs on "
                 f"{device}: give --device {'cuda' if preset.gpu else 'cpu'} or another preset"
             )
-        planned = plan_preset(options.preset, _words(options.part))
+        planned = plan_preset(options.preset, words(options.part))
         taking_part = {str(contestant) for case in planned for contestant in case.contestants}
         if reference is None and preset.reference in taking_part:
             reference = preset.reference
@@ -101,7 +113,7 @@ def _measure(options: Options) -> Any:
         frames = "" if options.frames is None and options.lengths is not None else options.frames or "243"
         planned = plan(
             [parse_contestant(text) for text in options.contestants or ("s",)],
-            _words(options.task or "forward"),
+            words(options.task or "forward"),
             _numbers("--clips", options.clips or "1"),
             _numbers("--frames", frames),
             _numbers("--lengths", options.lengths),
@@ -128,22 +140,18 @@ def _measure(options: Options) -> Any:
     return measuring.report
 
 
-def _refuse_beside(options: Options, option: str, names: Sequence[str]) -> None:
+def _refuse_beside(options: BenchOptions, option: str, names: Sequence[str]) -> None:
     given = [f"the contestant {options.contestants[0]}"] if options.contestants else []
     given += [f"--{name}" for name in names if getattr(options, name) is not None]
     if given:
         raise PoseMambaError(f"{option} says what is shown: leave out {given[0]}")
 
 
-def _words(text: str | None) -> list[str]:
-    return [] if not text else [word.strip() for word in text.split(",")]
-
-
 def _numbers(option: str, text: str | None) -> list[int]:
-    words = _words(text)
-    if not all(word.isdecimal() and int(word) > 0 for word in words):
+    numbers = words(text)
+    if not all(word.isdecimal() and int(word) > 0 for word in numbers):
         raise PoseMambaError(f"{option} is '{text}', expected positive numbers with commas between them, e.g. 1,16,64")
-    return [int(word) for word in dict.fromkeys(words)]
+    return [int(word) for word in dict.fromkeys(numbers)]
 
 
 def _show(rows: Any, reference: str | None) -> None:

@@ -1,0 +1,98 @@
+"""``posemamba convert``: keypoint files into other formats, saved poses and motions into files of other programs."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from posemamba.cli.options import RefinementOptions, argument, option, parse_size
+from posemamba.utils.errors import PoseMambaError
+
+_KEYPOINTS = "Keypoints"
+_KEYPOINT_OPTIONS = ("to_skeleton", "format", "skeleton", "fps", "image_size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions(RefinementOptions):
+    """Options of ``posemamba convert``; None means that an option was not given."""
+
+    source: Annotated[Path, argument("Keypoints of any known format; or a poses.npz or motion.npz.")]
+    target: Annotated[
+        Path, argument("Keypoints: .npz, .csv, .json or a folder. Poses, motions: .csv, .tidy.csv, .trc, .bvh or .glb.")
+    ]
+    to: Annotated[str | None, option("The format to write, if the name's end does not say.")] = None
+    to_skeleton: Annotated[str | None, option("Write these joints, e.g. h36m17.", panel=_KEYPOINTS)] = None
+    format: Annotated[str | None, option("The source's format; recognised.", panel=_KEYPOINTS)] = None
+    skeleton: Annotated[str | None, option("The source's skeleton; recognised.", panel=_KEYPOINTS)] = None
+    fps: Annotated[float | None, option("Frames per second.", panel=_KEYPOINTS)] = None
+    image_size: Annotated[str | None, option("The image's size in pixels, WxH.", panel=_KEYPOINTS)] = None
+
+
+def convert(options: ConvertOptions) -> None:
+    """Convert a keypoint file, or what was lifted, to another format; refine the poses if asked to."""
+    given = {name: getattr(options, name) for name in _KEYPOINT_OPTIONS if getattr(options, name) is not None}
+    if kind := _saved(options.source):
+        if given:
+            name = next(iter(given)).replace("_", "-")
+            raise PoseMambaError(f"--{name} is for keypoints, and {options.source} holds {kind}; leave it out")
+        _export(options, kind)
+        return
+    if options.refinement or options.heights:
+        raise PoseMambaError(
+            f"{options.source}: holds no lifted poses, and refinement is for these; lift it first (posemamba lift)"
+        )
+    from posemamba.io.keypoints.convert import convert_keypoints
+
+    if options.image_size is not None:
+        given["image_size"] = parse_size(options.image_size)
+    people = convert_keypoints(options.source, options.target, to=options.to, **given)
+    first = people[0]
+    persons = f"{len(people)} people" if len(people) > 1 else "1 person"
+    print(f"  {options.target}: {persons}, {len(first)} frames, {first.skeleton.name}")
+
+
+def _saved(path: Path) -> str:
+    """Return ``poses`` or ``motion`` for what lifting saved; an empty text for anything else."""
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                return ""
+        with np.load(path, allow_pickle=False) as arrays:
+            names = set(arrays.files)
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return ""  # the readers report what is wrong
+    if "header" not in names or "xyz" not in names:
+        return ""
+    return "motion" if "poses_xyz" in names else "poses"
+
+
+def _export(options: ConvertOptions, kind: str) -> None:
+    from posemamba.io.motion import EXPORTS, write_motion
+    from posemamba.io.motion.npz import load_motion_npz, load_poses_npz
+    from posemamba.refine import refine
+
+    source, target = options.source, options.target
+    # the longest suffix first: .tidy.csv ends with .csv, too
+    by_name = sorted(EXPORTS.values(), key=lambda e: -len(e.suffix))
+    name = options.to or next((e.name for e in by_name if target.name.lower().endswith(e.suffix)), None)
+    if name not in EXPORTS:
+        known = ", ".join(f"{e.name} ({e.suffix})" for e in EXPORTS.values())
+        raise PoseMambaError(f"{target}: {kind} cannot be written as '{name or target.suffix}', expected {known}")
+    heights = options.heights
+    if len(heights) > 1:
+        raise PoseMambaError(f"{source}: holds one person, and --height names {len(heights)} heights; give one")
+    motion: Any
+    if kind == "motion":
+        if options.refinement or heights:
+            raise PoseMambaError(f"{source}: is refined already; give its poses.npz to refine it in another way")
+        motion = load_motion_npz(source)
+    else:
+        wanted = options.refine_options(heights[0] if heights else None, [name])
+        wanted.check()
+        motion = refine(load_poses_npz(source), wanted)
+    notes = write_motion(target, motion, name)
+    print(f"  {target}", *(f"  {line}" for line in notes), sep="\n")

@@ -1,0 +1,188 @@
+"""``posemamba evaluate``: errors on motion capture seen by virtual cameras, or on a data set's own files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from posemamba.cli.options import Device, Flip, MocapFolder, argument, option
+from posemamba.utils.errors import PoseMambaError, require
+
+if TYPE_CHECKING:
+    import torch
+
+    from posemamba.data.mocap.motions import Motions
+    from posemamba.evaluate.mocap.benchmark import Predict
+    from posemamba.lifting.lifter import Lifter
+
+_MOCAP, _FILES = "Motion capture", "Human3.6M"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateOptions:
+    """Options of ``posemamba evaluate``; None means that an option was not given."""
+
+    weights: Annotated[str, argument("A known name, a weights file, or a released checkpoint.")]
+    benchmark: Annotated[str, argument("mocap, or a data set's file or the folder that holds it.", metavar="DATA")] = (
+        "mocap"
+    )
+    quick: Annotated[bool, option("One camera for each clip instead of four.", "--quick", panel=_MOCAP)] = False
+    flip: Flip = True
+    baselines: Annotated[bool, option("Also score what any model must beat.", "--baselines", panel=_MOCAP)] = False
+    actions: Annotated[bool, option("Print a line for each kind of motion.", "--actions", panel=_MOCAP)] = False
+    json_file: Annotated[Path | None, option("A file for the model's scores.", "--json")] = None
+    report: Annotated[Path | None, option("A folder for tables, figures and all numbers.", panel=_MOCAP)] = None
+    robustness: Annotated[
+        bool,
+        option("Measure what lost joints and the like cost; 23 times as long.", "--robustness", panel=_MOCAP),
+    ] = False
+    split: Annotated[str, option("test, validation or train.", panel=_MOCAP, default=True)] = "test"
+    clips: Annotated[int | None, option("So many of the clips, evenly spread, instead of all.", panel=_MOCAP)] = None
+    window: Annotated[int | None, option("Frames of a window, instead of the model's most.", panel=_MOCAP)] = None
+    overlap: Annotated[
+        bool, option("Overlapping windows that fade, as in lifting; not end to end.", "--overlap", panel=_MOCAP)
+    ] = False
+    half: Annotated[bool, option("In bfloat16: what it costs in millimetres.", "--half")] = False
+    protocol: Annotated[str | None, option("paper (the default) or all-frames, tails of videos too.", panel=_FILES)] = (
+        None
+    )
+    inputs: Annotated[str | None, option("detected (the default) or exact 2D joints.", panel=_FILES)] = None
+    data: MocapFolder = None
+    device: Device = "auto"
+
+
+def evaluate(options: EvaluateOptions) -> None:
+    """Score weights on motion capture seen by virtual cameras (docs/mocap_benchmark.md), or on a data set's files."""
+    o = options
+    if o.benchmark != "mocap":
+        ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)
+        if any((*ours, o.overlap)):
+            names = (
+                "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap and "
+                "--data"
+            )
+            raise PoseMambaError(f"{names} are for mocap; leave them out")
+        _score_files(o)
+        return
+    if o.protocol or o.inputs:
+        raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
+    if o.robustness and (o.baselines or o.actions or o.report):
+        raise PoseMambaError("--robustness prints a table of its own: leave out --baselines, --actions and --report")
+    _score_mocap(o)
+
+
+def _motions(options: EvaluateOptions) -> Motions:
+    """Load the motions to evaluate.
+
+    Raises:
+        PoseMambaError: no motion capture, no such split, fewer clips.
+    """
+    from posemamba.data.mocap.motions import load_motions
+
+    if options.split not in ("test", "validation", "train"):
+        raise PoseMambaError(f"--split {options.split}: expected test, validation or train")
+    motions = load_motions(options.data, options.split)
+    if options.clips is None:
+        return motions
+    if not 1 <= options.clips <= len(motions):
+        raise PoseMambaError(f"--clips {options.clips}: expected 1 to {len(motions)}, the {options.split} clips")
+    return motions.select([i * len(motions) // options.clips for i in range(options.clips)])
+
+
+def _score_mocap(choices: EvaluateOptions) -> None:
+    """Score weights on the mocap benchmark; print the tables, write the files."""
+    from posemamba.evaluate.mocap.benchmark import model_predictor
+    from posemamba.lifting.lifter import Lifter
+    from posemamba.utils.files import make_folder
+
+    if choices.report is not None:
+        require("matplotlib", "plot")  # before minutes of lifting, and so are the folders
+    for folder in (choices.report, choices.json_file and choices.json_file.parent):
+        if folder is not None:
+            make_folder(folder)
+    lifter = Lifter.from_pretrained(choices.weights, device=choices.device, flip=choices.flip, window=choices.window)
+    motions = _motions(choices)
+    predict = model_predictor(
+        lifter.model,
+        window=lifter.window,
+        overlap=lifter.overlap if choices.overlap else 0,
+        flip=choices.flip,
+        person_size=lifter.person_size,
+        batch=_clips_at_once(lifter.device),
+    )
+    if choices.robustness:
+        _print_robustness(lifter, predict, motions, choices)
+    else:
+        _print_benchmark(lifter, predict, motions, choices)
+
+
+def _print_robustness(lifter: Lifter, predict: Predict, motions: Motions, choices: EvaluateOptions) -> None:
+    import torch
+
+    from posemamba.evaluate.mocap.robustness import run_robustness
+    from posemamba.utils.progress import Stages
+
+    with Stages()(lifter.name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
+        disturbed = run_robustness(predict, name=lifter.name, motions=motions, quick=choices.quick, progress=progress)
+    print(disturbed.table())
+    if choices.json_file is not None:
+        disturbed.save_json(choices.json_file)
+
+
+def _print_benchmark(lifter: Lifter, predict: Predict, motions: Motions, choices: EvaluateOptions) -> None:
+    import torch
+
+    from posemamba.data.mocap.motions import load_motions
+    from posemamba.evaluate.depth_baselines import flat_baseline, mean_depth_baseline, mean_depths
+    from posemamba.evaluate.mocap.benchmark import run_benchmark
+    from posemamba.evaluate.mocap.figures import write_figures
+    from posemamba.evaluate.mocap.report import Measurements, write_report
+    from posemamba.utils.progress import Stages
+
+    predictors = [(lifter.name, predict)]
+    if choices.baselines:
+        depths = mean_depths(load_motions(choices.data, "train"))
+        predictors += [("depth zero", flat_baseline), ("mean depth", mean_depth_baseline(depths))]
+    stages = Stages()
+    for name, predictor in predictors:
+        measured = Measurements(motions.fps) if choices.report is not None and name == lifter.name else None
+        observe = None if measured is None else measured.observe
+        with stages(name) as progress, torch.autocast(lifter.device.type, torch.bfloat16, enabled=choices.half):
+            result = run_benchmark(
+                predictor,
+                name=name,
+                motions=motions,
+                split=choices.split,
+                quick=choices.quick,
+                progress=progress,
+                observe=observe,
+            )
+        print(result.table(actions=choices.actions))
+        if choices.json_file is not None and name == lifter.name:
+            result.save_json(choices.json_file)
+        if choices.report is not None and measured is not None:
+            whole = measured.report(result)
+            write_figures(whole, choices.report)
+            print(f"wrote {write_report(whole, choices.report)}")
+
+
+def _score_files(options: EvaluateOptions) -> None:
+    """Score weights on a data set's files; print the table, write the file."""
+    from posemamba.evaluate.files import FileOptions, evaluate_files, find_data
+    from posemamba.lifting.lifter import Lifter
+    from posemamba.utils.progress import Stages
+
+    path = Path(options.benchmark)
+    find_data(path)  # before the weights are read
+    lifter = Lifter.from_pretrained(options.weights, device=options.device, flip=options.flip)
+    chosen = FileOptions(options.protocol, options.inputs, options.flip, _clips_at_once(lifter.device))
+    with Stages()(lifter.name) as progress:
+        result = evaluate_files(path, lifter, chosen, half=options.half, progress=progress)
+    print(result.table())
+    if options.json_file is not None:
+        result.save_json(options.json_file)
+
+
+def _clips_at_once(device: torch.device) -> int:
+    return 1 if device.type == "cpu" else 32

@@ -1,0 +1,1 @@
+"""From a file to 3D poses: inputs read, people found and chosen, joints lifted."""
