@@ -1,57 +1,85 @@
 """PoseMamba: monocular 3D human pose from video.
 
 >>> import posemamba
->>> lifter = posemamba.Lifter.from_pretrained("posemamba-s")
->>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
+>>> (poses,) = posemamba.lift("walk.mp4")
+>>> poses.xyz  # (frames, 17, 3)
+
+The names of `__all__` are the public API: they change by the rules of semantic versions, and what is removed warns
+for one minor release before. The namespaces `posemamba.train`, `posemamba.evaluate`, `posemamba.bench` and
+`posemamba.ops` with the names that they list are for researchers and follow the same rules. All other modules may move
+in any release.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from posemamba.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from posemamba.lifting.lifter import Lifter
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-    from posemamba.poses import Keypoints2D, Poses3D
-    from posemamba.utils.errors import PoseMambaError
+    from posemamba.detect import choose_people as choose_people
+    from posemamba.detect import detect_people as detect_people
+    from posemamba.io.keypoints import read_keypoints as read_keypoints
+    from posemamba.io.keypoints import read_people as read_people
+    from posemamba.io.keypoints.convert import write_people as write_keypoints
+    from posemamba.io.motion import write_motion as write_motion
+    from posemamba.io.motion.npz import load_motion_npz as read_motion
+    from posemamba.io.motion.npz import load_poses_npz as read_poses
+    from posemamba.io.motion.npz import save_motion_npz as save_motion
+    from posemamba.io.video import Clip as Clip
+    from posemamba.lifting.lifter import Lifter as Lifter
+    from posemamba.models.posemamba import PoseMamba as PoseMamba
+    from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
+    from posemamba.models.registry import load_model as load_model
+    from posemamba.pipeline.lift import lift as lift
+    from posemamba.poses import Keypoints2D as Keypoints2D
+    from posemamba.poses import Motion3D as Motion3D
+    from posemamba.poses import Poses3D as Poses3D
+    from posemamba.poses.mapping import to_skeleton as convert_skeleton
+    from posemamba.poses.skeletons import Skeleton as Skeleton
+    from posemamba.poses.skeletons import get_skeleton as get_skeleton
+    from posemamba.quality import measure_quality as measure_quality
+    from posemamba.quality.verdict import verdict as judge_quality
+    from posemamba.refine import RefineOptions as RefineOptions
+    from posemamba.refine import joint_angles as joint_angles
+    from posemamba.refine import refine as refine_poses
+    from posemamba.show.overlay import write_overlay as write_overlay
+    from posemamba.show.viewer import write_viewer as write_viewer
+    from posemamba.utils.errors import PoseMambaError as PoseMambaError
+    from posemamba.utils.version import __version__ as __version__
+    from posemamba.weights.names import bundled as bundled_weights
 
-    __version__: str
-
-__all__ = [
-    "Keypoints2D",
-    "Lifter",
-    "PoseMamba",
-    "PoseMambaConfig",
-    "PoseMambaError",
-    "Poses3D",
-    "__version__",
-]
-
-# Imported when first used: PyTorch alone takes about a second.
 _HOMES = {
+    "Clip": "posemamba.io.video",
     "Keypoints2D": "posemamba.poses",
     "Lifter": "posemamba.lifting.lifter",
+    "Motion3D": "posemamba.poses",
     "PoseMamba": "posemamba.models.posemamba",
     "PoseMambaConfig": "posemamba.models.posemamba",
     "PoseMambaError": "posemamba.utils.errors",
     "Poses3D": "posemamba.poses",
+    "RefineOptions": "posemamba.refine",
+    "Skeleton": "posemamba.poses.skeletons",
+    "__version__": "posemamba.utils.version",
+    "bundled_weights": "posemamba.weights.names:bundled",
+    "choose_people": "posemamba.detect",
+    "convert_skeleton": "posemamba.poses.mapping:to_skeleton",
+    "detect_people": "posemamba.detect",
+    "get_skeleton": "posemamba.poses.skeletons",
+    "joint_angles": "posemamba.refine",
+    "judge_quality": "posemamba.quality.verdict:verdict",
+    "lift": "posemamba.pipeline.lift",
+    "load_model": "posemamba.models.registry",
+    "measure_quality": "posemamba.quality",
+    "read_keypoints": "posemamba.io.keypoints",
+    "read_motion": "posemamba.io.motion.npz:load_motion_npz",
+    "read_people": "posemamba.io.keypoints",
+    "read_poses": "posemamba.io.motion.npz:load_poses_npz",
+    "refine_poses": "posemamba.refine:refine",
+    "save_motion": "posemamba.io.motion.npz:save_motion_npz",
+    "write_keypoints": "posemamba.io.keypoints.convert:write_people",
+    "write_motion": "posemamba.io.motion",
+    "write_overlay": "posemamba.show.overlay",
+    "write_viewer": "posemamba.show.viewer",
 }
-
-
-def __getattr__(name: str) -> Any:
-    value: Any
-    if name == "__version__":
-        from importlib.metadata import version
-
-        value = version("posemamba")
-    elif name in _HOMES:
-        value = getattr(importlib.import_module(_HOMES[name]), name)
-    else:
-        raise AttributeError(f"module 'posemamba' has no attribute '{name}'")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

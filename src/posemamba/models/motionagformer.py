@@ -181,7 +181,7 @@ class Layer(nn.Module):
 class MotionAGFormer(nn.Module):
     """2D joints (B, T, 17, 2), or with confidence (B, T, 17, 3), to 3D joints (B, T, 17, 3), T up to `config.frames`.
 
-    Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.models.posemamba.PoseMamba`. The
+    Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.PoseMamba`. The
     layers see `config.frames` frames always: of a shorter clip each frame is shown as often as fills them, as in the
     authors' demonstration, and the first time counts.
     """

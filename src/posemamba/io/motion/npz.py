@@ -152,12 +152,13 @@ def save_angles_csv(path: str | Path, motion: Motion3D, angles: Mapping[str, NDA
             file.write(f"{i},{times[i]:.6f},{int(motion.seen[i])}," + ",".join(cells) + "\n")
 
 
-def load_poses_npz(path: Path) -> Poses3D:
+def load_poses_npz(path: str | Path) -> Poses3D:
     """Read a poses.npz as ``posemamba lift`` writes it.
 
     Raises:
-        PoseMambaError: there is none, or it holds something else.
+        PoseMambaError: there is none, it holds something else, or nobody was seen.
     """
+    path = Path(path)
     if not path.is_file():
         raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
     try:

@@ -26,6 +26,9 @@ class Clip:
     end: float | None = None
     fps: float | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # a text is taken, too
+
     def __str__(self) -> str:
         return str(self.path)
 

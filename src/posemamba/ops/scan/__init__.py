@@ -53,7 +53,7 @@ def _warn_of_reference(reason: str) -> None:
 
 @constant_for_compiler
 def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None = None) -> str:
-    """The backend that runs: `asked`, else what is forced (`posemamba.ops.runtime.settings`), else what suits the device.
+    """Return the backend that runs: `asked`, else what `posemamba.ops.use` forces, else what suits the device.
 
     Raises:
         PoseMambaError: the name is unknown, or that backend cannot run on this device.
