@@ -68,7 +68,7 @@ def _cli() -> Any:
 
     from posemamba import cli
 
-    return typer.main.get_command(cli.app)
+    return typer.main.get_command(cli.make_app())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)

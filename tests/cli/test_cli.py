@@ -242,7 +242,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
         for command in (*COMMANDS, "data", "show"):
             assert re.search(rf"^\W*{command}  ", done.stdout, re.MULTILINE), command
     for command, option in COMMANDS.items():
-        result = CliRunner().invoke(cli.app, [command, "--help"])
+        result = CliRunner().invoke(cli.make_app(), [command, "--help"])
         assert result.exit_code == 0 and option in result.output, command
     assert cli.main(["--version"]) == 0
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import posemamba.paper.compare as compare_module
-from posemamba.cli.show import show_app
+from posemamba.cli.show import show
 from posemamba.paper.clip import Clip, read_clip
 from posemamba.paper.compare import Comparison, Method, compare, parse_frames, plot_comparison
 from posemamba.poses import Poses3D
@@ -20,7 +20,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 
 
 def run(*arguments: object) -> str:
-    result = CliRunner().invoke(show_app, [str(a) for a in arguments])
+    result = CliRunner().invoke(show, [str(a) for a in arguments])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == 0, result.output

@@ -1,11 +1,14 @@
 """The command line: ``posemamba lift``, ``convert``, ``quality`` and so on; ``posemamba --help`` lists them.
 
-Each module holds one command: its options, declared once, and what it does. An error that the user can fix ends in
+Each module holds one command: its options, declared once, and what it does. Only the module of the command that was
+asked for is imported; for the help all are. An error that the user can fix ends in
 one line on stderr and exit code 2. Heavy packages are imported inside the commands, so that help comes at once.
 """
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import os
 import sys
 import warnings
@@ -14,17 +17,53 @@ from typing import Annotated, Any
 
 import typer
 
-from posemamba.cli import bench, convert, data, demo, doctor, evaluate, evaluation, info, quality, show, training
-from posemamba.cli.lift.command import lift
 from posemamba.cli.options import RESEARCH, USE, command
 from posemamba.utils.errors import PoseMambaError
 
-app = typer.Typer(
-    name="posemamba",
-    help="3D human pose from video or 2D keypoints, with PoseMamba.",
-    pretty_exceptions_enable=False,  # an unexpected error keeps Python's traceback
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+# name: (group in the help, module), in the order of the help
+COMMANDS = {
+    "lift": (USE, "lift.command"),
+    "convert": (USE, "convert"),
+    "quality": (USE, "quality"),
+    "demo": (USE, "demo"),
+    "doctor": (USE, "doctor"),
+    "evaluate": (RESEARCH, "evaluate"),
+    "bench": (RESEARCH, "bench"),
+    "info": (RESEARCH, "info"),
+    "train": (RESEARCH, "training"),
+    "export": (RESEARCH, "training"),
+    "calibrate": (RESEARCH, "training"),
+    "curves": (RESEARCH, "training"),
+    "table": (RESEARCH, "evaluation"),
+    "data": (RESEARCH, "data"),
+    "show": (RESEARCH, "show"),
+}
+
+
+def make_app(only: str | None = None) -> typer.Typer:
+    """Make the application with all commands, or, to import less, with one.
+
+    Args:
+        only: a command's name; unknown or None: all.
+    """
+    app = typer.Typer(
+        name="posemamba",
+        help="3D human pose from video or 2D keypoints, with PoseMamba.",
+        pretty_exceptions_enable=False,  # an unexpected error keeps Python's traceback
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for name, (group, home) in COMMANDS.items():
+        if only in COMMANDS and name != only:
+            continue
+        function = getattr(importlib.import_module(f"posemamba.cli.{home}"), name)
+        if isinstance(function, typer.Typer):
+            app.add_typer(function, name=name, rich_help_panel=group)
+        elif list(inspect.signature(function).parameters) == ["options"]:
+            command(app, group)(function)
+        else:
+            app.command(rich_help_panel=group)(function)
+    return app
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,6 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.showwarning = _show_warning
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
+            app = make_app(arguments[0] if arguments else None)
             code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
         except PoseMambaError as error:
             return _complain(str(error))
@@ -81,7 +121,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool,
@@ -89,15 +128,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-# in the order of the help
-_command: Any
-for _command in (lift, convert.convert, quality.quality, demo.demo, doctor.doctor):
-    command(app, USE)(_command)
-for _command in (evaluate.evaluate, bench.bench, info.info):
-    command(app, RESEARCH)(_command)
-for _command in (training.train, training.export, training.calibrate, training.curves, evaluation.table):
-    app.command(rich_help_panel=RESEARCH)(_command)
-app.add_typer(data.data_app, name="data", rich_help_panel=RESEARCH)
-app.add_typer(show.show_app, name="show", rich_help_panel=RESEARCH)

@@ -11,10 +11,10 @@ from posemamba.cli.options import MocapFolder
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
 
-data_app = typer.Typer(help="Look at data sets, or write one.")
+data = typer.Typer(help="Look at data sets, or write one.")
 
 
-@data_app.command("check")
+@data.command("check")
 def data_check(
     path: Annotated[Path, typer.Argument(help="A data set's file, or the folder that holds it.", show_default=False)],
 ) -> None:
@@ -25,7 +25,7 @@ def data_check(
         print(line, flush=True)
 
 
-@data_app.command("export")
+@data.command("export")
 def data_export(
     source: Annotated[str, typer.Argument(help="What to write: mocap.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="The folder to write into.", show_default=False)],
@@ -43,7 +43,7 @@ def data_export(
     print(f"  {path}")
 
 
-@data_app.command("cmu")
+@data.command("cmu")
 def data_cmu(
     folder: Annotated[Path, typer.Argument(help="Holds NN.asf and NN_MM.amc, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="The npz file to write.", show_default=False)],
@@ -56,7 +56,7 @@ def data_cmu(
     _made(out, convert(folder, out, fps=fps, known=_known(data), say=_say))
 
 
-@data_app.command("bvh")
+@data.command("bvh")
 def data_bvh(
     folder: Annotated[Path, typer.Argument(help="Holds BVH files, or folders of them.", show_default=False)],
     out: Annotated[Path, typer.Argument(help="The npz file to write.", show_default=False)],

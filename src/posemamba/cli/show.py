@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-show_app = typer.Typer(help="Figures: what feeds what in the scan, models side by side.")
+show = typer.Typer(help="Figures: what feeds what in the scan, models side by side.")
 
 Source = Annotated[
     str,
@@ -24,7 +24,7 @@ Data = Annotated[
 ]
 
 
-@show_app.command("scan-map")
+@show.command("scan-map")
 def scan_map(
     source: Source,
     out: Annotated[Path, typer.Option("--out", "-o", help="The figure: png, svg or pdf.")] = Path("scan_map.png"),
@@ -82,7 +82,7 @@ def _channels(done: int, total: int | None) -> None:
     print(f"\rchannels {done}/{total}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
-@show_app.command("compare")
+@show.command("compare")
 def compare(
     source: Source,
     files: Annotated[
