@@ -90,7 +90,7 @@ def measure_checks(weights: str, split: str, every: int) -> str:
         true = np.array([_float(take(s.truth.numbers)) for s in found])
         known = np.isfinite(ours)
         rank = spearmanr(ours[known], p1[known]).statistic if known.sum() > 2 and np.ptp(ours[known]) > 0 else np.nan
-        middle = [np.nanmedian(ours), np.nanmedian(true), np.nanpercentile(true, 95)] if known.any() else [np.nan] * 3
+        middle = [_percentile(ours, 50), _percentile(true, 50), _percentile(true, 95)]
         lines.append(f"| {name} | {known.sum()} | {rank:.2f} | " + " | ".join(f"{v:.3g}" for v in middle) + " |")
     lines += [
         "",
@@ -171,6 +171,12 @@ def _end_of(part: str, check: str) -> int:
 def _is_of(check: str, part: bool | None, fault: Fault) -> bool:
     """Tell whether a fault is of this check and, where `part` is given, of a part of the body or of the whole."""
     return fault.check == check and (part is None or bool(fault.part) == part)
+
+
+def _percentile(values: Array, share: float) -> float:
+    """Return a percentile of the finite values; NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(np.percentile(finite, share)) if len(finite) else np.nan
 
 
 def _float(value: Any) -> float:
