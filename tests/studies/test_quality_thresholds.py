@@ -12,6 +12,7 @@ from posemamba.demo.walker import walk
 from studies import quality_thresholds, refinement_tables
 
 
+@pytest.mark.slow
 def test_tables_of_walks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every clip has a verdict, and the exact pose fits its 2D joints where the lifted one does not."""
     clips = [walk(frames, 50.0, seed=seed) for seed, frames in enumerate((90, 60))]
