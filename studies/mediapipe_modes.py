@@ -1,7 +1,7 @@
-"""MediaPipe's two ways to look for a person, compared on a video: ``python -m studies.mediapipe_modes VIDEO``.
+"""Compare MediaPipe's two modes, track and detect, on a video.
 
-Without the truth, only what must not happen can be counted: joints that tremble, a body that jumps, left and right that
-change places, frames without anybody.
+There is no truth, so the study counts faults that are visible without it: jitter, jumps of the body, left-right swaps
+and frames in which nobody was found.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from posemamba.detect import MODES, detect_people
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.mapping import to_h36m17
+from studies.command_line import report, study_parser
 
 _LEGS_AND_ARMS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))
 
 
 @dataclass(frozen=True)
 class Steadiness:
-    """What can be said of keypoints without the truth.
+    """Faults of keypoints that are visible without the truth.
 
     Attributes:
         lost: frames in which nobody was found.
         jumps: times that the body moves by more than its size from one seen frame to the next.
-        swaps: times that the limbs, exchanged left for right, would lie nearer to where they were in the frame before,
-            by a tenth of the body's size.
+        swaps: frames whose limbs, swapped left for right, lie nearer to the frame before by a tenth of the body's size.
         jitter: median of the joints' second differences in time, in thousandths of the body's size.
         outliers: the 95th percentile of the same.
     """
@@ -61,7 +61,7 @@ def steadiness(keypoints: Keypoints2D) -> Steadiness:
 
 
 def compare(video: str) -> str:
-    """The table for one video: of each mode everybody found, and the steadiness of the person seen longest."""
+    """Return the table for one video: all people that each mode finds, and the faults of the person seen longest."""
     lines = [
         "| `--mode` | people: frames | frames lost | jumps | left-right swaps | jitter: median / 95 % | ms/frame |",
         "|---|---|---|---|---|---|---|",
@@ -81,5 +81,13 @@ def compare(video: str) -> str:
     return "\n".join(lines)
 
 
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; return the exit status."""
+    parser = study_parser("mediapipe_modes", __doc__)
+    parser.add_argument("video", metavar="VIDEO", help="a video with one person or several")
+    given = parser.parse_args(arguments)
+    return report(lambda: print(compare(given.video)))
+
+
 if __name__ == "__main__":
-    print(compare(sys.argv[1]))
+    sys.exit(main())

@@ -1,14 +1,11 @@
-"""Which of the checks mean something: measured where the truth is known, and the tables of docs/quality.md.
+"""Measure which quality checks mark frames that are truly wrong, and print the tables of docs/quality.md.
 
-    python -m studies.quality_thresholds [--weights NAME] [--split test|validation] [--quick]
-
-Motion capture seen by the benchmark's cameras, at most 5 s of each clip, from one camera (`studies.refinement_tables.shots`), 2D
-joints with the benchmark's noise and its made-up confidence.
+The input is motion capture seen by the benchmark's cameras: at most 5 s of each clip, from one camera. The 2D joints
+have the benchmark's noise and its synthetic confidence.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,7 +22,7 @@ from posemamba.quality.common import JOINTS, LIMBS, Array
 from posemamba.quality.verdict import is_heavy, verdict
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
-from posemamba.utils.errors import PoseMambaError
+from studies.command_line import add_benchmark_options, every_nth_clip, report, study_parser
 from studies.refinement_tables import Shot, shots
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -49,7 +46,7 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
 
 @dataclass
 class Sample:
-    """One clip: what was found in what was lifted and in the truth, and how far the lifting is off.
+    """Faults of one clip, as lifted and of the truth, and the error of the lifted poses.
 
     Attributes:
         error, joints: (F,) and (F, 17) millimetres.
@@ -62,7 +59,7 @@ class Sample:
 
 
 def samples(weights: str, split: str, every: int) -> Iterator[Sample]:
-    """Of each `every`-th clip."""
+    """Yield the sample of each `every`-th clip."""
     lifter = Lifter.from_pretrained(weights)
     for shot in shots(split, every=every):
         lifted = lifter(shot.noisy)
@@ -76,8 +73,8 @@ def _quality(poses: Poses3D, shot: Shot) -> Quality:
     return measure_quality(poses, motion)
 
 
-def calibrate(weights: str, split: str, every: int) -> str:
-    """Two tables in Markdown: ranks of the numbers by clip, and errors of the marked frames."""
+def measure_checks(weights: str, split: str, every: int) -> str:
+    """Return tables in Markdown: ranks of the numbers by clip, errors of the marked frames, verdicts, single joints."""
     found = list(samples(weights, split, every))
     p1 = np.array([s.error.mean() for s in found])
     frames = sum(len(s.error) for s in found)
@@ -93,7 +90,7 @@ def calibrate(weights: str, split: str, every: int) -> str:
         true = np.array([_float(take(s.truth.numbers)) for s in found])
         known = np.isfinite(ours)
         rank = spearmanr(ours[known], p1[known]).statistic if known.sum() > 2 and np.ptp(ours[known]) > 0 else np.nan
-        middle = [np.nanmedian(ours), np.nanmedian(true), np.nanpercentile(true, 95)] if known.any() else [np.nan] * 3
+        middle = [_percentile(ours, 50), _percentile(true, 50), _percentile(true, 95)]
         lines.append(f"| {name} | {known.sum()} | {rank:.2f} | " + " | ".join(f"{v:.3g}" for v in middle) + " |")
     lines += [
         "",
@@ -148,7 +145,7 @@ def calibrate(weights: str, split: str, every: int) -> str:
 
 
 def _joint_errors(found: list[Sample], check: str) -> tuple[Array, Array]:
-    """Errors of the joint at the end of the marked part, in the marked frames and in the clip's others."""
+    """Return errors of the joint at the marked part's end, in the marked frames and in the clip's other frames."""
     there, beside = [np.zeros(0)], [np.zeros(0)]
     for sample in found:
         parts: dict[str, list[Fault]] = {}
@@ -163,7 +160,7 @@ def _joint_errors(found: list[Sample], check: str) -> tuple[Array, Array]:
 
 
 def _end_of(part: str, check: str) -> int:
-    """The joint that moves: of a bone its end, of a bent joint the next one."""
+    """Return the joint that moves: a bone's end, or the joint after a bent one."""
     if part in LIMBS:
         return LIMBS[part][1]
     if check == "bend":
@@ -172,8 +169,14 @@ def _end_of(part: str, check: str) -> int:
 
 
 def _is_of(check: str, part: bool | None, fault: Fault) -> bool:
-    """Of this check, and (`part` given) of a part of the body or of the whole."""
+    """Tell whether a fault is of this check and, where `part` is given, of a part of the body or of the whole."""
     return fault.check == check and (part is None or bool(fault.part) == part)
+
+
+def _percentile(values: Array, share: float) -> float:
+    """Return a percentile of the finite values; NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(np.percentile(finite, share)) if len(finite) else np.nan
 
 
 def _float(value: Any) -> float:
@@ -181,18 +184,11 @@ def _float(value: Any) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print the tables."""
-    parser = argparse.ArgumentParser(prog="python -m studies.quality_thresholds", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="every eighth clip")
-    parser.add_argument("--weights", default="posemamba-s")
-    parser.add_argument("--split", choices=("validation", "test"), default="test")
+    """Print the tables; return the exit status."""
+    parser = study_parser("quality_thresholds", __doc__)
+    add_benchmark_options(parser, "test")
     given = parser.parse_args(arguments)
-    try:
-        print(calibrate(given.weights, given.split, 8 if given.quick else 1))
-    except PoseMambaError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return report(lambda: print(measure_checks(given.weights, given.split or "test", every_nth_clip(given))))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,12 @@
-"""Measures how well refinement does, and prints the tables of docs/refine.md.
+"""Measure the errors of refinement, and print the tables of docs/refine.md.
 
-    python -m studies.refinement_tables smoothing|root|bones|feet|upright [--quick] [--weights NAME]
-        [--split validation|test]
-
-Motion capture (`posemamba.data.mocap.motions`) seen by the benchmark's cameras, at most 5 s of each clip, from one camera
-(number i mod 4 for clip i). `lifted` is what the weights make of 2D joints with the benchmark's noise and confidence;
-`truth` is the exact pose. Settings are chosen on the validation subjects, errors stated for the test subjects.
+The input is motion capture seen by the benchmark's cameras: at most 5 s of each clip, from camera i mod 4 for clip i.
+Rows named "lifted" start from 2D joints with the benchmark's noise and confidence, rows named "truth" from exact poses.
+Settings are chosen on the validation subjects; errors are stated for the test subjects.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +31,7 @@ from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
 from posemamba.refine.upright import level_axes, upright
 from posemamba.utils.errors import PoseMambaError
+from studies.command_line import add_benchmark_options, every_nth_clip, report, study_parser
 
 Array = NDArray[np.float64]
 SECONDS = 5.0
@@ -401,27 +398,20 @@ def measure_upright(weights: str, split: str, every: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print one table."""
-    parser = argparse.ArgumentParser(prog="python -m studies.refinement_tables", description=__doc__)
-    parser.add_argument("what", choices=("smoothing", "root", "bones", "feet", "upright"))
-    parser.add_argument("--quick", action="store_true", help="every eighth clip")
-    parser.add_argument("--weights", default="posemamba-s")
-    parser.add_argument("--split", choices=("validation", "test"), help="default: validation for smoothing, else test")
-    given = parser.parse_args(arguments)
-    split = given.split or ("validation" if given.what == "smoothing" else "test")
-    measure = {
+    """Print one table; return the exit status."""
+    measures = {
         "smoothing": measure_smoothing,
         "root": measure_root,
         "bones": measure_bones,
         "feet": measure_feet,
         "upright": measure_upright,
-    }[given.what]
-    try:
-        print(measure(given.weights, split, 8 if given.quick else 1))
-    except PoseMambaError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    }
+    parser = study_parser("refinement_tables", __doc__)
+    parser.add_argument("what", choices=tuple(measures), help="the step to measure")
+    add_benchmark_options(parser, "validation for smoothing, else test")
+    given = parser.parse_args(arguments)
+    split = given.split or ("validation" if given.what == "smoothing" else "test")
+    return report(lambda: print(measures[given.what](given.weights, split, every_nth_clip(given))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How wrong a 2D detector is, and in which way: ``python -m studies.detector_noise VIDEO [--out DIR]``.
+"""The errors of a 2D detector, by size, duration and kind: ``python -m studies.detector_noise VIDEO [--out DIR]``.
 
 Three ways to see errors, each of which sees a part of them:
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from posemamba.poses import Keypoints2D
 from posemamba.poses.mapping import to_h36m17
@@ -72,23 +70,6 @@ def seen_proportions(xy: Array) -> dict[str, float]:
         )
         for name, one in lengths.items()
     }
-
-
-class Recorder:
-    """Stands for MediaPipe's `Pose` and keeps what it says of the third dimension."""
-
-    def __init__(self, pose: Any) -> None:
-        self.pose = pose
-        self.world: list[Array] = []
-
-    def process(self, rgb: NDArray[np.uint8]) -> Any:
-        result = self.pose.process(rgb)
-        if result.pose_world_landmarks is not None:
-            self.world.append(np.array([(p.x, p.y, p.z, p.visibility) for p in result.pose_world_landmarks.landmark]))
-        return result
-
-    def close(self) -> None:
-        self.pose.close()
 
 
 def world_proportions(world: Array) -> dict[str, tuple[float, float]]:

@@ -35,12 +35,16 @@ class MediaPipeDetector:
     skeleton: Skeleton = BLAZEPOSE33
     single = True  # in mode track it follows by itself: what it finds is one track, jumps and all
 
-    def __init__(self, mode: str = "track") -> None:
+    def __init__(self, mode: str = "track", *, keep_world: bool = False) -> None:
         """Load the model.
 
         Args:
             mode: ``track`` or ``detect``, see `posemamba.detect.detect_video`.
+            keep_world: append MediaPipe's own 3D landmarks to `world` for each frame with a person: (33, 4) x, y, z in
+                metres from the middle of the hips, and visibility.
         """
+        self.world: list[NDArray[np.float64]] = []
+        self._keep_world = keep_world
         self.single = mode == "track"  # looking afresh it may find now one person and now another: they are followed
         pose_class = _pose_class()
         with _quiet():
@@ -58,7 +62,11 @@ class MediaPipeDetector:
         height, width = rgb.shape[:2]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
-            landmarks = self._pose.process(rgb).pose_landmarks
+            result = self._pose.process(rgb)
+        if self._keep_world and result.pose_world_landmarks is not None:
+            places = result.pose_world_landmarks.landmark
+            self.world.append(np.array([(p.x, p.y, p.z, p.visibility) for p in places]))
+        landmarks = result.pose_landmarks
         if landmarks is None:
             return []
         values = np.array([(p.x, p.y, p.visibility) for p in landmarks.landmark], np.float32)

@@ -25,7 +25,7 @@ def lift_batch(model: nn.Module, x_BTJC: Tensor, *, flip: bool, person_size: flo
     """Lift windows as the model was trained: at one size of the person, and mirrored too.
 
     Models are at a loss with a few frames, which they hardly saw in training. Fewer than `HELD` of them are shown with
-    the first and the last one held, as if people had stood still before and after (docs/decisions.md).
+    the first and the last one held, as if people had stood still before and after (docs/decisions/model_inputs.md).
 
     Args:
         model: (B, T, 17, 2) normalised, or with confidence (B, T, 17, 3), -> (B, T, 17, 3), in evaluation mode.

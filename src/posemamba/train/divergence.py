@@ -1,7 +1,8 @@
 """Trainings that blow up: noticed by the training error, put back to what they were before, and gone on with slowly.
 
 Now and then, of large models sooner, at high learning rates the training error multiplies within a hundred steps; the
-model then gives one pose for all frames, and needs a third of the run to come back, if it does (docs/decisions.md).
+model then gives one pose for all frames, and needs a third of the run to come back, if it does
+(docs/decisions/training_stability.md).
 """
 
 from __future__ import annotations

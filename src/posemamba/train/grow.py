@@ -7,7 +7,7 @@ itself, and a layer norm over copies is that over the channels.
 
 Deeper: new pairs of blocks add nothing to what passes through them, and only the norms after them act. Those are
 shared by all layers of a kind and stand in each channel's way once more, so this changes the result; it is the better
-start all the same (docs/decisions.md).
+start all the same (studies/LOG.md).
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ def _multiprocessors(device: torch.device) -> int:
 
 
 def _layout(u: Tensor, few: Layout, many: Layout, enough: float) -> Layout:
-    """`many` where it makes `enough` blocks for each multiprocessor. Measured on an H100: docs/decisions.md."""
+    """`many` where it makes `enough` blocks for each multiprocessor. Measured on an H100.."""
     B, D = u.shape[0], u.shape[-1]
     blocks = B * DIRECTIONS * -(-D // many.channels)
     return many if blocks >= enough * _multiprocessors(u.device) else few
