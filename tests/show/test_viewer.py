@@ -297,6 +297,133 @@ def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callabl
     assert chromium.complaints() == []
 
 
+def test_every_button_and_key_does_what_it_says(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
+) -> None:
+    poses, motions = crowd(walker_clip, 2, 200)
+    angles = [{"left_knee_flexion": np.linspace(0, 90, 200), "neck": 20 * np.sin(np.arange(200) / 9)}] * 2
+    page = tmp_path / "controls.html"
+    write_viewer(page, poses, motions=motions, angles=angles)
+    chromium.open(page.as_uri() + "#frame=100&theme=light&view=camera&space=lifted")
+
+    def picture(canvas: str) -> str:
+        chromium.settle()
+        drawn: str = chromium.value(f"document.getElementById('{canvas}').toDataURL()")
+        return drawn
+
+    def changes(canvas: str, act: Callable[[], None]) -> None:
+        before = picture(canvas)
+        act()
+        assert picture(canvas) != before
+
+    def click(selector: str) -> Callable[[], None]:
+        return lambda: chromium.click_on(selector)
+
+    def press(key: str) -> Callable[[], None]:
+        return lambda: chromium.press(key)
+
+    def drawn() -> np.ndarray:
+        chromium.settle()
+        return drawn_joints(chromium)
+
+    # one direction of space to the right of the panel, one down: x and y, depth and y, x and depth
+    xyz = poses[0].xyz[100]
+    for number, view, across, down in (("2", "camera", 0, 1), ("3", "side", 2, 1), ("4", "top", 0, 2)):
+        for act in (click(f"[data-view={view}]"), press(number)):
+            chromium.press("1")
+            chromium.settle()
+            act()
+            assert chromium.value("state.view") == view
+            for axis, held in enumerate((across, down)):
+                assert abs(np.corrcoef(drawn()[:, axis], xyz[:, held])[0, 1]) > 0.97, (view, axis)
+        assert chromium.value(f"document.querySelector('[data-view={view}]').getAttribute('aria-pressed')") == "true"
+
+    # the camera: turned up and down, moved, nearer, and back
+    chromium.press("2")
+    solid, home = chromium.box("#solid"), drawn()
+    middle = solid["x"] + solid["width"] / 2, solid["y"] + solid["height"] / 2
+    chromium.drag(*middle, 0, 90)
+    assert 0.3 < chromium.value("state.pitch") < 1 and not np.allclose(drawn(), home)
+    chromium.press("2")
+    chromium.drag(*middle, 60, 30, shift=True)
+    np.testing.assert_allclose(drawn() - home, [[60, 30]] * 17, atol=1)
+    chromium.press("2")
+    chromium.wheel(*middle, -400)
+    chromium.until("state.zoom > 1.5")
+    assert np.ptp(drawn(), axis=0).min() > 1.4 * np.ptp(home, axis=0).min()
+    chromium.press("2")
+    np.testing.assert_allclose(drawn(), home, atol=1e-6)
+
+    # time: a frame on and back, to the ends, by the plot, and as fast as was asked
+    frame = "state.frame"
+    for act, expected in (
+        (click("#next"), 101),
+        (click("#back"), 100),
+        (press("ArrowLeft"), 99),
+        (press("End"), 199),
+        (press("ArrowRight"), 199),
+        (press("Home"), 0),
+    ):
+        act()
+        assert chromium.value(frame) == expected
+    chart = chromium.box("#chart")
+    chromium.drag(chart["x"] + 20, chart["y"] + 20, chart["width"] / 2 - 20, 0)
+    assert chromium.value(frame) == pytest.approx(99.5, abs=2)
+    strip = chromium.box("#strip")
+    chromium.drag(strip["x"] + 20, strip["y"] + 5, strip["width"] * 0.25 - 20, 0)
+    assert chromium.value(frame) == pytest.approx(49, abs=3)
+    chromium.press("+")
+    chromium.press("+")
+    assert chromium.value("[state.speed, document.getElementById('speed').value]") == [4, "4"]
+    chromium.press("Home")
+    chromium.value("window.began = performance.now(), 0")
+    chromium.click_on("#play")
+    chromium.until("state.playing && document.getElementById('play').textContent === 'Pause'")
+    chromium.until("state.frame >= 150")
+    assert chromium.value("performance.now() - began") < 3000  # ms: 150 frames at their own speed
+    chromium.click_on("#play")
+    assert chromium.value("state.playing") is False
+    for _ in range(3):
+        chromium.press("-")
+    assert chromium.value("state.speed") == 0.5
+
+    # people, angles, and what is shown
+    chromium.value("seek(100)")
+    changes("solid", click("#people button:nth-child(3)"))
+    assert chromium.value("state.person") == 1
+    changes("chart", lambda: chromium.value("$('angle').value = 'neck', $('angle').onchange()"))
+    changes("solid", click("#people button:nth-child(1)"))
+    assert chromium.value("state.person") == -1
+    wide = chromium.value("[...onFlat].filter(v => v === v)")
+    changes("flat", click("#crop"))
+    assert chromium.value("[...onFlat].filter(v => v === v)") != wide
+    changes("flat", press("c"))
+    changes("solid", press("g"))
+    assert "grid" not in chromium.value("document.getElementById('grid-size').textContent")
+    for act in (press("t"), click("#theme")):
+        changes("solid", act)
+    for act, hidden in ((press("v"), True), (click("#plot"), False)):
+        act()
+        assert chromium.value("document.getElementById('plots').hidden") is hidden
+    changes("solid", click("#space-mode"))
+    assert chromium.value("state.space") == "refined"
+    if chromium.value("state.follow"):
+        chromium.press("f")
+    stands = drawn()
+    chromium.click_on("#follow")
+    assert not np.allclose(drawn(), stands)  # the pelvis goes to the middle
+    for act in (click("#help"), press("?")):
+        act()
+        assert chromium.value("$('about-dialog').open") is True
+        chromium.value("$('about-dialog').close()")
+    flat = chromium.box("#flat")
+    x, y = chromium.value("[onFlat[4 * 3], onFlat[4 * 3 + 1]]")
+    chromium.mouse("mouseMoved", flat["x"] + x, flat["y"] + y)
+    chromium.settle()
+    assert chromium.value("document.getElementById('joint').textContent").split("\n")[0].endswith("right ankle")
+    assert chromium.complaints() == []
+
+
 @pytest.mark.slow
 def test_five_people_and_ten_thousand_frames_are_smooth(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any

@@ -12,7 +12,9 @@ from __future__ import annotations
 import pickle
 import re
 import sys
+import tokenize
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
@@ -254,6 +256,13 @@ def load_pickle(path: str | Path) -> Any:
         raise PoseMambaError(f"{path}: not readable ({error.strerror or error})") from None
 
 
+_DAMAGED = (
+    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+    *(EOFError, ValueError, KeyError, RuntimeError, MemoryError),
+)
+"""What a damaged npz makes zipfile, zlib and NumPy's reader of headers raise."""
+
+
 def load_npz_object(path: str | Path, key: str) -> Any:
     """Read the entry `key` of an npz, also one that holds Python objects.
 
@@ -279,7 +288,7 @@ def load_npz_object(path: str | Path, key: str) -> Any:
                 value = _load(stream, where)
     except OSError as error:
         raise PoseMambaError(f"{path}: not readable ({error.strerror or error})") from None
-    except (zipfile.BadZipFile, EOFError, ValueError, KeyError, NotImplementedError) as error:
+    except _DAMAGED as error:
         raise PoseMambaError(f"{where}: not an npz, or cut short ({_one_line(error)}); copy it again") from None
     if not isinstance(value, np.ndarray) or value.size != int(np.prod(shape)):
         raise PoseMambaError(f"{where}: not the array that its header describes; get the file again")

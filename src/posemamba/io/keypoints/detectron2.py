@@ -8,13 +8,14 @@ without running what a pickle asks for (`posemamba.utils.unpickle`).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
-from posemamba.io.keypoints.source import Source, check_finite
+from posemamba.io.keypoints.source import Source, check_finite, describe, pixels
 from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
 from posemamba.poses.tracking import Detection, Track
 from posemamba.utils.errors import PoseMambaError
@@ -41,7 +42,7 @@ def read_detections(source: Source) -> RawPeople:
         PoseMambaError: of another structure, or it asks for something that is not read.
     """
     path = source.path
-    boxes, keypoints = (load_npz_object(path, key) for key in ("boxes", "keypoints"))
+    boxes, keypoints = (_frames(path, key) for key in ("boxes", "keypoints"))
     if len(boxes) != len(keypoints):
         raise PoseMambaError(f"{path}: 'boxes' of {len(boxes)} frames and 'keypoints' of {len(keypoints)}")
     people: dict[int, list[Detection]] = {}
@@ -79,8 +80,8 @@ def read_data_set(source: Source) -> RawPeople:
     for subject, actions in content.items() if isinstance(content, dict) else ():
         for action, cameras in actions.items() if isinstance(actions, dict) else ():
             views = [cameras] if getattr(cameras, "ndim", 0) == 3 else cameras
-            for camera, xy in enumerate(views):
-                clips[str(subject), str(action), camera] = np.asarray(xy)
+            for camera, xy in enumerate(views if isinstance(views, list | tuple | np.ndarray) else [views]):
+                clips[str(subject), str(action), camera] = _array(xy)
     if not clips:
         raise PoseMambaError(f"{path}: 'positions_2d' holds no clip, expected arrays by subject, action and camera")
     if len(clips) > 1:
@@ -109,12 +110,30 @@ def _second(where: str, name: str, entry: Any) -> NDArray[Any]:
     try:
         pair = list(entry)
         return np.asarray([np.asarray(p, np.float64) for p in pair[1]] if len(pair[1]) else [])
-    except (TypeError, IndexError, ValueError):
+    except (TypeError, IndexError, ValueError, OverflowError):
         raise PoseMambaError(f"{where}: '{name}' is not a pair of which the second is about people") from None
 
 
+def _frames(path: Path, key: str) -> NDArray[Any] | list[Any] | tuple[Any, ...]:
+    """Read the entries of all frames.
+
+    Raises:
+        PoseMambaError: `key` is no sequence.
+    """
+    entries = load_npz_object(path, key)
+    if not isinstance(entries, list | tuple) and not (isinstance(entries, np.ndarray) and entries.ndim):
+        raise PoseMambaError(f"{path}: '{key}' is {describe(entries)}, expected one entry for each frame")
+    return entries
+
+
+def _array(values: Any) -> NDArray[Any]:
+    """Convert to an array; an empty one of objects where the values are ragged."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        return np.empty(0, object)
+
+
 def _size(metadata: Any) -> tuple[int, int] | None:
-    """Width and height, if they are said."""
-    if isinstance(metadata, dict) and {"w", "h"} <= set(metadata):
-        return int(metadata["w"]), int(metadata["h"])
-    return None
+    """Return width and height, if they are given."""
+    return pixels(metadata.get("w"), metadata.get("h")) if isinstance(metadata, dict) else None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.keypoints import table
 from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_shares
-from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, numbers
+from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, number, numbers, pixels
 from posemamba.poses.skeletons import BLAZEPOSE33
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
@@ -63,25 +63,24 @@ def read(source: Source) -> RawPeople:
         if people is None:
             raise PoseMambaError(f"{where} is {describe(entry)}; {_EXPECTED}")
         said = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
-        number = said if isinstance(said, int) and not isinstance(said, bool) else position
-        if number in frames:
-            raise PoseMambaError(f"{path}: frame {number} comes twice, expected each frame once")
-        frames[number] = [_detection(where, person) for person in people]
+        index = said if isinstance(said, int) and not isinstance(said, bool) else position
+        if index in frames:
+            raise PoseMambaError(f"{path}: frame {index} comes twice, expected each frame once")
+        frames[index] = [_detection(where, person) for person in people]
         stamps.append(entry.get("timestamp_ms") if isinstance(entry, dict) else None)
     first, last = check_frames(path, frames)
-    people_by_frame = {number - first: people for number, people in frames.items()}
+    people_by_frame = {index - first: people for index, people in frames.items()}
     shares = in_shares(np.concatenate([p.xy for people in frames.values() for p in people] or [np.zeros((0, 2))]))
     tracks = follow(path, people_by_frame, last - first + 1)
     times = None
-    if len(stamps) == last - first + 1 > 1 and all(isinstance(s, int | float) for s in stamps):
+    if len(stamps) == last - first + 1 > 1 and all(number(s) is not None for s in stamps):
         found = np.array(stamps, np.float64) / 1000
         times = found if (np.diff(found) > 0).all() else None
-    fps = facts.get("fps")
     return RawPeople(
         tracks,
         last - first + 1,
         BLAZEPOSE33,
-        fps=float(fps) if isinstance(fps, int | float) and fps else None,
+        fps=number(facts.get("fps")) or None,
         image_size=_size(facts),
         times=times,
         shares=shares,
@@ -164,10 +163,7 @@ def _detection(where: str, landmarks: list[Any]) -> Detection:
 
 def _size(facts: dict[str, Any]) -> tuple[int, int] | None:
     for pair in (("width", "height"), ("image_width", "image_height"), ("frame_width", "frame_height"), ("w", "h")):
-        width, height = (facts.get(name) for name in pair)
-        if isinstance(width, int | float) and isinstance(height, int | float) and min(width, height) > 0:
-            return round(width), round(height)
-    size = facts.get("image_size")
-    if isinstance(size, list) and len(size) == 2 and all(isinstance(s, int | float) and s > 0 for s in size):
-        return round(size[0]), round(size[1])
-    return None
+        if (size := pixels(*(facts.get(name) for name in pair))) is not None:
+            return size
+    both = facts.get("image_size")
+    return pixels(*both) if isinstance(both, list) and len(both) == 2 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -127,7 +128,10 @@ def read(source: Source) -> RawPeople:
             raise PoseMambaError(f"{path}: 'times' are not increasing, expected the frames' times in seconds")
         raw.times = times
     if "skeleton" in arrays:
-        raw.skeleton = get_skeleton(str(arrays["skeleton"]))
+        try:
+            raw.skeleton = get_skeleton(str(arrays["skeleton"]))
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{path}: 'skeleton': {error}") from None
     if "source" in arrays:
         raw.source = str(arrays["source"])
     return raw
@@ -141,6 +145,8 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
             # only what is needed: other arrays may be large, or pickled, and do no harm unread
             arrays = {name: file[name] for name in wanted if name in file.files}
+            if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+                raise PoseMambaError(f"{path}: '{raw[0]}' is no NumPy array: damaged; copy or write the file again")
             others = {name: np.empty(0) for name in file.files if name not in arrays}
             return arrays | others
     except ValueError as error:
@@ -151,7 +157,9 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
                 "numpy.savez(file, keypoints=array of numbers (frames, joints, 2), fps=...)"
             ) from None
         raise PoseMambaError(f"{path}: not a readable npz file ({error})") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError) as error:
+    except MemoryError:
+        raise PoseMambaError(f"{path}: describes arrays larger than memory: damaged, or too long a clip") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, tokenize.TokenError) as error:
         raise PoseMambaError(
             f"{path}: the npz file is cut short or damaged ({error}); copy or write it again"
         ) from None

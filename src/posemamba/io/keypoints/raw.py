@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.io.keypoints.source import LARGEST_IMAGE
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
 from posemamba.poses.tracking import Detection, Track, track
@@ -150,7 +151,7 @@ def finish(
         elif frames > 1:
             fps = float((frames - 1) / (raw.times[-1] - raw.times[0]))
     if size is None:
-        size = _guess_size(everything)
+        size = _guess_size(path, everything)
         assumed.append(f"an image of {size[0]}x{size[1]} pixels (--image-size)")
     if assumed:
         warnings.warn(f"{path.name}: the file does not say everything; assumed: {' and '.join(assumed)}", stacklevel=4)
@@ -184,15 +185,24 @@ def _positive(path: Path, fps: float | None, what: str) -> float | None:
     return float(fps)
 
 
-def _guess_size(xy: NDArray[np.float32]) -> tuple[int, int]:
-    """The smallest common video size that holds the joints; a few may lie outside."""
+def _guess_size(path: Path, xy: NDArray[np.float32]) -> tuple[int, int]:
+    """Find the smallest common video size that holds the joints; a few may lie outside.
+
+    Raises:
+        PoseMambaError: they lie farther apart than in any image.
+    """
     found = xy[np.isfinite(xy).all(-1)]
     extent = np.percentile(found, 99, axis=0)
     sizes = [s for size in _COMMON_SIZES for s in (size, size[::-1])]
     for width, height in sizes:
         if extent[0] <= width and extent[1] <= height:
             return width, height
-    width, height = np.ceil(extent * 1.1).astype(int).tolist()
+    if extent.max() > LARGEST_IMAGE:
+        raise PoseMambaError(
+            f"{path}: joints lie {extent.max():.3g} pixels from the image's corner: the numbers are broken; where they "
+            "are right give --image-size WIDTHxHEIGHT"
+        )
+    width, height = np.maximum(np.ceil(extent * 1.1), 1).astype(int).tolist()
     return width, height
 
 

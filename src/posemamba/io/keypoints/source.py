@@ -17,6 +17,7 @@ from posemamba.utils.errors import PoseMambaError
 Kind = Literal["folder", "npz", "json", "csv", "npy", "pickle", "other"]
 
 LARGEST_GAP = 100_000  # frames; more is no video but a broken number
+LARGEST_IMAGE = 1_000_000  # pixels on a side; more is no image but a broken number
 
 
 @dataclass
@@ -78,7 +79,7 @@ class Source:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return [name.removesuffix(".npy") for name in archive.namelist()]
-        except (zipfile.BadZipFile, OSError):
+        except (zipfile.BadZipFile, OSError, NotImplementedError):
             return []
 
     @cached_property
@@ -110,6 +111,8 @@ def load_json(path: Path) -> Any:
         ) from None
     except RecursionError:
         raise PoseMambaError(f"{path}: JSON nested too deeply for keypoints") from None
+    except ValueError:  # Python reads no integer of more than 4300 digits
+        raise PoseMambaError(f"{path}: JSON with a number of thousands of digits, expected keypoints") from None
 
 
 def describe(value: Any) -> str:
@@ -127,8 +130,25 @@ def numbers(where: str, name: str, values: Any) -> NDArray[np.float64]:
     """
     try:
         return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PoseMambaError(f"{where}: '{name}' is not a regular list of numbers") from None
+
+
+def number(value: Any) -> float | None:
+    """Convert a number of a file to float; None for anything else, True and False among them."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        return None
+    try:
+        return float(value)
+    except (TypeError, OverflowError):  # a complex number, or an integer of hundreds of digits
+        return None
+
+
+def pixels(width: Any, height: Any) -> tuple[int, int] | None:
+    """Round an image's width and height; None unless both are positive numbers of a size that images have."""
+    sizes = [number(width), number(height)]
+    found = [round(size) for size in sizes if size is not None and 0.5 < size < LARGEST_IMAGE]
+    return (found[0], found[1]) if len(found) == 2 else None
 
 
 def triples(where: str, name: str, values: Any) -> NDArray[np.float64]:
