@@ -2,8 +2,8 @@
 
     python -m studies.quality_thresholds [--weights NAME] [--split test|validation] [--quick]
 
-Motion capture seen by the benchmark's cameras, at most 5 s of each clip, from one camera (`studies.refinement_tables.shots`), 2D
-joints with the benchmark's noise and its made-up confidence.
+Motion capture seen by the benchmark's cameras, at most 5 s of each clip, from one camera
+(`studies.refinement_tables.shots`), 2D joints with the benchmark's noise and its made-up confidence.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
-from studies.refinement_tables import Shot, shots
 
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses.skeletons import LIMB_SEGMENTS
 from posemamba.quality import CHECKS, Fault, Quality, measure_quality
-from posemamba.quality.common import JOINTS, LIMBS, Array
+from posemamba.quality.common import JOINTS, Array
 from posemamba.quality.verdict import is_heavy, verdict
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
 from posemamba.utils.errors import PoseMambaError
+from studies.refinement_tables import Shot, shots
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "joints sure, share": lambda n: n["detection"]["joints_sure"],
@@ -164,8 +165,8 @@ def _joint_errors(found: list[Sample], check: str) -> tuple[Array, Array]:
 
 def _end_of(part: str, check: str) -> int:
     """The joint that moves: of a bone its end, of a bent joint the next one."""
-    if part in LIMBS:
-        return LIMBS[part][1]
+    if part in LIMB_SEGMENTS:
+        return LIMB_SEGMENTS[part][1]
     if check == "bend":
         return JOINTS.index(part.replace("knee", "ankle").replace("elbow", "wrist"))
     return JOINTS.index(part.rpartition(" to ")[2])
