@@ -17,8 +17,9 @@ from scipy.stats import spearmanr
 
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses.skeletons import LIMB_SEGMENTS
 from posemamba.quality import CHECKS, Fault, Quality, measure_quality
-from posemamba.quality.common import JOINTS, LIMBS, Array
+from posemamba.quality.common import JOINTS, Array
 from posemamba.quality.verdict import is_heavy, verdict
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import scale
@@ -160,9 +161,9 @@ def _joint_errors(found: list[Sample], check: str) -> tuple[Array, Array]:
 
 
 def _end_of(part: str, check: str) -> int:
-    """Return the joint that moves: a bone's end, or the joint after a bent one."""
-    if part in LIMBS:
-        return LIMBS[part][1]
+    """The joint that moves: of a bone its end, of a bent joint the next one."""
+    if part in LIMB_SEGMENTS:
+        return LIMB_SEGMENTS[part][1]
     if check == "bend":
         return JOINTS.index(part.replace("knee", "ankle").replace("elbow", "wrist"))
     return JOINTS.index(part.rpartition(" to ")[2])

@@ -24,7 +24,7 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.poses.skeletons import H36M17
 from posemamba.refine.bones import steady_bones
-from posemamba.refine.common import Mask, body_length, bone_lengths, runs
+from posemamba.refine.common import Mask, body_length, bone_lengths, true_spans
 from posemamba.refine.feet import STANDS_SECONDS, standing, steady_feet
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
@@ -251,14 +251,14 @@ def _stands(ankle: Array, fps: float) -> Mask:
     """(F,) frames in which an ankle, (F, 3) metres, truly stands: slower than `STANDS` for `STANDS_SECONDS`."""
     slow = np.linalg.norm(np.gradient(ankle, axis=0), axis=-1) * fps < STANDS
     out = np.zeros(len(ankle), bool)
-    for a, b in runs(slow):
-        out[a : b + 1] = (b - a) / fps >= STANDS_SECONDS - 1e-6
+    for a, b in true_spans(slow):
+        out[a:b] = (b - 1 - a) / fps >= STANDS_SECONDS - 1e-6
     return out
 
 
 def _excursions(places: Array, standing: Mask) -> list[Array]:
     """How far, in cm, places (F, 3) lie from their median, of each stance."""
-    found = [places[a : b + 1] for a, b in runs(standing, 3)]
+    found = [places[a:b] for a, b in true_spans(standing, 3)]
     return [100 * np.linalg.norm(place - np.median(place, axis=0), axis=-1) for place in found]
 
 

@@ -98,7 +98,7 @@ def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
     assert verdict(worse).word == "use with care" and "mm off on average" in verdict(worse).line
     silent = measure_quality(poses)
     assert silent.numbers["expected"]["mean_mm"] is None and np.isnan(silent.series["expected error"]).all()
-    assert "do not tell" in report(silent)
+    assert "do not estimate their error" in report(silent)
 
 
 def test_a_bone_of_changing_length(points: Array) -> None:
@@ -267,7 +267,7 @@ def test_what_the_detector_doubts_is_told_and_not_judged(points: Array) -> None:
     quality = measure_quality(poses)
     assert [(f.check, f.first, f.last) for f in quality.faults if f.check != "flip"] == [("doubt", 30, 59)]
     by_joint = quality.numbers["detection"]["by_joint"]
-    assert by_joint["left wrist"]["doubtful_stretches"] == [[30 / FPS, 59 / FPS], [100 / FPS, 129 / FPS]]
+    assert by_joint["left wrist"]["doubtful_s"] == [[30 / FPS, 59 / FPS], [100 / FPS, 129 / FPS]]
     assert by_joint["left ankle"]["found"] == pytest.approx(130 / 150)
 
 

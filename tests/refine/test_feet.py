@@ -11,7 +11,7 @@ from refine_scene import Scene, make_scene
 from posemamba.demo.walker import walk
 from posemamba.poses import Motion3D
 from posemamba.refine import RefineOptions, joint_angles, refine, root_path, scale, steady_feet, upright
-from posemamba.refine.common import bone_lengths, runs
+from posemamba.refine.common import bone_lengths, true_spans
 from posemamba.refine.scale import BODY_LENGTH
 from posemamba.utils.errors import PoseMambaError
 
@@ -55,17 +55,17 @@ def standing_person(frames: int = 100) -> np.ndarray:
 
 
 def true_stances(scene: Scene) -> list[tuple[int, int, int]]:
-    """(ankle, first, last) where the ankle truly rests for 0.3 s."""
+    """(ankle, start, end) where the ankle truly rests for 0.3 s."""
     found = []
     for ankle in ANKLES:
         speed = np.linalg.norm(np.gradient(scene.camera_xyz[:, ankle], axis=0), axis=-1) * FPS
-        found += [(ankle, a, b) for a, b in runs(speed < 0.02, round(0.3 * FPS))]
+        found += [(ankle, a, b) for a, b in true_spans(speed < 0.02, round(0.3 * FPS))]
     return found
 
 
 def excursions(motion: Motion3D, stances: list[tuple[int, int, int]]) -> np.ndarray:
     """Metres from the median place, of the stances' frames."""
-    places = [motion.xyz[a : b + 1, j].astype(np.float64) for j, a, b in stances]
+    places = [motion.xyz[a:b, j].astype(np.float64) for j, a, b in stances]
     return np.concatenate([np.linalg.norm(p - np.median(p, axis=0), axis=-1) for p in places])
 
 

@@ -73,10 +73,10 @@ def test_noise_shrinks_and_raw_poses_stay(method: str) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_stretches_do_not_touch_and_nan_stays(method: str) -> None:
+def test_segments_do_not_touch_and_nan_stays(method: str) -> None:
     times = np.arange(120) / 50
     seen = np.ones(120, bool)
-    seen[40:80] = False  # 0.8 s: two stretches
+    seen[40:80] = False  # 0.8 s: two segments
     seen[100] = False  # a moment: one stretch
     body = wave(times, 0.5)
     jump = body.copy()
@@ -84,7 +84,7 @@ def test_stretches_do_not_touch_and_nan_stays(method: str) -> None:
     a, b = smooth(motion_of(body, times, seen), method), smooth(motion_of(jump, times, seen), method)
     assert (np.isnan(a.xyz).all((1, 2)) == ~seen).all()
     np.testing.assert_array_equal(a.xyz[:40], b.xyz[:40])
-    assert a.steps[-1].report["stretches"] == 2
+    assert a.steps[-1].report["segments"] == 2
     assert np.nanmax(np.abs(b.xyz[80:] - 500 - a.xyz[80:])) < 0.01
 
 
@@ -123,7 +123,7 @@ def test_one_euro_forward_looks_at_no_later_frame() -> None:
 def test_wrong_options_are_named() -> None:
     times = np.arange(10) / 50
     motion = motion_of(wave(times, 1.0), times)
-    with pytest.raises(PoseMambaError, match="no smoothing is called 'kalman'"):
+    with pytest.raises(PoseMambaError, match="unknown smoothing 'kalman'"):
         smooth(motion, "kalman")  # type: ignore[arg-type]
     with pytest.raises(PoseMambaError, match="cutoff is -1"):
         smooth(motion, "butterworth", -1)

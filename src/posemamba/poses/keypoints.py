@@ -1,4 +1,4 @@
-"""2D joints of one person over time, and where such a clip breaks into pieces.
+"""The 2D joints of one person over time, and the segments into which such a clip is cut.
 
 Shapes: F frames, J joints.
 """
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from posemamba.poses.skeletons import Skeleton
 
+Span = tuple[int, int]
+"""Frames [start, end) of a clip; `end` is not included."""
+
 
 @dataclass
 class Keypoints2D:
@@ -22,11 +25,11 @@ class Keypoints2D:
         xy: (F, J, 2) float32, pixels, x to the right and y down from the image's top left corner;
             NaN where a joint was not found.
         confidence: (F, J) float32 in [0, 1]; 0 where a joint was not found.
-        skeleton: which joints these are.
+        skeleton: the joints' names and order.
         image_size: (width, height) of the image in pixels.
         fps: frames per second.
         times: (F,) float64, seconds from the start of the source; None means frame / fps.
-        source: where the keypoints come from (a file name, a detector).
+        source: origin of the keypoints (a file name, a detector).
         person: number of the person in the source, from 1; stable over the clip.
     """
 
@@ -54,23 +57,26 @@ class Keypoints2D:
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(F, J): which joints were found."""
+        """The joints that were found, (F, J) bool."""
         return np.asarray(np.isfinite(self.xy).all(-1))
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """(F,): frames in which at least one joint was found."""
+        """The frames in which at least one joint was found, (F,) bool."""
         return np.asarray(self.found.any(-1))
 
     def frame_times(self) -> NDArray[np.float64]:
-        """(F,) seconds."""
+        """Return the frames' times, (F,) seconds."""
         return np.arange(len(self)) / self.fps if self.times is None else self.times
 
 
 def find_jumps(keypoints: Keypoints2D) -> NDArray[np.intp]:
-    """Frames whose joints lie more than a body's size from those seen before: somebody else, or another scene.
+    """Find frames whose joints lie more than a body's size from those before: another person, or another scene.
 
-    Frames in which less than half of the joints were found are passed over.
+    Frames in which fewer than half of the joints were found are skipped.
+
+    Returns:
+        The frame numbers, in order.
     """
     index = np.flatnonzero(keypoints.found.mean(-1) >= 0.5)
     if len(index) < 2:
@@ -84,18 +90,21 @@ def find_jumps(keypoints: Keypoints2D) -> NDArray[np.intp]:
 
 def split_at_gaps(
     seen: NDArray[np.bool_], times: NDArray[np.float64], max_gap: float, cuts: NDArray[np.integer] | Sequence[int] = ()
-) -> list[tuple[int, int]]:
-    """Stretches [start, end) that begin and end with a seen frame, apart by more than `max_gap` seconds.
+) -> list[Span]:
+    """Cut a clip into segments that begin and end with a seen frame and are more than `max_gap` seconds apart.
 
     Args:
-        seen: (F,).
+        seen: (F,) frames in which the person was seen.
         times: (F,) seconds.
-        max_gap: longest time between two seen frames of a stretch; neighbouring frames are not split for it.
-        cuts: seen frames with which a stretch begins in any case.
+        max_gap: longest time between two seen frames of a segment; neighbouring frames are never split by it.
+        cuts: seen frames that begin a segment in any case.
+
+    Returns:
+        The segments, [start, end) each.
     """
     index = np.flatnonzero(seen)
     if not len(index):
         return []
     apart = (np.diff(index) > 1) & (np.diff(times[index]) > max_gap)
     apart |= np.isin(index[1:], cuts)
-    return [(int(run[0]), int(run[-1]) + 1) for run in np.split(index, np.flatnonzero(apart) + 1)]
+    return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, np.flatnonzero(apart) + 1)]

@@ -1,14 +1,10 @@
-"""Named skeletons and the mapping of any of them to Human3.6M's 17 joints, the ones that the model knows."""
+"""Named skeletons: their joints, bones and left-right pairs, and the limbs of Human3.6M's 17 joints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from posemamba.utils.errors import PoseMambaError
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -16,7 +12,7 @@ class Skeleton:
     """A named set of joints.
 
     Attributes:
-        name: how users name it, e.g. ``h36m17``.
+        name: the users' name of it, e.g. ``h36m17``.
         joints: the joints' names, in the order of the arrays.
         parents: for each joint the index of its parent, -1 for the root (drawing and bone lengths).
         pairs: (left, right) joint indices that swap when the image is mirrored.
@@ -32,12 +28,12 @@ class Skeleton:
 
     @property
     def bones(self) -> tuple[tuple[int, int], ...]:
-        """(parent, child) joint indices."""
+        """The bones as (parent, child) joint indices."""
         return tuple((p, j) for j, p in enumerate(self.parents) if p >= 0)
 
     @property
     def mirrored(self) -> tuple[int, ...]:
-        """For each joint the index of the joint that takes its place in a mirrored image."""
+        """The index of the joint that takes each joint's place in a mirrored image."""
         order = list(range(len(self.joints)))
         for left, right in self.pairs:
             order[left], order[right] = right, left
@@ -69,13 +65,26 @@ H36M17 = Skeleton(
     pairs=((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16)),
 )
 
+LIMBS = {"right leg": (1, 2, 3), "left leg": (4, 5, 6), "left arm": (11, 12, 13), "right arm": (14, 15, 16)}
+"""Human3.6M's limbs from the root outwards: hip, knee, ankle; shoulder, elbow, wrist."""
+LIMB_SEGMENTS = {
+    f"{name.split()[0]} {segment}": ends
+    for name, (root, middle, end) in LIMBS.items()
+    for segment, ends in zip(
+        ("thigh", "shin") if "leg" in name else ("upper arm", "forearm"), ((root, middle), (middle, end)), strict=True
+    )
+}
+"""(upper, lower) joints of thighs, shins, upper arms and forearms, e.g. of ``left thigh``."""
+LEG_PAIRS, ARM_PAIRS = H36M17.pairs[:3], H36M17.pairs[3:]
+"""(left, right) joints of legs and arms."""
+
 # The scan's local order: pelvis, right leg, left leg, left arm, right arm, each limb from its root.
 # At position j the token of joint LIMB_ORDER[j] is merged with that of joint j.
 LIMB_ORDER = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)
 
 
 def _left_right_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
-    """(left, right) indices of the joints named ``left_*`` and ``right_*``."""
+    """Return the (left, right) indices of the joints named ``left_*`` and ``right_*``."""
     return tuple(
         (i, joints.index("right_" + name.removeprefix("left_")))
         for i, name in enumerate(joints)
@@ -84,7 +93,7 @@ def _left_right_pairs(joints: tuple[str, ...]) -> tuple[tuple[int, int], ...]:
 
 
 def _both(*names: str) -> tuple[str, ...]:
-    """Each name for the left and then for the right side."""
+    """Return each name for the left and then for the right side."""
     return tuple(f"{side}_{name}" for name in names for side in ("left", "right"))
 
 
@@ -159,7 +168,7 @@ BODY25 = Skeleton(
     pairs=_left_right_pairs(_BODY25_JOINTS),
 )
 
-# MPI-INF-3DHP's joints that stand for Human3.6M's, in the order of its files (data/mpi_inf_3dhp_joints.py says which).
+# MPI-INF-3DHP's joints that match Human3.6M's, in the order of its files (see data/mpi_inf_3dhp/joints.py).
 _3DHP17_JOINTS = (
     *("head_top", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow", "left_wrist"),
     *("right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle", "pelvis", "spine", "head"),
@@ -176,7 +185,7 @@ SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE3
 
 
 def get_skeleton(name: str) -> Skeleton:
-    """The skeleton of that name; upper case, hyphens and underscores do not matter (``COCO-17``).
+    """Return the skeleton of that name; upper case, hyphens and underscores do not matter (``COCO-17``).
 
     Raises:
         PoseMambaError: there is no such skeleton.

@@ -1,6 +1,6 @@
-"""Can the 3D joints of a video be trusted where there is no truth? Faults that must not happen are found and marked.
+"""Quality checks of lifted poses without ground truth: implausible frames are found and marked.
 
-docs/quality.md says what each check does, where its limits come from, and which of them mean something.
+See docs/quality.md for what each check does, where its limits come from, and how much it means.
 """
 
 from posemamba.quality.common import Fault

@@ -1,4 +1,4 @@
-"""What the 3D joints say of a body: bones that keep their length, limbs that do not flip, joints that bend one way."""
+"""Checks of the 3D joints: constant bone lengths, no flips of limbs, no joints that bend backwards."""
 
 from __future__ import annotations
 
@@ -7,51 +7,52 @@ from typing import Any
 
 import numpy as np
 
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.skeletons import H36M17, LIMB_SEGMENTS, LIMBS
 from posemamba.quality.common import (
     JOINTS,
-    LIMBS,
     Array,
-    Clip,
-    Found,
+    CheckResult,
+    JudgedClip,
     Mask,
     frame_mean,
     joined,
     number,
     percentile,
-    runs,
+    true_spans,
 )
 from posemamba.refine.common import bone_lengths
 
 BONE_GOAL = 0.03
-"""Standard deviation over mean of a bone's length that would be good."""
+"""A good value of a bone length's standard deviation over its mean."""
 BONES_OFF, BONE_OFF = 0.16, 0.4
-"""Frames are marked in which the bones are off their median lengths by more, on average, or one limb's bone is."""
+"""Deviation from the median length above which a frame is marked: the mean of all bones, and one bone of a limb."""
 TURN_LIMITS = {"thigh": 1500.0, "upper arm": 1500.0, "shin": 2000.0, "forearm": 2000.0}
-"""Degrees a second that a limb may turn; docs/quality.md says why."""
+"""Degrees a second above which a limb's turn is marked (see docs/quality.md)."""
 BENT = 30.0
-"""Degrees that a knee or an elbow must be bent the wrong way to be marked."""
+"""Degrees of backward bend from which on a knee or an elbow is marked."""
+WRONG_WAY = {"knee": 0.7, "elbow": 0.8}
+"""Cosine to the backward axis of a joint from which on it counts as bent backwards."""
 
 BONES = tuple(
-    next((n for n, ends in LIMBS.items() if ends == (p, c)), f"{JOINTS[p]} to {JOINTS[c]}") for p, c in H36M17.bones
+    next((n for n, ends in LIMB_SEGMENTS.items() if ends == (p, c)), f"{JOINTS[p]} to {JOINTS[c]}")
+    for p, c in H36M17.bones
 )
-_MARKED_ALONE = (*LIMBS, "pelvis to spine", "spine to thorax")  # short bones are off by half without much harm
-_WINDOW = 0.5  # seconds: the worst stretch is as long
+_MARKED_ALONE = (*LIMB_SEGMENTS, "pelvis to spine", "spine to thorax")  # short bones are off by half without much harm
+_WINDOW = 0.5  # seconds: the length of the worst span
 _FEWEST = 5  # frames, for a standard deviation
-_TURN_STEP = 1 / 60  # seconds at least between two frames that are compared: at high rates noise would turn limbs
+_TURN_STEP = 1 / 60  # seconds at least between compared frames: at higher frame rates noise looks like fast turns
 _THROUGH_SECONDS = 0.15
 _THROUGH_DEPTH = 30.0  # degrees out of the picture's plane, before and after
 _THROUGH_STILL = 0.03  # body lengths that the limb's end may move in 2D, relative to its root
-_LEFT = (4, 1)  # hips: from the right to the left one
 
 
-def check_bones(clip: Clip) -> Found:
-    """Lengths over time, in frames in which the detector is sure of both ends; left against right."""
-    found = Found()
+def check_bones(clip: JudgedClip) -> CheckResult:
+    """Check bone lengths over time, where both joints are certain, and compare left with right."""
+    result = CheckResult()
     parents, children = np.array(H36M17.bones).T
     lengths = bone_lengths(clip.xyz)
-    sure = clip.sure[:, parents] & clip.sure[:, children]
-    lengths[~sure] = np.nan
+    certain = clip.certain[:, parents] & clip.certain[:, children]
+    lengths[~certain] = np.nan
     enough = np.isfinite(lengths).sum(0) >= _FEWEST
     off = np.full(lengths.shape, np.nan)
     spreads = np.full(len(BONES), np.nan)
@@ -62,9 +63,9 @@ def check_bones(clip: Clip) -> Found:
     mean = frame_mean(np.abs(off))
     gap = clip.frames_in(0.1)
     whole = joined(np.nan_to_num(mean) > BONES_OFF, gap)
-    for a, b in runs(whole):
-        text = f"bones are {np.nanmax(mean[a : b + 1]):.0%} off their usual lengths on average"
-        found.faults.append(clip.fault("bone", "", a, b, text))
+    for a, b in true_spans(whole):
+        text = f"bones are {np.nanmax(mean[a:b]):.0%} off their usual lengths on average"
+        result.faults.append(clip.fault("bone", "", (a, b), text))
     for e, name in enumerate(BONES):
         worst = _worst_window(clip, np.abs(off[:, e]))
         table[name] = {
@@ -73,12 +74,12 @@ def check_bones(clip: Clip) -> Found:
             "median_m": number(clip.metre * float(np.nanmedian(lengths[:, e])) if enough[e] else np.nan),
             "worst_s": worst,
         }
-        for a, b in runs(joined((np.abs(off[:, e]) > BONE_OFF) & ~whole, gap)):
+        for a, b in true_spans(joined((np.abs(off[:, e]) > BONE_OFF) & ~whole, gap)):
             if name not in _MARKED_ALONE:
                 continue
-            most = off[a : b + 1, e][np.nanargmax(np.abs(off[a : b + 1, e]))]
+            most = off[a:b, e][np.nanargmax(np.abs(off[a:b, e]))]
             text = f"{name} {abs(most):.0%} {'longer' if most > 0 else 'shorter'} than in most frames"
-            found.faults.append(clip.fault("bone", name, a, b, text))
+            result.faults.append(clip.fault("bone", name, (a, b), text))
     sides = {}
     for name in BONES:
         if name.startswith("left") or name.endswith(("left hip", "left shoulder")):
@@ -87,34 +88,34 @@ def check_bones(clip: Clip) -> Found:
                 sides[name.replace("left ", "")] = ours / other - 1
     known = np.isfinite(spreads)
     first = int(np.nanargmax(spreads)) if known.any() else None
-    found.numbers = {
+    result.numbers = {
         "goal": BONE_GOAL,
         "spread": number(float(np.mean(spreads[known])) if known.any() else np.nan),
-        "refined_spread": _refined_spread(clip, sure),
+        "refined_spread": _refined_spread(clip, certain),
         "worst": BONES[first] if first is not None else None,
         "worst_spread": number(spreads[first]) if first is not None else None,
         "worst_s": table[BONES[first]]["worst_s"] if first is not None else None,
         "left_over_right": sides,
         "by_bone": table,
     }
-    found.series["bones"] = mean
-    return found
+    result.series["bones"] = mean
+    return result
 
 
-def _refined_spread(clip: Clip, sure: Mask) -> float | None:
-    """The spread of the refined motion's bones, mean of the bones; `sure` as above, (F, E)."""
+def _refined_spread(clip: JudgedClip, certain: Mask) -> float | None:
+    """Return the spread of bone lengths in the refined motion, mean of the bones; `certain` is (F, E)."""
     if clip.refined is None:
         return None
     lengths = bone_lengths(clip.refined.xyz.astype(np.float64))
     if clip.refined.units == "pixel":
         lengths = lengths / clip.size[:, None]  # grow as the person comes nearer
-    lengths[~sure] = np.nan
+    lengths[~certain] = np.nan
     lengths = lengths[:, np.isfinite(lengths).sum(0) >= _FEWEST]
     return float((np.nanstd(lengths, 0) / np.nanmean(lengths, 0)).mean()) if lengths.shape[1] else None
 
 
-def _worst_window(clip: Clip, off: Array) -> list[float] | None:
-    """[start, end] seconds of the half second in which the values are largest."""
+def _worst_window(clip: JudgedClip, off: Array) -> list[float] | None:
+    """Return [start, end] in seconds of the half second in which the values are largest."""
     if not np.isfinite(off).any():
         return None
     width = min(len(off), clip.frames_in(_WINDOW))
@@ -123,12 +124,12 @@ def _worst_window(clip: Clip, off: Array) -> list[float] | None:
     return [float(clip.times[first]), float(clip.times[first + width - 1])]
 
 
-def check_flips(clip: Clip) -> Found:
-    """Limbs that turn faster than anybody can, or pass through the picture's plane while the 2D stays still."""
-    found, frames = Found(), len(clip.times)
+def check_flips(clip: JudgedClip) -> CheckResult:
+    """Find limbs that turn impossibly fast, or change from forwards to backwards while the 2D joints stay still."""
+    result, frames = CheckResult(), len(clip.times)
     fastest = np.full(frames, np.nan)
     table, total = {}, 0
-    for name, (root, end) in LIMBS.items():
+    for name, (root, end) in LIMB_SEGMENTS.items():
         limit = TURN_LIMITS[name.split(" ", 1)[1]]
         speed = np.full(frames, np.nan)
         marked = np.zeros(frames, bool)
@@ -137,42 +138,42 @@ def check_flips(clip: Clip) -> Found:
             speed, marked = _turning(clip, unit, limit)
             marked |= _through(clip, unit, root, end)
         fastest = np.fmax(fastest, speed)
-        stretches = runs(joined(marked, clip.frames_in(0.2)))
-        total += len(stretches)
+        spans = true_spans(joined(marked, clip.frames_in(0.2)))
+        total += len(spans)
         table[name] = {
-            "flips": len(stretches),
+            "flips": len(spans),
             "fastest_deg_s": number(percentile(speed, 100)),
             "p99_deg_s": number(percentile(speed, 99)),
         }
-        for a, b in stretches:
-            most = percentile(speed[a : b + 1], 100)
+        for a, b in spans:
+            most = percentile(speed[a:b], 100)
             if most > limit:
                 text = f"{name} turns by {most:.0f} degrees a second, at most {limit:.0f} are humanly possible"
             else:
                 text = f"{name} flips through the body: forwards becomes backwards while the 2D hardly moves"
-            found.faults.append(clip.fault("flip", name, a, b, text))
-    found.numbers = {"limits_deg_s": TURN_LIMITS, "flips": total, "by_limb": table, "refined": _refined_turns(clip)}
-    found.series["turning"] = fastest
-    return found
+            result.faults.append(clip.fault("flip", name, (a, b), text))
+    result.numbers = {"limits_deg_s": TURN_LIMITS, "flips": total, "by_limb": table, "refined": _refined_turns(clip)}
+    result.series["turning"] = fastest
+    return result
 
 
-def _refined_turns(clip: Clip) -> dict[str, Any] | None:
-    """Of the refined motion: limbs that turn too fast, the fastest turn and whose it is."""
+def _refined_turns(clip: JudgedClip) -> dict[str, Any] | None:
+    """Return the refined motion's count of limbs that turn too fast, its fastest turn and the limb of that turn."""
     if clip.refined is None or len(clip.times) < 2:
         return None
     xyz = clip.refined.xyz.astype(np.float64)  # in whatever frame: angles are the same in all
     total, fastest = 0, {}
-    for name, (root, end) in LIMBS.items():
+    for name, (root, end) in LIMB_SEGMENTS.items():
         speed, marked = _turning(clip, _unit(xyz[:, end] - xyz[:, root]), TURN_LIMITS[name.split(" ", 1)[1]])
-        total += len(runs(joined(marked, clip.frames_in(0.2))))
+        total += len(true_spans(joined(marked, clip.frames_in(0.2))))
         fastest[name] = percentile(speed, 100)
     known = {name: speed for name, speed in fastest.items() if np.isfinite(speed)}
     limb = max(known, key=lambda name: known[name], default=None)
     return {"too_fast": total, "fastest_deg_s": known[limb] if limb else None, "limb": limb}
 
 
-def _turning(clip: Clip, unit: Array, limit: float) -> tuple[Array, Mask]:
-    """(F,) degrees a second into each frame, and the frames between two turns that are too fast."""
+def _turning(clip: JudgedClip, unit: Array, limit: float) -> tuple[Array, Mask]:
+    """Return the (F,) degrees a second into each frame, and (F,) the frames of flips: those between two fast turns."""
     frames, step = len(unit), clip.frames_in(_TURN_STEP)
     speed = np.full(frames, np.nan)
     if frames <= step:
@@ -191,60 +192,57 @@ def _turning(clip: Clip, unit: Array, limit: float) -> tuple[Array, Mask]:
     return speed, marked
 
 
-def _through(clip: Clip, unit: Array, root: int, end: int) -> Mask:
-    """(F,) frames of flips in depth: from well in front of the picture's plane to well behind, or back."""
+def _through(clip: JudgedClip, unit: Array, root: int, end: int) -> Mask:
+    """Return (F,) the frames of flips in depth: from well in front of the picture's plane to well behind, or back."""
     frames, width = len(unit), clip.frames_in(_THROUGH_SECONDS)
     marked = np.zeros(frames, bool)
     if frames <= width:
         return marked
     depth = np.degrees(np.arcsin(np.clip(unit[..., 2], -1, 1)))
     arm = (clip.xy[:, end] - clip.xy[:, root]) / clip.size[:, None]
-    arm[~(clip.sure[:, root] & clip.sure[:, end])] = np.nan
+    arm[~(clip.certain[:, root] & clip.certain[:, end])] = np.nan
     for a in range(frames - width):
         b = a + width
         opposite = depth[a] * depth[b] < 0 and min(abs(depth[a]), abs(depth[b])) > _THROUGH_DEPTH
-        if opposite and clip.usable[a : b + 1].all():
-            moved = np.linalg.norm(arm[a : b + 1] - arm[a], axis=-1)
+        flip = slice(a, b + 1)
+        if opposite and clip.usable[flip].all():
+            moved = np.linalg.norm(arm[flip] - arm[a], axis=-1)
             if np.isfinite(moved).all() and moved.max() < _THROUGH_STILL:
-                marked[a : b + 1] = True
+                marked[flip] = True
     return marked
 
 
-def check_bends(clip: Clip) -> Found:
-    """Knees and elbows bent backwards, judged by the axis about which they bend.
+def check_bends(clip: JudgedClip) -> CheckResult:
+    """Find knees and elbows that are bent backwards, by the axis about which they bend.
 
-    A knee bends about the line from the right hip to the left, an elbow the other way round; hips and shoulders turn
-    that axis by up to a right angle, so only what points clearly the wrong way is marked.
+    A knee bends about the line from the right hip to the left, an elbow about the opposite direction. Hips and
+    shoulders turn that axis by up to a right angle, so only a clearly reversed axis is marked.
     """
-    found = Found()
-    left = _unit(clip.xyz[:, _LEFT[0]] - clip.xyz[:, _LEFT[1]])
-    across = _unit(clip.xyz[:, 11] - clip.xyz[:, 14])
+    result = CheckResult()
+    hips, shoulders = _unit(clip.xyz[:, 4] - clip.xyz[:, 1]), _unit(clip.xyz[:, 11] - clip.xyz[:, 14])  # to the left
     table = {}
-    for side, leg, arm in (("left", (4, 5, 6), (11, 12, 13)), ("right", (1, 2, 3), (14, 15, 16))):
-        for kind, (a, b, c), sideways in (("knee", leg, left), ("elbow", arm, -across)):
+    for side in ("left", "right"):
+        for kind, limb, sideways in (("knee", "leg", hips), ("elbow", "arm", -shoulders)):
+            a, b, c = LIMBS[f"{side} {limb}"]
             upper, lower = clip.xyz[:, b] - clip.xyz[:, a], clip.xyz[:, c] - clip.xyz[:, b]
             axis = np.cross(upper, lower)
             bend = np.degrees(np.arctan2(np.linalg.norm(axis, axis=-1), (upper * lower).sum(-1)))
             wrong = (_unit(axis) * sideways).sum(-1) < -WRONG_WAY[kind]
-            if kind == "elbow":  # of a raised arm the shoulder turns the axis any way
+            if kind == "elbow":  # the shoulder can turn a raised arm's axis any way
                 wrong &= _hangs(clip, upper)
             marked = np.nan_to_num(bend) * wrong > BENT
             share = float(marked[clip.usable].mean()) if clip.usable.any() else np.nan
             table[f"{side} {kind}"] = number(share)
-            for first, last in runs(joined(marked, clip.frames_in(0.1))):
-                most = percentile(np.where(marked, bend, np.nan)[first : last + 1], 100)
+            for start, end in true_spans(joined(marked, clip.frames_in(0.1))):
+                most = percentile(np.where(marked, bend, np.nan)[start:end], 100)
                 text = f"{side} {kind} bent backwards by {most:.0f} degrees"
-                found.faults.append(clip.fault("bend", f"{side} {kind}", first, last, text))
-    found.numbers = {"limit_deg": BENT, "share_of_frames": table}
-    return found
+                result.faults.append(clip.fault("bend", f"{side} {kind}", (start, end), text))
+    result.numbers = {"limit_deg": BENT, "share_of_frames": table}
+    return result
 
 
-WRONG_WAY = {"knee": 0.7, "elbow": 0.8}
-"""Cosine to the axis of a joint that bends backwards, from which on it counts as bent backwards."""
-
-
-def _hangs(clip: Clip, upper: Array) -> Mask:
-    """(F,) the upper arm points down the trunk, within 45 degrees."""
+def _hangs(clip: JudgedClip, upper: Array) -> Mask:
+    """Return (F,) the frames in which the upper arm points down the trunk, within 45 degrees."""
     trunk = clip.xyz[:, 0] - clip.xyz[:, 8]
     return np.asarray((_unit(upper) * _unit(trunk)).sum(-1) > 0.7)
 

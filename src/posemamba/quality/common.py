@@ -1,4 +1,4 @@
-"""What the checks share: a clip prepared for them, stretches of frames, and what a check finds.
+"""Types and helpers shared by the checks: the prepared clip, faults, and the result of a check.
 
 Shapes: F frames, J = 17 joints.
 """
@@ -12,36 +12,25 @@ from typing import Any
 import numpy as np
 
 from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import H36M17
-from posemamba.refine.common import SURE, Array, Mask, fit_size, runs
+from posemamba.refine.common import MIN_CONFIDENCE, Array, Mask, fit_size, true_spans
 from posemamba.refine.root_path import GUESSED_FOV
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
 
 JOINTS = tuple(name.replace("_", " ") for name in H36M17.joints)
-LIMBS = {
-    "right thigh": (1, 2),
-    "right shin": (2, 3),
-    "left thigh": (4, 5),
-    "left shin": (5, 6),
-    "left upper arm": (11, 12),
-    "left forearm": (12, 13),
-    "right upper arm": (14, 15),
-    "right forearm": (15, 16),
-}
-LEGS, ARMS = ((4, 1), (5, 2), (6, 3)), ((11, 14), (12, 15), (13, 16))
-"""Pairs of left and right joints."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that is wrong in some frames.
+    """A fault of the poses over some frames.
 
     Attributes:
-        check: which check found it, one of `posemamba.quality.CHECKS`.
-        part: of the body; empty: the person.
+        check: the check that found it, one of `posemamba.quality.CHECKS`.
+        part: the part of the body; empty: the whole person.
         first, last: frame numbers, both included.
         start, end: their times in seconds.
-        text: what, in plain words with numbers.
+        text: a description in plain words, with numbers.
     """
 
     check: str
@@ -54,14 +43,14 @@ class Fault:
 
 
 @dataclass
-class Found:
-    """Of one check.
+class CheckResult:
+    """The result of one check.
 
     Attributes:
-        numbers: by name; None where it could not be measured.
-        faults: frames that it marks.
-        series: name to (F,) for the picture; NaN where nothing is known.
-        remarks: lines for the reader that no number says.
+        numbers: measurements by name; None where one could not be made.
+        faults: the frames that the check marks.
+        series: name to (F,) curves for the figure; NaN where unknown.
+        remarks: further lines for the reader.
     """
 
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -71,57 +60,64 @@ class Found:
 
 
 @dataclass
-class Clip:
-    """One person's result, prepared.
+class JudgedClip:
+    """One person's poses, prepared for the checks.
 
     Attributes:
         poses: as the model gave them.
-        motion: refined; None: there is none.
+        motion: the refined motion; None: there is none.
         times: (F,) seconds.
         usable: (F,) frames with a pose.
-        sure: (F, 17) the detector is sure of the joint here and in the frames beside, and nothing was filled in.
-        xyz: (F, 17, 3) from the pelvis in body lengths, camera's frame, perspective undone; NaN where not usable.
+        certain: (F, 17) joints that were found with enough confidence in this frame and in its neighbours.
+        xyz: (F, 17, 3) relative to the pelvis, in body lengths, in the camera's frame, perspective undone; NaN where
+            not usable.
         size: (F,) the body's length in pixels, smooth over time.
-        metre: metres of a body length, by the height given or a typical one.
+        metre: metres of a body length, from the given height or a typical one.
     """
 
     poses: Poses3D
     motion: Motion3D | None
     times: Array
     usable: Mask
-    sure: Mask
+    certain: Mask
     xyz: Array
     size: Array
     metre: float
 
     @property
     def refined(self) -> Motion3D | None:
-        """The motion, if anything was done to the poses."""
+        """The motion, if it has any refinement step."""
         return self.motion if self.motion is not None and self.motion.steps else None
 
     @property
     def xy(self) -> Array:
-        """(F, 17, 2) the detector's joints, pixels; NaN where not found."""
+        """The detector's joints, (F, 17, 2) pixels; NaN where not found."""
         return self.poses.keypoints.xy.astype(np.float64)
 
-    def fault(self, check: str, part: str, first: int, last: int, text: str) -> Fault:
-        return Fault(check, part, int(first), int(last), float(self.times[first]), float(self.times[last]), text)
+    def fault(self, check: str, part: str, span: Span, text: str) -> Fault:
+        """Make a fault of the frames of a span."""
+        first, last = span[0], span[1] - 1
+        return Fault(check, part, first, last, float(self.times[first]), float(self.times[last]), text)
 
     def frames_in(self, seconds: float) -> int:
-        """How many steps from frame to frame make that time; at least 1."""
+        """Return the number of frames in that time, rounded, at least 1."""
         return max(1, round(seconds * self.poses.fps))
 
 
-def prepare(poses: Poses3D, motion: Motion3D | None = None) -> Clip:
-    """Prepare a clip; one in which nobody was seen has no usable frame.
+def prepare(poses: Poses3D, motion: Motion3D | None = None) -> JudgedClip:
+    """Prepare one person's poses for the checks.
+
+    Args:
+        poses: as the model gave them; without anybody seen, no frame is usable.
+        motion: refined from them, or None.
 
     Raises:
-        PoseMambaError: frame times that do not rise, or a pose without size.
+        PoseMambaError: the frame times do not rise, or all joints of a frame are in one place.
     """
     usable = poses.seen & np.isfinite(poses.xyz).all((1, 2))
-    found = poses.keypoints.found & (np.nan_to_num(poses.confidence) > SURE)
+    found = poses.keypoints.found & (np.nan_to_num(poses.confidence) > MIN_CONFIDENCE)
     around = np.pad(found, ((1, 1), (0, 0)), mode="edge")
-    sure = around[:-2] & around[1:-1] & around[2:] & usable[:, None]
+    certain = around[:-2] & around[1:-1] & around[2:] & usable[:, None]
     xyz = np.full(poses.xyz.shape, np.nan)
     size = np.full(len(poses), np.nan)
     if usable.any():
@@ -130,14 +126,17 @@ def prepare(poses: Poses3D, motion: Motion3D | None = None) -> Clip:
         xyz = xyz / size[:, None, None]
     heights = [step.parameters["height_m"] for step in motion.steps if step.name == "scale"] if motion else []
     metre = BODY_LENGTH * float(heights[-1] if heights else TYPICAL_HEIGHT)
-    return Clip(poses, motion, poses.keypoints.frame_times(), usable, sure, xyz, size, metre)
+    return JudgedClip(poses, motion, poses.keypoints.frame_times(), usable, certain, xyz, size, metre)
 
 
 def _without_perspective(poses: Poses3D, motion: Motion3D | None) -> Array:
-    """(F, 17, 3) pixels: joints moved to where their depth puts them on their line of sight.
+    """Undo the perspective of lifted poses: move joints to where their depth puts them on their lines of sight.
 
-    The lifted x, y are places in the picture: what is nearer than the pelvis is too large, so its bones would change
-    their length as they turn. In pixels at the pelvis's depth the pelvis is one focal length away.
+    The lifted x, y are image positions, so bones nearer than the pelvis are too long, and change their length as they
+    turn. In pixels at the pelvis's depth the pelvis is one focal length away.
+
+    Returns:
+        (F, 17, 3) pixels at the pelvis's depth.
     """
     width, height = poses.keypoints.image_size
     focal = max(width, height) / 2 / math.tan(math.radians(GUESSED_FOV) / 2)
@@ -153,7 +152,7 @@ def _without_perspective(poses: Poses3D, motion: Motion3D | None) -> Array:
 
 
 def frame_median(values: Array) -> Array:
-    """(F, K) medians over the joints of (F, J, K), NaN left out; NaN where there is nothing else."""
+    """Return (F, K) medians over the joints of (F, J, K) without NaN; NaN where nothing is known."""
     known: Mask = np.asarray(np.isfinite(values).all(-1))
     out = np.full((len(values), values.shape[-1]), np.nan)
     any_known = known.any(-1)
@@ -162,26 +161,32 @@ def frame_median(values: Array) -> Array:
 
 
 def frame_mean(values: Array) -> Array:
-    """(F, N) to (F,): the mean of what is not NaN; NaN where nothing is."""
+    """Return the (F,) means of (F, N) without NaN; NaN where nothing is known."""
     known = np.isfinite(values).sum(1)
     return np.where(known > 0, np.nansum(values, axis=1) / np.maximum(known, 1), np.nan)
 
 
 def joined(mask: Mask, gap: int) -> Mask:
-    """The mask, with gaps of up to `gap` frames between two True filled."""
+    """Return the mask with gaps of up to `gap` frames between two True filled."""
     filled = np.array(mask, bool)
-    for a, b in runs(~filled):
-        if a > 0 and b < len(filled) - 1 and b - a < gap:
-            filled[a : b + 1] = True
+    for a, b in true_spans(~filled):
+        if a > 0 and b < len(filled) and b - a <= gap:
+            filled[a:b] = True
     return filled
 
 
 def number(value: float) -> float | None:
-    """For JSON: None in place of NaN."""
+    """Convert a number for JSON: None in place of NaN."""
     return float(value) if np.isfinite(value) else None
 
 
+def known_mean(values: Array) -> float:
+    """Return the mean of the values that are not NaN; NaN if there are none."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
 def percentile(values: Array, share: float) -> float:
-    """NaN of nothing."""
+    """Return a percentile of the values that are not NaN; NaN if there are none."""
     finite = values[np.isfinite(values)]
     return float(np.percentile(finite, share)) if len(finite) else math.nan

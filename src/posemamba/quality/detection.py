@@ -1,99 +1,99 @@
-"""What the 2D joints alone say: frames without the person, doubtful joints, somebody else, left and right exchanged."""
+"""Checks of the 2D joints: frames without the person, low confidence, jumps to another person, left-right swaps."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from posemamba.poses.keypoints import find_jumps
-from posemamba.quality.common import ARMS, JOINTS, LEGS, SURE, Array, Clip, Found, Mask, number, runs
+from posemamba.poses.keypoints import Span, find_jumps
+from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
+from posemamba.quality.common import JOINTS, MIN_CONFIDENCE, Array, CheckResult, JudgedClip, Mask, number, true_spans
 
 SWAPPED = 0.1
-"""Of the body's size: by how much nearer three joints of a limb lie, exchanged, to where they were (as in
-`studies.mediapipe_modes`)."""
-_LONGEST_SWAP = 1.0  # seconds: what is exchanged for longer may be the right way round
+"""Share of the body's size by which a limb's joints, swapped, must lie nearer to those of the frame before."""
+_LONGEST_SWAP = 1.0  # seconds: after a longer one, the frames before may have been the swapped ones
 _DOUBT_SECONDS = 0.3
 _DOUBTFUL_JOINTS = 9  # of 17: more than half
 
 
-def check_detection(clip: Clip) -> Found:
-    """Coverage, confidence, jumps and swaps of the 2D joints."""
-    found, frames = Found(), len(clip.times)
+def check_detection(clip: JudgedClip) -> CheckResult:
+    """Check coverage, confidence, jumps and left-right swaps of the 2D joints."""
+    result, frames = CheckResult(), len(clip.times)
     keypoints, seen = clip.poses.keypoints, clip.poses.seen
     confidence = np.where(keypoints.found, np.nan_to_num(keypoints.confidence.astype(np.float64)), 0.0)
-    for a, b in runs(~seen):
-        found.faults.append(clip.fault("not seen", "", a, b, "the person was not seen"))
-    doubtful = (confidence <= SURE) & seen[:, None]
+    for a, b in true_spans(~seen):
+        result.faults.append(clip.fault("not seen", "", (a, b), "the person was not seen"))
+    doubtful = (confidence <= MIN_CONFIDENCE) & seen[:, None]
     long = clip.frames_in(_DOUBT_SECONDS)
     joints = {}
     for j, name in enumerate(JOINTS):
-        spells = runs(doubtful[:, j], long)
+        spans = true_spans(doubtful[:, j], long)
         joints[name] = {
             "found": number(float(keypoints.found[seen, j].mean()) if seen.any() else np.nan),
             "sure": number(float((~doubtful[seen, j]).mean()) if seen.any() else np.nan),
-            "doubtful_stretches": [[float(clip.times[a]), float(clip.times[b])] for a, b in spells],
+            "doubtful_s": [[float(clip.times[a]), float(clip.times[b - 1])] for a, b in spans],
         }
-    for a, b in runs(doubtful.sum(1) >= _DOUBTFUL_JOINTS):
-        count = int(np.median(doubtful[a : b + 1].sum(1)))
+    for a, b in true_spans(doubtful.sum(1) >= _DOUBTFUL_JOINTS):
+        count = int(np.median(doubtful[a:b].sum(1)))
         text = f"the detector is unsure of {count} of 17 joints"
-        if not (confidence[a : b + 1] > 0).any():
+        if not (confidence[a:b] > 0).any():
             text = "the detector did not find the person; the 2D joints are filled in"
-        found.faults.append(clip.fault("doubt", "", a, b, text))
-    for a, b in _elsewhere(clip):
-        found.faults.append(
-            clip.fault("jump", "", a, b, "the 2D joints jumped here by more than a body: perhaps somebody else")
-        )
+        result.faults.append(clip.fault("doubt", "", (a, b), text))
+    for span in _elsewhere(clip):
+        text = "the 2D joints jumped here by more than a body: perhaps somebody else"
+        result.faults.append(clip.fault("jump", "", span, text))
     swaps = 0
-    for part, pairs in (("legs", LEGS), ("arms", ARMS)):
-        for a, b in _swapped(clip, pairs):
+    for part, pairs in (("legs", LEG_PAIRS), ("arms", ARM_PAIRS)):
+        for span in _swapped(clip, pairs):
             swaps += 1
-            found.faults.append(clip.fault("swap", part, a, b, "left and right change places in 2D"))
+            result.faults.append(clip.fault("swap", part, span, "left and right change places in 2D"))
     given = confidence[seen][keypoints.found[seen]]
-    told = bool(len(given) and not (given == given[0]).all())
-    if len(given) and not told:
-        found.remarks.append(
+    varies = bool(len(given) and not (given == given[0]).all())
+    if len(given) and not varies:
+        result.remarks.append(
             f"all joints have confidence {given[0]:g}: none was given, so all that are found are trusted"
         )
-    found.numbers = {
+    result.numbers = {
         "seen": float(seen.mean()) if frames else None,
         "joints_found": number(float(keypoints.found[seen].mean()) if seen.any() else np.nan),
         "joints_sure": number(float((~doubtful[seen]).mean()) if seen.any() else np.nan),
-        "confidence_given": told,
+        "confidence_given": varies,
         "jumps": len(find_jumps(keypoints)),
         "swaps": swaps,
         "by_joint": joints,
     }
-    found.series["confidence"] = np.where(seen, confidence.mean(-1), np.nan)
-    return found
+    result.series["confidence"] = np.where(seen, confidence.mean(-1), np.nan)
+    return result
 
 
-def _elsewhere(clip: Clip) -> list[tuple[int, int]]:
-    """Where the joints may be somebody else's: of the stretches between jumps, every other, those that are fewer."""
+def _elsewhere(clip: JudgedClip) -> list[Span]:
+    """Find spans that may show another person: every other one between jumps, those with fewer frames in total."""
     seen, jumps = clip.poses.seen, find_jumps(clip.poses.keypoints)
     if not len(jumps):
         return []
     starts = [int(np.argmax(seen)), *jumps.tolist()]
-    ends = [int(np.flatnonzero(seen[:j])[-1]) for j in jumps] + [int(np.flatnonzero(seen)[-1])]
-    pieces = list(zip(starts, ends, strict=True))
-    counts = [sum(int(seen[a : b + 1].sum()) for a, b in pieces[parity::2]) for parity in (0, 1)]
-    return pieces[1::2] if counts[1] <= counts[0] else pieces[0::2]
+    ends = [int(np.flatnonzero(seen[:j])[-1]) + 1 for j in [*jumps, len(seen)]]
+    spans = list(zip(starts, ends, strict=True))
+    counts = [sum(int(seen[a:b].sum()) for a, b in spans[parity::2]) for parity in (0, 1)]
+    return spans[1::2] if counts[1] <= counts[0] else spans[0::2]
 
 
-def _swapped(clip: Clip, pairs: tuple[tuple[int, int], ...]) -> list[tuple[int, int]]:
-    """Frames in which the pairs are exchanged: from one change to the change back, or the frame of a change alone."""
+def _swapped(clip: JudgedClip, pairs: tuple[tuple[int, int], ...]) -> list[Span]:
+    """Find spans in which the pairs are swapped: from a change to the change back, or the frame of a lone change."""
     xy = clip.xy
     if len(xy) < 2:
         return []
     changes = np.flatnonzero(_changes(xy, pairs)) + 1
-    longest, out, i = clip.frames_in(_LONGEST_SWAP), [], 0
+    longest, i = clip.frames_in(_LONGEST_SWAP), 0
+    out: list[Span] = []
     while i < len(changes):
         back = i + 1 < len(changes) and changes[i + 1] - changes[i] <= longest
-        out.append((int(changes[i]), int(changes[i + 1] - 1) if back else int(changes[i])))
+        out.append((int(changes[i]), int(changes[i + 1]) if back else int(changes[i]) + 1))
         i += 2 if back else 1
     return out
 
 
 def _changes(xy: Array, pairs: tuple[tuple[int, int], ...]) -> Mask:
-    """(F - 1,) whether the joints, exchanged, lie nearer to where they were."""
+    """Return (F - 1,) the frames whose joints, swapped, lie clearly nearer to those of the frame before."""
     left, right = np.array(pairs).T
     known: Mask = np.asarray(np.isfinite(xy).all(-1))
     boxes = np.where(known[..., None], xy, np.inf).min(1), np.where(known[..., None], xy, -np.inf).max(1)

@@ -1,5 +1,7 @@
-"""A timeline for each person: confidence, bones, turning limbs, reprojection and, where the weights tell it, the error
-to expect, with the marked frames."""
+"""The figure of `posemamba quality`: a timeline of each person's measurements, with the marked frames.
+
+The curves are confidence, bone lengths, turning limbs, reprojection and, if the weights estimate it, expected error.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from posemamba.quality.body import BONES_OFF, TURN_LIMITS
-from posemamba.quality.common import SURE, Array
-from posemamba.quality.expected import EXPECTED_LOOK
-from posemamba.quality.place import REPROJECTION_FRAME
+from posemamba.quality.common import MIN_CONFIDENCE, Array
+from posemamba.quality.expected_error import EXPECTED_LOOK
 from posemamba.quality.result import Quality
+from posemamba.quality.scene import REPROJECTION_FRAME
 from posemamba.quality.verdict import verdict
 from posemamba.utils.plotting import GREY, new_figure, save_figure
 
@@ -25,13 +27,13 @@ _MOST_POINTS = 4000  # of a curve: more than a picture has
 
 
 def draw(path: Path, people: Sequence[Quality]) -> None:
-    """Write the figure; png, svg or pdf.
+    """Write the figure of one or several people as png, svg or pdf.
 
     Raises:
         PoseMambaError: it cannot be written there.
     """
     strips = [
-        ("confidence", "confidence", 1.0, SURE, 1.0),
+        ("confidence", "confidence", 1.0, MIN_CONFIDENCE, 1.0),
         ("bones", "bones off\nlength, %", 100.0, BONES_OFF, 0.4),
         ("turning", "fastest limb,\ndegrees/s", 1.0, min(TURN_LIMITS.values()), 2500.0),
         ("reprojection", "off the 2D,\n% of body", 100.0, REPROJECTION_FRAME, 0.1),
@@ -70,9 +72,9 @@ def _step(quality: Quality) -> float:
 
 def _strip(ax: Axes, quality: Quality, values: Array, limit: float) -> None:
     judged, half = verdict(quality), 0.5 * _step(quality)
-    for stretches, colour in ((judged.avoid, RED), (judged.look, ORANGE)):
-        for a, b in stretches:
-            ax.axvspan(quality.times[a] - half, quality.times[b] + half, color=colour, alpha=0.25, linewidth=0)
+    for spans, colour in ((judged.avoid, RED), (judged.look, ORANGE)):
+        for first, last in spans:
+            ax.axvspan(quality.times[first] - half, quality.times[last] + half, color=colour, alpha=0.25, linewidth=0)
     for fault in quality.faults:
         if fault.check == "not seen":
             ax.axvspan(fault.start - half, fault.end + half, color=GREY, alpha=0.3, linewidth=0)

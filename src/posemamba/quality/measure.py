@@ -1,14 +1,16 @@
-"""All checks of one person's result, and their faults in order."""
+"""All checks of one person's poses, and the quality that they measure."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
-from posemamba.quality.common import Clip, Fault, Found, prepare
+from posemamba.quality.common import CheckResult, Fault, prepare
 from posemamba.quality.detection import check_detection
-from posemamba.quality.expected import check_expected
-from posemamba.quality.place import check_feet, check_reprojection, check_smoothness
+from posemamba.quality.expected_error import check_expected
 from posemamba.quality.result import CHECKS, Quality
+from posemamba.quality.scene import check_feet, check_reprojection, check_smoothness
 
 _SECTIONS = {
     "detection": check_detection,
@@ -23,38 +25,35 @@ _SECTIONS = {
 
 
 def measure_quality(poses: Poses3D, motion: Motion3D | None = None) -> Quality:
-    """Look for what is wrong with one person's result.
+    """Check one person's poses, and the motion refined from them.
 
     Args:
         poses: as the model gave them.
-        motion: refined from them; None: only the poses are looked at.
+        motion: refined from them; None: only the poses are checked.
 
     Raises:
-        PoseMambaError: frame times that do not rise, or a pose without size.
+        PoseMambaError: the frame times do not rise, or all joints of a frame are in one place.
     """
     clip = prepare(poses, motion)
-    found = {name: check(clip) for name, check in _SECTIONS.items()}
+    results = {name: check(clip) for name, check in _SECTIONS.items()}
     return Quality(
         poses.keypoints.person,
         poses.keypoints.source,
         clip.times,
         poses.seen,
-        {name: one.numbers for name, one in found.items()},
-        _once(clip, found),
-        {name: values for one in found.values() for name, values in one.series.items()},
-        [remark for one in found.values() for remark in one.remarks],
+        {name: result.numbers for name, result in results.items()},
+        _sorted_faults(list(results.values())),
+        {name: values for result in results.values() for name, values in result.series.items()},
+        [remark for result in results.values() for remark in result.remarks],
     )
 
 
-def _once(clip: Clip, found: dict[str, Found]) -> list[Fault]:
-    """The faults in order of time; what follows from another fault of the same limb is not told twice.
-
-    A joint bends wrongly because its limb has flipped.
-    """
-    faults = [fault for one in found.values() for fault in one.faults]
+def _sorted_faults(results: Sequence[CheckResult]) -> list[Fault]:
+    """Return the faults in order of time, without bends that follow from a flip of the same limb."""
+    faults = [fault for result in results for fault in result.faults]
     limbs = {"knee": ("thigh", "shin"), "elbow": ("upper arm", "forearm")}
 
-    def told(fault: Fault) -> bool:
+    def follows_from_flip(fault: Fault) -> bool:
         if fault.check != "bend":
             return False
         side, _, part = fault.part.partition(" ")
@@ -62,4 +61,5 @@ def _once(clip: Clip, found: dict[str, Found]) -> list[Fault]:
         near = [f for f in faults if f.first - 1 <= fault.last and fault.first <= f.last + 1]
         return any((f.check, f.part) in causes for f in near)
 
-    return sorted((f for f in faults if not told(f)), key=lambda f: (f.first, CHECKS.index(f.check), f.part))
+    kept = (f for f in faults if not follows_from_flip(f))
+    return sorted(kept, key=lambda f: (f.first, CHECKS.index(f.check), f.part))

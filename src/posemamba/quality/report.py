@@ -1,4 +1,4 @@
-"""What was found, in plain words."""
+"""The quality report of one person, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from posemamba.quality.result import Quality
 from posemamba.quality.verdict import is_heavy, verdict
 
 _MOST_FAULTS = 25
-_MOST_SPELLS = 4
+_MOST_SPANS = 4
 
 
 def report(quality: Quality) -> str:
-    """Several lines for one person: the verdict, the numbers, then what was marked and when."""
+    """Format the report of one person: the verdict, the numbers, then the marked frames."""
     n = quality.numbers
     lines = [f"person {quality.person}: {verdict(quality).line}"]
     for title, text in (
@@ -57,18 +57,18 @@ def _detection(n: dict[str, Any], quality: Quality) -> str:
     if n["confidence_given"]:
         text += f", {_share(n['joints_sure'])} with confidence over 0.5"
     text += f"; {_count(n['jumps'], 'jump')}, {_count(n['swaps'], 'left-right swap')}"
-    doubtful = [(name, j["doubtful_stretches"]) for name, j in n["by_joint"].items() if j["doubtful_stretches"]]
+    doubtful = [(name, j["doubtful_s"]) for name, j in n["by_joint"].items() if j["doubtful_s"]]
     if doubtful and n["confidence_given"]:
         doubtful.sort(key=lambda item: -sum(b - a for a, b in item[1]))
-        told = [f"{name} {_spells(spells)}" for name, spells in doubtful[:_MOST_SPELLS]]
-        more = f" and {len(doubtful) - _MOST_SPELLS} more joints" if len(doubtful) > _MOST_SPELLS else ""
-        text += f"; unsure for 0.3 s or longer: {'; '.join(told)}{more}"
+        shown = [f"{name} {_spans(spans)}" for name, spans in doubtful[:_MOST_SPANS]]
+        more = f" and {len(doubtful) - _MOST_SPANS} more joints" if len(doubtful) > _MOST_SPANS else ""
+        text += f"; unsure for 0.3 s or longer: {'; '.join(shown)}{more}"
     return text
 
 
-def _spells(spells: list[list[float]]) -> str:
-    told = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in spells[:_MOST_SPELLS])
-    return told + (", ..." if len(spells) > _MOST_SPELLS else "")
+def _spans(spans: list[list[float]]) -> str:
+    shown = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in spans[:_MOST_SPANS])
+    return shown + (", ..." if len(spans) > _MOST_SPANS else "")
 
 
 def _count(number: int, name: str) -> str:
@@ -124,12 +124,12 @@ def _bends(n: dict[str, Any]) -> str:
 
 
 def _smoothness(n: dict[str, Any]) -> str:
-    told = [
+    kinds = [
         f"{name} {value['median']:.1f} (median), {value['p95']:.1f} (95 %)"
         for name, value in n.items()
         if value and value["median"] is not None
     ]
-    return "acceleration, m/s²: " + "; ".join(told) if told else "not measured: fewer than three frames"
+    return "acceleration, m/s²: " + "; ".join(kinds) if kinds else "not measured: fewer than three frames"
 
 
 def _reprojection(n: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ def _reprojection(n: dict[str, Any]) -> str:
 
 def _expected(n: dict[str, Any]) -> str:
     if n["mean_mm"] is None:
-        return "these weights do not tell what error to expect"
+        return "these weights do not estimate their error"
     return (
         f"joints are expected to be {n['mean_mm']:.0f} mm off on average, relative to the pelvis (95 % of the frames: "
         f"up to {n['p95_mm']:.0f} mm); most {n['worst']}, {n['by_joint_mm'][n['worst']]:.0f} mm"
@@ -151,7 +151,7 @@ def _expected(n: dict[str, Any]) -> str:
 
 
 def as_json(quality: Quality) -> dict[str, Any]:
-    """Return everything but the series, in JSON's types, with the verdict."""
+    """Return the verdict, numbers, faults and remarks in JSON's types; the series are left out."""
     return {
         "person": quality.person,
         "source": quality.source,

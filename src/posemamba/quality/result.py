@@ -1,4 +1,4 @@
-"""What the checks found of one person."""
+"""The quality of one person's poses, as all checks measured it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from posemamba.quality.common import Array, Fault, Mask
 
 CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection", "uncertain")
-"""What a fault can be of."""
+"""The values of `Fault.check`."""
 
 
 @dataclass
 class Quality:
-    """What was found of one person.
+    """The quality of one person's poses.
 
     Attributes:
-        person: the number in the source.
-        source: what was lifted.
+        person: the person's number in the source.
+        source: the name of what was lifted.
         times: (F,) seconds.
-        seen: (F,).
+        seen: (F,) frames in which the person was seen.
         numbers: by section, then by name; JSON's types.
         faults: in order of time.
         series: name to (F,): confidence, bones, turning, reprojection, expected error.
@@ -39,7 +39,7 @@ class Quality:
     remarks: list[str]
 
     def marked(self, chosen: Callable[[Fault], bool] = lambda fault: True) -> Mask:
-        """(F,) frames with a fault that is chosen."""
+        """Return (F,) the frames with a chosen fault."""
         mask = np.zeros(len(self.times), bool)
         for fault in self.faults:
             if chosen(fault):

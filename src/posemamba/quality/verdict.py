@@ -1,4 +1,4 @@
-"""One line for one person. What counts, and how much, was measured on motion capture: docs/quality.md."""
+"""The verdict on one person's poses, in one line. Its weights were measured on motion capture: docs/quality.md."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemamba.poses import Motion3D, Poses3D
-from posemamba.quality.common import Fault, Mask, runs
+from posemamba.quality.common import Fault, Mask, true_spans
 from posemamba.quality.measure import measure_quality
 from posemamba.quality.result import Quality
 from posemamba.utils.errors import PoseMambaError
 
 HEAVY = ("doubt", "jump", "flip", "bend")
-"""Checks whose frames are not to be trusted, and the whole-body faults of `bone` and `reprojection`."""
+"""Checks whose frames are not to be trusted. So are whole-body faults of `bone` and `reprojection`."""
 LIGHT = ("swap", "reprojection", "uncertain")
-"""Checks that say to look: exchanged 2D joints, which the lifting need not have followed, single joints, and depth that
-is a guess. Those left out say little of the pose (docs/quality.md)."""
+"""Checks whose frames should be looked at: swapped 2D joints, which the lifting need not have followed; single joints;
+and uncertain depth. The other checks mean little for the pose (docs/quality.md)."""
 REPROJECTION_CARE, SPREAD_CARE = 0.012, 0.06
-"""Mean reprojection, of the body, and the bones' mean spread, from which on a whole clip needs care."""
+"""Mean reprojection error, as a share of the body, and mean spread of bone lengths, above which a clip needs care."""
 EXPECTED_CARE = 70.0
-"""Mean expected error, millimetres, likewise."""
-_FEW = 0.05  # share of the frames that are not to be trusted in a good clip
-_MOST = 0.5
-_LONG = 20000  # frames: more take several seconds, which nobody asked for
-_NEAR = 0.2  # seconds: marked stretches nearer than that are told as one
+"""Mean expected error, millimetres, above which a clip needs care."""
+_FEW = 0.05  # the largest share of frames that are not to be trusted in a good clip
+_MOST = 0.5  # the share above which the clip is not to be trusted
+_LONG = 20000  # frames: longer clips would take several seconds at the end of a lift
+_NEAR = 0.2  # seconds: marked spans nearer than this are reported as one
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to make of a result.
+    """The verdict on one person's poses.
 
     Attributes:
         word: ``good``, ``use with care`` or ``do not trust``.
-        line: the word, which frames not to trust, and why.
-        avoid: [first, last] frames not to be trusted.
-        look: [first, last] frames to look at.
+        line: the word, the frames not to trust, and why.
+        avoid: [first, last] frames not to be trusted, both included.
+        look: [first, last] frames to look at, both included.
     """
 
     word: str
@@ -46,7 +46,7 @@ class Verdict:
 
 
 def is_heavy(fault: Fault) -> bool:
-    """Whether the frames of a fault are not to be trusted."""
+    """Return True if the frames of a fault are not to be trusted."""
     return fault.check in HEAVY or (fault.check in ("bone", "reprojection") and not fault.part)
 
 
@@ -59,8 +59,8 @@ def verdict(quality: Quality) -> Verdict:
     doubtful = quality.marked(lambda f: f.check in LIGHT) & ~bad & quality.seen
     avoid = _merged(bad, gap, quality.seen)
     inside = np.zeros(len(bad), bool)
-    for a, b in avoid:
-        inside[a : b + 1] = True
+    for first, last in avoid:
+        inside[first : last + 1] = True
     look = _merged(doubtful & ~inside, gap, ~inside)
     reasons = []
     if (mean := quality.numbers["reprojection"]["mean_of_body"]) is not None and mean > REPROJECTION_CARE:
@@ -80,17 +80,22 @@ def verdict(quality: Quality) -> Verdict:
     if not quality.seen.all():
         parts.append(f"seen in {int(quality.seen.sum())} of {len(quality.times)} frames")
     if avoid:
-        told = [f"{_name(a, b)} ({_why(quality, a, b)})" for a, b in avoid[:8]]
-        more = f", and {len(avoid) - 8} more stretches" if len(avoid) > 8 else ""
-        parts.append(f"do not trust frames {', '.join(told)}{more}")
+        shown = [f"{_name(first, last)} ({_why(quality, first, last)})" for first, last in avoid[:8]]
+        more = f", and {len(avoid) - 8} more spans" if len(avoid) > 8 else ""
+        parts.append(f"do not trust frames {', '.join(shown)}{more}")
     if look:
-        told = [f"{_name(a, b)}" for a, b in look[:8]]
-        parts.append(f"look at {', '.join(told)}" + (f" and {len(look) - 8} more" if len(look) > 8 else ""))
+        shown = [_name(first, last) for first, last in look[:8]]
+        parts.append(f"look at {', '.join(shown)}" + (f" and {len(look) - 8} more" if len(look) > 8 else ""))
     return Verdict(word, "; ".join(parts), avoid, look)
 
 
 def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str]:
-    """A line for each person, for the end of a command; motions may be empty, and what cannot be judged is left out."""
+    """Return a line for each person, for the end of a command; people who cannot be judged are left out.
+
+    Args:
+        people: the lifted poses.
+        motions: refined from them, one for each; or none at all.
+    """
     lines = []
     for i, poses in enumerate(people):
         name = f"person {poses.keypoints.person}: " if len(people) > 1 else ""
@@ -102,14 +107,14 @@ def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str
             judged = verdict(quality)
         except PoseMambaError:
             continue  # times that do not rise: the result is there nevertheless
-        told = "".join(
-            f"; {n} stretch{'es' * (n > 1)} {what}"
+        counts = "".join(
+            f"; {n} span{'s' * (n > 1)} of frames {what}"
             for n, what in ((len(judged.avoid), "not to be trusted"), (len(judged.look), "to be looked at"))
             if n
         )
         if (off := quality.numbers["expected"]["mean_mm"]) is not None:
-            told += f"; joints about {off:.0f} mm off on average, by the weights' own estimate"
-        lines.append(f"{name}{judged.word}{told} (posemamba quality says which and why)")
+            counts += f"; joints about {off:.0f} mm off on average, by the weights' own estimate"
+        lines.append(f"{name}{judged.word}{counts} (posemamba quality says which and why)")
     return lines
 
 
@@ -118,18 +123,18 @@ def _step(quality: Quality) -> float:
 
 
 def _merged(mask: Mask, gap: int, over: Mask) -> list[list[int]]:
-    """[first, last] of the stretches, those with at most `gap` frames of `over` between them as one."""
-    out: list[list[int]] = []
-    for a, b in runs(mask):
-        if out and a - out[-1][1] - 1 <= gap and over[out[-1][1] + 1 : a].all():
-            out[-1][1] = b
+    """Return the spans of a mask as [first, last], joined across at most `gap` frames if all of these are in `over`."""
+    merged: list[list[int]] = []
+    for start, end in true_spans(mask):
+        if merged and start - merged[-1][1] - 1 <= gap and over[merged[-1][1] + 1 : start].all():
+            merged[-1][1] = end - 1
         else:
-            out.append([a, b])
-    return out
+            merged.append([start, end - 1])
+    return merged
 
 
-def _name(a: int, b: int) -> str:
-    return str(a) if a == b else f"{a}-{b}"
+def _name(first: int, last: int) -> str:
+    return str(first) if first == last else f"{first}-{last}"
 
 
 _WORDS = {
@@ -142,12 +147,12 @@ _WORDS = {
 }
 
 
-def _why(quality: Quality, a: int, b: int) -> str:
-    """The check that marks most of these frames, and others that mark a quarter of them."""
+def _why(quality: Quality, first: int, last: int) -> str:
+    """Name the check that marks most of these frames, and others that mark a quarter of them."""
     counts = {}
     for check in _WORDS:
         heavy = [f for f in quality.faults if f.check == check and is_heavy(f)]
-        counts[check] = int(quality.marked(heavy.__contains__)[a : b + 1].sum())
+        counts[check] = int(quality.marked(heavy.__contains__)[first : last + 1].sum())
     order = sorted((c for c in counts if counts[c]), key=lambda c: -counts[c])
-    told = [c for c in order if c == order[0] or counts[c] >= 0.25 * (b - a + 1)][:3]
-    return ", ".join(_WORDS[c] for c in told)
+    chosen = [c for c in order if c == order[0] or counts[c] >= 0.25 * (last - first + 1)][:3]
+    return ", ".join(_WORDS[c] for c in chosen)

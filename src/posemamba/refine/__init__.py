@@ -1,9 +1,7 @@
 """Refinement: smoothing, metres, the root's path, steady bones and feet, upright world, joint angles.
 
-All of it is optional, and recorded.
-
-What the model gave stays beside the result, untouched: `Motion3D.poses`. Each step also works alone, from `Motion3D` to
-`Motion3D`. docs/refine.md has what each does, and how well.
+All steps are optional, and each is recorded. The lifted poses stay unchanged beside the result (`Motion3D.poses`).
+Each step also works alone, from `Motion3D` to `Motion3D`. See docs/refine.md for what each does, and how well.
 """
 
 from __future__ import annotations
@@ -37,28 +35,29 @@ __all__ = [
 
 
 class RefineOptions(BaseModel):
-    """What to do to the poses. With nothing given, nothing is done."""
+    """The refinement steps to apply, and their parameters. The defaults apply none."""
 
     model_config = ConfigDict(extra="forbid")
 
     smooth: Literal["default", "one-euro", "butterworth", "savitzky-golay"] | None = Field(
-        default=None, description="how to smooth; `default`: what measured best (docs/refine.md)"
+        default=None, description="smoothing filter; `default`: the one that measured best (docs/refine.md)"
     )
     smooth_cutoff: float | None = Field(default=None, description="hertz; lower is smoother; None: the method's own")
     smooth_beta: float | None = Field(
-        default=None, description="one-euro: hertz for each body length a second of speed; None: the measured one"
+        default=None, description="one-euro: hertz per body length a second of speed; None: the measured one"
     )
     smooth_both_ways: bool = Field(default=True, description="one-euro: without delay; False: no later frame is used")
     height_m: float | None = Field(default=None, description="standing height in metres: the result is in metres")
-    typical_height: bool = Field(default=False, description="metres by a typical body where height_m is not given")
+    typical_height: bool = Field(default=False, description="metres from a typical height where height_m is not given")
     root_path: bool = Field(
-        default=False, description="where the person is, in metres from the camera; of a typical body without height_m"
+        default=False,
+        description="the person's path, in metres from the camera; from a typical height without height_m",
     )
     fov: float | None = Field(
         default=None, description="root_path: horizontal field of view in degrees; None: a guessed one"
     )
-    steady_bones: bool = Field(default=False, description="every bone keeps one length, left and right alike")
-    steady_feet: bool = Field(default=False, description="feet that stand in the picture stand still")
+    steady_bones: bool = Field(default=False, description="every bone keeps one length, the same on the left and right")
+    steady_feet: bool = Field(default=False, description="feet that stand still in the picture stand still in 3D")
     upright: bool = Field(
         default=False, description="turn the camera's frame to a level world, by camera_pitch or else by an estimate"
     )
@@ -71,10 +70,10 @@ class RefineOptions(BaseModel):
 
     @classmethod
     def checked(cls, values: Mapping[str, Any]) -> RefineOptions:
-        """The options of a dictionary.
+        """Build the options from a dictionary.
 
         Raises:
-            PoseMambaError: an unknown option, or a value of another kind.
+            PoseMambaError: an unknown option, or a value of the wrong type.
         """
         try:
             return cls.model_validate(dict(values))
@@ -122,17 +121,17 @@ class RefineOptions(BaseModel):
 
 
 def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
-    """Refine poses: smoothing, scale, path, steady bones and feet, upright world, in this order, if asked for.
+    """Refine poses by the chosen steps: smoothing, scale, path, steady bones and feet, upright world, in this order.
 
     Args:
         poses: as the model gave them; they are not changed.
-        options: what to do.
+        options: the steps and their parameters.
 
     Returns:
-        The motion, with a step on its record for each thing done.
+        The motion, with an entry in `Motion3D.steps` for each step.
 
     Raises:
-        PoseMambaError: options that contradict each other or have no meaning, or nobody seen.
+        PoseMambaError: options that contradict each other or are out of range, or nobody was seen in any frame.
     """
     options.check()
     motion = Motion3D.raw(poses)

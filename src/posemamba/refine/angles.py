@@ -1,7 +1,7 @@
 """Joint angles in degrees, from the joints' positions. Definitions, signs and zeros: docs/refine.md.
 
-Angles between segments do not depend on the frame or the unit. Those against the vertical need an upright world.
-Human3.6M's joints have no foot: there is no ankle angle; the shank's inclination takes its place.
+Angles between segments do not depend on the frame or the unit. Angles to the vertical need an upright world.
+Human3.6M's joints have no foot, so there is no ankle angle; the shank's inclination takes its place.
 """
 
 from __future__ import annotations
@@ -10,25 +10,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Motion3D
+from posemamba.poses.skeletons import LIMBS
 from posemamba.refine.common import Array
 
 __all__ = ["joint_angles"]
 
-_LEGS = {"left": (4, 5, 6), "right": (1, 2, 3)}
-_ARMS = {"left": (11, 12, 13), "right": (14, 15, 16)}
+_LEGS = {side: LIMBS[f"{side} leg"] for side in ("left", "right")}
+_ARMS = {side: LIMBS[f"{side} arm"] for side in ("left", "right")}
 _SHORTEST = 0.2
-"""Share of a segment's length that must remain in a plane for its angle within the plane to mean anything."""
+"""Smallest projection of a segment onto a plane, as a share of its length, for which an angle in the plane is given."""
 
 
 def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
-    """Angles of the joints over time.
+    """Compute the angles of the joints over time.
 
     Args:
-        motion: in any unit and frame. In pixels or without `root_path` the perspective of the picture is still in the
-            positions, and in the angles.
+        motion: in any unit and frame. In pixels, or without `root_path`, the picture's perspective is still in the
+            positions and therefore in the angles.
 
     Returns:
-        Name to (F,) degrees, NaN where nobody was seen or where an angle means nothing (an arm that points along the
+        Name to (F,) degrees. NaN where nobody was seen, or where an angle is undefined (an arm that points along the
         axis about which it is measured). For each side ``left_`` and ``right_``: ``knee_flexion``, ``elbow_flexion``,
         ``hip_flexion``, ``hip_abduction``, ``shoulder_flexion``, ``shoulder_abduction``, ``shoulder_elevation``;
         ``trunk_flexion``, ``trunk_rotation``; and in a world also ``trunk_inclination``, ``trunk_forward_lean`` and
@@ -67,7 +68,7 @@ def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
 
 
 def _frame(left: Array, up: Array) -> tuple[Array, Array, Array]:
-    """Unit axes to the person's left, up and forward, (F, 3) each: left as given, up made perpendicular to it."""
+    """Return unit axes to the person's left, up and forward, (F, 3) each; up is made perpendicular to left."""
     left = _unit(left)
     up = _unit(up - left * _along(up, left)[:, None])
     return left, up, np.cross(left, up)
@@ -79,28 +80,31 @@ def _unit(v: Array) -> Array:
 
 
 def _along(v: Array, axis: Array) -> Array:
-    """(F,) dot products."""
+    """Return the (F,) dot products."""
     return np.asarray((v * axis).sum(-1))
 
 
 def _between(a: Array, b: Array) -> Array:
-    """(F,) degrees, 0 to 180."""
+    """Return the (F,) angles between vectors in degrees, 0 to 180."""
     return np.degrees(np.arctan2(np.linalg.norm(np.cross(a, b), axis=-1), _along(a, b)))
 
 
 def _planar(sine: Array, cosine: Array, whole: Array) -> Array:
-    """Degrees, -180 to 180; NaN where little of the segment `whole` lies in the plane."""
+    """Return degrees, -180 to 180; NaN where little of the segment `whole` lies in the plane."""
     enough = np.hypot(sine, cosine) >= _SHORTEST * np.linalg.norm(whole, axis=-1)
     return np.where(enough, np.degrees(np.arctan2(sine, cosine)), np.nan)
 
 
 def _swing(segment: Array, frame: tuple[Array, Array, Array], outward: float) -> tuple[Array, Array]:
-    """Of a segment that hangs at 0: forward in the sagittal plane, and away from the body in the frontal plane."""
+    """Return flexion (sagittal plane, forward) and abduction (frontal plane, away from the body) of a segment, degrees.
+
+    Both are 0 for a segment that hangs down.
+    """
     left, up, forward = frame
     down, ahead, aside = -_along(segment, up), _along(segment, forward), outward * _along(segment, left)
     return _planar(ahead, down, segment), _planar(aside, down, segment)
 
 
 def _turn(x0: Array, y0: Array, x1: Array, y1: Array) -> Array:
-    """Degrees from one direction of a plane to another, positive from x towards y."""
+    """Return the degrees from one direction of a plane to another, positive from x towards y."""
     return np.degrees(np.arctan2(x0 * y1 - y0 * x1, x0 * x1 + y0 * y1))

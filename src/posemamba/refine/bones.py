@@ -1,8 +1,8 @@
-"""Steady bones: a person's bones keep their lengths over the whole clip, left and right alike.
+"""Constant bone lengths: a person's bones keep their lengths over the whole clip, the same on the left and right.
 
-A lifter gives joints, not a skeleton, so that bones grow and shrink by some per cent. Here each bone gets one length,
-the one that it shows where it lies across the view (lifted depths tend to be too flat), and keeps its direction. The
-body is put together again from the pelvis on; joints move in the picture by as much as their bones were off.
+A lifter gives joints, not a skeleton, so bone lengths vary by a few per cent. Here each bone gets one length and keeps
+its direction. The length is mostly that of frames in which the bone lies across the view, as lifted depths tend to be
+too flat. The body is rebuilt from the pelvis outwards; joints move in the picture by as much as their bones were off.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ __all__ = ["steady_bones"]
 def steady_bones(motion: Motion3D) -> Motion3D:
     """Give every bone one length.
 
-    In metres it is the same in all frames. In pixels, which grow as the person comes nearer, it is the same share of
-    the body, whose size varies smoothly (`posemamba.refine.common.fit_size`).
+    In metres the length is the same in all frames. In pixels it is a constant share of the body's size, which grows as
+    the person comes nearer and varies smoothly (`posemamba.refine.common.fit_size`).
 
     Args:
         motion: in any unit, in the camera's frame.
 
     Returns:
-        The motion; the pelvis and all directions of bones stay. Reported: by how many per cent bones varied before
-        (standard deviation over mean, mean of the bones), and how far joints were moved (root mean square, in the
-        motion's unit).
+        The motion; the pelvis and the directions of all bones stay. The step reports how many per cent the lengths
+        varied before (standard deviation over mean, mean of the bones), and how far joints were moved (root mean
+        square, in the motion's unit).
 
     Raises:
-        PoseMambaError: a motion in a world, nobody seen, or all joints of a frame in one place.
+        PoseMambaError: the motion is in a world, nobody was seen, or all joints of a frame are in one place.
     """
     if motion.frame != "camera":
         raise PoseMambaError(
@@ -63,11 +63,6 @@ def steady_bones(motion: Motion3D) -> Motion3D:
     return with_step(motion, step, steady)
 
 
-def _mirrored_bones() -> list[int]:
-    """Of each bone the one on the other side; its own number in the middle."""
-    other = H36M17.mirrored
-    number = {bone: e for e, bone in enumerate(H36M17.bones)}
-    return [number[other[parent], other[child]] for parent, child in H36M17.bones]
-
-
-_MIRRORED = _mirrored_bones()
+_BONE_NUMBER = {bone: e for e, bone in enumerate(H36M17.bones)}
+_MIRRORED = [_BONE_NUMBER[H36M17.mirrored[parent], H36M17.mirrored[child]] for parent, child in H36M17.bones]
+"""For each bone the number of the bone on the other side; its own number for bones in the middle."""

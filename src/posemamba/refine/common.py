@@ -1,4 +1,4 @@
-"""What the steps share: curves through noisy values over time, the size of a body, and the record of a step.
+"""Helpers shared by the refinement steps: checked input, robust smooth curves over time, and the size of a body.
 
 Shapes: F frames, J = 17 joints, E = 16 bones, K values at one time.
 """
@@ -14,35 +14,42 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from posemamba.poses import Motion3D, Step
-from posemamba.poses.keypoints import split_at_gaps
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.keypoints import Span, split_at_gaps
+from posemamba.poses.skeletons import H36M17, LIMB_SEGMENTS
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SURE = 0.5
-"""Confidence over which the detector counts as sure of a joint."""
+MIN_CONFIDENCE = 0.5
+"""Confidence above which a detected joint counts as certain."""
 MAX_GAP = 1.0
-"""Seconds: what was seen further apart does not influence each other, as in lifting."""
+"""Seconds without the person that end a segment, as in lifting; segments do not influence each other."""
 HUBER = 1.5
 """Residuals beyond this many (robust) standard deviations count linearly, not squared (Huber 1964)."""
 DEPTH_TRUST = 0.03
-"""The smaller, the less a bone that points towards or away from the camera says of the size: lifted depths are less
-sure than places in the picture, and tend to be too flat. Measured, see docs/refine.md."""
+"""Weight of bones along the line of sight in the estimate of the size; smaller trusts them less. Lifted depths are less
+accurate than image positions, and tend to be too flat. Measured, see docs/refine.md."""
 
-_LEGS = ((1, 2), (2, 3), (4, 5), (5, 6))
+_LEGS = tuple(ends for name, ends in LIMB_SEGMENTS.items() if name.endswith(("thigh", "shin")))
 _TRUNK_AND_HEAD = ((0, 7), (7, 8), (8, 9), (9, 10))
 
 
 def with_step(motion: Motion3D, step: Step, xyz: Array, **changes: Any) -> Motion3D:
-    """The motion with other positions, NaN where nobody was seen, and one more step on its record."""
+    """Return the motion with new positions, NaN where nobody was seen, and `step` added to its record.
+
+    Args:
+        motion: stays as it is.
+        step: what was done.
+        xyz: (F, 17, 3) the new positions.
+        changes: other fields of `Motion3D` to set.
+    """
     placed = np.where(motion.seen[:, None, None], xyz, np.nan).astype(np.float32)
     return replace(motion, xyz=placed, steps=(*motion.steps, step), **changes)
 
 
 def positions(motion: Motion3D) -> Array:
-    """(F, 17, 3) in float64.
+    """Return the checked positions, (F, 17, 3) in float64.
 
     Raises:
         PoseMambaError: nobody was seen in any frame, a seen frame has joints that are not numbers, or the frame times
@@ -63,13 +70,19 @@ def positions(motion: Motion3D) -> Array:
         frame = int(np.argmax(still)) + 1
         raise PoseMambaError(
             f"frame {frame} is at {motion.frame_times()[frame]:.6g} s, not after the frame before; expected rising "
-            "times: mend them, or lift by frame rate alone"
+            "times: correct them, or lift by frame rate alone"
         )
     return xyz
 
 
 def checked(name: str, value: float, low: float, high: float, unit: str) -> float:
-    """The number itself.
+    """Return the number if it is in range.
+
+    Args:
+        name: of the number, for the error.
+        value: the number.
+        low, high: the range, both included.
+        unit: of the number, for the error.
 
     Raises:
         PoseMambaError: it is not between `low` and `high`.
@@ -80,28 +93,30 @@ def checked(name: str, value: float, low: float, high: float, unit: str) -> floa
 
 
 def joint_weights(motion: Motion3D) -> Array:
-    """(F, 17) from the 2D confidences; joints that were guessed weigh little, but never nothing."""
+    """Return (F, 17) weights from the 2D confidences: little, but above 0, for joints that were filled in."""
     return np.where(motion.seen[:, None], 0.01 + 0.99 * motion.poses.confidence.astype(np.float64), 0.0)
 
 
-def stretches(motion: Motion3D, max_gap: float = MAX_GAP) -> list[NDArray[np.int64]]:
-    """Frame numbers of the seen frames, one array for each stretch that is refined on its own."""
-    times = motion.frame_times()
-    found = split_at_gaps(motion.seen, times, max_gap)
-    return [start + np.flatnonzero(motion.seen[start:end]) for start, end in found]
+def segment_frames(motion: Motion3D, max_gap: float = MAX_GAP) -> list[NDArray[np.int64]]:
+    """Return the numbers of the seen frames, one array for each segment; segments are refined independently."""
+    segments = split_at_gaps(motion.seen, motion.frame_times(), max_gap)
+    return [start + np.flatnonzero(motion.seen[start:end]) for start, end in segments]
 
 
-def runs(mask: Mask, least: int = 1) -> list[tuple[int, int]]:
-    """(first, last) of the stretches of True that have at least `least` frames."""
+def true_spans(mask: Mask, least: int = 1) -> list[Span]:
+    """Return the spans [start, end) in which the (F,) mask is True for at least `least` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]])))
-    return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2) if b - a >= least]
+    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2) if end - start >= least]
 
 
 def roughness(times: Array) -> Array:
-    """(3, n) in the lower banded form of `solveh_banded`: c'Pc is the integral of a curve's squared second derivative.
+    """Return the roughness penalty P of a curve c: c'Pc is the integral of its squared second derivative.
 
     Args:
         times: (n,) seconds, rising; need not be even.
+
+    Returns:
+        (3, n) the lower bands of P, as `scipy.linalg.solveh_banded` takes them.
     """
     n = len(times)
     bands = np.zeros((3, n))
@@ -117,7 +132,7 @@ def roughness(times: Array) -> Array:
 
 
 def stiffness(times: Array, cutoff: float) -> float:
-    """The weight of `roughness`, for data of weight 1 a frame, that halves a wave of `cutoff` hertz.
+    """Return the weight of `roughness` that halves a wave of `cutoff` hertz, for data of weight 1 per frame.
 
     A penalised fit passes 1/(1 + weight w^4 dt) of a wave of w radians a second (Whittaker 1923, Eilers 2003).
     """
@@ -126,7 +141,12 @@ def stiffness(times: Array, cutoff: float) -> float:
 
 
 def huber_weights(residuals: Array, weights: Array) -> Array:
-    """What multiplies the weights in iteratively reweighted least squares; residuals are lengths, at least 0."""
+    """Return the factors for the weights in iteratively reweighted least squares, in the shape of the residuals.
+
+    Args:
+        residuals: lengths, at least 0.
+        weights: of the residuals, in the same shape.
+    """
     spread = weighted_median(residuals.ravel(), weights.ravel()) / 0.6745
     if not spread > 1e-12:
         return np.ones_like(residuals)
@@ -134,24 +154,24 @@ def huber_weights(residuals: Array, weights: Array) -> Array:
 
 
 def weighted_median(values: Array, weights: Array) -> float:
-    """The smallest value below which lies half of the weight."""
+    """Return the smallest value below which lies half of the weight."""
     order = np.argsort(values)
     total = np.cumsum(weights[order])
     return float(values[order][min(np.searchsorted(total, total[-1] / 2), len(order) - 1)])
 
 
 def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds: int = 8) -> Array:
-    """A smooth curve through several noisy values at each time, robust against outliers.
+    """Fit a smooth curve to several noisy values at each time, robust against outliers.
 
     Args:
         times: (n,) seconds.
         values: (n, K).
         weights: (n, K).
-        cutoff: hertz: of a faster wave less than half is kept.
+        cutoff: hertz; less than half of a faster wave is kept.
         rounds: of reweighting.
 
     Returns:
-        (n,); fewer than three times give a constant.
+        (n,) the curve; a constant for fewer than three times.
     """
     n, penalty = len(times), roughness(times)
     robust = np.ones_like(values)
@@ -170,31 +190,34 @@ def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds
 
 
 def bone_lengths(xyz: Array) -> Array:
-    """(F, E) lengths of the skeleton's bones in the order of `H36M17.bones`."""
+    """Return the (F, E) lengths of the bones, in the order of `H36M17.bones`, from (F, 17, 3) positions."""
     parents, children = np.array(H36M17.bones).T
     return np.asarray(np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1))
 
 
 def body_length(bones: Array) -> float:
-    """Leg, trunk, neck and head end to end, the two legs averaged: the body's length, from (E,) bone lengths."""
+    """Return the body's length from (E,) bone lengths: the mean leg, trunk, neck and head end to end."""
     length = dict(zip(H36M17.bones, bones.tolist(), strict=True))
     return sum(length[b] for b in _LEGS) / 2 + sum(length[b] for b in _TRUNK_AND_HEAD)
 
 
 def fit_size(motion: Motion3D, xyz: Array, cutoff: float) -> tuple[Array, Array, float]:
-    """How large the body is in each frame: all bones keep their proportions, the size varies smoothly.
+    """Fit the size of the body in each frame: the bones keep their proportions, the size varies smoothly.
 
-    log(bone length) = log(proportion of the bone) + log(size of the frame), by turns; robust, weighted by the
-    2D confidence of the bone's less certain end and the bone's length.
+    The model is log(bone length) = log(proportion of the bone) + log(size in the frame). The two terms are fitted in
+    turns, robustly. A bone weighs by its length and by the 2D confidence of its less certain end.
 
     Args:
-        motion: whose seen frames and confidences are used.
+        motion: gives the seen frames and the confidences.
         xyz: (F, 17, 3) the positions.
         cutoff: hertz (`fit_curve`).
 
     Returns:
-        (F,) length of the body (`body_length`), NaN where nobody was seen; (E,) the bones' share of it; and the
+        (F,) length of the body (`body_length`), NaN where nobody was seen; (E,) the bones' shares of it; and the
         robust standard deviation of single frames' sizes about the curve, as a share.
+
+    Raises:
+        PoseMambaError: all joints of a frame are in one place.
     """
     times, seen = motion.frame_times(), motion.seen
     parents, children = np.array(H36M17.bones).T
@@ -206,7 +229,7 @@ def fit_size(motion: Motion3D, xyz: Array, cutoff: float) -> tuple[Array, Array,
             f"frame {frame}: all joints are in one place, so the body has no size; expected a pose: lift the clip again"
         )
     log = np.full((len(motion), bones.shape[1]), np.nan)
-    log[seen] = np.log(np.maximum(bones, 1e-3 * bones.sum(1, keepdims=True)))  # a bone of no length says nothing
+    log[seen] = np.log(np.maximum(bones, 1e-3 * bones.sum(1, keepdims=True)))  # no logarithm of 0
     weights = np.minimum(certain[:, parents], certain[:, children])
     away = (np.abs(xyz[:, children, 2] - xyz[:, parents, 2])[seen] / np.maximum(bones, 1e-12)) ** 2
     weights[seen] *= (np.median(bones, 0) / np.median(bones, 0).sum()) / (DEPTH_TRUST + away)
@@ -216,7 +239,7 @@ def fit_size(motion: Motion3D, xyz: Array, cutoff: float) -> tuple[Array, Array,
     for _ in range(6):
         relative = (log - size[:, None])[seen]
         share = np.array([weighted_median(relative[:, e], weights[seen, e]) for e in range(len(share))])
-        for frames in stretches(motion):
+        for frames in segment_frames(motion):
             size[frames] = fit_curve(times[frames], log[frames] - share, weights[frames], cutoff)
     single = ((log - share) * weights)[seen].sum(1) / weights[seen].sum(1)
     spread = float(np.median(np.abs(single - size[seen])) / 0.6745)

@@ -1,15 +1,17 @@
-"""Steady feet: the ankle of a foot that stands stays in one place.
+"""Foot locking: the ankle of a standing foot stays in one place.
 
-Whether a foot stands is seen in the picture: under a camera that stands still, its ankle stays where it is, while the
-lifted one wanders, most of all in depth. Each stance of an ankle gets one place, the robust mean of where it was
-lifted to. What the ankle lacks to be there is shared: the pelvis takes what is common to both feet and what lies along
-the line of sight, where the path is least sure; the leg takes the rest, turned at the hip and bent at the knee in the
-plane in which it is bent (two-bone inverse kinematics). Before and after a stance both fade out, on curves without
-kinks. No bone changes its length; where a leg is too short for its place, or had to straighten much, the pelvis comes
-along.
+Stances are found in the picture: under a camera that stands still, the 2D ankle of a standing foot stays where it is,
+while the lifted one drifts, most of all in depth. Each stance of an ankle gets one place, the robust mean of its lifted
+positions. The correction of the ankle is shared between pelvis and leg:
 
-Without a path only the two feet are known to keep their places to each other while both stand: then the legs share
-what is missing, and the pelvis stays the origin.
+- the pelvis takes what is common to both feet, and what lies along the line of sight, where the path is least accurate;
+- the leg takes the rest by two-bone inverse kinematics: it turns at the hip and bends at the knee, in its own plane.
+
+Before and after a stance both corrections fade out, on curves without kinks. No bone changes its length. Where a leg is
+too short for its place, or would have to straighten much, the pelvis follows.
+
+Without a path, only the feet's places relative to each other are known, while both stand. Then the legs share the
+correction, and the pelvis stays the origin.
 """
 
 from __future__ import annotations
@@ -21,16 +23,18 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from posemamba.poses import Motion3D, Step
+from posemamba.poses.keypoints import Span
+from posemamba.poses.skeletons import LIMBS
 from posemamba.refine.common import (
-    SURE,
+    MIN_CONFIDENCE,
     Array,
     Mask,
     fit_size,
     huber_weights,
     positions,
     roughness,
-    runs,
-    stretches,
+    segment_frames,
+    true_spans,
     with_step,
 )
 from posemamba.refine.scale import SIZE_CUTOFF
@@ -41,60 +45,71 @@ __all__ = ["STANDS_SECONDS", "STANDS_SPEED", "picture_speed", "stances", "standi
 Numbers = NDArray[np.int64]
 
 STANDS_SPEED = 0.06
-"""Body lengths a second (10 cm a second): in the picture a standing foot is slower."""
+"""Body lengths a second (10 cm a second): the highest speed of a standing foot in the picture."""
 STANDS_SECONDS = 0.3
+"""Seconds: the shortest stance."""
 SPEED_SECONDS = 0.2
-"""A straight line through so many frames gives the speed."""
+"""Seconds: the window of the straight line whose slope is the speed."""
 STAYS_WITHIN = 0.0125
-"""Body lengths (2 cm) from its place in the picture: a standing foot stays within. With more jitter of the detector
-this grows, and `STANDS_SPEED` with it."""
-_JITTERS = 5.5  # times the median distance from parabolas through the frames around
-_STAYS_WITHIN_MOST = 0.03  # body lengths: with more jitter nobody can tell
+"""Body lengths (2 cm): the radius in the picture within which a standing foot stays. It grows with the detector's
+jitter, and `STANDS_SPEED` with it."""
+_JITTERS = 5.5  # the radius in units of the jitter: the median distance from local parabolas
+_STAYS_WITHIN_MOST = 0.03  # body lengths: the largest radius; with more jitter no stance can be told
 _SAME_FOOTHOLD, _ELSEWHERE = 0.5, 0.1
-"""Seconds for which a standing ankle may be lost, and for which it may be seen elsewhere, and still be on the same
-foothold: nobody lifts a foot and puts it back as quickly, but a detector takes it for the other one."""
+"""Seconds for which a standing ankle may be lost, and for which it may be seen elsewhere, within one stance. No foot is
+lifted and put back as quickly, but detectors take it for the other one."""
 TOO_FAR = 0.2
-"""Body lengths from its place from which on a foot seems to move along the line of sight: it is left alone."""
-_SURELY = 2.0  # seconds for which nobody moves a foot along the line of sight: then it is the path that wanders
+"""Body lengths from its place: a foot that is further away may be moving along the line of sight, and is not locked."""
+_SURELY = 2.0  # seconds: a longer stance is locked all the same; the distance is then an error of the path
 ROOT_FADE, LEG_FADE = 0.15, 0.07
-"""Seconds: how fast the corrections of the path and of the legs come and go; half is gone after 1.7 times that."""
+"""Seconds: how fast the corrections of the path and of the legs fade; half is gone after 1.7 times that."""
 ROOT_SHARE_DEPTH, ROOT_SHARE_ACROSS = 0.99, 0.5
-"""What the path takes, along the line of sight and across it, of a correction that stays."""
-_REACH, _STRETCH = 0.999, 0.3  # of a leg's length; the share of what it lacks by which a leg may straighten
-_HOLD = 1000.0  # weight of a stance's frames against that of leaving the leg as it is
-_LEG_MOST = 0.05  # body lengths by which no ankle is moved against the pelvis: who needs more is lifted wrong
-_SETTLES = 0.07  # seconds at the ends of a stance in which the place holds the foot ever less
-_FADED = (0.6, 1.2)  # seconds from a stance at which a correction is wound down, and from which there is none
-_PULLS = 12  # turns in which the pelvis comes along where a leg is too short
+"""Shares of a lasting correction that the path takes, along the line of sight and across it."""
+_REACH, _STRETCH = 0.999, 0.3  # of a leg's length; share of the missing length by which a leg may straighten
+_HOLD = 1000.0  # weight of a stance's frames, against 1 for leaving the leg as it is
+_LEG_MOST = 0.05  # body lengths: the most that an ankle moves against the pelvis; more means a wrong pose
+_SETTLES = 0.07  # seconds at the ends of a stance over which the lock is released
+_FADED = (0.6, 1.2)  # seconds from a stance between which a correction is faded out
+_PULLS = 12  # iterations in which the pelvis follows where a leg is too short
 _PULL = 30.0  # weight of such frames
-_USUAL = 0.15  # seconds: standard deviation of what counts as the time around
-_LEGS = ((1, 2, 3), (4, 5, 6))
+_USUAL = 0.15  # seconds: standard deviation of the window for the usual direction of the knee
+_LEGS = (LIMBS["right leg"], LIMBS["left leg"])
 _THORAX = 8
 
 
 def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
-    """(F,) speed of a joint in the picture, in units of `xy` a second; NaN where not known for long enough."""
+    """Compute the speed of a joint in the picture.
+
+    Args:
+        times: (F,) seconds.
+        xy: (F, 2) positions in the picture.
+        known: (F,) frames in which the position is known.
+        fps: frames per second.
+
+    Returns:
+        (F,) in units of `xy` a second; NaN where the joint is known for fewer frames than the filter needs.
+    """
     from scipy.signal import savgol_filter
 
     width = _speed_frames(fps)
     speed = np.full(len(xy), np.nan)
-    for a, b in runs(known, width):
-        step = float(np.median(np.diff(times[a : b + 1])))
-        speed[a : b + 1] = np.linalg.norm(savgol_filter(xy[a : b + 1], width, 1, deriv=1, delta=step, axis=0), axis=-1)
+    for a, b in true_spans(known, width):
+        step = float(np.median(np.diff(times[a:b])))
+        speed[a:b] = np.linalg.norm(savgol_filter(xy[a:b], width, 1, deriv=1, delta=step, axis=0), axis=-1)
     return speed
 
 
-def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> list[tuple[int, int]]:
-    """When an ankle stands in the picture: (first, last) frames.
+def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> list[Span]:
+    """Find the spans [start, end) in which an ankle stands still in the picture.
 
-    It begins where the ankle is slow, and goes on both ways for as long as it stays at that place; two at one place
-    with a moment between them, in which the ankle jumps or is lost, are one.
+    A stance begins where the ankle is slow, and extends both ways for as long as it stays at that place. Two stances at
+    one place are joined if the ankle jumps or is lost only for a moment between them.
 
     Args:
         times: (F,) seconds.
-        xy: (F, 2) places in the picture, pixels.
+        xy: (F, 2) positions in the picture, pixels.
         size: (F,) the body's length in pixels.
-        known: (F,) the detector is sure of the ankle.
+        known: (F,) frames in which the detector is certain of the ankle.
         fps: frames per second.
     """
     from scipy.ndimage import median_filter
@@ -105,80 +120,81 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
     usual = _JITTERS * float(np.median(jitter[still])) if len(still) else 0.0
     radius = float(np.clip(usual, STAYS_WITHIN, _STAYS_WITHIN_MOST))
     calm = np.full(xy.shape, np.nan)  # without single frames that jump
-    for a, b in runs(known):
-        calm[a : b + 1] = median_filter(xy[a : b + 1], size=(3, 1), mode="nearest")
-    found: list[tuple[int, int]] = []
-    for a, b in runs(np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED * radius / STAYS_WITHIN):
+    for a, b in true_spans(known):
+        calm[a:b] = median_filter(xy[a:b], size=(3, 1), mode="nearest")
+    found: list[Span] = []
+    for a, b in true_spans(np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED * radius / STAYS_WITHIN):
         if found and b <= found[-1][1]:
             continue
-        place = np.median(xy[a : b + 1], axis=0)
+        place = np.median(xy[a:b], axis=0)
         near = np.nan_to_num(np.linalg.norm(calm - place, axis=-1) / size, nan=np.inf) <= radius
         while a > 0 and near[a - 1]:
             a -= 1
-        while b < len(xy) - 1 and near[b + 1]:
+        while b < len(xy) and near[b]:
             b += 1
-        if found and times[a] - times[found[-1][1]] <= _SAME_FOOTHOLD:
-            first, last = found[-1]
-            before = np.nanmedian(xy[first : last + 1], axis=0) if last < a else place
-            left = known[last + 1 : a] & ~near[last + 1 : a]  # seen elsewhere
+        if found and times[a] - times[found[-1][1] - 1] <= _SAME_FOOTHOLD:
+            start, end = found[-1]
+            before = np.nanmedian(xy[start:end], axis=0) if end <= a else place
+            left = known[end:a] & ~near[end:a]  # seen elsewhere
             if np.linalg.norm(before - place) / size[a] <= radius and left.sum() / fps <= _ELSEWHERE:
-                found[-1] = (first, max(b, last))
+                found[-1] = (start, max(b, end))
                 continue
-            a = max(a, last + 1)
-        if a <= b:
+            a = max(a, end)
+        if a < b:
             found.append((a, b))
-    return [(a, b) for a, b in found if times[b] - times[a] >= STANDS_SECONDS - 1e-6]
+    return [(a, b) for a, b in found if times[b - 1] - times[a] >= STANDS_SECONDS - 1e-6]
 
 
 def standing(motion: Motion3D) -> Numbers:
-    """(F, 2) in which stance in the picture the right and the left ankle is, counted from 1; 0: in none."""
+    """Return (F, 2) the number of the stance in which the right and the left ankle is, from 1; 0: in none."""
     poses, times = motion.poses, motion.frame_times()
     in_picture, _, _ = fit_size(
         replace(Motion3D.raw(poses), seen=motion.seen), poses.xyz.astype(np.float64), SIZE_CUTOFF
     )
-    sure = poses.keypoints.found & (np.nan_to_num(poses.confidence) > SURE) & motion.seen[:, None]
+    certain = poses.keypoints.found & (np.nan_to_num(poses.confidence) > MIN_CONFIDENCE) & motion.seen[:, None]
     xy = poses.keypoints.xy.astype(np.float64)
     stands = np.zeros((len(motion), 2), np.int64)
     for foot, (_, _, ankle) in enumerate(_LEGS):
-        for number, (a, b) in enumerate(stances(times, xy[:, ankle], in_picture, sure[:, ankle], motion.fps), start=1):
-            stands[a : b + 1, foot] = number
+        found = stances(times, xy[:, ankle], in_picture, certain[:, ankle], motion.fps)
+        for number, (a, b) in enumerate(found, start=1):
+            stands[a:b, foot] = number
     stands[~motion.seen] = 0
     return stands
 
 
 def _jitter(xy: Array, known: Mask, fps: float) -> Array:
-    """(F,) distance from a parabola through the frames around, in units of `xy`: the detector's own unrest."""
+    """Return the detector's jitter: (F,) distances from local parabolas, in units of `xy`."""
     from scipy.signal import savgol_filter
 
     width = _speed_frames(fps)
     off = np.full(len(xy), np.nan)
-    for a, b in runs(known, width):
-        off[a : b + 1] = np.linalg.norm(xy[a : b + 1] - savgol_filter(xy[a : b + 1], width, 2, axis=0), axis=-1)
+    for a, b in true_spans(known, width):
+        off[a:b] = np.linalg.norm(xy[a:b] - savgol_filter(xy[a:b], width, 2, axis=0), axis=-1)
     return off
 
 
 def _speed_frames(fps: float) -> int:
-    """Frames, odd, through which curves are laid."""
+    """Return the odd number of frames to which local curves are fitted."""
     return max(3, 2 * (max(1, round(SPEED_SECONDS * fps)) // 2) + 1)
 
 
 def steady_feet(motion: Motion3D) -> Motion3D:
-    """Let feet that stand stand still.
+    """Hold standing feet in place.
 
-    With a path each ankle that stands in the picture gets one place in the camera's frame; without one, the two keep
-    their places to each other while both stand. The camera is taken as standing still.
+    With a path, each ankle that stands still in the picture gets one place in the camera's frame. Without one, the two
+    ankles keep their places relative to each other while both stand. The camera is assumed to stand still.
 
     Args:
         motion: in any unit, in the camera's frame.
 
     Returns:
-        The motion; no bone changes its length. Where no foot stands nothing changes. Reported: the stances and their
-        seconds; those left alone, since the foot moves too far in depth; how far standing ankles were from their
-        places before and after (95 % of the frames) and how far joints were moved (root mean square, most), in the
-        motion's unit; and the frames in which a leg was too short, so that its foot falls short of its place.
+        The motion; no bone changes its length, and frames far from any stance do not change. The step reports, lengths
+        in the motion's unit: the stances and their seconds; `left_alone`, stances in which the foot moves too far in
+        depth; how far standing ankles were from their places before and after (95th percentile); how far joints were
+        moved (root mean square, most); and the frames in which a leg was too short to reach its place.
 
     Raises:
-        PoseMambaError: a motion in a world, or nobody seen.
+        PoseMambaError: the motion is in a world, or nobody was seen.
     """
     if motion.frame != "camera":
         raise PoseMambaError(
@@ -189,7 +205,7 @@ def steady_feet(motion: Motion3D) -> Motion3D:
     held, goal, count, left_alone = _goals(motion, xyz, size)
     steady = xyz.copy()
     changed, short = np.zeros(len(xyz), bool), np.zeros(len(xyz), bool)
-    for frames in stretches(motion):
+    for frames in segment_frames(motion):
         if held[frames].any():
             moved, near, out = _steady(
                 times[frames], xyz[frames], size[frames], held[frames], goal[frames], motion.absolute
@@ -222,16 +238,16 @@ def steady_feet(motion: Motion3D) -> Motion3D:
 
 
 def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, int, int]:
-    """Where standing ankles are to be.
+    """Compute the places of standing ankles.
 
     Returns:
-        (F, 2) the number of the stance in which the right and the left ankle is held, 0 for none; (F, 2, 3) where;
-        how many stances these are, and how many more were left alone.
+        (F, 2) the number of the stance in which the right and the left ankle is held, 0 for none; (F, 2, 3) the places;
+        the number of these stances; and the number of stances that were left alone.
     """
     times, stands = motion.frame_times(), standing(motion)
     ankles = xyz[:, [leg[2] for leg in _LEGS]]
     held, goal, count, left_alone = np.zeros((len(xyz), 2), np.int64), ankles.copy(), 0, 0
-    for frames in stretches(motion):
+    for frames in segment_frames(motion):
         if len(frames) < 3:
             continue
         at = stands[frames]
@@ -265,7 +281,7 @@ def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, i
 
 
 def _place(points: Array) -> Array:
-    """(3,) the robust mean of (n, 3)."""
+    """Return the robust mean, (3,), of (n, 3) points."""
     place = np.median(points, axis=0)
     for _ in range(8):
         weights = huber_weights(np.linalg.norm(points - place, axis=-1), np.ones(len(points)))
@@ -274,7 +290,7 @@ def _place(points: Array) -> Array:
 
 
 def _off(xyz: Array, held: Numbers, goal: Array, absolute: bool) -> float:
-    """95 % of the time held ankles are nearer to their places, or to their places to each other, than this."""
+    """Return the 95th percentile of held ankles' distances from their places, or from their places to each other."""
     if not held.any():
         return 0.0
     lack = goal - xyz[:, [leg[2] for leg in _LEGS]]
@@ -285,7 +301,7 @@ def _off(xyz: Array, held: Numbers, goal: Array, absolute: bool) -> float:
 def _steady(
     times: Array, xyz: Array, size: Array, held: Numbers, goal: Array, absolute: bool
 ) -> tuple[Array, Mask, Mask]:
-    """One stretch.
+    """Hold the feet of one segment of n frames.
 
     Returns:
         (n, 17, 3) the positions; (n,) frames that were changed; (n,) frames in which a leg was too short.
@@ -327,7 +343,7 @@ def _steady(
 
 
 def _fade(times: Array, held: Mask) -> Array:
-    """(n,) 1 near stances, 0 far from them, without a kink between."""
+    """Return (n,) factors: 1 near stances, 0 far from them, without a kink between."""
     on = times[held]
     right = np.clip(np.searchsorted(on, times), 0, len(on) - 1)
     away = np.minimum(np.abs(times - on[right]), np.abs(times - on[np.maximum(right - 1, 0)]))
@@ -336,12 +352,12 @@ def _fade(times: Array, held: Mask) -> Array:
 
 
 def _firm(times: Array, held: Numbers) -> Array:
-    """(n,) 1 within stances, less towards their ends, where the foot begins to leave; 0 elsewhere."""
+    """Return (n,) factors: 1 within stances, less towards their ends, where the foot is released; 0 elsewhere."""
     firm = np.zeros(len(times))
     step = float(np.median(np.diff(times)))
     for number in np.unique(held[held > 0]):
         on = np.flatnonzero(held == number)
-        since = times[on] - times[on[0]] if on[0] > 0 else np.inf  # where the clip begins no foot arrives
+        since = times[on] - times[on[0]] if on[0] > 0 else np.inf  # no foot arrives at the clip's first frame
         until = times[on[-1]] - times[on] if on[-1] < len(times) - 1 else np.inf
         from_end = np.minimum(since, until) + step / 2
         firm[on] = np.minimum(1, from_end / _SETTLES)
@@ -349,7 +365,7 @@ def _firm(times: Array, held: Numbers) -> Array:
 
 
 def _root(times: Array, xyz: Array, firm: Array, lack: Array, fade: Array) -> Array:
-    """(n, 3) how the path moves: smoothly after what both feet lack, most of all along the line of sight."""
+    """Return the path's smooth correction, (n, 3): what both feet need, most of all along the line of sight."""
     sight = xyz[:, 0] / np.maximum(np.linalg.norm(xyz[:, 0], axis=-1, keepdims=True), 1e-12)
     both = firm.sum(1)
     common = (firm[..., None] * lack).sum(1) / np.maximum(both, 1e-12)[:, None]
@@ -362,9 +378,9 @@ def _root(times: Array, xyz: Array, firm: Array, lack: Array, fade: Array) -> Ar
 
 
 def _curve(times: Array, values: Array, weights: Array, fade: float) -> Array:
-    """(n, K) a smooth curve that follows the values where they weigh and returns to 0, of weight 1, elsewhere.
+    """Fit a smooth curve, (n, K), that follows the values where they weigh and returns to 0, of weight 1, elsewhere.
 
-    Away from values it falls as (1 + t/fade) exp(-t/fade): as fast as it can without swinging.
+    Away from values it decays as (1 + t/fade) exp(-t/fade), the fastest decay that does not oscillate.
     """
     gaps = np.diff(times)
     per_frame = fade**2 / float(np.median(gaps))
@@ -378,23 +394,26 @@ def _curve(times: Array, values: Array, weights: Array, fade: float) -> Array:
 
 
 def _forward(xyz: Array) -> Array:
-    """(n, 3) where the body faces, of length 1: across the hips and up."""
+    """Return unit vectors, (n, 3), in the direction that the body faces, from the hips' line and the trunk."""
     forward = np.cross(xyz[:, 4] - xyz[:, 1], xyz[:, _THORAX] - xyz[:, 0])
     return np.asarray(forward / np.maximum(np.linalg.norm(forward, axis=-1, keepdims=True), 1e-12))
 
 
 def _bend(times: Array, leg: Array, way: Array, reach: Array, forward: Array) -> tuple[Array, Array]:
-    """Two-bone inverse kinematics: from the hip to knee and ankle, (n, 3) each, for an ankle that lies elsewhere.
+    """Solve two-bone inverse kinematics for a new place of the ankle.
 
-    The leg turns with the line from hip to ankle and stays bent in the plane in which it is. Where it has to bend more
-    than it does, the rest bends as it does around that time, for the plane of a straight leg is noise.
+    The leg turns with the line from hip to ankle and stays bent in its plane. Where it has to bend more than before,
+    the additional bend takes the usual direction of the frames around, as the plane of a straight leg is noise.
 
     Args:
-        times: (n,).
-        leg: (n, 3, 3) hip, knee and ankle as they are.
-        way: (n, 3) from the hip to where the ankle is to be.
-        reach: (n,) how far along it the ankle comes.
-        forward: (n, 3) where the body faces.
+        times: (n,) seconds.
+        leg: (n, 3, 3) hip, knee and ankle before.
+        way: (n, 3) from the hip to the ankle's new place.
+        reach: (n,) how far along `way` the ankle comes.
+        forward: (n, 3) the direction that the body faces.
+
+    Returns:
+        (n, 3) from the hip to the knee, and (n, 3) from the hip to the ankle.
     """
 
     from scipy.ndimage import gaussian_filter1d

@@ -1,19 +1,19 @@
-"""Where the person is: the 3D pose fitted to the 2D joints under a field of view.
+"""The root's path: the 3D pose is placed before the camera so that it fits the 2D joints, given a field of view.
 
-A pose M in metres, relative to the pelvis, in the convention of Human3.6M's pictures (`posemamba.data.cameras`), is
-seen by a pinhole camera of focal length f whose pelvis is at (X, Y, Z) at
+Let M be a pose in metres, relative to the pelvis, in the convention of Human3.6M's pictures (`posemamba.data.cameras`).
+A pinhole camera of focal length f, with the pelvis at (X, Y, Z), sees its joints at
 
     (u - centre_x)/f = X/Z + M_x/Z        (v - centre_y)/f = Y/Z + M_y/Z
 
-exactly, for M_x and M_y are places in the picture at the pelvis's depth. So the perspective equations are linear in
-a = X/Z, b = Y/Z and q = 1/Z. All frames of a stretch are solved at once: least squares over joints, weighted by 2D
-confidence, made robust by reweighting (Huber 1964), with a smoothness prior on a, b and q (squared second derivative).
+exactly, as M_x and M_y are image positions at the pelvis's depth. So the perspective equations are linear in a = X/Z,
+b = Y/Z and q = 1/Z. All frames of a segment are solved at once by least squares over joints. Joints are weighted by 2D
+confidence and reweighted to be robust (Huber 1964), with a smoothness prior on a, b and q (squared second derivative).
 Then each joint is put on its line of sight at its own depth,
 
     Z_j = Z + M_z        X_j = Z_j (a + M_x q)        Y_j = Z_j (b + M_y q)
 
-which undoes the convention with nothing left over; and since the bones are true lengths only now, the whole is brought
-to the person's size once more.
+which undoes the convention exactly. As the bones have true lengths only now, the body is scaled to the person's size
+once more.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from posemamba.refine.common import (
     joint_weights,
     positions,
     roughness,
+    segment_frames,
     stiffness,
-    stretches,
     with_step,
 )
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
@@ -42,11 +42,11 @@ from posemamba.utils.errors import PoseMambaError
 __all__ = ["GUESSED_FOV", "root_path"]
 
 GUESSED_FOV = 55.0
-"""Degrees along the picture's longer side, where nobody says: between phones (60 to 70) and longer lenses."""
+"""Degrees along the picture's longer side, where none is given: between phones (60 to 70) and longer lenses."""
 PATH_CUTOFF = 4.0
 """Hertz: how fast the pelvis may move in the picture."""
 _ROUNDS = 8
-_NEAREST = 0.1  # of the pelvis's depth: no joint is put nearer to the camera
+_NEAREST = 0.1  # of the pelvis's depth: the smallest depth of a joint
 
 
 def root_path(
@@ -58,22 +58,22 @@ def root_path(
 ) -> Motion3D:
     """Place the person in front of the camera.
 
-    Lenses without distortion, the optical axis through the picture's centre. A field of view that is off by a factor
-    puts the person too near or too far by about the same factor (of tangents of half the angle).
+    The lens is assumed to have no distortion, and its optical axis to go through the picture's centre. If tan(fov / 2)
+    is wrong by a factor, so is the distance, inversely.
 
     Args:
-        motion: in metres by `scale`, camera's frame, relative to the pelvis.
+        motion: in metres by `scale`, in the camera's frame, relative to the pelvis.
         fov: horizontal field of view in degrees; None: `GUESSED_FOV` along the longer side, marked as an estimate.
         cutoff: hertz: how fast the pelvis may move across the picture.
         depth_cutoff: hertz: how fast the distance may change.
 
     Returns:
-        Metres from the camera's centre, camera's frame. Reported: the reprojection error in pixels and as a share of
-        the picture's width, depths, joints that were kept from coming behind the camera.
+        The motion in metres from the camera's centre, in the camera's frame. The step reports the reprojection error in
+        pixels and as a share of the picture's width, the depths, and how many joints would have been behind the camera.
 
     Raises:
-        PoseMambaError: a motion in pixels, in a world, or that has a path already; a field of view that no lens has;
-            2D joints that fit no distance.
+        PoseMambaError: the motion is in pixels, in a world, or has a path already; the field of view is impossible; or
+            the 2D joints fit at no distance.
     """
     if motion.units != "metre" or motion.frame != "camera" or motion.absolute:
         raise PoseMambaError(
@@ -83,7 +83,7 @@ def root_path(
         )
     heights = [s.parameters["height_m"] for s in motion.steps if s.name == "scale"]
     if not heights:
-        raise PoseMambaError("the motion is in metres without a record of the height, expected a step 'scale': use it")
+        raise PoseMambaError("the motion is in metres without a step 'scale', expected one: set the scale by scale()")
     width, height = motion.poses.keypoints.image_size
     if fov is None:
         used = 2 * math.degrees(math.atan(math.tan(math.radians(GUESSED_FOV) / 2) * width / max(width, height)))
@@ -97,18 +97,18 @@ def root_path(
     weights = np.where(np.isfinite(sight).all(-1), weights, 0.0)
     sight = np.where(weights[..., None] > 0, sight, 0.0)
     abq = np.full((len(motion), 3), np.nan)
-    for frames in stretches(motion):
+    for frames in segment_frames(motion):
         raw = motion.poses.xyz[frames, :, :2].astype(np.float64) / focal
         body = given[frames, :, :2]
-        # what the scale says of the distance: almost no weight, for frames with too few joints
+        # the distance by the scale, with almost no weight: it decides only in frames with too few joints
         hint = (raw * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12)
         abq[frames] = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
     seen = motion.seen
     if not (abq[seen, 2] > 0).all():
         frame = int(np.flatnonzero(seen)[np.argmin(abq[seen, 2])])
         raise PoseMambaError(
-            f"frame {frame}: the 2D joints fit the pose at no distance in front of the camera; the lifting does not "
-            "belong to these joints: lift them again, or leave the root's path out"
+            f"frame {frame}: the 2D joints fit the pose at no distance in front of the camera; expected a pose lifted "
+            "from these joints: lift them again, or leave the root's path out"
         )
     picture = abq[:, None, :2] + given[..., :2] * abq[:, None, 2:]
     depth = 1 / abq[:, None, 2:]
@@ -141,15 +141,15 @@ def root_path(
 
 
 def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float) -> Array:
-    """a, b and q of the module's equations, (n, 3).
+    """Solve the module's equations for a, b and q, (n, 3).
 
     Args:
-        times: (n,).
-        body: (n, J, 2) metres.
-        sight: (n, J, 2) places in the picture in focal lengths.
-        weights: (n, J).
-        hint: (n,) for q.
-        cutoff: hertz; the distance is smoothed more, but once: with the body's size.
+        times: (n,) seconds.
+        body: (n, J, 2) metres, relative to the pelvis.
+        sight: (n, J, 2) image positions in focal lengths from the centre.
+        weights: (n, J) of the joints.
+        hint: (n,) a rough q.
+        cutoff: hertz, for all three; the distance is smoothed further by the body's size (`fit_size`).
     """
     n, penalty = len(times), roughness(times)
     lever = (body**2).sum(-1)

@@ -1,10 +1,10 @@
-"""Smoothing over time, on each seen stretch by itself.
+"""Smoothing over time, on each segment independently.
 
 All three filters take their strength as a frequency, so that it means the same at every frame rate: a movement of
-`cutoff` hertz keeps 71 % of its height (-3 dB), slower ones more, faster ones less. (The one-euro filter's rises with
-speed.) Frame times that are not even, or a person who is not seen for a moment, are met by resampling to even times
-(piecewise cubic, without overshoot: Fritsch and Carlson 1980), filtering and going back; frames in which nobody was
-seen stay NaN.
+`cutoff` hertz keeps 71 % of its amplitude (-3 dB), slower ones more, faster ones less. (The one-euro filter's cutoff
+rises with speed.) Where frame times are uneven or frames are missing within a segment, the positions are resampled to
+even times, filtered and resampled back (piecewise cubic, without overshoot: Fritsch and Carlson 1980). Frames in which
+nobody was seen stay NaN.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from posemamba.poses import Motion3D, Step
-from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, stretches, with_step
+from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, segment_frames, with_step
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
@@ -23,13 +23,13 @@ __all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
 Method = Literal["one-euro", "butterworth", "savitzky-golay"]
 DEFAULT_METHOD: Method = "butterworth"
 CUTOFFS: dict[Method, float] = {"one-euro": 2.0, "butterworth": 4.0, "savitzky-golay": 4.0}
-"""Hertz, where nobody says: measured, see docs/refine.md."""
+"""Default cutoffs in hertz. Measured, see docs/refine.md."""
 BETA = 15.0
-"""Of the one-euro filter: by how many hertz its cutoff rises at a speed of one body length a second."""
+"""One-euro filter: hertz by which the cutoff rises at a speed of one body length a second."""
 BRIDGE = 0.2
-"""Seconds: over a shorter time without the person the filter goes on, interpolated."""
+"""Seconds: shorter gaps without the person are interpolated and do not end a segment."""
 _ORDER = 2  # of Butterworth's filter each way, and the polynomial's degree of Savitzky and Golay
-_UNEVEN = 0.01  # share of a frame's duration by which frame times may be off and still count as even
+_UNEVEN = 0.01  # share of a frame's duration by which evenly spaced frame times may be off
 
 
 def smooth(
@@ -40,7 +40,7 @@ def smooth(
     beta: float | None = None,
     both_ways: bool = True,
 ) -> Motion3D:
-    """Take jitter out of a motion.
+    """Remove jitter from a motion.
 
     Args:
         motion: in any unit and frame.
@@ -48,16 +48,16 @@ def smooth(
             joint's speed), ``butterworth`` (second order, forward and backward, so without delay) or
             ``savitzky-golay`` (a quadratic fitted to a window, 1964).
         cutoff: hertz; lower is smoother. None: `CUTOFFS`.
-        beta: one-euro only: hertz for each body length a second of speed. None: `BETA`.
-        both_ways: one-euro only: forward and then backward, without delay; False: forward alone, which looks at no
-            later frame.
+        beta: one-euro only: hertz per body length a second of speed. None: `BETA`.
+        both_ways: one-euro only: forward and then backward, without delay; False: forward alone, which uses no later
+            frame.
 
     Returns:
-        The motion, smoothed. Reported: the stretches, those too short for the filter (left as they are), and how far
-        joints were moved (root mean square, in the motion's unit).
+        The motion, smoothed. The step reports the segments, those too short for the filter (left as they are), and how
+        far joints were moved (root mean square, in the motion's unit).
 
     Raises:
-        PoseMambaError: no such method, a strength that is none, or options that belong to another method.
+        PoseMambaError: an unknown method, a strength out of range, or options of another method.
     """
     from scipy.interpolate import PchipInterpolator
 
@@ -65,8 +65,8 @@ def smooth(
     xyz, times = positions(motion), motion.frame_times()
     unit = body_length(np.median(bone_lengths(xyz[motion.seen]), 0))
     smoothed, short, above, resampled = xyz.copy(), 0, 0, 0
-    pieces = stretches(motion, BRIDGE)
-    for frames in pieces:
+    segments = segment_frames(motion, BRIDGE)
+    for frames in segments:
         if len(frames) < 3:
             short += 1
             continue
@@ -75,7 +75,7 @@ def smooth(
             smoothed[frames] = _one_euro(at, values, hertz, slope / unit, both_ways)
             continue
         step = float(np.median(np.diff(at)))
-        if hertz >= 0.5 / step:  # nothing that frames at this rate could hold is faster
+        if hertz >= 0.5 / step:  # beyond the Nyquist frequency: nothing to remove
             above += 1
             continue
         even = bool((np.abs(np.diff(at) / step - 1) < _UNEVEN).all())
@@ -90,7 +90,7 @@ def smooth(
         parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}
     moved = np.linalg.norm(smoothed - xyz, axis=-1)[motion.seen]
     report = {
-        "stretches": len(pieces),
+        "segments": len(segments),
         "too_short": short,
         "cutoff_above_half_the_frame_rate": above,
         "resampled_to_even_times": resampled,
@@ -99,9 +99,7 @@ def smooth(
     return with_step(motion, Step("smooth", parameters, report), smoothed)
 
 
-def check_smoothing(
-    method: Method, cutoff: float | None, beta: float | None, both_ways: bool
-) -> tuple[float, float]:
+def check_smoothing(method: Method, cutoff: float | None, beta: float | None, both_ways: bool) -> tuple[float, float]:
     """Return the cutoff in hertz and one-euro's slope that `smooth` would use.
 
     Raises:
@@ -116,7 +114,7 @@ def check_smoothing(
 
 
 def _butterworth(values: Array, cutoff: float, step: float) -> Array:
-    """Forward and backward over (n, J, 3)."""
+    """Apply Butterworth's filter forward and backward to (n, J, 3)."""
     # two passes square the gain, so each is made wider for -3 dB in all (Winter, Biomechanics, 2.2.4.4)
     from scipy.signal import butter, sosfiltfilt
 
@@ -146,7 +144,10 @@ def _polynomial(values: Array, cutoff: float, step: float) -> Array:
 
 
 def _one_euro(times: Array, values: Array, cutoff: float, beta: float, both_ways: bool) -> Array:
-    """(n, J, 3); `beta` in hertz for a unit of length a second. One cutoff for a joint's three coordinates."""
+    """Apply the one-euro filter to (n, J, 3), with one cutoff for the three coordinates of a joint.
+
+    `beta` is in hertz per unit of length a second.
+    """
 
     def forward(steps: Array, given: Array) -> Array:
         out, speed = given.copy(), np.zeros_like(given[0])
@@ -162,5 +163,5 @@ def _one_euro(times: Array, values: Array, cutoff: float, beta: float, both_ways
 
 
 def _share(cutoff: float | Array, dt: float) -> Array:
-    """Of a new value in a first-order low-pass of `cutoff` hertz after `dt` seconds."""
+    """Return the weight of a new value in a first-order low-pass of `cutoff` hertz after `dt` seconds."""
     return np.asarray(1 / (1 + 1 / (2 * np.pi * np.asarray(cutoff) * dt)))

@@ -1,13 +1,13 @@
-"""An upright world: the camera's tilt undone, as told or as estimated from how people stand.
+"""An upright world: the camera's tilt undone, by given angles or by an estimate from how people stand.
 
 The world has x to the camera's right, y away from the camera, both level, and z up. A motion with a path has its origin
 on the floor below the camera; one without stays relative to the pelvis.
 
-The estimate of the pitch (the roll is told, or taken as none): people who stand, walk or run have their feet below
-their chest, on average, but for a forward lean that is much the same in all (`LEAN`). In each frame the body's axis
-goes from between the ankles to the thorax, less that lean; frames count the more, the more stretched the body is; the
-robust mean is up. Someone who leans all the time, or climbs, or sits, is not upright on average, and the estimate is
-off by as much. Without a path, a person who is far above or below the picture's middle seems to lean.
+The pitch can be estimated; the roll is 0 unless given. People who stand, walk or run have their feet below their chest
+on average, except for a forward lean that is similar in all (`LEAN`). In each frame the body's axis goes from between
+the ankles to the thorax, less that lean. The robust mean of the axes is up; frames weigh more the straighter the body
+is. For someone who always leans, climbs or sits, the estimate is wrong by as much. Without a path, a person far above
+or below the picture's middle appears to lean.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from posemamba.refine.common import (
     huber_weights,
     joint_weights,
     positions,
-    stretches,
+    segment_frames,
     weighted_median,
     with_step,
 )
@@ -37,11 +37,11 @@ __all__ = ["upright"]
 ANKLES = (3, 6)
 _THORAX = 8
 _STANDING = (0.85, 0.97)
-"""Share of its full length from which, and at which, ankles to thorax counts as standing: not at all, and wholly."""
+"""Ankles to thorax, as a share of the full length: up to the first a body does not stand, from the second it does."""
 LEAN = 4.6
 """Degrees: the axis's mean forward lean in the CMU motions for training. 19 subjects: standard deviation 2.4."""
-_CONTACT_SPEED = 0.5  # metres a second: a foot on the floor is slower
-_CONTACT_SECONDS = 0.1  # and stays so for as long
+_CONTACT_SPEED = 0.5  # metres a second: the highest speed of a foot on the floor
+_CONTACT_SECONDS = 0.1  # the shortest contact
 
 
 def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = None) -> Motion3D:
@@ -50,16 +50,17 @@ def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = N
     Args:
         motion: in the camera's frame.
         pitch: degrees by which the camera looks down (negative: up); None: estimated from how the person stands.
-        roll: degrees by which the camera is turned clockwise about its axis, as one sees who looks through it. None:
-            0, for people hold cameras level: an estimate of the roll was further off than that.
+        roll: degrees by which the camera is turned clockwise about its axis, as seen through it. None: 0, as people
+            hold cameras level; estimates of the roll were less accurate.
 
     Returns:
-        The motion in frame ``world``. With a path, the floor is at z = 0, the height of an ankle below the feet that
-        rest on it. Reported: the angles used, of an estimate the spread of single frames in degrees and the number of
-        frames that it rests on, the floor below the camera and how much the contacts' heights differ.
+        The motion in frame ``world``. With a path, the floor is at z = 0, an ankle's height below the resting ankles.
+        The step reports the angles used; for an estimate, the spread of single frames in degrees and the number of
+        standing frames; with a path, the floor below the camera and the spread of the contacts' heights.
 
     Raises:
-        PoseMambaError: a motion that is in a world already, angles out of range, or (estimating) nobody who stands.
+        PoseMambaError: the motion is in a world already, angles are out of range, or an estimate is needed and the
+            person hardly ever stands.
     """
     if motion.frame != "camera":
         raise PoseMambaError("the motion is in an upright world already, expected the camera's frame: turn it once")
@@ -76,12 +77,17 @@ def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = N
         floor, found = _floor(motion, world)
         world[..., 2] -= floor
         report |= {"floor_below_camera_m": -floor, **found}
-    told = {"pitch_deg": pitch, "roll_deg": roll_used}
-    return with_step(motion, Step("upright", told, report, pitch is None), world, frame="world")
+    parameters = {"pitch_deg": pitch, "roll_deg": roll_used}
+    return with_step(motion, Step("upright", parameters, report, pitch is None), world, frame="world")
 
 
 def level_axes(pitch: float, roll: float) -> NDArray[np.float64]:
-    """(3, 3) the camera's right, down and forward axes in a level world (x right, y away, z up); degrees."""
+    """Return the camera's right, down and forward axes, (3, 3) rows, in a level world (x right, y away, z up).
+
+    Args:
+        pitch: degrees down.
+        roll: degrees clockwise.
+    """
     p, r = math.radians(pitch), math.radians(roll)
     right, forward = np.array([1.0, 0, 0]), np.array([0, math.cos(p), -math.sin(p)])
     down = np.array([0, -math.sin(p), -math.cos(p)])
@@ -89,7 +95,7 @@ def level_axes(pitch: float, roll: float) -> NDArray[np.float64]:
 
 
 def _estimate(motion: Motion3D, xyz: Array, roll: float) -> tuple[float, dict[str, float | int | str]]:
-    """The pitch in degrees, and what to report."""
+    """Estimate the pitch in degrees; also returns the entries of the step's report."""
     seen = motion.seen
     body = xyz[seen]
     axis = body[:, _THORAX] - body[:, ANKLES].mean(1)
@@ -105,8 +111,8 @@ def _estimate(motion: Motion3D, xyz: Array, roll: float) -> tuple[float, dict[st
     weights = standing * joint_weights(motion)[seen][:, [*ANKLES, _THORAX]].min(1)
     if (standing > 0).sum() < max(1, 0.02 * len(body)):
         raise PoseMambaError(
-            f"the person stands in {int((standing > 0).sum())} of {len(body)} frames, too few to tell which way is up: "
-            "give the camera's pitch"
+            f"the person stands in {int((standing > 0).sum())} of {len(body)} frames, too few to estimate which way is "
+            "up: give the camera's pitch"
         )
     up, robust = np.zeros(3), np.ones_like(weights)
     off = np.zeros_like(weights)
@@ -125,9 +131,9 @@ def _estimate(motion: Motion3D, xyz: Array, roll: float) -> tuple[float, dict[st
 
 
 def _contacts(motion: Motion3D, world: Array) -> Array:
-    """(E, 3) places where an ankle rests for a moment and is not above the other one: a place for each rest."""
+    """Find ground contacts: (E, 3) places where an ankle rests and is not above the other one, one for each rest."""
     times, places = motion.frame_times(), []
-    for frames in stretches(motion):
+    for frames in segment_frames(motion):
         if len(frames) < 2:
             continue
         feet = world[frames][:, ANKLES]
@@ -135,15 +141,14 @@ def _contacts(motion: Motion3D, world: Array) -> Array:
         resting = (speed < _CONTACT_SPEED) & (feet[..., 2] <= feet[..., 2].min(1, keepdims=True) + 0.1)
         for foot in range(2):
             on = np.flatnonzero(resting[:, foot])
-            for run in np.split(on, np.flatnonzero(np.diff(on) > 1) + 1):
-                if len(run) and times[frames[run[-1]]] - times[frames[run[0]]] >= _CONTACT_SECONDS:
-                    # somebody who stands still for long is one place, not many
-                    places.append(np.median(feet[run, foot], axis=0))
+            for rest in np.split(on, np.flatnonzero(np.diff(on) > 1) + 1):
+                if len(rest) and times[frames[rest[-1]]] - times[frames[rest[0]]] >= _CONTACT_SECONDS:
+                    places.append(np.median(feet[rest, foot], axis=0))  # one place, however long the rest
     return np.array(places).reshape(-1, 3)
 
 
 def _floor(motion: Motion3D, world: Array) -> tuple[float, dict[str, float | int | str]]:
-    """The floor's z, and what it rests on: resting ankles, or else the lowest ones."""
+    """Estimate the floor's z from resting ankles, or else from the lowest ones; also returns entries of the report."""
     heights = [s.parameters["height_m"] for s in motion.steps if s.name == "scale"]
     ankle = ANKLE_HEIGHT * (heights[-1] if heights else TYPICAL_HEIGHT)
     places = _contacts(motion, world)
