@@ -106,11 +106,11 @@ def check_smoothing(method: Method, cutoff: float | None, beta: float | None, bo
         PoseMambaError: no such method, a number out of range, or options that belong to another method.
     """
     if method not in get_args(Method):
-        raise PoseMambaError(f"no smoothing is called '{method}', expected one of {', '.join(get_args(Method))}")
+        raise PoseMambaError(f"unknown smoothing '{method}', expected one of {', '.join(get_args(Method))}")
     if method != "one-euro" and (beta is not None or not both_ways):
         raise PoseMambaError(f"beta and both_ways belong to one-euro, not to {method}: leave them out")
     hertz = checked("smoothing's cutoff", CUTOFFS[method] if cutoff is None else cutoff, 0.01, 1000, "hertz")
-    return hertz, checked("beta", BETA if beta is None else beta, 0, 1e6, "hertz for a body length a second")
+    return hertz, checked("beta", BETA if beta is None else beta, 0, 1e6, "hertz per body length a second")
 
 
 def _butterworth(values: Array, cutoff: float, step: float) -> Array:
