@@ -17,7 +17,7 @@ from posemamba.data.check import recognise
 from posemamba.data.mocap import motions as mocap
 from posemamba.evaluate.mocap import benchmark as bench
 from posemamba.lifting.lifter import Lifter
-from posemamba.models.inputs import at_one_size, what_it_takes
+from posemamba.models.inputs import at_one_size, prepare_input
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import make_folder
 from posemamba.utils.progress import Progress, Stages
@@ -51,7 +51,7 @@ def raw_predictor(lifter: Lifter) -> Callable[[Tensor], Tensor]:
     the protocol's."""
 
     def predict(x: Tensor) -> Tensor:
-        given, zoom = at_one_size(what_it_takes(lifter.model, x.to(lifter.device)), lifter.person_size)
+        given, zoom = at_one_size(prepare_input(lifter.model, x.to(lifter.device)), lifter.person_size)
         return lifter.model(given).float() / zoom
 
     return predict
