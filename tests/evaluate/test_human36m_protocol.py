@@ -130,7 +130,7 @@ def test_an_oracle_has_no_error_and_seconds_do_not_count(data: Human36M) -> None
     assert all(torch.equal(answers[k], kept[k]) for k in kept), "the predictor's own tensors are left alone"
 
 
-def test_flip_averaging_halves_what_mirrors_away(data: Human36M) -> None:
+def test_test_time_flip_halves_what_mirrors_away(data: Human36M) -> None:
     """A predictor that always errs to the right is mended by averaging with the mirrored picture."""
 
     def right(x: Tensor) -> Tensor:

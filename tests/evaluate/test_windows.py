@@ -34,7 +34,7 @@ def test_windows_cover_every_frame_once(frames):
     assert torch.allclose(zoomed, lifted, atol=1e-5)  # this model is linear, so the zoom cancels
 
 
-def test_flip_averaging_makes_the_lifting_symmetric():
+def test_test_time_flip_makes_the_lifting_symmetric():
     xy = torch.randn(1, 9, 17, 2)
     mirrored = mirror(lift_windows(Copies(), mirror(xy)))
     assert torch.allclose(lift_windows(Copies(), xy), mirrored, atol=1e-6)

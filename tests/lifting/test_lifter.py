@@ -311,7 +311,7 @@ def test_missing_frames_stay_missing(lifter: Lifter) -> None:
     assert np.isnan(poses.xyz[20:30]).all() and np.isfinite(poses.xyz[poses.seen]).all()
     assert poses.confidence[40, 3] == 0  # lifted from a place that was filled in, and says so
     assert poses.details["frames_not_seen"] == 10 and poses.details["joints_filled_in"] == 1
-    assert poses.details["stretches"] == 1
+    assert poses.details["segments"] == 1
 
 
 def test_far_apart_stretches_do_not_influence_each_other(lifter: Lifter) -> None:
@@ -319,7 +319,7 @@ def test_far_apart_stretches_do_not_influence_each_other(lifter: Lifter) -> None
     keypoints.xy[20:90] = np.nan  # 1.4 s
     told: list[tuple[int, int | None]] = []
     poses = lifter(keypoints, progress=lambda done, total: told.append((done, total)))
-    assert poses.details["stretches"] == 2
+    assert poses.details["segments"] == 2
     assert told[-1] == (60, 60)
     for piece in (slice(0, 20), slice(90, 130)):
         alone = replace(keypoints, xy=keypoints.xy[piece], confidence=keypoints.confidence[piece])
@@ -335,7 +335,7 @@ def test_somebody_else_does_not_influence_the_person(lifter: Lifter) -> None:
     mixed.xy[30, 2:] = np.nan  # hardly seen: no jump there
     assert find_jumps(mixed).tolist() == [20, 45]
     poses = lifter(mixed)
-    assert poses.details["stretches"] == 3
+    assert poses.details["segments"] == 3
     for start, end in ((0, 20), (20, 45), (45, 60)):
         alone = replace(mixed, xy=mixed.xy[start:end], confidence=mixed.confidence[start:end])
         np.testing.assert_array_equal(poses.xyz[start:end], lifter(alone).xyz)
@@ -399,7 +399,7 @@ def test_from_a_file_with_its_card(tmp_path: Path) -> None:
     assert (lifter.name, lifter.person_size, lifter.window, lifter.overlap) == ("mine", 0.25, 27, 9)
     poses = lifter(walker_keypoints(30))
     assert poses.model == "mine" and poses.details["person_size"] == 0.25
-    assert poses.details["flip_averaging"] is False
+    assert poses.details["test_time_flip"] is False
     save_model(tmp_path / "plain.safetensors", tiny_model(), {})
     assert Lifter.from_pretrained(tmp_path / "plain.safetensors").person_size is None
     save_model(tmp_path / "odd.safetensors", tiny_model(), {"person_size": "large"})
@@ -439,7 +439,7 @@ def test_the_package_exports_what_users_need() -> None:
 
 @pytest.mark.parametrize("batch", [1, 4, 16])
 def test_people_together_are_as_one_by_one(lifter: Lifter, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
-    """Of different lengths and image sizes, with gaps, so that windows of people and stretches mix in a batch."""
+    """Of different lengths and image sizes, with gaps, so that windows of people and segments mix in a batch."""
     people = []
     for seed, frames in enumerate((100, 9, 61, 27)):
         person = walker_keypoints(frames, seed=seed)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from posemamba.models.counting import count_matrix_products
-from posemamba.models.layers import drop
+from posemamba.models.layers import drop_path
 from posemamba.models.motionbert import MotionBERT
 from posemamba.models.registry import ARCHITECTURES, architecture_of, describe
 
@@ -52,11 +52,11 @@ def test_matrix_products_are_those_of_paper_and_pencil() -> None:
 def test_stochastic_depth_keeps_the_mean() -> None:
     torch.manual_seed(0)
     branch = torch.ones(4000, 2, 3)
-    assert drop(branch, 0.0) is branch
-    dropped = drop(branch, 0.25)
+    assert drop_path(branch, 0.0) is branch
+    dropped = drop_path(branch, 0.25)
     assert dropped.unique().tolist() == pytest.approx([0, 4 / 3])
     assert dropped.mean() == pytest.approx(1, abs=0.05)
-    assert (drop(branch, 0.25, 1000).view(1000, -1).std(1) == 0).all()  # four groups of each clip go together
+    assert (drop_path(branch, 0.25, 1000).view(1000, -1).std(1) == 0).all()  # four groups of each clip go together
 
 
 def test_depth_is_dropped_from_motionbert_in_training_only() -> None:

@@ -219,8 +219,8 @@ def another_count(folder: Path) -> None:
         (copied, "-of-00003.safetensors, too: found a copy of it, expected another file of these weights"),
         (truncated, "split-00002-of-00003.safetensors: damaged, truncated or not a safetensors file ("),
         (empty, "split-00002-of-00003.safetensors: damaged, truncated or not a safetensors file ("),
-        (another_count, "weights named 'split' more than once, of one file or so many shards each "
-         "(split-00001-of-00002.safetensors, split-00001-of-00003.safetensors): delete all but one"),
+        (another_count, "holds several sets of weights named 'split' "
+         "(split-00001-of-00002.safetensors, split-00001-of-00003.safetensors), expected one: delete all but one"),
     ],
 )  # fmt: skip
 def test_what_does_not_belong_together_is_refused_in_one_line(

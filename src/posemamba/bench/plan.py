@@ -21,7 +21,7 @@ def plan(
     lengths: Sequence[int] = (),
     group: str = "",
 ) -> list[Case]:
-    """Every combination, then the forward passes of a sweep over lengths.
+    """Return every combination, then the forward passes of a sweep over lengths.
 
     Args:
         contestants: who takes part.
@@ -113,7 +113,7 @@ PRESETS: dict[str, Preset] = {
 
 
 def plan_preset(name: str, parts: Sequence[str]) -> list[Case]:
-    """The cases of a preset's parts, all of them if none is named.
+    """Return the cases of a preset's parts, all of them if none is named.
 
     Raises:
         PoseMambaError: an unknown preset or part.
@@ -130,7 +130,7 @@ def plan_preset(name: str, parts: Sequence[str]) -> list[Case]:
 
 
 def find_preset(name: str) -> Preset:
-    """A preset by name, or PoseMambaError."""
+    """Return a preset by name, or PoseMambaError."""
     if name not in PRESETS:
         raise PoseMambaError(f"unknown preset '{name}': known are {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -135,7 +135,7 @@ class Report(BaseModel):
 
 
 def read_reports(paths: Sequence[Path]) -> Report:
-    """The reports of several files as one; of a row that is in several, the last that was measured.
+    """Return the reports of several files as one; of a row that is in several, the last that was measured.
 
     Raises:
         PoseMambaError: a file that is no report, or reports of different devices.
@@ -165,7 +165,7 @@ def _read(path: Path) -> Report:
 
 
 def headline(run: Run) -> str:
-    """Where it was measured, and what was checked before."""
+    """Return where it was measured, and what was checked before."""
     packages = [name for name in ("torch", "cuda", "posemamba") if name in run.versions]
     variables = [f"{name}={value}" for name, value in run.environment.items()]
     text = ", ".join([run.device, *(f"{name} {run.versions[name]}" for name in packages), *variables])
@@ -202,7 +202,7 @@ def _digits(value: float) -> str:
 
 
 def _cells(row: Row, memory: bool, compared: bool) -> list[str]:
-    """The cells of a row; without figures the third one has the reason, and it is the last."""
+    """Return the cells of a row; without figures the third one has the reason, and it is the last."""
     cells = [row.contestant, f"{row.total_frames // row.window} x {row.window}"]
     if row.median_ms is None or row.quartiles_ms is None or row.us_per_frame is None or row.frames_per_second is None:
         return [*cells, f"{row.status}: {row.note}" if row.note else row.status]
@@ -231,7 +231,7 @@ def _table(rows: Sequence[Row], reference: str | None) -> tuple[str, list[str], 
 
 
 def plain_table(rows: Sequence[Row], reference: str | None) -> str:
-    """The rows of one case as lines of text."""
+    """Return the rows of one case as lines of text."""
     title, headings, lines = _table(rows, reference)
     figures = [headings, *(cells for cells in lines if len(cells) > 3)]
     widths = [max(len(cells[i]) for cells in figures) for i in range(len(headings))]
@@ -248,7 +248,7 @@ def plain_table(rows: Sequence[Row], reference: str | None) -> str:
 
 
 def rich_table(rows: Sequence[Row], reference: str | None) -> Table:
-    """The rows of one case for a terminal."""
+    """Return the rows of one case for a terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

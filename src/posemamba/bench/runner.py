@@ -74,7 +74,7 @@ def autocast(name: str, device: torch.device) -> torch.autocast:
 
 @torch.no_grad()
 def infer(precision: str, module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A forward pass without gradients in one of `PRECISIONS`."""
+    """Return a forward pass without gradients in one of `PRECISIONS`."""
     with products(precision), autocast(precision, x.device):
         return module(x)
 
@@ -99,7 +99,7 @@ class Models:
         return self._models[key]
 
     def as_run(self, contestant: Contestant) -> Callable[[Tensor], Tensor]:
-        """The model itself, or compiled: as a whole, or by layers for training and where the whole takes minutes."""
+        """Return the model itself, or compiled: as a whole, or by layers for training and where the whole takes minutes."""
         key, model = self._key(contestant), self.plain(contestant)
         if not contestant.compiled:
             return model
@@ -194,7 +194,7 @@ def _check_output(contestant: Contestant, models: Models, x: Tensor, got: Tensor
 
 
 def as_training(model: nn.Module, x: Tensor) -> Tensor:
-    """The forward pass as training runs it, which inference need not, in float32; nothing is kept for a backward."""
+    """Return the forward pass as training runs it, which inference need not, in float32; nothing is kept for a backward."""
     forget = torch.autograd.graph.saved_tensors_hooks(lambda kept: None, lambda kept: kept)
     with torch.enable_grad(), forget, products("float32"):
         return model(x).detach()
@@ -206,7 +206,7 @@ def _refuse(error: float, bound: float, other: str) -> None:
 
 
 def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """The call as a CUDA graph: what is timed copies the input to where the graph reads it, and replays."""
+    """Return the call as a CUDA graph: what is timed copies the input to where the graph reads it, and replays."""
     x = x.detach()  # the same memory; a clone with a gradient would tie the input to the stream that it was made on
     given = x.clone()
     side = torch.cuda.Stream(device)

@@ -32,7 +32,7 @@ def sample_ms(call: Call, device: torch.device) -> float:
 
 
 def block_ms(call: Call, device: torch.device, calls: int) -> list[float]:
-    """A contestant's turn: one call that is not counted, as the one before left its own data in the caches, then times.
+    """Return a contestant's turn: one call that is not counted, as the one before left its own data in the caches, then times.
 
     Args:
         call: what is timed.
@@ -54,7 +54,7 @@ def calls_in_block(warm_ms: float) -> int:
 
 
 def turns(contestants: Sequence[Any], number: int) -> list[Any]:
-    """The order within round `number`: forwards and backwards in turn, so that nobody always follows the same one."""
+    """Return the order within round `number`: forwards and backwards in turn, so that nobody always follows the same one."""
     return list(contestants) if number % 2 == 0 else list(reversed(contestants))
 
 

@@ -52,7 +52,7 @@ class Body:
         return self.ankle_height + self.shin + self.thigh + trunk
 
     def scaled(self, height: float) -> Body:
-        """The same proportions at another height in metres."""
+        """Return the same proportions at another height in metres."""
         factor = height / self.height
         return replace(self, **{f.name: getattr(self, f.name) * factor for f in fields(self)})
 
@@ -67,7 +67,7 @@ def walk(
     height: float = 1.72,
     body: Body | None = None,
 ) -> NDArray[np.float32]:
-    """A person walking around a circle whose centre is the world's origin, or along a straight line.
+    """Return a person walking around a circle whose centre is the world's origin, or along a straight line.
 
     The same seed gives the same person and gait; a longer clip continues a shorter one.
 
@@ -124,7 +124,7 @@ class _Gait:
         return self.start + self.speed * self.curvature * t
 
     def ground(self, t: Array) -> Array:
-        """(..., 2): the point of the path reached at time t."""
+        """Return (..., 2): the point of the path reached at time t."""
         if self.curvature == 0:
             return self.speed * t[..., None] * np.array([math.cos(self.start), math.sin(self.start)])
         angle = self.heading(t)
@@ -133,7 +133,7 @@ class _Gait:
     # --- the feet
 
     def ankle(self, t: Array, side: int) -> Array:
-        """(..., 3): the ankle of the left (side 1) or right (side -1) foot."""
+        """Return (..., 3): the ankle of the left (side 1) or right (side -1) foot."""
         cycles = self.cadence * t + self.phase + (0.5 if side < 0 else 0.0)
         step, c = np.floor(cycles), cycles % 1
         rolling = self._rolling(np.minimum(c, STANCE))
@@ -164,7 +164,7 @@ class _Gait:
         return np.concatenate([flat + rolling[..., :1] * ahead, rolling[..., 1:]], -1)
 
     def _rolling(self, c: Array) -> Array:
-        """(..., 2): ankle ahead of its place under a flat foot, and above the floor, at stance phase c."""
+        """Return (..., 2): ankle ahead of its place under a flat foot, and above the floor, at stance phase c."""
         b = self.body
         heel = np.clip(1 - c / FLAT[0], 0, 1) ** 2 * math.radians(18) * self.vigour  # toes up at the strike
         rise = np.clip((c - FLAT[1]) / (STANCE - FLAT[1]), 0, 1) ** 2 * math.radians(57) * self.vigour
@@ -190,7 +190,7 @@ class _Gait:
         return position, _axes(yaw, np.full_like(t, math.radians(6)), roll - 0.4 * lean)
 
     def _highest(self, t: Array) -> float:
-        """The greatest pelvis height at which both legs still reach their ankles at all times t."""
+        """Return the greatest pelvis height at which both legs still reach their ankles at all times t."""
         b = self.body
         position, axes = self._pelvis(t)
         reach = 0.994 * (b.thigh + b.shin)  # a knee never locks
@@ -205,7 +205,7 @@ class _Gait:
         return float(np.min(heights))
 
     def pose(self, t: Array) -> Array:
-        """(F, 17, 3) joints at the times t (F,)."""
+        """Return (F, 17, 3) joints at the times t (F,)."""
         b, v = self.body, self.vigour
         swing = 2 * math.pi * (self.cadence * t + self.phase)
         angle, lean = self.heading(t), self.speed**2 * self.curvature / GRAVITY
@@ -262,7 +262,7 @@ def _unit(v: Array) -> Array:
 
 
 def _axes(yaw: Array, pitch: Array, roll: Array) -> Array:
-    """(..., 3, 3) columns ahead, left, up after yaw (to the left), pitch (bowing) and roll (left side up)."""
+    """Return (..., 3, 3) columns ahead, left, up after yaw (to the left), pitch (bowing) and roll (left side up)."""
     cy, sy, cp, sp, cr, sr = (f(a) for a in (yaw, pitch, roll) for f in (np.cos, np.sin))
     ahead = np.stack([cy * cp, sy * cp, -sp], -1)
     flat_left = np.stack([-sy, cy, np.zeros_like(cy)], -1)
@@ -278,7 +278,7 @@ def _limb(axes: Array, lift: Array, out: Array, side: int) -> Array:
 
 
 def _bend(root: Array, end: Array, upper: float, lower: float, pole: Array) -> Array:
-    """The middle joint of a two-bone chain from `root` to `end`, on the side of the direction `pole`."""
+    """Return the middle joint of a two-bone chain from `root` to `end`, on the side of the direction `pole`."""
     span = end - root
     length = np.linalg.norm(span, axis=-1, keepdims=True)
     along = span / length

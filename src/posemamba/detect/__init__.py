@@ -1,8 +1,8 @@
-"""2D keypoints out of videos and pictures, behind one small interface.
+"""Detection of 2D keypoints in videos and pictures.
 
-A detector is anything that has a skeleton and turns an RGB frame into the people in it; `detect_people` runs one over a
-clip and follows each person. `MediaPipe` comes with the `video` extra: one person, 33 joints, no download. `rtmpose`,
-the extra of that name, finds everybody; its models are downloaded at first use or given as files.
+A detector has a skeleton and finds the people in an RGB frame; `detect_people` runs one over a clip and follows each
+person. MediaPipe comes with the `video` extra: one person, 33 joints, no download. RTMPose, with the `rtmpose` extra,
+finds several people; its models are downloaded at first use or given as files.
 """
 
 from __future__ import annotations
@@ -29,32 +29,30 @@ __all__ = ["MODES", "Detection", "Detector", "Mode", "choose_people", "detect_pe
 Mode = Literal["track", "detect"]
 MODES: tuple[Mode, ...] = ("track", "detect")
 
-# A joint that a detector guesses outside of the image is kept within this share of the image's longer side.
-_MARGIN = 0.1
-# Seconds: over shorter gaps in a track joints move on straight lines, with confidence 0: detectors miss single frames.
-_BRIDGE = 0.25
-_FRAGMENT = 0.2  # seconds; whoever is seen for less, in a longer clip, is a false detection or a piece of a track
+_MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
+_BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames
+_FRAGMENT = 0.2  # seconds: in a longer clip, a shorter track is a false detection or a piece of another track
 
 
 class Detector(Protocol):
-    """Finds people in a frame; frames come in order."""
+    """A detector of people in frames, which are given in order."""
 
     @property
     def skeleton(self) -> Skeleton:
-        """Which joints it finds."""
+        """The skeleton of the joints that it finds."""
         ...
 
     def __call__(self, rgb: NDArray[np.uint8]) -> Sequence[Detection]:
-        """Everybody in (height, width, 3) uint8.
+        """Find all people in (height, width, 3) uint8.
 
         Returns:
-            For each (J, 2) pixels, x right and y down from the top left corner, and (J,) confidence in [0, 1]; empty
-            for nobody.
+            For each person (J, 2) pixels, x right and y down from the top left corner, and (J,) confidence in [0, 1];
+            empty for nobody.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what it holds."""
+        """Release the detector's resources."""
         ...
 
 
@@ -65,9 +63,9 @@ def detect_video(
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> Keypoints2D:
-    """Find one person's joints in every frame: of several people the one who is seen longest.
+    """Find one person's joints in every frame; of several people the one seen longest.
 
-    Args, returns, raises: as `detect_people`, which gives everybody.
+    Args, returns, raises: as `detect_people`, which returns all people.
     """
     return detect_people(source, mode=mode, progress=progress, detector=detector)[0]
 
@@ -79,27 +77,26 @@ def detect_people(
     progress: Progress | None = None,
     detector: Detector | None = None,
 ) -> list[Keypoints2D]:
-    """Find everybody's joints in every frame of a video, of pictures or of a part of them (`posemamba.io.video.Clip`).
+    """Find the joints of all people in every frame of a video, of pictures, or of a part of them.
 
     Args:
-        source: the video, picture, folder of pictures, or `Clip`.
-        mode: ``track`` looks where the person was in the frame before: steadier, and stays with one person;
-            ``detect`` looks afresh in each frame and follows whoever is found: recovers at once from a mistake and
-            hardly ever goes over to somebody else, but jitters and finds fewer. Only for MediaPipe; single pictures
-            want ``detect``.
-        progress: called with the frames done and the frames there are.
-        detector: another one than MediaPipe's; it is not closed.
+        source: the video, picture, folder of pictures, or `posemamba.io.video.Clip`.
+        mode: MediaPipe only. ``track`` searches near the person of the frame before: it is steadier and stays with one
+            person. ``detect`` searches each frame anew and follows the people found: it recovers at once from a mistake
+            and rarely changes to another person, but jitters more and misses more. Use ``detect`` for single pictures.
+        progress: called with the frames done and the frames in total.
+        detector: a detector to use in place of MediaPipe; it is not closed.
 
     Returns:
-        One entry a person, most-seen first, `person` 1, 2, ... in that order: (F, J, 2) pixels of the frames as shown,
-        in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first frame.
-        Joints far outside of the image, and all joints of frames in which the person was not found, are NaN with
-        confidence 0. Where people are followed (not in MediaPipe's ``track``), joints move on a straight line in gaps
-        of up to a quarter of a second, with confidence 0. MediaPipe's confidence is its visibility, a weak one: many
-        wrong joints have a high one.
+        One entry for each person, most-seen first, `person` 1, 2, ... in that order: (F, J, 2) pixels of the frames as
+        shown, in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first
+        frame. Joints far outside of the image, and all joints of frames in which the person was not found, are NaN
+        with confidence 0. Where people are followed (not in MediaPipe's ``track``), gaps of up to a quarter of a second
+        are interpolated linearly, with confidence 0. MediaPipe's confidence is its visibility, which is unreliable:
+        many wrong joints have a high one.
 
     Warns:
-        UserWarning: the joints of the only person jump by more than a body's size, as if to somebody else.
+        UserWarning: the joints of MediaPipe's only person jump by more than a body's size, as if to another person.
 
     Raises:
         PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
@@ -123,7 +120,7 @@ def detect_people(
     if not any(np.isfinite(person.xy).any() for people in found for person in people):
         raise PoseMambaError(
             f"{source}: nobody was found in any of its {len(times)} frames; expected people with most "
-            "of the body in the image; crop the video around them or bring keypoints of another "
+            "of the body in the image; crop the video around them or use keypoints of another "
             "detector"
         )
     tracks = _tracks(found, info.fps) if follow else [_only(found)]
@@ -137,18 +134,15 @@ def detect_people(
 
 
 def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D]:
-    """Those whom somebody asked for.
+    """Choose one person, or all.
 
     Args:
         people: at least one, of one clip; `person` numbers them.
-        which: ``longest``: seen in most frames; ``largest``: largest in the picture, in the median of the frames, of
-            those seen at least half as long as the longest; ``all``; or a person's number.
-
-    Returns:
-        One person, or all.
+        which: ``longest``: seen in most frames; ``largest``: largest in the picture (median of the frames), among those
+            seen at least half as long as the longest; ``all``; or a person's number.
 
     Raises:
-        PoseMambaError: no such person, or a word that is none of these.
+        PoseMambaError: there is no such person, or `which` is none of these.
     """
     if which == "all":
         return list(people)
@@ -173,7 +167,7 @@ def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D
 
 
 def _median_size(keypoints: Keypoints2D) -> float:
-    """Pixels: the longer side of the joints' box."""
+    """Return the median of the longer sides of the joints' boxes, in pixels."""
     xy = keypoints.xy[keypoints.seen]
     return float(np.median((np.nanmax(xy, axis=1) - np.nanmin(xy, axis=1)).max(-1)))
 
@@ -186,7 +180,7 @@ def _tracks(found: list[list[Detection]], fps: float) -> list[Track]:
 
 
 def _only(found: list[list[Detection]]) -> Track:
-    """What a detector says that knows one person alone: even if it jumps to somebody else."""
+    """Build one track from a single-person detector, without following identities."""
     frames = [i for i, people in enumerate(found) if people and np.isfinite(people[0].xy).any()]
     return Track(
         np.array(frames, np.int64),
@@ -200,7 +194,7 @@ def _keypoints(
 ) -> Keypoints2D:
     xy, confidence = one.over(len(times))
     return Keypoints2D(
-        # what is not followed may have gone over to somebody else in the gap
+        # without following, the person after a gap may be another one
         xy=bridge(xy, times, _BRIDGE) if followed else xy,
         confidence=confidence,
         skeleton=skeleton,
@@ -213,15 +207,15 @@ def _keypoints(
 
 
 def bridge(xy: NDArray[np.float32], times: NDArray[np.float64], longest: float) -> NDArray[np.float32]:
-    """Fill frames without any joint, between frames less than `longest` seconds apart, along straight lines.
+    """Fill frames without any joint by linear interpolation, in gaps of up to `longest` seconds.
 
     Args:
         xy: (F, J, 2), NaN where missing.
         times: (F,) seconds.
-        longest: of a gap, from the last frame before it to the first after it.
+        longest: seconds from the last frame before a gap to the first after it.
 
     Returns:
-        (F, J, 2): joints that both ends have; the confidence of what was filled in should be 0.
+        (F, J, 2), filled for joints that both ends have; the caller sets their confidence to 0.
     """
     filled = xy.copy()
     seen = np.flatnonzero(np.isfinite(xy).any((1, 2)))
@@ -233,7 +227,7 @@ def bridge(xy: NDArray[np.float32], times: NDArray[np.float64], longest: float) 
 
 
 def _inside(person: Detection, image_size: tuple[int, int]) -> Detection:
-    """The detection without what lies far outside of the image."""
+    """Return the detection without joints far outside of the image."""
     size = np.array(image_size)
     margin = _MARGIN * size.max()
     inside = ((person.xy >= -margin) & (person.xy <= size + margin)).all(-1)  # False for NaN

@@ -1,4 +1,4 @@
-"""MediaPipe's BlazePose as a detector: one person, 33 landmarks, on the CPU, with the model in its wheel.
+"""MediaPipe's BlazePose detector: one person, 33 landmarks, on the CPU, with the model in MediaPipe's wheel.
 
 Only the legacy interface and its `full` model (complexity 1) work without a download.
 """
@@ -21,19 +21,19 @@ from posemamba.poses.skeletons import BLAZEPOSE33, Skeleton
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
-# What MediaPipe, TensorFlow Lite and absl say of themselves when all is well: information and warnings.
+# Information and warnings that MediaPipe, TensorFlow Lite and absl log when all is well.
 _CHATTER = re.compile(rb"(INFO|WARNING): |[IW]\d{4} [\d:. ]+\S+\] |[IW]\d{4} \d\d:\d\d:\d\d")
 
 
 class MediaPipeDetector:
-    """Finds the most prominent person.
+    """A detector of the most prominent person.
 
     Raises:
         PoseMambaError: MediaPipe is not installed, or is a release without the legacy interface.
     """
 
     skeleton: Skeleton = BLAZEPOSE33
-    single = True  # in mode track it follows by itself: what it finds is one track, jumps and all
+    single = True  # in mode track it follows by itself, so its detections are one track, including jumps
 
     def __init__(self, mode: str = "track", *, keep_world: bool = False) -> None:
         """Load the model.
@@ -45,7 +45,7 @@ class MediaPipeDetector:
         """
         self.world: list[NDArray[np.float64]] = []
         self._keep_world = keep_world
-        self.single = mode == "track"  # looking afresh it may find now one person and now another: they are followed
+        self.single = mode == "track"  # in mode detect frames may show different people, so they are followed
         pose_class = _pose_class()
         with _quiet():
             self._pose = pose_class(
@@ -54,11 +54,11 @@ class MediaPipeDetector:
                 smooth_landmarks=True,
                 enable_segmentation=False,
             )
-            # the models load in threads of their own: after a black frame they are loaded, and have spoken
+            # the models load in their own threads; after a black frame they are loaded and have logged
             self(np.zeros((64, 64, 3), np.uint8))
 
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
-        """One person or nobody, see `posemamba.detect.Detector`."""
+        """Find one person or nobody, see `posemamba.detect.Detector`."""
         height, width = rgb.shape[:2]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="SymbolDatabase.GetPrototype", category=UserWarning)
@@ -85,8 +85,8 @@ def _pose_class() -> Any:
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:2]))
         advice = (
-            f"MediaPipe 0.10.14 is not made for Python {version}; pip install 'posemamba[video]' under "
-            "Python 3.10 to 3.12, or bring keypoints of another detector"
+            f"MediaPipe 0.10.14 does not support Python {version}; pip install 'posemamba[video]' under "
+            "Python 3.10 to 3.12, or use keypoints of another detector"
             if sys.version_info >= (3, 13)
             else "pip install 'posemamba[video]'"
         )
@@ -99,9 +99,9 @@ def _pose_class() -> Any:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what native code writes to stderr, and pass on whatever is not mere chatter.
+    """Hold back native code's output to stderr, and pass on all but known log lines.
 
-    Some of it comes before any log level can be set, hence the detour by the file descriptor.
+    Some lines come before any log level can be set, so the file descriptor is redirected.
     """
     try:
         sys.stderr.flush()
@@ -119,5 +119,5 @@ def _quiet() -> Iterator[None]:
             os.dup2(saved, 2)
             os.close(saved)
             held.seek(0)
-            if told := b"".join(line for line in held if not _CHATTER.match(line)):
-                os.write(2, told)
+            if rest := b"".join(line for line in held if not _CHATTER.match(line)):
+                os.write(2, rest)

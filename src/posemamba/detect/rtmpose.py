@@ -1,8 +1,8 @@
-"""RTMPose as a detector, through rtmlib and ONNX Runtime: everybody in the picture, COCO-17 or Halpe-26.
+"""The RTMPose detector, by rtmlib and ONNX Runtime: all people in the picture, COCO-17 or Halpe-26.
 
-rtmlib is the extra `rtmpose`. It downloads its models at first use, or takes ONNX files of yours. Its parts are used
-one by one and not its `Body`: that one replaces a local model whose path contains "rtmo" by a download, and looks for
-joints in the whole picture where no person was found.
+rtmlib comes with the `rtmpose` extra. It downloads its models at first use, or takes the user's ONNX files. Its parts
+are used separately, without its `Body`, which replaces a local model whose path contains "rtmo" by a download, and
+searches for joints in the whole picture where no person was found.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SKELETONS = {len(s): s for s in (COCO17, HALPE26)}
 
 
 class RTMPoseDetector:
-    """Finds everybody: a person detector (YOLOX), then the joints in each person's box.
+    """A detector of all people: a person detector (YOLOX), then the joints in each person's box.
 
     Attributes:
         skeleton: COCO-17, or Halpe-26 for a pose model with 26 joints.
@@ -43,19 +43,19 @@ class RTMPoseDetector:
         """Load the models, downloading those that were not given.
 
         Args:
-            size: of rtmlib's models: ``lightweight``, ``balanced`` or ``performance``.
+            size: the size of rtmlib's models: ``lightweight``, ``balanced`` or ``performance``.
             det_model: ONNX file of a YOLOX person detector; None: rtmlib's.
             pose_model: ONNX file of an RTMPose model; None: rtmlib's.
             device: ``cpu`` or ``cuda``; ``auto``: a GPU if ONNX Runtime can use one.
 
         Raises:
-            PoseMambaError: rtmlib or ONNX Runtime is not installed, a file is not there or is another model, or a
+            PoseMambaError: rtmlib or ONNX Runtime is not installed, a file is missing or of another model, or a
                 download fails.
         """
         if size not in SIZES:
             raise PoseMambaError(f"unknown size of RTMPose '{size}', expected one of {', '.join(SIZES)}")
         for option, path in (("--det-model", det_model), ("--pose-model", pose_model)):
-            if path is not None:  # rtmlib would take a path that is not there for an address
+            if path is not None:  # rtmlib takes a missing path for an address
                 _check_file(option, Path(path))
         runtime = require("onnxruntime", "rtmpose")
         rtmlib = require("rtmlib", "rtmpose")
@@ -68,12 +68,14 @@ class RTMPoseDetector:
         _take_input_size(self._detect, square=True)
         _take_input_size(self._pose, square=False)
         classes = self._detect.session.get_outputs()[0].shape[-1]
-        if isinstance(classes, int) and classes > 6:  # 4 of the box, 1 of the object, several classes: person is first
+        if (
+            isinstance(classes, int) and classes > 6
+        ):  # 4 for the box, 1 for the object, then classes, of which person is first
             self._detect.det_mode = "multiclass"
         self.skeleton: Skeleton = self._try_out(det_model, pose_model)
 
     def _try_out(self, det_model: str | Path | None, pose_model: str | Path | None) -> Skeleton:
-        """Run both once, so that wrong files are told now."""
+        """Run both models once, so that wrong files are reported early; returns the skeleton."""
         grey = np.full((64, 64, 3), 114, np.uint8)
         shapes = [output.shape for output in self._pose.session.get_outputs()]
         if len(shapes) != 2 or any(len(shape) != 3 for shape in shapes):
@@ -86,7 +88,7 @@ class RTMPoseDetector:
             self._boxes(grey)
             path, what = pose_model, "RTMPose model"
             found = self._joints(grey, _WHOLE)
-        except Exception as error:  # whatever ONNX Runtime or rtmlib make of a foreign model
+        except Exception as error:  # ONNX Runtime and rtmlib raise any kind of error for a foreign model
             raise PoseMambaError(
                 f"{path or 'the downloaded model'}: does not run as a {what} ({_first_line(error)}); give an ONNX "
                 "file that was exported for rtmlib"
@@ -98,13 +100,13 @@ class RTMPoseDetector:
         return _SKELETONS[joints]
 
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
-        """Everybody, see `posemamba.detect.Detector`."""
-        bgr = np.ascontiguousarray(rgb[..., ::-1])  # rtmlib takes pictures as OpenCV reads them
+        """Find all people, see `posemamba.detect.Detector`."""
+        bgr = np.ascontiguousarray(rgb[..., ::-1])  # rtmlib expects OpenCV's order
         boxes = self._boxes(bgr)
-        return self._joints(bgr, boxes) if len(boxes) else []  # without boxes rtmlib takes the whole picture
+        return self._joints(bgr, boxes) if len(boxes) else []  # without boxes rtmlib searches the whole picture
 
     def _boxes(self, bgr: NDArray[np.uint8]) -> NDArray[np.floating]:
-        """(P, 4): left, top, right, bottom in pixels."""
+        """Find people's boxes, (P, 4): left, top, right, bottom in pixels."""
         found = self._detect(bgr)
         if self._detect.det_mode == "multiclass":
             boxes, classes = found
@@ -120,7 +122,7 @@ class RTMPoseDetector:
         ]
 
     def close(self) -> None:
-        """Nothing is held that Python does not let go of."""
+        """Do nothing: Python releases the models."""
 
 
 _WHOLE = np.array([[0.0, 0.0, 64.0, 64.0]])
@@ -157,7 +159,7 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _take_input_size(tool: Any, *, square: bool) -> None:
-    """The size that the model itself says, (height, width) for YOLOX and (width, height) for RTMPose."""
+    """Use the model's own input size, (height, width) for YOLOX and (width, height) for RTMPose."""
     *_, height, width = tool.session.get_inputs()[0].shape
     if isinstance(height, int) and isinstance(width, int):
         tool.model_input_size = (height, width) if square else (width, height)

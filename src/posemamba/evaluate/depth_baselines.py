@@ -14,13 +14,13 @@ from posemamba.models.inputs import person_size
 
 
 def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The picture itself at depth zero: what anything that claims to see depth must beat."""
+    """Return the picture itself at depth zero: what anything that claims to see depth must beat."""
     xy = joints[..., :2]
     return np.concatenate([xy - xy[:, :, :1], np.zeros_like(xy[..., :1])], -1)
 
 
 def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDArray[np.float32]:
-    """(17,) each joint's mean depth over training clips, in units of `models.inputs.person_size`.
+    """Return (17,) each joint's mean depth over training clips, in units of `models.inputs.person_size`.
 
     Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
     """
@@ -35,7 +35,7 @@ def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDAr
 
 
 def mean_depth_baseline(depths: NDArray[np.float32]) -> Predict:
-    """The picture with each joint at the mean depth that `mean_depths` gives, whatever the pose."""
+    """Return the picture with each joint at the mean depth that `mean_depths` gives, whatever the pose."""
 
     def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
         xy = joints[..., :2]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from posemamba.data.check import recognise
 from posemamba.lifting.lifter import Lifter
-from posemamba.models.inputs import at_one_size, what_it_takes
+from posemamba.models.inputs import at_one_size, prepare_input
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
@@ -48,7 +48,7 @@ def raw_predictor(lifter: Lifter) -> Callable[[Tensor], Tensor]:
     the protocol's."""
 
     def predict(x: Tensor) -> Tensor:
-        given, zoom = at_one_size(what_it_takes(lifter.model, x.to(lifter.device)), lifter.person_size)
+        given, zoom = at_one_size(prepare_input(lifter.model, x.to(lifter.device)), lifter.person_size)
         return lifter.model(given).float() / zoom
 
     return predict

@@ -70,12 +70,12 @@ def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
 
 
 def joint_errors(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """(..., F, J): the distance of each joint from its place."""
+    """Return (..., F, J): the distance of each joint from its place."""
     return np.asarray(np.linalg.norm(np.asarray(pred, np.float64) - np.asarray(target, np.float64), axis=-1))
 
 
 def acceleration(poses: ArrayLike, fps: float) -> NDArray[np.float64]:
-    """(..., F - 2, J, 3) second differences in time, per second squared."""
+    """Return (..., F - 2, J, 3) second differences in time, per second squared."""
     return np.diff(np.asarray(poses, np.float64), n=2, axis=-3) * fps**2
 
 

@@ -125,7 +125,7 @@ def auc(errors: NDArray[np.floating]) -> float:
 
 
 def windows_around(centres: NDArray[np.integer], frames: int, length: int) -> NDArray[np.int64]:
-    """(F, T) frame numbers of the windows around `centres`; beyond the ends of `length` frames the last is repeated.
+    """Return (F, T) frame numbers of the windows around `centres`; beyond the ends of `length` frames the last is repeated.
 
     A window of an even number of frames has one more after its centre than before it.
     """

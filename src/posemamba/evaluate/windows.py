@@ -1,4 +1,4 @@
-"""Sequences of any length lifted window by window, as benchmarks and validation do it."""
+"""Lifting of sequences window by window, as benchmarks and validation do it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from posemamba.lifting.batch import batch_size, lift_batch, lift_batch_with_errors
 from posemamba.lifting.windows import windows
+from posemamba.models.inputs import input_format
 from posemamba.ops.runtime.memory import in_parts
 
 
 def window_starts(frames: int, window: int) -> list[int]:
-    """First frames of windows that cover a sequence: end to end, the last one moved back to fit."""
+    """Return the first frames of windows that cover a sequence: end to end, the last one moved back to fit."""
     if frames <= window:
         return [0]
     return [*range(0, frames - window, window), frames - window]
@@ -34,13 +35,13 @@ def lift_windows(
 
     Args:
         model: (B, T, 17, 2) normalised, or 3 with confidence, -> (B, T, 17, 3), T <= window.
-        joints: (K, F, 17, 2), or with confidence (K, F, 17, 3), on the model's device; the model gets what it takes.
-        window: most frames of one window, None: as many as the model was made for.
-        overlap: frames that neighbouring windows share and over which they are cross-faded, as `posemamba.lifting.lifter.Lifter`
-            does it; 0: they lie end to end, and a frame that two windows hold is taken from the earlier one.
-        flip: average with the mirrored lifting of the mirrored picture.
+        joints: (K, F, 17, 2) normalised, or with confidence (K, F, 17, 3), on the model's device.
+        window: the most frames of one window; None: as many as the model was made for.
+        overlap: frames over which neighbouring windows are cross-faded, as in `posemamba.lifting.lifter.Lifter`; 0:
+            they lie end to end, and a frame in two windows is taken from the earlier one.
+        flip: test-time flip: average with the mirrored lifting of the mirrored joints.
         person_size: zoom each window to this size of the person, as in training (`models.inputs.zoom_factor`).
-        batch: windows at a time; None: what suits the device.
+        batch: windows at a time; None: chosen by the device.
 
     Returns:
         (K, F, 17, 3), in the unit of `joints`, relative to joint 0.
@@ -52,18 +53,19 @@ def lift_windows(
 
 
 def frames_of(model: nn.Module) -> int:
-    """How many frames a model was made for; 243 where it does not say."""
-    return int(getattr(getattr(model, "config", None), "frames", 243))
+    """Return the frames that a model was made for; 243 if its config does not say."""
+    return input_format(model).frames or 243
 
 
 @torch.inference_mode()
 def lift_windows_with_errors(
     model: nn.Module, joints: Tensor, *, window: int | None = None, flip: bool = True, person_size: float | None = None
 ) -> Tensor:
-    """As `lift_windows`, with a fourth number: how far each joint is expected to be off.
+    """Lift sequences as `lift_windows` does, with each joint's expected error as a fourth number.
 
     Args:
-        model: which tells that (`PoseMamba.with_errors`).
+        model: a model with an error head (`PoseMamba.with_errors`).
+        joints, window, flip, person_size: as in `lift_windows`.
 
     Returns:
         (K, F, 17, 4).

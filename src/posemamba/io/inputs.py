@@ -1,4 +1,4 @@
-"""What a user names as input: videos, pictures, keypoint files, folders of them; and where the results of each go."""
+"""Inputs to lift (videos, pictures, keypoint files, folders of them), and the folders of their results."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl")
 
 @dataclass(frozen=True)
 class Input:
-    """One thing to lift.
+    """An input to lift.
 
     Attributes:
-        path: of the file or folder.
-        out: folder for its results.
-        kind: what it is taken for.
+        path: the file or folder.
+        out: the folder for its results.
+        kind: how it is read.
     """
 
     path: Path
@@ -39,16 +39,15 @@ class Input:
 
 
 def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) -> list[Input]:
-    """What there is to lift, in order. What is not there, or broken, is an input too: its reader says so.
+    """List the inputs to lift, in order; missing and broken files are inputs too, and reported by their readers.
 
     Args:
-        sources: files, or folders: of OpenPose's keypoints, of videos (each an input), or of pictures (one input).
-        out: where results go: right there if there is one source that is not a folder of videos, else into a folder
-            for each, of the input's name.
-        keypoints: all are keypoint files, whatever they look like.
+        sources: files, or folders of OpenPose's keypoints (one input), of videos (one each) or of pictures (one input).
+        out: the folder for results. With several inputs, or a folder of videos, each gets a folder of its name in it.
+        keypoints: all sources are keypoint files, whatever they look like.
 
     Raises:
-        PoseMambaError: a folder in which there is nothing to lift, and no other source.
+        PoseMambaError: the only source is a folder in which there is nothing to lift.
     """
     found: list[tuple[Path, Kind]] = []
     many = len(sources) > 1
@@ -73,7 +72,7 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
 
 
 def _kind(path: Path) -> Kind:
-    """By the name's end, else by the content."""
+    """Tell how a file is read: by its suffix, else by its content."""
     if path.suffix.lower() in KEYPOINT_SUFFIXES:
         return "keypoints"
     if is_pictures(path):
@@ -83,12 +82,12 @@ def _kind(path: Path) -> Kind:
 
 def _is_video(file: Path) -> bool:
     if file.name == "overlay.mp4" and any(file.parent.glob("poses*.npz")):
-        return False  # a result of ours
+        return False  # a result of posemamba lift
     return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """A folder's name for each: the file's without its end; with its end, its folder's or a number where two agree."""
+    """Return a folder name for each path: its stem; where two agree, also its suffix, its folder's name or a number."""
     names = [path.stem if not path.is_dir() else path.resolve().name for path in paths]
     for better in (
         lambda path: path.name.replace(".", "_"),
@@ -107,7 +106,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def digest(options: dict[str, Any], *files: Path | None) -> str:
-    """A short text that changes when an option, or a file's name, size or time of change does."""
+    """Return a short hash of options and of files' names, sizes and times of change."""
     parts: list[Any] = [options]
     for path in files:
         for file in [] if path is None else _files(path):
@@ -115,7 +114,7 @@ def digest(options: dict[str, Any], *files: Path | None) -> str:
                 state = file.stat()
                 parts.append([file.name, state.st_size, state.st_mtime_ns])
             except OSError:
-                parts.append([str(file)])  # what its reader will complain of
+                parts.append([str(file)])  # its reader will report it
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
@@ -126,10 +125,14 @@ def _files(path: Path) -> list[Path]:
 
 
 def parse_time(option: str, text: str | None) -> float | None:
-    """Seconds of ``12.5``, ``1:05`` (minutes) or ``1:02:03.5`` (hours).
+    """Parse a time, ``12.5``, ``1:05`` (minutes) or ``1:02:03.5`` (hours), into seconds.
+
+    Args:
+        option: the option's name, for the error.
+        text: the time, or None.
 
     Raises:
-        PoseMambaError: it is none of these.
+        PoseMambaError: the text is none of these.
     """
     if text is None:
         return None

@@ -1,1 +1,1 @@
-"""From 2D joints to 3D poses: clips of any length through a model that sees a few hundred frames at once."""
+"""Lifting of 2D joints to 3D poses: clips of any length, by a model that takes a few hundred frames at once."""

@@ -1,13 +1,13 @@
-"""Lift 2D joints to 3D: clips of any length, through a model that sees at most some hundred frames at once.
+"""The lifter: 2D joints of clips of any length to 3D, by a model that takes at most a few hundred frames at once.
 
 The steps, in order:
 
 1. joints of another skeleton are converted to Human3.6M's (`poses.mapping.to_h36m17`);
-2. the clip is split where the person is not seen for longer than `Lifter.max_gap` seconds, and where the detector
-   jumps to somebody else (`poses.keypoints.find_jumps`): what lies further apart does not influence each other;
-3. in each stretch, joints that were not found get a place (`models.missing`), as the model needs one;
-4. the stretch is cut into overlapping windows, each is lifted, and neighbours are cross-faded;
-5. the result is made relative to the pelvis and NaN where the person was not seen.
+2. the clip is cut into segments where the person is not seen for longer than `Lifter.max_gap` seconds, and where the
+   detector jumps to another person (`poses.keypoints.find_jumps`); segments do not influence each other;
+3. in each segment, joints that were not found get a position (`models.missing`), as the model needs one;
+4. the segment is cut into overlapping windows, each window is lifted, and neighbours are cross-faded;
+5. the result is made relative to the pelvis, and NaN where the person was not seen.
 
 Shapes: F frames, B windows, T frames of a window, J = 17 joints.
 """
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from posemamba.lifting.batch import batch_size, lift_batch_with_errors
 from posemamba.lifting.windows import Window, windows
+from posemamba.models.inputs import input_format
 from posemamba.models.missing import fill_missing
 from posemamba.models.registry import load_model
 from posemamba.ops.runtime.device import choose_device
@@ -41,12 +42,12 @@ from posemamba.weights.files import is_safetensors, read_card
 from posemamba.weights.names import find
 from posemamba.weights.shards import name_of
 
-_Stretch = tuple[int, int, int]
-"""A person's number, and frames [start, end)."""
+_Segment = tuple[int, int, int]
+"""Index of the person, and frames [start, end)."""
 
 
 class Lifter:
-    """Turns 2D joints into 3D poses: ``lifter(keypoints)`` for one person, `lift_people` for several.
+    """A lifter of 2D joints to 3D poses: ``lifter(keypoints)`` for one person, `lift_people` for several.
 
     >>> lifter = Lifter.from_pretrained("posemamba-s")
     >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
@@ -54,14 +55,14 @@ class Lifter:
     Attributes:
         model: (B, T, 17, 2) normalised (or 3: with confidence) -> (B, T, 17, 3), T up to `window`; on `device`, in
             evaluation mode.
-        name: of the weights; goes into the results.
-        device: where it runs.
-        flip: lift the mirrored picture too and average: more accurate, twice the time.
-        person_size: show the person to the model at this size, as it was trained (`models.inputs.zoom_factor`;
-            root mean square distance of the joints from their mean, in normalised units); None: as seen.
-        window: most frames that the model is given at once.
-        overlap: least frames that two neighbouring windows share.
-        max_gap: seconds without the person beyond which the clip is split.
+        name: the weights' name, which is noted in the results.
+        device: the model's device.
+        flip: test-time flip: lift the mirrored joints too and average; more accurate, twice the time.
+        person_size: zoom each person to this size, as in training (`models.inputs.zoom_factor`; root mean square
+            distance of the joints from their mean, in normalised units); None: as seen.
+        window: the most frames that the model is given at once.
+        overlap: the fewest frames that two neighbouring windows share.
+        max_gap: seconds without the person beyond which the clip is cut.
     """
 
     def __init__(
@@ -76,26 +77,27 @@ class Lifter:
         overlap: int | None = None,
         max_gap: float = 1.0,
     ) -> None:
-        """A lifter around a model that is there already; the attributes, with these defaults:
+        """Make a lifter of a model; the arguments are the class's attributes, with these defaults.
 
         Args:
             model: a `PoseMamba`, or any module like it (then `window` must be given); moved to `device`.
-            name: of the weights.
+            name: the weights' name.
             device: None or "auto": an NVIDIA GPU if there is one, else the CPU.
-            flip: see above.
-            person_size: see above.
+            flip: see the class.
+            person_size: see the class.
             window: None: as many frames as the model was made for.
             overlap: None: a third of the window.
-            max_gap: see above.
+            max_gap: see the class.
 
         Raises:
-            PoseMambaError: a device that is not there, or numbers that do not fit the model.
+            PoseMambaError: the device is not available, or numbers do not fit the model.
         """
-        config = getattr(model, "config", None)
-        joints, most = getattr(config, "joints", len(H36M17)), getattr(config, "frames", None)
-        if joints != len(H36M17):
+        expected = input_format(model)
+        most = expected.frames
+        if expected.joints != len(H36M17):
             raise PoseMambaError(
-                f"{name or 'the model'} was made for {joints} joints, lifting needs Human3.6M's {len(H36M17)}"
+                f"{name or 'the model'} was made for {expected.joints} joints, expected Human3.6M's {len(H36M17)}: "
+                "use other weights"
             )
         window = most if window is None else window
         if window is None or window < 1 or (most is not None and window > most):
@@ -122,23 +124,23 @@ class Lifter:
         flip: bool = True,
         window: int | None = None,
     ) -> Lifter:
-        """A lifter with trained weights.
+        """Make a lifter with trained weights.
 
         Args:
             source: a known name (`posemamba.weights.names.find`), a safetensors file, or a checkpoint of the authors'
-                code (`posemamba.models.registry.load_model`). The size at which people are to be shown is read from
-                the file's card.
+                code (`posemamba.models.registry.load_model`). `person_size` is read from the file's card.
             device, flip: see `Lifter`.
-            window: None: as many frames as the model was made for; fewer answer sooner, and are less accurate.
+            window: None: as many frames as the model was made for; with fewer it is faster and less accurate.
 
         Raises:
-            PoseMambaError: no such weights, a damaged or foreign file, a device that is not there.
+            PoseMambaError: there are no such weights, the file is damaged or of another kind, or the device is not
+                available.
         """
         chosen = choose_device(device)
         path = find(source)
         model = load_model(path)
         size = None
-        if is_safetensors(path):  # the authors' checkpoints hold no card, and were trained without zoom
+        if is_safetensors(path):  # the authors' checkpoints have no card, and were trained without zoom
             card = read_card(path).get("card") or {}
             size = card.get("person_size")
             if size is not None and (isinstance(size, bool) or not isinstance(size, int | float)):
@@ -153,53 +155,53 @@ class Lifter:
             progress: called as progress(frames done, frames to do).
 
         Returns:
-            F frames; camera's frame (x right, y down, z away), relative to the pelvis, in pixels at the
-            pelvis's depth. NaN where `seen` is false: none of the 17 joints was found. In the other frames a
-            joint that was not found has confidence 0: it was lifted from the place that `models.missing` gives
-            it. `details` says how many there are, and with what options the clip was lifted.
+            F frames in the camera's frame (x right, y down, z away), relative to the pelvis, in pixels at the pelvis's
+            depth. They are NaN where `seen` is False: none of the 17 joints was found. In other frames a joint that
+            was not found has confidence 0; it was lifted from the position that `models.missing` gives it. `details`
+            has the number of such joints, and the options of the lifting.
 
         Warns:
             UserWarning: some joints were found in less than half of the frames in which the person was seen.
 
         Raises:
-            PoseMambaError: zero frames, infinite coordinates, nobody seen in any frame, an image without
-                size, or a skeleton without a conversion.
+            PoseMambaError: there are no frames, infinite coordinates, or nobody in any frame; the image has no size; or
+                the skeleton has no conversion.
         """
         return self.lift_people([keypoints], progress=progress)[0]
 
     def lift_people(self, people: Sequence[Keypoints2D], *, progress: Progress | None = None) -> list[Poses3D]:
-        """Lift several people, windows of all of them together: what a GPU needs to be busy.
+        """Lift several people, with windows of all of them in one batch, which keeps a GPU busy.
 
         Args:
-            people: any number of them, each as in `__call__`; their clips may differ in length.
+            people: any number of people, each as in `__call__`; their clips may differ in length.
             progress: called as progress(frames done, frames to do), frames of all people.
 
         Returns:
-            For each the same as `lifter(keypoints)`, to rounding.
+            For each person the same as `lifter(keypoints)`, up to rounding.
 
         Warns, raises: as `__call__`.
         """
         prepared = [_prepared(keypoints) for keypoints in people]
         lifted = [np.full((len(joints), len(H36M17), 4), np.nan, np.float32) for joints in prepared]
-        stretches = [
+        segments = [
             (person, start, end)
             for person, joints in enumerate(prepared)
             for start, end in split_at_gaps(joints.seen, joints.frame_times(), self.max_gap, find_jumps(joints))
         ]
         # longest first, then in order: windows of one length can be lifted together
-        stretches.sort(key=lambda s: -min(s[2] - s[1], self.window))
-        total, done = sum(end - start for _, start, end in stretches), 0
-        for (person, start, _), at, piece in self._lift_stretches(prepared, stretches):
+        segments.sort(key=lambda s: -min(s[2] - s[1], self.window))
+        total, done = sum(end - start for _, start, end in segments), 0
+        for (person, start, _), at, piece in self._lift_segments(prepared, segments):
             lifted[person][start + at : start + at + len(piece)] = piece
             done += len(piece)
             if progress is not None:
                 progress(done, total)
         return [
-            self._result(joints, one, sum(p == person for p, _, _ in stretches))
+            self._result(joints, one, sum(p == person for p, _, _ in segments))
             for person, (joints, one) in enumerate(zip(prepared, lifted, strict=True))
         ]
 
-    def _result(self, joints: Keypoints2D, lifted: NDArray[np.float32], stretches: int) -> Poses3D:
+    def _result(self, joints: Keypoints2D, lifted: NDArray[np.float32], segments: int) -> Poses3D:
         found, seen = joints.found, joints.seen
         lifted[~seen] = np.nan
         errors = np.ascontiguousarray(lifted[..., 3])
@@ -210,66 +212,74 @@ class Lifter:
             seen=seen,
             keypoints=joints,
             model=self.name,
-            details=self._details(int((~seen).sum()), int((~found[seen]).sum()), stretches),
+            details=self._details(int((~seen).sum()), int((~found[seen]).sum()), segments),
         )
 
-    def _details(self, unseen: int, filled: int, stretches: int) -> dict[str, Any]:
+    def _details(self, unseen: int, filled: int, segments: int) -> dict[str, Any]:
         from posemamba.utils.version import __version__
 
         return {
             "posemamba": __version__,
-            "flip_averaging": self.flip,
+            "test_time_flip": self.flip,
             "window": self.window,
             "overlap": self.overlap,
             "person_size": self.person_size,
             "max_gap_seconds": self.max_gap,
-            "stretches": stretches,
+            "segments": segments,
             "frames_not_seen": unseen,
             "joints_filled_in": filled,
         }
 
-    def _lift_stretches(
-        self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
-    ) -> Iterator[tuple[_Stretch, int, NDArray[np.float32]]]:
-        """Lift stretches [start, end) of people; yields (stretch, first frame in it, (f, J, 4) pixels: joints and the
-        error to expect, or NaN), final.
+    def _lift_segments(
+        self, people: Sequence[Keypoints2D], segments: Sequence[_Segment]
+    ) -> Iterator[tuple[_Segment, int, NDArray[np.float32]]]:
+        """Lift segments, one after the other, each window by window; only a few windows are kept at a time.
 
-        Only a few windows are held at a time. A stretch's windows come in order, one stretch after the other.
+        Yields:
+            The segment, a frame in it, and the final joints and expected errors (or NaN) from that frame on,
+            (f, J, 4) in pixels.
         """
-        held = np.empty((0, len(H36M17), 4), np.float32)  # lifted, but the next window has a say in it
-        for group in _batches(self._cut(people, stretches), batch_size(self.device)):
+        held = np.empty((0, len(H36M17), 4), np.float32)  # lifted, but still to be cross-faded with the next window
+        for group in _batches(self._cut(people, segments), batch_size(self.device)):
             normalised = []
-            for stretch, _, cut in group:
-                width, height = people[stretch[0]].image_size
+            for segment, _, cut in group:
+                width, height = people[segment[0]].image_size
                 scale = np.array([2 / width, 2 / width, 1], np.float32)
                 normalised.append(cut * scale - np.array([1, height / width, 0], np.float32))
-            for (stretch, place, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
-                lifted = one * np.float32(people[stretch[0]].image_size[0] / 2)
+            for (segment, window, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
+                lifted = one * np.float32(people[segment[0]].image_size[0] / 2)
                 shared = len(held)
                 if shared:
-                    new = place.weights(shared)[:, None, None]
+                    new = window.weights(shared)[:, None, None]
                     lifted[:shared] = (1 - new) * held + new * lifted[:shared]
-                ready = place.next_start - place.start
-                held = lifted[ready:]  # empty after a stretch's last window
-                yield stretch, place.start, lifted[:ready]
+                ready = window.next_start - window.start
+                held = lifted[ready:]  # empty after a segment's last window
+                yield segment, window.start, lifted[:ready]
 
     def _cut(
-        self, people: Sequence[Keypoints2D], stretches: Sequence[_Stretch]
-    ) -> Iterator[tuple[_Stretch, Window, NDArray[np.float32]]]:
-        """The windows of all stretches, (T, J, 3) each: pixels and confidence; joints that were not found are somewhere
-        likely, with confidence 0."""
-        for stretch in stretches:
-            person, start, end = stretch
+        self, people: Sequence[Keypoints2D], segments: Sequence[_Segment]
+    ) -> Iterator[tuple[_Segment, Window, NDArray[np.float32]]]:
+        """Cut segments into windows.
+
+        Yields:
+            The segment, the window in it, and (T, J, 3) pixels and confidence; joints that were not found have a likely
+            position and confidence 0.
+        """
+        for segment in segments:
+            person, start, end = segment
             joints = people[person]
-            sure = np.where(joints.found[start:end], joints.confidence[start:end], 0)
-            sure = np.clip(np.nan_to_num(sure), 0, 1).astype(np.float32)  # a model was never shown other numbers
-            filled = np.concatenate([fill_missing(joints.xy[start:end]), sure[..., None]], -1)
-            for place in windows(len(filled), self.window, self.overlap):
-                yield stretch, place, filled[place.start : place.end]
+            confidence = np.where(joints.found[start:end], joints.confidence[start:end], 0)
+            confidence = np.clip(np.nan_to_num(confidence), 0, 1).astype(np.float32)  # as in training
+            filled = np.concatenate([fill_missing(joints.xy[start:end]), confidence[..., None]], -1)
+            for window in windows(len(filled), self.window, self.overlap):
+                yield segment, window, filled[window.start : window.end]
 
     def _lift(self, given: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(B, T, J, 3) normalised, with confidence, -> (B, T, J, 4) in the same unit: relative to the pelvis, and the
-        error to expect, or NaN."""
+        """Lift (B, T, J, 3), normalised joints and confidence.
+
+        Returns:
+            (B, T, J, 4) in the same unit: joints relative to the pelvis, and their expected errors or NaN.
+        """
 
         def lift(x: Tensor) -> Tensor:
             y, errors = lift_batch_with_errors(self.model, x, flip=self.flip, person_size=self.person_size)
@@ -280,10 +290,10 @@ class Lifter:
 
 
 def _prepared(keypoints: Keypoints2D) -> Keypoints2D:
-    """The clip in Human3.6M's joints.
+    """Check a clip and convert it to Human3.6M's joints.
 
     Raises:
-        PoseMambaError: it cannot be lifted.
+        PoseMambaError: the clip cannot be lifted.
     """
     name, frames = keypoints.source or "keypoints", len(keypoints)
     if frames == 0:
@@ -302,10 +312,10 @@ def _prepared(keypoints: Keypoints2D) -> Keypoints2D:
 
 
 def _batches(
-    cuts: Iterator[tuple[_Stretch, Window, NDArray[np.float32]]], size: int
-) -> Iterator[list[tuple[_Stretch, Window, NDArray[np.float32]]]]:
-    """Up to `size` windows of one length at a time, in order."""
-    group: list[tuple[_Stretch, Window, NDArray[np.float32]]] = []
+    cuts: Iterator[tuple[_Segment, Window, NDArray[np.float32]]], size: int
+) -> Iterator[list[tuple[_Segment, Window, NDArray[np.float32]]]]:
+    """Yield groups of up to `size` windows of one length, in order."""
+    group: list[tuple[_Segment, Window, NDArray[np.float32]]] = []
     for cut in cuts:
         if group and (len(group) == size or len(cut[2]) != len(group[0][2])):
             yield group

@@ -1,4 +1,4 @@
-"""Overlapping windows over a clip, and how neighbours are cross-faded.
+"""Overlapping windows over a clip, and the weights by which neighbours are cross-faded.
 
 Shapes: F frames, T frames of a window.
 """
@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Window:
-    """A piece of a clip that is lifted at once.
+    """A window of a clip, which is lifted at once.
 
     Attributes:
         start, end: frames [start, end).
         next_start: where the next window starts (the clip's end for the last one).
-        fade: (first, length) in frames of the whole clip: where it takes over from the window before.
+        fade: (first, length) in frames of the clip: the cross-fade from the window before.
     """
 
     start: int
@@ -27,21 +27,21 @@ class Window:
     fade: tuple[int, int]
 
     def weights(self, shared: int) -> NDArray[np.float32]:
-        """(shared,) its share in its first frames, from 0 to 1; the window before has the rest."""
+        """Return (shared,) this window's weights in its first frames, from 0 to 1; the window before has the rest."""
         first, length = self.fade
         position = (np.arange(self.start, self.start + shared) - first + 1) / (length + 1)
         return (np.sin(0.5 * np.pi * np.clip(position, 0, 1)) ** 2).astype(np.float32)
 
 
 def windows(frames: int, window: int, overlap: int) -> list[Window]:
-    """Windows over a clip: all of one length and evenly spread, so that the last is as good as the others.
+    """Cut a clip into windows of one length, evenly spread, so that the last is as accurate as the others.
 
-    Neighbours share at least `overlap` frames. They are cross-faded over `overlap` frames in the middle of
-    those that they share: away from both windows' ends, where a model knows least.
+    Neighbours share at least `overlap` frames. They are cross-faded over `overlap` frames in the middle of those that
+    they share, away from both windows' ends, where a model is least accurate.
 
     Args:
-        frames: of the clip; up to `window` of them make one window.
-        window: frames of a window.
+        frames: the clip's frames; up to `window` of them make one window.
+        window: the frames of a window.
         overlap: at most half of `window`.
     """
     if frames <= window:

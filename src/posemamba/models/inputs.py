@@ -5,6 +5,7 @@ Shapes: B clips, T frames, J joints, C numbers of a joint.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -27,17 +28,42 @@ def with_confidence(x_BTJC: Tensor, centred: bool) -> Tensor:
     return F.pad(x_BTJC, (0, 1), value=1.0) if x_BTJC.shape[-1] == 2 else x_BTJC
 
 
-def what_it_takes(model: nn.Module, joints: Tensor) -> Tensor:
-    """2D joints with or without confidence as a model takes them: x and y, or with its confidence.
+@dataclass(frozen=True)
+class InputFormat:
+    """The input that a model expects: (B, T, J, 2 or 3).
+
+    Attributes:
+        frames: the most frames T, or None for a model without a limit.
+        joints: the joints J.
+        confidence: True if the model takes the joints' confidence as third number.
+    """
+
+    frames: int | None
+    joints: int
+    confidence: bool
+
+
+def input_format(model: nn.Module) -> InputFormat:
+    """Return the input that a model expects, by its `config`; models without one take Human3.6M's x and y."""
+    config = getattr(model, "config", None)
+    return InputFormat(
+        frames=getattr(config, "frames", None),
+        joints=getattr(config, "joints", len(H36M17)),
+        confidence=bool(getattr(config, "confidence", False)),
+    )
+
+
+def prepare_input(model: nn.Module, joints: Tensor) -> Tensor:
+    """Prepare 2D joints as a model takes them: x and y, or x, y and confidence.
 
     Args:
-        model: a `PoseMamba`, or any other model, which takes (..., 2) unless it has a `config.confidence` that is true.
-        joints: (..., 2), or (..., 3) with confidence from 0 to 1; where it is left out all joints count as found.
+        model: a `PoseMamba`, or any other model (`input_format`).
+        joints: (..., 2), or (..., 3) with confidence from 0 to 1; without it all joints count as certain (1).
 
     Returns:
         (..., 2) or (..., 3).
     """
-    if not getattr(getattr(model, "config", None), "confidence", False):
+    if not input_format(model).confidence:
         return joints[..., :2]
     return joints if joints.shape[-1] == 3 else torch.cat([joints, torch.ones_like(joints[..., :1])], -1)
 

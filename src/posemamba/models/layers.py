@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def drop(branch: Tensor, rate: float, clips: int | None = None) -> Tensor:
-    """A branch with 0 for the clips that skip it, and for the others larger by as much.
+def drop_path(branch: Tensor, rate: float, clips: int | None = None) -> Tensor:
+    """Drop a residual branch for a random share of the clips, and scale it up for the others (stochastic depth).
 
     Args:
         branch: (B, ...), or (G, ...) with the groups of each clip one after the other.
-        rate: share of the clips that skip it; 0 leaves all as it is, and draws nothing.
+        rate: share of the clips that skip the branch; 0 returns it unchanged and draws no random number.
         clips: B, where the first axis counts groups.
     """
     if rate == 0:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop
+from posemamba.models.layers import MLP, drop_path
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
@@ -147,8 +147,8 @@ class Block(nn.Module):
 
     def forward(self, x_GLE: Tensor, clips: int) -> Tensor:
         rate = self.drop_path if self.training else 0.0
-        x_GLE = x_GLE + drop(self.layer_scale_1 * self.mixer(self.norm1(x_GLE)), rate, clips)
-        return x_GLE + drop(self.layer_scale_2 * self.mlp(self.norm2(x_GLE)), rate, clips)
+        x_GLE = x_GLE + drop_path(self.layer_scale_1 * self.mixer(self.norm1(x_GLE)), rate, clips)
+        return x_GLE + drop_path(self.layer_scale_2 * self.mlp(self.norm2(x_GLE)), rate, clips)
 
 
 def stream(spatial: Block, temporal: Block, x_BTJE: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop
+from posemamba.models.layers import MLP, drop_path
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
 
@@ -90,13 +90,13 @@ class Block(nn.Module):
 
     def _over_joints(self, x_BTJE: Tensor) -> Tensor:
         rate = self.drop_path if self.training else 0.0
-        x_BTJE = x_BTJE + drop(self.attn_s(self.norm1_s(x_BTJE)), rate)
-        return x_BTJE + drop(self.mlp_s(self.norm2_s(x_BTJE)), rate)
+        x_BTJE = x_BTJE + drop_path(self.attn_s(self.norm1_s(x_BTJE)), rate)
+        return x_BTJE + drop_path(self.mlp_s(self.norm2_s(x_BTJE)), rate)
 
     def _over_frames(self, x_BTJE: Tensor) -> Tensor:
         rate = self.drop_path if self.training else 0.0
-        x_BTJE = x_BTJE + drop(self.attn_t(self.norm1_t(x_BTJE)), rate)
-        return x_BTJE + drop(self.mlp_t(self.norm2_t(x_BTJE)), rate)
+        x_BTJE = x_BTJE + drop_path(self.attn_t(self.norm1_t(x_BTJE)), rate)
+        return x_BTJE + drop_path(self.mlp_t(self.norm2_t(x_BTJE)), rate)
 
     def forward(self, x_BTJE: Tensor) -> Tensor:
         if self.first == "joints":

@@ -26,7 +26,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posemamba.models.inputs import what_it_takes
+from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import PoseMamba, StateSpace2D
 from posemamba.ops.scan import project
 from posemamba.ops.scan.orders import scan_map as order_tables
@@ -301,7 +301,7 @@ def clip_maps(
     if not 0 <= first_frame < len(joints):
         raise PoseMambaError(f"--start is {first_frame}: the clip has {len(joints)} frames, 0 to {len(joints) - 1}")
     window = np.ascontiguousarray(joints[first_frame : first_frame + model.config.frames])
-    x, _ = at_one_size(what_it_takes(model, torch.from_numpy(window)[None].float()), person_size)
+    x, _ = at_one_size(prepare_input(model, torch.from_numpy(window)[None].float()), person_size)
     D = model.config.inner_width
     made: list[Maps] = []
     for i, (block, given) in enumerate(

@@ -172,18 +172,18 @@ class _Point:
 
 
 def _first_found(a: _Point, b: _Point) -> _Point:
-    """The first point, or the second in frames where the first was not found."""
+    """Return the first point, or the second in frames where the first was not found."""
     missing = ~np.isfinite(a.xy).all(-1)
     return _Point(np.where(missing[:, None], b.xy, a.xy), np.where(missing, b.confidence, a.confidence))
 
 
 def _middle(a: _Point, b: _Point) -> _Point:
-    """The point half-way; missing where either is missing."""
+    """Return the point half-way; missing where either is missing."""
     return _Point((a.xy + b.xy) / 2, np.minimum(a.confidence, b.confidence))
 
 
 def _middle_of_found(a: _Point, b: _Point) -> _Point:
-    """The point half-way, or the one that was found where the other was not."""
+    """Return the point half-way, or the one that was found where the other was not."""
     xy = np.where(np.isnan(a.xy), b.xy, np.where(np.isnan(b.xy), a.xy, (a.xy + b.xy) / 2))
     only_one = np.isnan(a.xy).any(-1) | np.isnan(b.xy).any(-1)
     mean = (a.confidence + b.confidence) / np.where(only_one, 1, 2)  # a missing one has confidence 0

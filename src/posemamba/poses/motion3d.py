@@ -60,7 +60,7 @@ class Motion3D:
 
     @classmethod
     def raw(cls, poses: Poses3D) -> Motion3D:
-        """The poses with nothing done to them."""
+        """Return the poses with nothing done to them."""
         return cls(poses.xyz.copy(), poses.seen.copy(), "pixel", "camera", False, poses)
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ class Motion3D:
         return self.poses.keypoints.person
 
     def frame_times(self) -> NDArray[np.float64]:
-        """(F,) seconds."""
+        """Return (F,) seconds."""
         return self.poses.keypoints.frame_times()
 
     @property

@@ -62,7 +62,7 @@ class Track:
         return len(self.frames)
 
     def over(self, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """All `frames` frames from 0 on: xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there."""
+        """Return all `frames` frames from 0 on: xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there."""
         joints = self.xy.shape[1]
         xy = np.full((frames, joints, 2), np.nan, np.float32)
         confidence = np.zeros((frames, joints), np.float32)
@@ -98,7 +98,7 @@ class _Open:
             self.speed = np.where(np.isfinite(step), step / (frame - first), 0.0)
 
     def expected(self, frame: int) -> NDArray[np.float64]:
-        """(J, 2): the last detection moved on at the speed of the last few, slowing down: tells those who cross."""
+        """Return (J, 2): the last detection moved on at the speed of the last few, slowing down: tells those who cross."""
         gap = frame - self.frames[-1]
         return self.recent[-1][1] + self.speed * (1 - _SLOWING**gap) / (1 - _SLOWING)
 
@@ -195,7 +195,7 @@ class Tracker:
         return numbers
 
     def _apart(self, frame: int, xy: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(T, P): median distance of the joints from where they are expected, as a share of the body's size."""
+        """Return (T, P): median distance of the joints from where they are expected, as a share of the body's size."""
         if not self._active:
             return np.zeros((0, len(xy)))
         expected = np.stack([t.expected(frame) for t in self._active])
@@ -257,7 +257,7 @@ def track(
 
 
 def _sizes(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P, J, 2) to (P,): the longer side of the joints' box; NaN if there are none."""
+    """Return (P, J, 2) to (P,): the longer side of the joints' box; NaN if there are none."""
     missing = np.isnan(xy).any(-1, keepdims=True)
     high = np.where(missing, -np.inf, xy).max(1)
     low = np.where(missing, np.inf, xy).min(1)

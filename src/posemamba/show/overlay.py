@@ -125,7 +125,7 @@ class _View:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """(..., 3) in pose units -> (..., 3): x and y in the panel, and the depth."""
+        """Return (..., 3) in pose units -> (..., 3): x and y in the panel, and the depth."""
         x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64) - self.centre, -1, 0)
         x, z = x * math.cos(YAW) - z * math.sin(YAW), x * math.sin(YAW) + z * math.cos(YAW)
         y, z = y * math.cos(PITCH) - z * math.sin(PITCH), y * math.sin(PITCH) + z * math.cos(PITCH)
@@ -163,7 +163,7 @@ class _Painter:
         self.panel = self._empty_panel()
 
     def _empty_panel(self) -> Any:
-        """The 3D panel without a person; sets the view and the height of the grid."""
+        """Return the 3D panel without a person; sets the view and the height of the grid."""
         from PIL import Image, ImageDraw
 
         points = np.concatenate([self._placed(i, seen).reshape(-1, 3) for i, seen in enumerate(self.seen)])
@@ -225,12 +225,12 @@ class _Painter:
         self.mark, self.mark_corner = mark.crop(box), box[:2]
 
     def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
-        """(..., 17, 3): where the joints of these frames are in the panel's space."""
+        """Return (..., 17, 3): where the joints of these frames are in the panel's space."""
         place = self.places[person]
         return self.people[person].xyz[frames].astype(np.float64) * place.scale + place.shift
 
     def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
-        """(height, width + panel_width, 3) uint8."""
+        """Return (height, width + panel_width, 3) uint8."""
         from PIL import Image, ImageDraw
 
         whole = Image.new("RGB", (self.width + self.panel_width, self.height))
@@ -329,11 +329,11 @@ class _Painter:
 
 
 def _even(length: float) -> int:
-    """The nearest even number of pixels, which video formats want."""
+    """Return the nearest even number of pixels, which video formats want."""
     return max(2, 2 * round(length / 2))
 
 
 def _round_length(limit: float) -> float:
-    """The largest 1, 2 or 5 times a power of ten that is not above `limit`."""
+    """Return the largest 1, 2 or 5 times a power of ten that is not above `limit`."""
     power = 10.0 ** math.floor(math.log10(limit))
     return max(m * power for m in (1, 2, 5) if m * power <= limit * (1 + 1e-9))

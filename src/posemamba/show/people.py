@@ -66,13 +66,13 @@ def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
 
 
 def numbers(people: Sequence[Poses3D]) -> list[int]:
-    """(P,) the people's numbers in their source, or 1 to P where these do not tell them apart."""
+    """Return (P,) the people's numbers in their source, or 1 to P where these do not tell them apart."""
     given = [p.keypoints.person for p in people]
     return given if len(set(given)) == len(given) else list(range(1, len(people) + 1))
 
 
 def side_by_side(people: Sequence[Poses3D]) -> list[Place]:
-    """(P,) places in a row, in the order in which people stand in the image, their feet on one level.
+    """Return (P,) places in a row, in the order in which people stand in the image, their feet on one level.
 
     Poses are relative to the pelvis, so how far people are from each other is not known and not shown.
     """
@@ -110,7 +110,7 @@ def _shade(hue: float, saturation: float, lightness: float) -> Colour:
 
 
 def colours(count: int, *, dark: bool) -> list[Sides]:
-    """(P,) colours of the people's sides, for a dark background (a video) or a light one.
+    """Return (P,) colours of the people's sides, for a dark background (a video) or a light one.
 
     One person: left blue, right orange. Several: a hue for each, eight before they come again; the left side is
     the darker, the right the lighter shade.

@@ -169,7 +169,7 @@ def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
 
 
 def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_]) -> dict[str, object]:
-    """(F, J) expected errors in the unit of the joints; nothing at all where none is known."""
+    """Return (F, J) expected errors in the unit of the joints; nothing at all where none is known."""
     if errors is None:
         return {}
     known = np.isfinite(errors) & seen[:, None]
@@ -189,7 +189,7 @@ def _height_of_bones(bones: int) -> dict[str, object]:
 
 
 def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """(F, J, 3) as whole multiples of the step that is returned beside them."""
+    """Return (F, J, 3) as whole multiples of the step that is returned beside them."""
     known = np.where(seen[:, None, None], xyz, 0).astype(np.float64)
     step = float(np.abs(known).max()) / 32767 or 1.0
     return np.where(seen[:, None, None], np.round(known / step), _UNSEEN), step
@@ -213,7 +213,7 @@ def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
 
 
 def _shifts(motions: Sequence[Motion3D]) -> list[float]:
-    """(P,) along x: people whose path is not known stand side by side."""
+    """Return (P,) along x: people whose path is not known stand side by side."""
     if not motions or motions[0].absolute:
         return [0.0] * len(motions)
     widths = []
@@ -232,7 +232,7 @@ def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
 
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
-    """The video's frames as small JPEGs one after another, base64, and how to take them apart."""
+    """Return the video's frames as small JPEGs one after another, base64, and how to take them apart."""
     from posemamba.io.video import read_frames
 
     require("PIL", "video")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from posemamba.data.mocap.clips import MocapSource
-from posemamba.models.inputs import what_it_takes
+from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import ErrorHead, PoseMamba, PoseMambaConfig
 from posemamba.utils.progress import Progress
 
@@ -79,7 +79,7 @@ def _collect(
     known, off = [], []
     for number in range(fit.batches):
         batch = source.batch(number, fit.clips).zoomed(person_size)
-        features = model.features(what_it_takes(model, batch.joints))
+        features = model.features(prepare_input(model, batch.joints))
         y = model.head(features)
         errors = (y - y[:, :, :1] - batch.target).norm(dim=-1)
         clips, frames = errors.shape[:2]

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from posemamba.data.clips import ClipBatch
-from posemamba.models.inputs import what_it_takes
+from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
@@ -194,7 +194,7 @@ class LiftingModule(pl.LightningModule):
 
     def _outcome(self, clips: ClipBatch, weights: Mapping[str, float | Tensor]) -> Outcome:
         r = self.recipe
-        pred = self.model(what_it_takes(self.model, clips.joints)).float()
+        pred = self.model(prepare_input(self.model, clips.joints)).float()
         target = clips.target
         if r.loss_unit == "body":
             scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]

@@ -18,7 +18,7 @@ from posemamba.data.mocap.clips import MocapSource
 from posemamba.data.mocap.motions import Motions, load_motions
 from posemamba.evaluate.mocap.scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts
-from posemamba.models.inputs import what_it_takes
+from posemamba.models.inputs import prepare_input
 from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
 from posemamba.utils.errors import PoseMambaError
 
@@ -149,7 +149,7 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
     """A model as the benchmarks' evaluations call it: (B, T, 17, 2 or 3) on the CPU to (B, T, 17, 3)."""
     device = next(model.parameters()).device
-    return lambda x: model(what_it_takes(model, x.to(device))).float()
+    return lambda x: model(prepare_input(model, x.to(device))).float()
 
 
 class _Benchmark:

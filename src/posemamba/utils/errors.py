@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one clear line, no traceback, exit code 2 on the command line."""
+"""Errors that the user can fix: one clear line, no traceback, exit code 2 on the command line."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ from types import ModuleType
 
 
 class PoseMambaError(Exception):
-    """Something in the user's input, files or installation is wrong.
+    """An error in the user's input, files or installation.
 
-    The message is one line: it names the file or option, what was found, what was expected and what to do.
+    The message is one line. It names the file or option, what was found, what was expected and what to do.
     """
 
 
 def require(module: str, extra: str) -> ModuleType:
-    """Import an optional dependency, or say in one line which extra brings it.
+    """Import an optional dependency.
+
+    Args:
+        module: the module's name.
+        extra: the extra of this package that installs it, for the error.
 
     Raises:
         PoseMambaError: the module is not installed.

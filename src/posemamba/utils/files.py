@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Files written whole or not at all, and errors of writing reported in one line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,24 @@ from pathlib import Path
 from posemamba.utils.errors import PoseMambaError
 
 
-def make_folder(path: str | Path) -> Path:
-    """A folder to write to, made if it is not there: before work whose result goes there.
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Report an `OSError` of the block as a `PoseMambaError` that names `path`.
 
     Raises:
-        PoseMambaError: there can be none, or it cannot be written to.
+        PoseMambaError: the block could not write.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error}): name another place") from error
+
+
+def make_folder(path: str | Path) -> Path:
+    """Make a folder to write to if it is not there; call this before work whose result goes there.
+
+    Raises:
+        PoseMambaError: the folder cannot be made, or cannot be written to.
     """
     path = Path(path)
     try:
@@ -30,7 +43,7 @@ def make_folder(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block ends well.
+    """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block does not raise.
 
     If the block raises, the temporary file is removed and an earlier file at `path` stays as it was.
     """
@@ -51,10 +64,9 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_files(directory: str | Path) -> Iterator[Path]:
-    """Yield an empty temporary folder inside `directory`; move its files there if the block ends well.
+    """Yield an empty temporary folder inside `directory`; move its files to `directory` if the block does not raise.
 
-    If the block raises, nothing has changed: earlier files in `directory` stay as they were, and folders that
-    were made for it are removed again.
+    If the block raises, earlier files in `directory` stay as they were, and folders made for it are removed again.
     """
     directory = Path(directory)
     missing = [d for d in (directory, *directory.parents) if not d.exists()]
@@ -69,6 +81,6 @@ def atomic_files(directory: str | Path) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
     except BaseException:
         for made in missing:
-            with contextlib.suppress(OSError):  # not made yet, or somebody else has put something there
+            with contextlib.suppress(OSError):  # not made yet, or no longer empty
                 made.rmdir()
         raise

@@ -1,4 +1,4 @@
-"""What all figures share: an empty one without a window, and its file."""
+"""Helpers shared by all figures: an empty figure without a window, and saving it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posemamba.utils.errors import PoseMambaError, require
-from posemamba.utils.files import atomic_path
+from posemamba.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,26 +18,33 @@ GREY = "#777777"
 
 
 def check_plot_file(path: Path) -> None:
-    """Raise PoseMambaError if a figure cannot be written there: an unknown kind of file, or no matplotlib."""
+    """Check that a figure can be written to a path.
+
+    Raises:
+        PoseMambaError: the suffix is not one of `SUFFIXES`, or matplotlib is not installed.
+    """
     if path.suffix.lower() not in SUFFIXES:
         raise PoseMambaError(f"{path}: a figure's name ends with {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}")
     require("matplotlib", "plot")
 
 
 def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure, width and height in inches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), dpi=150)
-    FigureCanvasAgg(figure)  # no window, whatever the user's settings say
+    FigureCanvasAgg(figure)  # no window, whatever the user's settings are
     return figure
 
 
 def save_figure(figure: Figure, path: Path, caption: str) -> None:
+    """Write a figure with a caption below it.
+
+    Raises:
+        PoseMambaError: `path` cannot be written.
+    """
     lines = textwrap.wrap(caption, int(figure.get_figwidth() * 16))
     figure.text(0.012, 0.012, "\n".join(lines), fontsize=8, color=GREY, va="bottom")
-    try:
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary, bbox_inches="tight", pad_inches=0.15)
-    except OSError as error:
-        raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
+    with writing(path), atomic_path(path) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", pad_inches=0.15)

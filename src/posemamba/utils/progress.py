@@ -1,4 +1,4 @@
-"""A progress bar for each stage of a command, and how long each took."""
+"""Progress bars for the stages of a command, and the time that each stage took."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ Progress = Callable[[int, "int | None"], None]
 
 
 class Stages:
-    """``with stages("lifting") as progress``: a bar with the time left, where somebody watches stderr."""
+    """Progress bars on stderr, if it is a terminal: ``with stages("lifting") as progress: ...``.
+
+    Attributes:
+        seconds: the time that each stage took, by its name.
+    """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -35,7 +39,7 @@ class Stages:
 
         def update(done: int, total: int | None) -> None:
             nonlocal task
-            if task is None:  # not before: a detector's start writes to the terminal, too
+            if task is None:  # not earlier, as a detector's start also writes to the terminal
                 bars.start()
                 task = bars.add_task(name, total=total)
             bars.update(task, completed=done, total=total)

@@ -143,7 +143,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 
 def _plain(kind: type) -> Callable[..., Any]:
-    """The type, but for a number as its length: that would take memory for nothing."""
+    """Return the type, but for a number as its length: that would take memory for nothing."""
 
     def make(*arguments: Any) -> Any:
         if kind in (bytes, bytearray) and any(isinstance(a, int) for a in arguments):

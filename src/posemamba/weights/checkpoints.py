@@ -1,4 +1,4 @@
-"""Checkpoints as torch.save writes them: read without running code, loaded strictly."""
+"""Checkpoints of `torch.save`: read without running their code, and loaded strictly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from posemamba.utils.errors import PoseMambaError
 
 
 class _Ignored:
-    """Stands in for a NumPy number in a checkpoint: nothing of NumPy's runs, and nothing is kept."""
+    """A placeholder for NumPy numbers in a checkpoint: none of NumPy's code runs, and nothing is kept."""
 
     def __init__(self, *_: object) -> None:
         pass
@@ -22,7 +22,7 @@ class _Ignored:
         pass
 
 
-# The error in mm that the authors' codes save beside the weights is a NumPy float, which PyTorch's safe reader refuses.
+# The authors' codes save an error in mm beside the weights, as a NumPy float, which PyTorch's safe reader refuses.
 _NUMPY_NUMBERS: list[Any] = [
     type(name, (_Ignored,), {"__module__": module})
     for module, name in (("numpy", "dtype"), ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"))
@@ -30,10 +30,10 @@ _NUMPY_NUMBERS: list[Any] = [
 
 
 def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
-    """The float32 parameters that torch.save wrote under `key`, names without the prefix 'module.'.
+    """Read the float32 parameters that `torch.save` wrote under `key`; names lose the prefix 'module.'.
 
     Raises:
-        PoseMambaError: damaged, truncated or another file, or one that wants to run code.
+        PoseMambaError: the file is damaged, truncated or of another kind, or would run code when loaded.
     """
     try:
         with torch.serialization.safe_globals(_NUMPY_NUMBERS):
@@ -41,16 +41,16 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
             raise PoseMambaError(
-                f"{path}: refused: the file wants to run code when loaded, and holds more than tensors"
+                f"{path}: refused: the file would run code when loaded, as it holds more than tensors"
             ) from error
         raise PoseMambaError(f"{path}: not a checkpoint: {first_line(error)}") from error
-    except Exception as error:  # on bytes that are no pickle at all its reader raises whatever comes
+    except Exception as error:  # bytes that are no pickle make the reader raise any kind of error
         raise PoseMambaError(
             f"{path}: not a checkpoint or other weights file, or truncated (safetensors or torch.save)"
         ) from error
     if isinstance(checkpoint, dict) and {"state_dict", "recipe", "step"} <= checkpoint.keys():
         raise PoseMambaError(
-            f"{path}: what posemamba train keeps of a run; make a weights file of it first: "
+            f"{path}: a training checkpoint of posemamba train, expected weights; make a weights file of it first: "
             f"posemamba export {Path(path).parent} -o weights.safetensors"
         )
     state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
@@ -63,10 +63,16 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
 
 
 def load_strictly(path: Path, model: nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Load parameters that fit exactly by name and shape and are finite; `what` names the model in a refusal.
+    """Load parameters into a model; names and shapes must match exactly, and all values be finite.
+
+    Args:
+        path: the file of the parameters, for the error.
+        model: gets them.
+        state: parameters by name.
+        what: the model's name, for the error.
 
     Raises:
-        PoseMambaError: names or shapes that do not fit, NaN or infinity.
+        PoseMambaError: names or shapes do not match, or there is NaN or infinity.
     """
     wanted = model.state_dict()
     problems = [f"missing '{name}'" for name in wanted if name not in state]
@@ -86,5 +92,5 @@ def load_strictly(path: Path, model: nn.Module, state: dict[str, Tensor], what: 
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message, for a refusal that is one line."""
+    """Return the first line of an error's message, for a one-line error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]

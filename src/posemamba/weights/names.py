@@ -1,44 +1,38 @@
-"""Names of weights, and where the files behind them are looked for.
+"""Weights by name, and the folders in which they are looked for.
 
-A name is that of a ``.safetensors`` file, or of several (`posemamba.weights.shards`), in one of `folders`.
+A name is that of a ``.safetensors`` file, or of its shards (`posemamba.weights.shards`), in one of `folders`.
 """
 
 from __future__ import annotations
 
-import os
 from importlib import resources
 from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.places import weights_folders
 from posemamba.weights import shards
 from posemamba.weights.shards import name_of, parts
 
-FOLDER = "POSEMAMBA_WEIGHTS"
-"""The environment variable with a folder of weights that are known by name."""
-
 
 def bundled() -> dict[str, Path]:
-    """Names of the weights that come with the package, and the first file of each (`parts` has all)."""
+    """Return the names of the weights in the package, with the first file of each (`parts` gives all)."""
     return _named([folders()[0]])
 
 
 def folders() -> list[Path]:
-    """Where weights with a name are looked for: the package's folder, the one that the environment variable
-    POSEMAMBA_WEIGHTS names, the user's data folder, and of a source checkout the folder ``weights``."""
+    """Return the folders in which names are looked up, in order.
+
+    These are the package's folder, the folder that the environment variable POSEMAMBA_WEIGHTS names, the user's data
+    folder, and in a source checkout its folder ``weights``.
+    """
     package = Path(str(resources.files("posemamba.weights")))
-    places = [package]
-    if os.environ.get(FOLDER):
-        places.append(Path(os.environ[FOLDER]).expanduser())
-    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    places.append(Path(data).expanduser() / "posemamba" / "weights")
     checkout = package.parents[2]  # of src/posemamba/weights
-    if package.parent.parent.name == "src" and (checkout / "pyproject.toml").is_file():
-        places.append(checkout / "weights")
-    return places
+    in_checkout = package.parent.parent.name == "src" and (checkout / "pyproject.toml").is_file()
+    return [package, *weights_folders(), *([checkout / "weights"] if in_checkout else [])]
 
 
 def known() -> dict[str, Path]:
-    """Names of all weights that are found by name here, and the first file of each; of two of one name the first."""
+    """Return the names of all weights in `folders`, with the first file of each; earlier folders win."""
     return _named(folders())
 
 
@@ -47,10 +41,13 @@ def _named(places: list[Path]) -> dict[str, Path]:
 
 
 def find(source: str | Path) -> Path:
-    """The file of a name or a path; of shards the first, whichever is named, or if a single file's path is.
+    """Find a weights file by its name or path; of shards the first one is returned.
+
+    Args:
+        source: a known name, a file, any of a file's shards, or the path that the single file would have.
 
     Raises:
-        PoseMambaError: neither a known name nor a file; shards that are not all there.
+        PoseMambaError: neither a known name nor a file, or some shards are missing.
     """
     names = known()
     if str(source) in names:
@@ -59,9 +56,9 @@ def find(source: str | Path) -> Path:
     if path.is_file():
         return parts(path)[0]
     first = shards.only(path.parent, name_of(path)) if path.suffix == shards.SUFFIX else None
-    if first is not None:  # of a single file's path its shards are meant; of a shard's path parts says what is missing
+    if first is not None:  # a single file's path stands for its shards; for a shard's, `parts` reports missing ones
         return parts(first if name_of(path) == path.stem else path)[0]
-    said = ", ".join(sorted(names)) or "none"
+    listed = ", ".join(sorted(names)) or "none"
     raise PoseMambaError(
-        f"no weights '{source}': neither a file nor a known name ({said}); looked in {', '.join(map(str, folders()))}"
+        f"no weights '{source}': neither a file nor a known name ({listed}); looked in {', '.join(map(str, folders()))}"
     )

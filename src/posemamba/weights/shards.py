@@ -1,9 +1,9 @@
-"""Weights that are one safetensors file, or several shards: ``name-00001-of-00002.safetensors`` and so on.
+"""Weights in one safetensors file, or in several shards: ``name-00001-of-00002.safetensors`` and so on.
 
-The names are the field's (Hugging Face's); a single file is plainly ``name.safetensors``. There is no index file: the
-names tell how many shards there are, their headers which tensors they hold, all of them are always read, and a model
-wants every tensor. What an index does not tell, whether shards belong together, their headers do: the metadata are the
-same in every shard, with ``set``, the hash of all tensors.
+The shards' names are Hugging Face's; a single file is plainly ``name.safetensors``. There is no index file: the names
+give the number of shards, and their headers the tensors that they hold. All shards are always read, as a model needs
+every tensor. The metadata are the same in every shard, with ``set``, the hash of all tensors, so shards that do not
+belong together are found.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.DO
 
 
 def name_of(path: Path) -> str:
-    """The name of weights by one of their files: without ending and numbers."""
+    """Return the name of weights from the path of one of their files: without suffix and numbers."""
     return _shard_of(path)[0]
 
 
 def parts(path: Path) -> list[Path]:
-    """All files of the weights that this is a file of, in their order.
+    """Return all files of the weights to which a file belongs, in order.
 
     Raises:
-        PoseMambaError: some are missing.
+        PoseMambaError: some shards are missing.
     """
     name, number, count = _shard_of(path)
     if not number:
@@ -48,13 +48,13 @@ def parts(path: Path) -> list[Path]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise PoseMambaError(
             f"{missing[0]}{more}: no such file; these weights are {count} files in one folder, {beside}: "
-            "put the others there, too, or write all anew (posemamba export)"
+            "put the others there, too, or write all of them again (posemamba export)"
         )
     return there
 
 
 def named(folder: Path) -> dict[str, Path]:
-    """The weights in a folder by name, each by its first file; there may be others of the name (`only`)."""
+    """Return the weights in a folder: name to first file. `only` checks that a name is not there twice."""
     found: dict[str, Path] = {}
     for path in _files(folder):
         found.setdefault(name_of(path), path)
@@ -62,10 +62,10 @@ def named(folder: Path) -> dict[str, Path]:
 
 
 def only(folder: Path, name: str) -> Path | None:
-    """The first file of the weights of that name in a folder, or None.
+    """Return the first file of the weights of that name in a folder, or None.
 
     Raises:
-        PoseMambaError: there are several: a single file and shards, or shards of several counts.
+        PoseMambaError: there are several sets: a single file and shards, or shards of several counts.
     """
     firsts: dict[int, Path] = {}
     for path in _files(folder):
@@ -74,17 +74,24 @@ def only(folder: Path, name: str) -> Path | None:
     if len(firsts) > 1:
         files = _listed([path.name for path in firsts.values()])
         raise PoseMambaError(
-            f"{folder}: weights named '{name}' more than once, of one file or so many shards each ({files}): "
-            "delete all but one set, or name a file of the one that is meant"
+            f"{folder}: holds several sets of weights named '{name}' ({files}), expected one: delete all but one set, "
+            "or give the path of a file of the one that you want"
         )
     return next(iter(firsts.values()), None)
 
 
 def read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """Metadata (without ``set``) and, if wanted, tensors of a safetensors file and of all shards that belong to it.
+    """Read a safetensors file and all shards that belong to it.
+
+    Args:
+        path: the file, or any of the shards.
+        tensors: False: read the headers alone.
+
+    Returns:
+        The metadata without ``set``, and the tensors by name.
 
     Raises:
-        PoseMambaError: a file is missing, damaged or of other weights.
+        PoseMambaError: a file is missing, damaged or belongs to other weights.
     """
     metadata: list[dict[str, str]] = []
     state: dict[str, Tensor] = {}
@@ -101,8 +108,10 @@ def read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Te
         pair = f"{part}: does not belong to {files[0].name} beside it"
         advice = f"put all {len(files)} files of one export there"
         if differ := [key for key in {**metadata[0], **metadata[-1]} if metadata[0].get(key) != metadata[-1].get(key)]:
-            said = "other tensors" if differ == ["set"] else f"another {', '.join(k for k in differ if k != 'set')}"
-            raise PoseMambaError(f"{pair}: found {said}, expected the same in each of the {len(files)} files: {advice}")
+            other = "other tensors" if differ == ["set"] else f"another {', '.join(k for k in differ if k != 'set')}"
+            raise PoseMambaError(
+                f"{pair}: found {other}, expected the same in each of the {len(files)} files: {advice}"
+            )
         if twice := [name for name in names if name in where]:
             raise PoseMambaError(
                 f"{part}: holds '{twice[0]}', which is in {where[twice[0]].name}, too: found a copy of it, expected "
@@ -117,26 +126,27 @@ def read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Te
 def write(
     path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], most: int | None = None
 ) -> list[Path]:
-    """Write one safetensors file, or as many shards as it takes for each to have at most so many bytes.
+    """Write one safetensors file, or as many shards as needed for each to have at most `most` bytes.
 
-    All are written before the first gets its name, and only then are files of ours removed that the name had before:
-    a single file, or shards of another count. Weights that were interrupted between two names are refused by `read`.
+    All files are written before the first gets its name. Only then are older files of the same name and ``format``
+    removed: a single file, or shards of another count. A set that was interrupted between two renames is refused by
+    `read`.
 
     Args:
-        path: the name of a single file; of shards the numbers are put before its ending.
+        path: the name of a single file; shards get their numbers before its suffix.
         tensors: in main memory, contiguous.
-        metadata: what each file says of itself; ``format`` tells whether older files are ours.
+        metadata: the header of each file; ``format`` tells which older files may be replaced.
         most: the largest size of a file in bytes, header included; None: one file of any size.
 
     Returns:
-        The files, in their order.
+        The files, in order.
 
     Raises:
-        PoseMambaError: a name that is a shard's, or that other files than ours have; a size that one tensor exceeds.
+        PoseMambaError: the name is a shard's, or belongs to files of another format; or one tensor exceeds `most`.
     """
     path = Path(path)
     if _shard_of(path)[1]:
-        raise PoseMambaError(f"{path}: the name of a part of weights; leave the numbers out: {name_of(path)}{SUFFIX}")
+        raise PoseMambaError(f"{path}: is the name of a shard; leave the numbers out: {name_of(path)}{SUFFIX}")
     if most is not None and path.suffix != SUFFIX:
         raise PoseMambaError(f"{path}: expected a name that ends with {SUFFIX}")
     metadata = dict(metadata)
@@ -153,10 +163,10 @@ def write(
     for old in older:
         if _format(old) != metadata.get("format", ""):
             raise PoseMambaError(
-                f"{old}: has the name '{path.stem}' already, and is not readable as weights of this kind: "
+                f"{old}: has the name '{path.stem}' already, and is not readable as weights of this format: "
                 f"choose another name than {path}, or delete it"
             )
-    with ExitStack() as stack:  # the names are given when it is left, if nothing was raised
+    with ExitStack() as stack:  # on leaving it without an error, the files get their names
         for file, group in zip(files, groups, strict=True):
             save_file({name: tensors[name] for name in group}, stack.enter_context(atomic_path(file)), metadata)
     for old in older:
@@ -165,7 +175,7 @@ def write(
 
 
 def _shard_of(path: Path) -> tuple[str, int, int]:
-    """Name, number from 1, and how many; 0 and 0 of a single file."""
+    """Return a shard's name, its number from 1 and the count; number and count are 0 for a single file."""
     match = _SHARD.fullmatch(path.stem) if path.suffix == SUFFIX else None
     if match is None or not 1 <= int(match["number"]) <= int(match["count"]):
         return path.stem, 0, 0
@@ -173,7 +183,7 @@ def _shard_of(path: Path) -> tuple[str, int, int]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder, without hidden ones: those are being written."""
+    """Return the safetensors files of a folder, without hidden ones, which are being written."""
     return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if not path.name.startswith(".")]
 
 
@@ -190,18 +200,18 @@ def _format(path: Path) -> str | None:
 
 
 def _bound(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> int:
-    """At least the size in bytes of a file: length, header (JSON, filled up to a multiple of 8) and tensors."""
+    """Return an upper bound of a file's size in bytes: length, header (JSON, padded to a multiple of 8), tensors."""
     return 16 + len(json.dumps({"__metadata__": metadata})) + sum(_cost(name, tensors[name]) for name in tensors)
 
 
 def _cost(name: str, tensor: Tensor) -> int:
-    """At least what a tensor adds to a file in bytes."""
+    """Return an upper bound of the bytes that a tensor adds to a file."""
     entry = {name: {"dtype": "F8_E4M3FNUZ", "shape": list(tensor.shape), "data_offsets": [10**12, 10**12]}}
     return len(json.dumps(entry)) + tensor.numel() * tensor.element_size()
 
 
 def _groups(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str], most: int) -> list[list[str]]:
-    """Names for each file, as they come: one after another is put into a file until the next does not fit."""
+    """Return the tensors' names for each file: in order, each file is filled until the next tensor does not fit."""
     empty = _bound({}, metadata)
     groups: list[list[str]] = []
     size = most + 1

@@ -25,7 +25,7 @@ def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.Captur
     assert cli.main([str(a) for a in arguments]) == 0
     poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
     assert poses.fps == 25 and poses.keypoints.image_size == (640, 480)
-    assert poses.details["flip_averaging"] is False
+    assert poses.details["test_time_flip"] is False
 
 
 def bad_sources(folder: Path) -> dict[str, tuple[Path, str]]:

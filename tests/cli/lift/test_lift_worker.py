@@ -23,7 +23,7 @@ def test_lifts_a_keypoint_file(source: Path, weights: Path, tmp_path: Path, caps
     assert cli.main(["lift", str(source), "-o", str(out), "--weights", str(weights)]) == 0
     assert sorted(p.name for p in out.iterdir()) == FILES
     poses = Poses3D.load_npz(out / "poses.npz")
-    assert poses.xyz.shape == (12, 17, 3) and poses.model == "tiny" and poses.details["flip_averaging"]
+    assert poses.xyz.shape == (12, 17, 3) and poses.model == "tiny" and poses.details["test_time_flip"]
     content = json.loads((out / "poses.json").read_text())
     assert len(content["frames"]) == 12 and content["joints"][0] == "pelvis"
     np.testing.assert_allclose(content["frames"][3]["xyz"], poses.xyz[3], atol=6e-4)

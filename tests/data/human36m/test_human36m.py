@@ -197,7 +197,7 @@ def test_a_failed_conversion_leaves_nothing(file: Path, monkeypatch: pytest.Monk
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(PoseMambaError, match=r"No space left on device.*XDG_CACHE_HOME"):
+    with pytest.raises(PoseMambaError, match=r"No space left on device.*POSEMAMBA_CACHE"):
         Human36M.open(file)
     assert [p.name for p in file.parent.iterdir()] == [file.name]
 

@@ -89,7 +89,7 @@ def test_nothing_half_written(tmp_path: Path) -> None:
         ({"dst": tmp_path / "full"}, "new or empty folder"),
         ({"dst": tmp_path / "full", "to": "csv"}, "is a directory"),
         ({"dst": old, "to_skeleton": "coco99"}, "unknown skeleton 'coco99'"),
-        ({"dst": tmp_path / "full" / "file" / "k.csv"}, "cannot be written"),
+        ({"dst": tmp_path / "full" / "file" / "k.csv"}, "cannot write there"),
     ]
     for options, message in wrong:
         with pytest.raises(PoseMambaError, match=message):

@@ -205,7 +205,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
         npz("nan.npz", keypoints=nothing): "no joint was found in any of its 6 frames",
         npz("shares.npz", keypoints=shares): "shares of the image, not pixels",
         npz("24.npz", keypoints=np.ones((3, 24, 2))): r"24 joints.*h36m17 \(17\), coco17 \(17\)",
-        npz("conflict.npz", keypoints=good, skeleton="blazepose33"): "17 joints, but the file says blaze",
+        npz("conflict.npz", keypoints=good, skeleton="blazepose33"): "17 joints, but the file names blaze",
         npz("unclear.npz", keypoints=np.random.default_rng(0).uniform(0, 500, (9, 17, 2))): "--skeleton",
         npz("conf.npz", keypoints=good, confidence=np.ones((6, 16))): r"'confidence' has shape \(6, 16\)",
         npz("fps.npz", keypoints=good, fps=0): "fps in the file is 0",

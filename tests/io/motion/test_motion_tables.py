@@ -112,7 +112,7 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(make_motion: Make, tm
             write_motion(tmp_path / "a", motion, name)
             (tmp_path / "a").unlink()
     (tmp_path / "folder").mkdir()
-    with pytest.raises(PoseMambaError, match=re.escape(f"{tmp_path / 'folder'}: cannot be written")):
+    with pytest.raises(PoseMambaError, match=re.escape(f"{tmp_path / 'folder'}: cannot write there")):
         write_motion(tmp_path / "folder", make_motion(), name)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 

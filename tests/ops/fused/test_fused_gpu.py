@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from posemamba.models.inputs import what_it_takes
+from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
 from posemamba.ops.fused import gpu as fused
 from posemamba.ops.fused.gpu import layers
@@ -199,7 +199,7 @@ def clips(count: int, frames: int = 243, seed: int = 0, model: PoseMamba | None 
     body, phase = torch.rand(2, count, 1, 17, 2, generator=g)
     sure = torch.rand(count, frames, 17, 1, generator=g)
     joints = torch.cat([(body - 0.5) * 0.5 + 0.1 * torch.sin(t + 6 * phase), sure], -1).cuda()
-    return joints[..., :2].contiguous() if model is None else what_it_takes(model, joints)
+    return joints[..., :2].contiguous() if model is None else prepare_input(model, joints)
 
 
 @pytest.fixture(scope="module")

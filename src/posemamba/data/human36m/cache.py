@@ -1,7 +1,7 @@
 """Human3.6M converted once into arrays that are mapped and not read: a start takes seconds, memory stays free.
 
 The cache is a folder beside the file, `<file name>.posemamba`, or, where that cannot be written, in the user's cache
-folder ($XDG_CACHE_HOME/posemamba, else ~/.cache/posemamba). It holds, for each split, `<split>.npy` (F, 17, 6) float32
+folder (`posemamba.utils.places.cache_folder`). It holds, for each split, `<split>.npy` (F, 17, 6) float32
 (`human36m_file.CHANNELS`), where the file has them `<split>_factor.npy` and `<split>_target_mm.npy`, and
 `index.json`: version, the file's size and time of change, the videos. It is used only where version, size and time
 agree, and is put in place whole; it may be deleted at any time.
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.human36m.file import CHANNELS, SPLITS, RawSplit, Video, read_file
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.places import cache_folder
 
 VERSION = 1
 _INDEX = "index.json"
@@ -85,7 +85,7 @@ def mapped(file: Path) -> dict[str, Split]:
             return splits
         reasons.append(f"{folder} (was changed meanwhile)")
     raise PoseMambaError(
-        f"{file}: no place for its converted copy: {', '.join(reasons)}; make room or set XDG_CACHE_HOME"
+        f"{file}: no place for its converted copy: {', '.join(reasons)}; make room or set POSEMAMBA_CACHE"
     )
 
 
@@ -95,8 +95,7 @@ def _stamp(file: Path) -> dict[str, int]:
 
 
 def _user_cache(file: Path) -> Path:
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return root / "posemamba" / f"{file.name}-{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    return cache_folder() / f"{file.name}-{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
 
 
 def _write(folder: Path, content: dict[str, RawSplit], stamp: dict[str, int]) -> None:

@@ -1,15 +1,14 @@
 """MPI-INF-3DHP's files unpacked once into arrays that are mapped and not read.
 
 The first reading unpacks a file into arrays in a folder beside it, `<file name>.posemamba`, or, where that cannot be
-written, in the user's cache folder ($XDG_CACHE_HOME/posemamba, else ~/.cache/posemamba). These are mapped into memory
-from then on, as long as the file's size and time of change agree; the folder may be deleted at any time.
+written, in the user's cache folder (`posemamba.utils.places.cache_folder`). These are mapped into memory from then on,
+as long as the file's size and time of change agree; the folder may be deleted at any time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from posemamba.data.mpi_inf_3dhp.file import Videos, read_file
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.places import cache_folder
 
 _CACHE_VERSION = "1"
 _ARRAYS = ("names", "lengths", "sizes", "xy", "mm", "valid")
@@ -49,9 +49,8 @@ def read_cached(path: Path, test: bool) -> Videos:
 
 def _cache_folders(path: Path) -> list[Path]:
     """Where unpacked copies may be: beside the file, else in the user's cache folder."""
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "posemamba"
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return [path.with_name(f"{path.name}.posemamba"), user / f"{path.stem}-{key}"]
+    return [path.with_name(f"{path.name}.posemamba"), cache_folder() / f"{path.stem}-{key}"]
 
 
 def _load(folder: Path) -> Videos | None:

@@ -42,7 +42,7 @@ class Score:
 
 
 def score_fields(value: object) -> object:
-    """A score, or dictionaries of scores, as JSON has them."""
+    """Return a score, or dictionaries of scores, as JSON has them."""
     if isinstance(value, Score):
         return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
     return {k: score_fields(v) for k, v in value.items()} if isinstance(value, dict) else value
@@ -156,7 +156,7 @@ def run_benchmark(
 
 
 def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray[np.floating]:
-    """The prediction for (K, F, J, 3) joints with confidence.
+    """Return the prediction for (K, F, J, 3) joints with confidence.
 
     Raises:
         PoseMambaError: `what` has another shape, or is not finite.
@@ -181,7 +181,7 @@ def model_predictor(
     person_size: float | None = None,
     batch: int | None = None,
 ) -> Predict:
-    """A model as a predictor (`lift_windows`), on the device of its parameters, in inference mode."""
+    """Return a model as a predictor (`lift_windows`), on the device of its parameters, in inference mode."""
     device = next(model.parameters()).device
     model.eval()
 

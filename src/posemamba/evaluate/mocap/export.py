@@ -47,7 +47,7 @@ def _load(motions: dict[str, Motions] | None, mocap: str | Path | None) -> dict[
 
 
 def _prepare(directory: str | Path, names: tuple[str, ...]) -> Path:
-    """The folder to write into, which holds none of these files: they might be the real ones.
+    """Return the folder to write into, which holds none of these files: they might be the real ones.
 
     Raises:
         PoseMambaError: it does.

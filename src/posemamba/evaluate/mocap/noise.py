@@ -36,14 +36,14 @@ class FixedNumbers:
 
 
 def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[np.float64]:
-    """(F, J, 2): `benchmark_detections` without their confidence."""
+    """Return (F, J, 2): `benchmark_detections` without their confidence."""
     return _noise(xy, clip, camera)[0]
 
 
 def benchmark_detections(
     xy: NDArray[np.float64], clip: int, camera: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The noisy variant of one exact picture. Lengths in units of h, 0.3 of an upright person's height in it.
+    """Return the noisy variant of one exact picture. Lengths in units of h, 0.3 of an upright person's height in it.
 
     1. jitter: 0.02 h times the joint's difficulty, first-order autoregressive, 0.8 from frame to frame;
     2. each joint constantly displaced by 0.015 h times its difficulty;
@@ -101,7 +101,7 @@ def unit_of(xy: NDArray[np.float64]) -> float:
 
 
 def _noise(xy: NDArray[np.float64], clip: int, camera: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """The noisy joints, and (F, J) which were lost."""
+    """Return the noisy joints, and (F, J) which were lost."""
     frames, joints = xy.shape[:2]
     fixed = FixedNumbers(20250101, clip, camera)
     h = unit_of(xy)

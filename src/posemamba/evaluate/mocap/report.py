@@ -62,7 +62,7 @@ class Report:
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def markdown(self) -> str:
-        """The tables in plain words; figures are named as `mocap_figures.write_figures` does."""
+        """Return the tables in plain words; figures are named as `mocap_figures.write_figures` does."""
         return mocap_report_text.markdown(self.result, self.variants)
 
 

@@ -9,7 +9,7 @@ from posemamba.poses.skeletons import H36M17
 
 
 def markdown(result: BenchmarkResult, variants: dict[str, VariantReport]) -> str:
-    """The tables in plain words; figures are named as `mocap_figures.write_figures` does."""
+    """Return the tables in plain words; figures are named as `mocap_figures.write_figures` does."""
     names, each = list(variants), list(variants.values())
     parts = [
         f"# {result.name} on the mocap benchmark",

@@ -105,7 +105,7 @@ class Trial:
 
 
 def lose(joints: Joints, lost: Touched) -> Joints:
-    """(F, J, 3) with `lost` (F, J), and what had confidence 0 before, filled in as in lifting."""
+    """Return (F, J, 3) with `lost` (F, J), and what had confidence 0 before, filled in as in lifting."""
     gone = lost | (joints[..., 2] == 0)
     xy = fill_missing(np.where(gone[..., None], np.nan, joints[..., :2]))
     return np.concatenate([xy, np.where(gone, 0, joints[..., 2])[..., None]], -1).astype(np.float32)

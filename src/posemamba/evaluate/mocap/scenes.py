@@ -38,7 +38,7 @@ _OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture'
 
 
 def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
-    """The cameras of clip number `clip` (i); camera k looks
+    """Return the cameras of clip number `clip` (i); camera k looks
 
     - in the direction of azimuth 90 k + 37 i degrees,
     - _PITCHES[(i + 2 k) mod 7] degrees down, rolled by _ROLLS[(i + k) mod 3] degrees,
@@ -97,13 +97,13 @@ class Scene:
     mm_per_unit: NDArray[np.float32]
 
     def inputs(self, variant: str) -> NDArray[np.float32]:
-        """(K, F, J, 3) what a predictor is given: the ``exact`` or ``noisy`` joints, and their confidence."""
+        """Return (K, F, J, 3) what a predictor is given: the ``exact`` or ``noisy`` joints, and their confidence."""
         xy = {"exact": self.exact, "noisy": self.noisy}[variant]
         confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
         return np.concatenate([xy, confidence[..., None]], -1)
 
     def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(K, F, J, 3) prediction and target in millimetres, relative to the pelvis."""
+        """Return (K, F, J, 3) prediction and target in millimetres, relative to the pelvis."""
         scale = self.mm_per_unit[:, :, None, None].astype(np.float64)
         return (pred - pred[:, :, :1]) * scale, self.target * scale
 
@@ -159,7 +159,7 @@ def make_scene(
 
 
 def _resampled(positions: Tensor, rate: float) -> Tensor:
-    """(K, F, J, 3) at `rate` frames for each frame, from the first on."""
+    """Return (K, F, J, 3) at `rate` frames for each frame, from the first on."""
     views, frames = positions.shape[:2]
     time = torch.arange(math.floor((frames - 1) * rate + 1e-9) + 1, dtype=torch.float64) / rate
     first = torch.arange(views) * frames

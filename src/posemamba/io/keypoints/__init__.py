@@ -1,6 +1,6 @@
-"""Keypoint files of other programs in, and our own out.
+"""Keypoint files: reading those of other programs, and writing our own.
 
-`read_people` and `read_keypoints` look at a file's content, not at its name, and say in one line what is wrong with it.
+`read_people` and `read_keypoints` recognise a file by its content, not by its name, and report errors in one line.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from posemamba.utils.errors import PoseMambaError
 __all__ = ["Format", "is_keypoint_file", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
 
 MAX_PEOPLE = 100
-"""Most people that `read_people` gives: each has arrays over all frames."""
+"""The most people that `read_people` returns, as each has arrays over all frames."""
 
-_FRAGMENT = 3  # frames; in a clip, whoever is seen in fewer is a false detection or a piece of a track
+_FRAGMENT = 3  # frames: a shorter track is a false detection or a piece of another one
 
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of keypoint file.
+    """A format of keypoint files.
 
     Attributes:
-        name: what `read_keypoints` takes as `format`.
-        suffix: how the files' names usually end; ``/`` for a folder.
+        name: the value of `format` in `read_keypoints`.
+        suffix: the usual suffix of the files; ``/`` for a folder.
         description: one line.
-        kinds: what such a file looks like before it is read: npz, json, csv or folder.
+        read: reads such a file.
+        kinds: the kinds of file that it can be: npz, json, csv or folder.
     """
 
     name: str
@@ -68,13 +69,14 @@ _FORMATS = (
 
 
 def known_formats() -> tuple[Format, ...]:
-    """The formats that `read_keypoints` and `read_people` know."""
+    """Return the formats that `read_keypoints` and `read_people` can read."""
     return _FORMATS
 
 
 def is_keypoint_file(path: str | Path) -> bool:
-    """Whether a file looks like keypoints, right or broken, and not like a video: npz, npy, JSON, csv, a pickle, or a
-    folder of OpenPose. False for what is not there, empty, or not readable.
+    """Return True if a path looks like keypoints, valid or not: npz, npy, JSON, csv, a pickle or OpenPose's folder.
+
+    False for videos, and for files that are missing, empty or not readable.
     """
     path = Path(path)
     try:
@@ -95,27 +97,27 @@ def read_keypoints(
     fps: float | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> Keypoints2D:
-    """Read one person's 2D joints over time: pixels, x right and y down from the image's top left corner.
+    """Read one person's 2D joints over time, in pixels, x right and y down from the image's top left corner.
 
-    Joints that are NaN, and joints at exactly (0, 0) with confidence 0 or without any, are missing. Where the
-    file holds several people, the one followed over most frames is taken.
+    Joints that are NaN, or at exactly (0, 0) with confidence 0 or without a confidence, are missing. If the file holds
+    several people, the one followed over most frames is taken.
 
     Args:
         path: the file, or OpenPose's folder.
         format: one of `known_formats`, or ``auto``: by the file's content.
-        skeleton: name of the joints' skeleton; None: what the file says, else recognised by the number of
-            joints and by how they lie.
-        fps: frames per second; None: what the file says, else 30 is assumed.
-        image_size: (width, height) of the image in pixels; None: what the file says, else the smallest common
-            video size that holds all joints is assumed. Needed where coordinates are shares of the image.
+        skeleton: name of the joints' skeleton; None: the file's, else recognised by the number of joints and their
+            positions.
+        fps: frames per second; None: the file's, else 30 is assumed.
+        image_size: (width, height) of the image in pixels; None: the file's, else the smallest common video size that
+            holds all joints is assumed. Required if coordinates are shares of the image.
 
     Warns:
-        UserWarning: one of several people was taken; joints are missing in all frames; the frame rate or the image's
-            size was assumed (which the result's `source` says too).
+        UserWarning: one of several people was taken; joints are missing in all frames; or the frame rate or the image's
+            size was assumed (the result's `source` notes this too).
 
     Raises:
-        PoseMambaError: no such file, a format or skeleton that is not known or not recognised, a broken
-            file, or values that cannot be keypoints in pixels.
+        PoseMambaError: there is no such file, its format or skeleton is unknown or not recognised, it is broken, or its
+            values cannot be keypoints in pixels.
     """
     path = Path(path)
     raw, wanted = _read(path, format, skeleton)
@@ -139,21 +141,20 @@ def read_people(
     fps: float | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> list[Keypoints2D]:
-    """Read everybody in a keypoint file, each followed over all its frames.
+    """Read all people in a keypoint file, each followed over all its frames.
 
-    Ids that the file gives are believed until one jumps to somebody else; elsewhere people are followed by
-    `posemamba.poses.tracking.track`. All have all frames of the file, so frame i is the same moment for everybody; gaps, and
-    the time before and after a person was seen, are NaN with confidence 0.
+    Identities in the file are kept until one jumps to another person; without them, people are followed by
+    `posemamba.poses.tracking.track`. All people have all frames of the file, so frame i is the same moment for each.
+    Frames in which a person was not seen are NaN with confidence 0.
 
     Args:
-        path, format, skeleton, fps, image_size: as in `read_keypoints`.
+        path, format, skeleton, fps, image_size: see `read_keypoints`.
 
     Returns:
         At least one person and at most `MAX_PEOPLE`, most-seen first; `person` is 1, 2, ... in that order.
 
     Warns:
-        UserWarning: somebody was left out, seen in fewer than 3 frames of a clip or beyond the most; and as
-            `read_keypoints` does.
+        UserWarning: people were left out, seen in fewer than 3 frames or beyond `MAX_PEOPLE`; or as `read_keypoints`.
 
     Raises:
         PoseMambaError: as `read_keypoints`.
@@ -192,7 +193,7 @@ def _list_formats() -> str:
 
 
 def _recognise(source: Source) -> str:
-    """The format's name, by the content."""
+    """Recognise the format by the content; returns its name."""
     kind = source.kind
     if kind == "folder":
         if openpose.recognises_folder(source.path):

@@ -22,7 +22,7 @@ _BODY = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
 
 
 def recognises(content: Any) -> bool:
-    """Whether JSON content has AlphaPose's structure."""
+    """Return True if JSON content has AlphaPose's structure."""
     return (
         isinstance(content, list)
         and bool(content)
@@ -33,17 +33,17 @@ def recognises(content: Any) -> bool:
 
 
 def read(source: Source) -> RawPeople:
-    """Read everybody; a track number ``idx`` is believed if nobody else in the same picture has it.
+    """Read all people; a track number ``idx`` gives an identity if no other person in the same picture has it.
 
     Raises:
-        PoseMambaError: of another structure, or another skeleton.
+        PoseMambaError: the structure or the skeleton is another one.
     """
     path, content = source.path, source.json
     if not recognises(content):
         raise PoseMambaError(f"{path}: JSON with {describe(content)}; {_EXPECTED}")
     pictures: dict[Any, list[Detection]] = {}
     sizes: set[int] = set()
-    believed = True
+    tracked = True
     for index, entry in enumerate(content):
         if not isinstance(entry, dict) or not {"image_id", "keypoints"} <= set(entry):
             raise PoseMambaError(f"{path}: entry {index} is {describe(entry)}; {_EXPECTED}")
@@ -59,12 +59,12 @@ def read(source: Source) -> RawPeople:
         if not isinstance(entry["image_id"], str | int) or isinstance(entry["image_id"], bool):
             raise PoseMambaError(f"{path}: entry {index} has image_id {describe(entry['image_id'])}; {_EXPECTED}")
         people = pictures.setdefault(entry["image_id"], [])
-        believed &= name is None or name not in [p.id for p in people]
+        tracked &= name is None or name not in [p.id for p in people]
         people.append(detection(joints[:, :2], joints[:, 2], name))
     if len(sizes) > 1:
         found = " and ".join(map(str, sorted(sizes)))
         raise PoseMambaError(f"{path}: detections with {found} joints, expected the same number in all")
-    if not believed:  # without its tracker AlphaPose calls everybody 0
+    if not tracked:  # without its tracker AlphaPose numbers everybody 0
         for people in pictures.values():
             for person in people:
                 person.id = None
@@ -78,12 +78,12 @@ def read(source: Source) -> RawPeople:
 
 
 def _is_video(name: Any) -> bool:
-    """Whether the picture is named as AlphaPose names a video's frames: 0.jpg, 1.jpg, ..."""
+    """Return True if the picture is named as AlphaPose names a video's frames: 0.jpg, 1.jpg, ..."""
     return isinstance(name, str) and PurePath(name).stem.isdecimal()
 
 
 def _numbered(path: Path, pictures: dict[Any, list[Detection]]) -> dict[int, list[Detection]]:
-    """By the last number in the picture's name; by the order in the file if there is none, or not one for each."""
+    """Number the frames by the last number in the pictures' names, or by order if not each has its own number."""
     frames: dict[int, list[Detection]] = {}
     for name, people in pictures.items():
         digits = [str(name)] if isinstance(name, int) else re.findall(r"\d+", PurePath(name).stem)
@@ -94,7 +94,7 @@ def _numbered(path: Path, pictures: dict[Any, list[Detection]]) -> dict[int, lis
 
 
 def _id(value: Any) -> int | None:
-    """A track number; PoseFlow and the re-identification write it as a list."""
+    """Parse a track number, which PoseFlow and the re-identification write as a list."""
     while isinstance(value, list) and value:
         value = value[0]
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) > 2**53:

@@ -1,4 +1,4 @@
-"""One keypoint file made into another."""
+"""Conversion of keypoint files between formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from posemamba.poses import Keypoints2D
 from posemamba.poses.mapping import to_skeleton
 from posemamba.poses.skeletons import BODY25, COCO17, HALPE26, get_skeleton
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import atomic_files, atomic_path
+from posemamba.utils.files import atomic_files, atomic_path, writing
 
 TARGETS = ("npz", "csv", "mmpose", "alphapose", "openpose")
 """Formats that `convert_keypoints` and `write_people` write."""
@@ -33,21 +33,21 @@ def convert_keypoints(
     fps: float | None = None,
     image_size: tuple[int, int] | None = None,
 ) -> list[Keypoints2D]:
-    """Read any known keypoint file and write everybody in it as another.
+    """Convert a keypoint file of any known format, with all people in it, to another format.
 
     Args:
         src: the file, or OpenPose's folder.
         dst: the file to write; for ``openpose`` a folder, which must be empty or new.
-        to: one of `TARGETS`; None: by the ending of `dst` (.npz, .csv, .json: mmpose; none: openpose).
-        to_skeleton: name of the skeleton to write, e.g. ``h36m17``; None: that of the source, or for ``alphapose`` and
-            ``openpose`` one that these know.
+        to: one of `TARGETS`; None: by the suffix of `dst` (.npz, .csv, .json: mmpose; none: openpose).
+        to_skeleton: name of the skeleton to write, e.g. ``h36m17``; None: the source's, or for ``alphapose`` and
+            ``openpose`` one that these support.
         format, skeleton, fps, image_size: of the source, see `read_keypoints`.
 
     Returns:
         The people as they were written.
 
     Raises:
-        PoseMambaError: the source cannot be read, the format to write is not known, or the skeletons do not fit.
+        PoseMambaError: the source cannot be read, the format to write is unknown, or the skeleton cannot be converted.
             Nothing is written then, and an earlier file stays.
     """
     dst = Path(dst)
@@ -62,8 +62,8 @@ def convert_keypoints(
 def write_people(dst: str | Path, people: Sequence[Keypoints2D], *, to: str | None = None) -> list[Keypoints2D]:
     """Write people of one clip, whole or not at all.
 
-    npz keeps everything, csv all but the image's size and the source; mmpose, alphapose and openpose know neither the
-    frame rate nor the size. A joint that is missing is written as 0, 0 with confidence 0 (an empty cell in csv).
+    npz keeps everything; csv lacks the image's size and the source; mmpose, alphapose and openpose lack the frame rate
+    and the image's size. A missing joint is written as 0, 0 with confidence 0 (as an empty cell in csv).
 
     Args:
         dst, to: as in `convert_keypoints`.
@@ -74,8 +74,8 @@ def write_people(dst: str | Path, people: Sequence[Keypoints2D], *, to: str | No
         converted to these by name.
 
     Raises:
-        PoseMambaError: the format is not known, the skeleton cannot be converted, or `dst` cannot be written.
-        ValueError: nobody, or people of different clips.
+        PoseMambaError: the format is unknown, the skeleton cannot be converted, or `dst` cannot be written.
+        ValueError: there is nobody, or people are of different clips.
     """
     dst = Path(dst)
     to = _target(dst, to)
@@ -89,10 +89,8 @@ def write_people(dst: str | Path, people: Sequence[Keypoints2D], *, to: str | No
     if to == "openpose":
         people = [_converted(p, BODY25.name) for p in people]
     write = {"npz": _npz, "csv": _csv, "mmpose": _mmpose, "alphapose": _alphapose, "openpose": _openpose}[to]
-    try:
+    with writing(dst):
         write(dst, people)
-    except OSError as error:
-        raise PoseMambaError(f"{dst}: cannot be written ({error.strerror or error})") from error
     return people
 
 
@@ -101,7 +99,7 @@ def _target(dst: Path, to: str | None) -> str:
         to = _SUFFIXES.get(dst.suffix.lower(), "openpose" if not dst.suffix else None)
         if to is None:
             raise PoseMambaError(
-                f"{dst}: the ending '{dst.suffix}' names no format, expected .npz, .csv or .json, or name the format: "
+                f"{dst}: the suffix '{dst.suffix}' names no format, expected .npz, .csv or .json, or name the format: "
                 f"--to {'|'.join(TARGETS)}"
             )
     if to not in TARGETS:
@@ -122,7 +120,7 @@ def _npz(dst: Path, people: list[Keypoints2D]) -> None:
 
 
 def _rounded(person: Keypoints2D, frame: int) -> tuple[list[list[float]], list[float]]:
-    """xy to a thousandth of a pixel and confidence to a ten-thousandth; zeros where missing."""
+    """Return xy to a thousandth of a pixel and confidence to a ten-thousandth; zeros where missing."""
     found = np.isfinite(person.xy[frame]).all(-1)
     xy = np.where(found[:, None], person.xy[frame], 0).astype(np.float64).round(3)
     return xy.tolist(), np.where(found, person.confidence[frame], 0).astype(np.float64).round(4).tolist()
@@ -133,7 +131,7 @@ def _seen(people: list[Keypoints2D]) -> list[np.ndarray]:
 
 
 def _csv(dst: Path, people: list[Keypoints2D]) -> None:
-    """One row a frame and person; frames in which nobody was seen keep a row, so that the clip keeps its length."""
+    """Write one row for each frame and person; frames without people keep one row, so the clip keeps its length."""
     seen = _seen(people)
     with atomic_path(dst) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
         axes = [f"{joint}_{axis}" for joint in people[0].skeleton.joints for axis in ("x", "y", "confidence")]
@@ -160,7 +158,7 @@ def _mmpose(dst: Path, people: list[Keypoints2D]) -> None:
         "skeleton_links": [list(bone) for bone in skeleton.bones],
     }
     with atomic_path(dst) as temporary, temporary.open("w", encoding="utf-8") as file:
-        # frame by frame: half an hour as Python's numbers would take gigabytes
+        # frame by frame, as half an hour as Python's numbers would take gigabytes
         file.write('{"meta_info": ' + json.dumps(meta) + ', "instance_info": [')
         for frame in range(len(people[0])):
             instances: list[dict[str, Any]] = []

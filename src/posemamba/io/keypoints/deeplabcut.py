@@ -1,5 +1,7 @@
-"""DeepLabCut's csv: three header rows, ``scorer``, ``bodyparts`` and ``coords`` (x, y, likelihood), or four with
-``individuals`` after the first. Rows are frames, numbered, or named by their picture where they were labelled by hand.
+"""DeepLabCut's csv.
+
+It has three header rows, ``scorer``, ``bodyparts`` and ``coords`` (x, y, likelihood), or four with ``individuals``
+after the first. Rows are frames, numbered, or named by their picture where they were labelled by hand.
 """
 
 from __future__ import annotations
@@ -20,19 +22,19 @@ from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected DeepLabCut's header rows: scorer, perhaps individuals, bodyparts and coords"
-_ONE = "individual"  # what stands for everybody in files of one animal
+_ONE = "individual"  # the name in files of a single animal
 
 
 def recognises(head: bytes) -> bool:
-    """Whether a csv begins as DeepLabCut's do."""
+    """Return True if a csv begins as DeepLabCut's do."""
     return head.lstrip(b"\xef\xbb\xbf")[:6] == b"scorer"
 
 
 def read(source: Source) -> RawPeople:
-    """Read every individual whose body parts make a person, by their names.
+    """Read all individuals whose body parts, by their names, are those of a person.
 
     Raises:
-        PoseMambaError: other header rows, or nobody has the limbs of a person.
+        PoseMambaError: the header rows are others, or no individual has the limbs of a person.
     """
     path = source.path
     with rows(path) as reader:
@@ -105,10 +107,9 @@ def read(source: Source) -> RawPeople:
 
 
 def _frames(names: list[str]) -> np.ndarray:
-    """Frame numbers from 0 on: the rows' own where these increase, else rows in order.
+    """Return frame numbers from 0 on: the rows' own numbers if these increase, else the order of the rows.
 
-    Pictures that were labelled by hand are named by their frame, but with frames left out they are no clip; the gaps
-    stay gaps.
+    Pictures that were labelled by hand are named by their frames; frames that were not labelled stay gaps.
     """
     digits = [re.findall(r"\d+", PurePath(name.replace("\\", "/")).stem) for name in names]
     try:

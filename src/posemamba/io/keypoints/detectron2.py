@@ -1,9 +1,9 @@
-"""The npz that VideoPose3D's scripts make: Detectron's detections of a video, and data sets of 2D joints.
+"""The npz files of VideoPose3D's scripts: Detectron's detections of a video, and data sets of 2D joints.
 
-Detections: ``boxes`` and ``keypoints``, for each frame a pair of which the second is about people, (P, 5) with the
-score last and (P, 4, 17) with x, y, logit and probability; ``metadata`` of the picture's w and h. Data sets:
+Detections have ``boxes`` and ``keypoints``: for each frame a pair of which the second is about people, (P, 5) with the
+score last and (P, 4, 17) with x, y, logit and probability; and ``metadata`` with the picture's w and h. Data sets have
 ``positions_2d``, arrays (F, J, 2) by subject, action and camera, and ``metadata``. Both are pickled; they are read
-without running what a pickle asks for (`posemamba.utils.unpickle`).
+without running the pickle's code (`posemamba.utils.unpickle`).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from posemamba.poses.tracking import Detection, Track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.unpickle import load_npz_object
 
-# The heat map's probability at its peak is small even for joints that are right; Detectron2 draws those above this.
+# The heat map's peak probability is small even for correct joints; Detectron2 draws joints above this one.
 _SURE = 0.05
 
 
 def recognises_detections(names: list[str]) -> bool:
-    """Whether an npz of these arrays holds Detectron's detections."""
+    """Return True if an npz of these arrays holds Detectron's detections."""
     return {"boxes", "keypoints", "metadata"} <= set(names)
 
 
 def recognises_data_set(names: list[str]) -> bool:
-    """Whether an npz of these arrays holds a data set of 2D joints."""
+    """Return True if an npz of these arrays holds a data set of 2D joints."""
     return "positions_2d" in names
 
 
 def read_detections(source: Source) -> RawPeople:
-    """Read everybody; a joint's confidence is the person's score, less where the heat map is nearly flat.
+    """Read all people; a joint's confidence is the person's score, reduced where the heat map is nearly flat.
 
     Raises:
-        PoseMambaError: of another structure, or it asks for something that is not read.
+        PoseMambaError: the structure is another one, or the pickle holds something that is not read.
     """
     path = source.path
     boxes, keypoints = (_frames(path, key) for key in ("boxes", "keypoints"))
@@ -68,10 +68,11 @@ def read_detections(source: Source) -> RawPeople:
 
 
 def read_data_set(source: Source) -> RawPeople:
-    """Read the one clip of a data set.
+    """Read a data set with a single clip.
 
     Raises:
-        PoseMambaError: several clips (named), another structure, or it asks for something that is not read.
+        PoseMambaError: there are several clips, the structure is another one, or the pickle holds something that is
+            not read.
     """
     path = source.path
     content = load_npz_object(path, "positions_2d")
@@ -106,7 +107,7 @@ def read_data_set(source: Source) -> RawPeople:
 
 
 def _second(where: str, name: str, entry: Any) -> NDArray[Any]:
-    """What a frame's pair says of people, the second class; its first is the background."""
+    """Return the entry for people, the second of a frame's pair; the first is the background's."""
     try:
         pair = list(entry)
         return np.asarray([np.asarray(p, np.float64) for p in pair[1]] if len(pair[1]) else [])

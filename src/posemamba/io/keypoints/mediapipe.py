@@ -1,10 +1,10 @@
-"""MediaPipe's 33 landmarks as JSON or csv. MediaPipe itself writes no file, so there are as many layouts as authors.
+"""MediaPipe's 33 landmarks as JSON or csv. MediaPipe itself writes no file, so there are many layouts.
 
-JSON: a list of frames, or an object that holds it (``frames``, ``results``, ``landmarks``, ``poses``) beside ``fps``
+JSON is a list of frames, or an object that holds it (``frames``, ``results``, ``landmarks``, ``poses``) beside ``fps``
 and the picture's size. A frame is a result of the Tasks API,
-``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``, with a list for each
-person, or of the older interface, with the landmarks of one person, or just the landmarks. A landmark is an object or
-[x, y, z, visibility]. Coordinates are shares of the picture, or pixels. csv: see `posemamba.io.keypoints.table`.
+``{"pose_landmarks": [[{x, y, z, visibility}, ...], ...]}``, with a list for each person; or of the older interface,
+with the landmarks of one person; or just the landmarks. A landmark is an object or [x, y, z, visibility]. Coordinates
+are shares of the picture, or pixels. For csv see `posemamba.io.keypoints.table`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FRAME = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "fram
 
 
 def recognises(content: Any) -> bool:
-    """Whether JSON content is frames of landmarks."""
+    """Return True if JSON content is frames of landmarks."""
     frames, _ = _list(content)
     if frames is None:
         return False
@@ -43,10 +43,10 @@ def recognises(content: Any) -> bool:
 
 
 def read(source: Source) -> RawPeople:
-    """Read everybody in all frames.
+    """Read all people in all frames.
 
     Raises:
-        PoseMambaError: another structure, or another number of landmarks.
+        PoseMambaError: the structure is another one, or the number of landmarks is not 33.
     """
     if source.kind == "csv":
         return table.read(source)
@@ -88,7 +88,7 @@ def read(source: Source) -> RawPeople:
 
 
 def _list(content: Any) -> tuple[list[Any] | None, dict[str, Any]]:
-    """The frames, and whatever stands beside them."""
+    """Return the frames, and the other entries of the object that holds them."""
     if isinstance(content, list):
         return content, {}
     if not isinstance(content, dict):
@@ -106,7 +106,7 @@ def _list(content: Any) -> tuple[list[Any] | None, dict[str, Any]]:
 
 
 def _landmarks(frame: Any) -> list[Any] | None:
-    """What a frame says of landmarks; [] for nobody; None if it is no frame."""
+    """Return a frame's landmarks; [] for nobody; None if it is no frame."""
     if frame is None:
         return []
     if isinstance(frame, dict):
@@ -122,7 +122,7 @@ def _landmarks(frame: Any) -> list[Any] | None:
 
 
 def _people(landmarks: list[Any]) -> list[list[Any]] | None:
-    """One list of landmarks a person; None if they are none."""
+    """Return a list of landmarks for each person; None if these are no landmarks."""
     if not landmarks:
         return []
     first = landmarks[0]

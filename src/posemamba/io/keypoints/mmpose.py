@@ -1,8 +1,8 @@
-"""The predictions that MMPose saves as JSON.
+"""MMPose's predictions as JSON.
 
-Its inferencer writes a list of frames, ``{"frame_id": 0, "instances": [...]}``; its demos the same list as
-``instance_info`` beside a ``meta_info`` about the skeleton; for a picture the inferencer writes the instances
-alone. An instance has ``keypoints`` [[x, y], ...] in pixels and ``keypoint_scores``.
+Its inferencer writes a list of frames, ``{"frame_id": 0, "instances": [...]}``, and for a single picture the instances
+alone. Its demos write the same list as ``instance_info`` beside a ``meta_info`` about the skeleton. An instance has
+``keypoints`` [[x, y], ...] in pixels and ``keypoint_scores``.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ _EXPECTED = "expected MMPose's predictions: a list of {'frame_id': ..., 'instanc
 
 
 def recognises(content: Any) -> bool:
-    """Whether JSON content has MMPose's structure."""
+    """Return True if JSON content has MMPose's structure."""
     if isinstance(content, dict):
         return "instance_info" in content
     if not isinstance(content, list):
         return False
-    first = next((entry for entry in content if entry), None)  # frames without anybody say nothing
+    first = next((entry for entry in content if entry), None)  # frames without people show no structure
     if isinstance(first, list):
         return isinstance(first[0], dict) and "keypoints" in first[0]
     return first is None or (isinstance(first, dict) and ("instances" in first or "keypoints" in first))
 
 
 def read(source: Source) -> RawPeople:
-    """Read a JSON file; frames that its numbering leaves out are missing frames.
+    """Read a JSON file; frames that its numbering leaves out have nobody in them.
 
     Raises:
-        PoseMambaError: no JSON, or of another structure.
+        PoseMambaError: it is not JSON, or of another structure.
     """
     path, content = source.path, source.json
     skeleton = None
@@ -53,12 +53,12 @@ def read(source: Source) -> RawPeople:
     people = {number - first: _people(path, number, entries) for number, entries in frames.items()}
     tracks = follow(path, people, last - first + 1)
     if skeleton is not None and tracks and len(skeleton) != tracks[0].xy.shape[1]:
-        skeleton = None  # what the meta data says is of another model's training set
+        skeleton = None  # the meta data describe another model's training set
     return RawPeople(tracks, last - first + 1, skeleton)
 
 
 def _frames(path: Path, content: list[Any]) -> dict[int, list[Any]]:
-    """Instances by frame number."""
+    """Return the instances by frame number."""
     if content and all(isinstance(entry, dict) and "keypoints" in entry for entry in content):
         return {0: content}  # the instances of a single picture
     frames: dict[int, list[Any]] = {}
@@ -100,7 +100,7 @@ def _people(path: Path, frame: int, instances: list[Any]) -> list[Detection]:
 
 
 def _named_skeleton(meta: Any) -> Skeleton | None:
-    """The skeleton by the meta data's joint names, or its data set's name."""
+    """Return the skeleton by the joint names or the data set's name in the meta data."""
     if not isinstance(meta, dict):
         return None
     names = meta.get("keypoint_id2name")

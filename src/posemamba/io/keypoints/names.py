@@ -1,4 +1,4 @@
-"""Joints by the names that people give them: ``LShoulder``, ``shoulder_l``, ``LEFT_SHOULDER``, ``shoulder2``."""
+"""Recognition of joints by their common names: ``LShoulder``, ``shoulder_l``, ``LEFT_SHOULDER``, ``shoulder2``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _ALIASES = {
 }
 _WITHOUT_SIDE = {"hip": "pelvis"}
 _STAND_INS = {"head": "head_top", "foot": "ankle", "neck": "thorax"}
-"""Names that mean another joint where that one is not named, and the skeleton has no joint of the name itself."""
+"""Names that stand for another joint if that one is not named, and the skeleton has no joint of the name itself."""
 
 _PARTS = {name.removeprefix("left_") for s in SKELETONS.values() for name in s.joints if name.startswith("left_")}
 _LIMBS = tuple(
@@ -40,9 +40,9 @@ _LIMBS = tuple(
 
 
 def canonical(name: str) -> str:
-    """The name as skeletons have it, if it means one of their joints; else in lower case.
+    """Return the skeletons' name of a joint, or the name in lower case if it is none of their joints.
 
-    A number 1 or 2 is the right or the left side, as in DeepLabCut's model of people.
+    A number 1 or 2 means the right or the left side, as in DeepLabCut's model of people.
     """
     words = [w.lower() for w in _WORDS.findall(name)]
     side = next((_SIDES[w] for w in words if w in _SIDES), None)
@@ -59,10 +59,13 @@ def canonical(name: str) -> str:
 
 
 def match(path: Path, names: Sequence[str]) -> tuple[Skeleton, list[int | None]]:
-    """The skeleton that the names make, and for each of its joints the index of the name.
+    """Match names to a skeleton: the largest of which every joint is named, else COCO-17 if all of its limbs are.
 
-    The largest skeleton of which every joint is named; else COCO-17 if all limbs are, the rest missing (a warning names
-    it).
+    Returns:
+        The skeleton, and for each of its joints the index of the name; None for a joint that is not named.
+
+    Warns:
+        UserWarning: joints of COCO-17 are not named.
 
     Raises:
         PoseMambaError: a limb's joint is not named.
@@ -89,7 +92,7 @@ def match(path: Path, names: Sequence[str]) -> tuple[Skeleton, list[int | None]]
     missing = [joint for joint, i in zip(skeleton.joints, order, strict=True) if i is None]
     if lacking := [joint for joint in missing if joint in _LIMBS]:
         raise PoseMambaError(
-            f"{path}: body parts {', '.join(names[:40])}; for a pose it lacks {', '.join(lacking)}: name parts as in "
+            f"{path}: body parts {', '.join(names[:40])}; for a pose it lacks {', '.join(lacking)}: name parts like "
             "left_shoulder, LShoulder or shoulder_l"
         )
     warnings.warn(f"{path.name}: lacks {', '.join(missing)}; these joints are missing in all frames", stacklevel=5)
@@ -97,5 +100,5 @@ def match(path: Path, names: Sequence[str]) -> tuple[Skeleton, list[int | None]]
 
 
 def is_blazepose(names: Sequence[str]) -> bool:
-    """Whether all of MediaPipe's 33 landmarks are named."""
+    """Return True if all of MediaPipe's 33 landmarks are named."""
     return set(BLAZEPOSE33.joints) <= {canonical(name) for name in names}

@@ -1,4 +1,4 @@
-"""Keypoints as NumPy's npz: the simplest format, and the one that we write."""
+"""Keypoints as NumPy's npz: the simplest format, and the one that this package writes."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _CONFIDENCE_KEYS = ("confidence", "scores")
 
 
 def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keypoints2D]) -> None:
-    """Write one person, or several of the same clip, so that they are read back exactly; no pickles.
+    """Write one person, or several of the same clip, to be read back exactly; nothing is pickled.
 
     Raises:
-        ValueError: nobody, or people of different clips or skeletons.
+        ValueError: there is nobody, or people are of different clips or skeletons.
     """
     people = [keypoints] if isinstance(keypoints, Keypoints2D) else list(keypoints)
     if not people:
@@ -56,12 +56,14 @@ def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keyp
 
 
 def read(source: Source) -> RawPeople:
-    """Read keys keypoints or xy, (F, J, 2), or with the confidence as third channel (F, J, 3), or (P, F, J, 2 or 3) of
-    several people; optional keys confidence or scores (F, J), fps, image_size (width, height), skeleton, times (F,) in
-    seconds, source, person.
+    """Read an npz file of keypoints.
+
+    Its array ``keypoints`` or ``xy`` is (F, J, 2), or (F, J, 3) with the confidence as third channel, or of several
+    people (P, F, J, 2 or 3). Optional are ``confidence`` or ``scores`` (F, J), ``fps``, ``image_size`` (width, height),
+    ``skeleton``, ``times`` (F,) in seconds, ``source`` and ``person``.
 
     Raises:
-        PoseMambaError: broken, pickled, or other arrays than these.
+        PoseMambaError: the file is broken or pickled, or its arrays have other shapes.
     """
     path = source.path
     arrays = _load(path)
@@ -106,7 +108,7 @@ def read(source: Source) -> RawPeople:
     people, frames = xy.shape[:2]
     tracks = []
     for person in range(people):
-        # whoever is alone keeps all frames, so that messages can say which frame is wrong
+        # a single person keeps all frames, so that messages can name a frame
         seen = np.arange(frames) if people == 1 else np.flatnonzero(~np.isnan(xy[person]).any(-1).all(-1))
         if len(seen):
             tracks.append(Track(seen, xy[person, seen], confidence[person, seen]))
@@ -143,7 +145,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
             if isinstance(file, np.ndarray):
                 raise PoseMambaError(f"{path}: a single array (.npy), expected an npz with an array 'keypoints'")
             wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
-            # only what is needed: other arrays may be large, or pickled, and do no harm unread
+            # only the arrays that are needed: others may be large or pickled
             arrays = {name: file[name] for name in wanted if name in file.files}
             if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
                 raise PoseMambaError(f"{path}: '{raw[0]}' is no NumPy array: damaged; copy or write the file again")
@@ -166,7 +168,7 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _numbers(path: Path, name: str, array: NDArray[Any], count: int | None = None) -> NDArray[Any]:
-    """The array, if it holds real numbers (and `count` of them)."""
+    """Return the array after a check that it holds real numbers, and `count` of them."""
     if array.dtype.kind not in "fiu":
         raise PoseMambaError(f"{path}: '{name}' holds {array.dtype}, expected numbers")
     if count is None:

@@ -1,4 +1,4 @@
-"""OpenPose's folder of ``<name>_000000000000_keypoints.json``, one a frame, as ``--write_json`` makes it.
+"""OpenPose's folder of ``<name>_000000000000_keypoints.json``, one for each frame, as ``--write_json`` makes it.
 
 ``{"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": [x, y, confidence, ...], ...}]}`` in BODY_25, or
 in the older COCO with 18 joints, whose neck is left out. A joint that was not found is 0, 0, 0.
@@ -19,27 +19,27 @@ from posemamba.utils.errors import PoseMambaError
 
 _NAME = re.compile(r"(?P<clip>.*?)(?P<frame>\d+)_keypoints\.json")
 _EXPECTED = "expected OpenPose's {'people': [{'pose_keypoints_2d': [x, y, confidence, ...]}]}"
-# Where COCO-17's joints are among OpenPose's 18, which have the neck second and the right side first.
+# Indices of COCO-17's joints among OpenPose's 18, which have the neck second and the right side first.
 _FROM_18 = (0, 15, 14, 17, 16, 5, 2, 6, 3, 7, 4, 11, 8, 12, 9, 13, 10)
 _SKELETONS = {25: BODY25, 18: COCO17}
 
 
 def recognises_folder(path: Path) -> bool:
-    """Whether a folder holds files named as OpenPose names them."""
+    """Return True if a folder holds files named as OpenPose names them."""
     with os.scandir(path) as entries:
         return any(_NAME.fullmatch(entry.name) for entry in entries)
 
 
 def recognises(content: Any) -> bool:
-    """Whether JSON content is one of OpenPose's frames."""
+    """Return True if JSON content is one of OpenPose's frames."""
     return isinstance(content, dict) and isinstance(content.get("people"), list)
 
 
 def read(source: Source) -> RawPeople:
-    """Read all frames of the folder; ids are believed where they are not negative.
+    """Read all frames of the folder; ids that are not negative give people's identities.
 
     Raises:
-        PoseMambaError: not a folder of one clip, or a file of another structure.
+        PoseMambaError: it is not a folder of one clip, or a file has another structure.
     """
     path = source.path
     if not path.is_dir():

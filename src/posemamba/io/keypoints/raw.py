@@ -1,4 +1,4 @@
-"""What the readers of keypoint files have in common: checks, and what to do about facts that a file lacks."""
+"""Helpers shared by the readers of keypoint files: checks, and defaults for facts that a file lacks."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 216
 
 @dataclass
 class RawPeople:
-    """What a file said.
+    """The content of a keypoint file, before checks and defaults.
 
     Attributes:
-        tracks: everybody, most-seen first; coordinates NaN where missing.
-        frames: F.
-        skeleton, fps, image_size, times: None where the file does not say; times (F,) seconds.
-        source: what the file says it is made from.
-        shares: coordinates are shares of the image's width and height.
-        confident: the file gave confidences; else a joint at (0, 0) is one that was not found.
+        tracks: all people, most-seen first; coordinates are NaN where missing.
+        frames: the number of frames F.
+        skeleton, fps, image_size, times: None where the file lacks them; times are (F,) seconds.
+        source: the origin of the keypoints, as the file names it.
+        shares: True if coordinates are shares of the image's width and height.
+        confident: True if the file has confidences; else a joint at (0, 0) counts as not found.
         person: the number that the file gives to its only person.
     """
 
@@ -47,16 +47,21 @@ class RawPeople:
 
 
 def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
-    """One person of one frame, (J, 2) and (J,): joints at (0, 0) without confidence are missing."""
+    """Make a detection of (J, 2) pixels and (J,) confidences; joints at (0, 0) without confidence are missing."""
     nowhere = (xy == 0).all(-1) & ~(confidence > 0)
     return Detection(np.where(nowhere[:, None], np.nan, xy), confidence, name)
 
 
 def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -> list[Track]:
-    """Everybody of a file followed from frame to frame, after a check that all have the same joints.
+    """Follow all people of a file from frame to frame.
+
+    Args:
+        path: the file, for the error.
+        people: the detections of each frame, by its number.
+        frames: the number of frames.
 
     Raises:
-        PoseMambaError: nobody, or different numbers of joints.
+        PoseMambaError: there is nobody, or people have different numbers of joints.
     """
     joints = {len(person.xy) for persons in people.values() for person in persons}
     if not joints:
@@ -69,7 +74,7 @@ def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -
 
 
 def in_shares(xy: NDArray[np.floating]) -> bool:
-    """Whether coordinates (..., 2) are shares of the image: people may stand a little outside of it."""
+    """Return True if coordinates, (..., 2), are shares of the image; people may be a little outside of it."""
     found = np.abs(xy[np.isfinite(xy)])
     return bool(len(found) and np.percentile(found, 95) <= 2)
 
@@ -82,9 +87,13 @@ def finish(
     fps: float | None,
     image_size: tuple[int, int] | None,
 ) -> list[Keypoints2D]:
-    """Check the values, recognise the skeleton, complete what the file does not say; see `read_people`.
+    """Check the values, recognise the skeleton, and fill in facts that the file lacks; see `read_people`.
 
-    Of each person all frames are given; numbers are in the order of the tracks.
+    Returns:
+        All people, in the order of the tracks, with all frames each.
+
+    Raises:
+        PoseMambaError: the values cannot be keypoints in pixels, or a fact without a default is missing.
     """
     frames = raw.frames
     if frames == 0:
@@ -104,7 +113,7 @@ def finish(
     if raw.shares:
         if size is None:
             raise PoseMambaError(
-                f"{path}: coordinates are shares of the image's width and height, and the file does not say these; "
+                f"{path}: coordinates are shares of the image's width and height, which the file lacks; "
                 "give them: --image-size WIDTHxHEIGHT"
             )
         everything = everything * np.array(size, np.float64)
@@ -154,7 +163,7 @@ def finish(
         size = _guess_size(path, everything)
         assumed.append(f"an image of {size[0]}x{size[1]} pixels (--image-size)")
     if assumed:
-        warnings.warn(f"{path.name}: the file does not say everything; assumed: {' and '.join(assumed)}", stacklevel=4)
+        warnings.warn(f"{path.name}: the file lacks some facts; assumed: {' and '.join(assumed)}", stacklevel=4)
     source = raw.source or path.name
     ends = np.cumsum([len(t) for t in raw.tracks])[:-1]
     people = []
@@ -178,6 +187,7 @@ def finish(
 
 
 def _positive(path: Path, fps: float | None, what: str) -> float | None:
+    """Return a frame rate after a check that it is positive; None stays."""
     if fps is None:
         return None
     if not (np.isfinite(fps) and fps > 0):
@@ -206,15 +216,16 @@ def _guess_size(path: Path, xy: NDArray[np.float32]) -> tuple[int, int]:
     return width, height
 
 
-def _skeleton(path: Path, xy: NDArray[np.floating], said: Skeleton | None, wanted: Skeleton | None) -> Skeleton:
+def _skeleton(path: Path, xy: NDArray[np.floating], in_file: Skeleton | None, wanted: Skeleton | None) -> Skeleton:
+    """Choose the skeleton: the wanted one, the file's, or the one recognised by (F, J, 2) joints."""
     joints = xy.shape[1]
     known = ", ".join(f"{s.name} ({len(s)})" for s in SKELETONS.values())
-    named = wanted or said
+    named = wanted or in_file
     if named is not None:
         if len(named) != joints:
-            who = "--skeleton" if wanted else "the file"
+            origin = "--skeleton" if wanted else "the file"
             raise PoseMambaError(
-                f"{path}: holds {joints} joints, but {who} says {named.name}, which has {len(named)}; known: {known}"
+                f"{path}: holds {joints} joints, but {origin} names {named.name} with {len(named)}; known: {known}"
             )
         return named
     candidates = [s for s in SKELETONS.values() if len(s) == joints]
@@ -225,16 +236,16 @@ def _skeleton(path: Path, xy: NDArray[np.floating], said: Skeleton | None, wante
     if (recognised := recognise_17(xy)) is not None:
         return recognised
     raise PoseMambaError(
-        f"{path}: {joints} joints may be any of {', '.join(s.name for s in candidates)}, and how they lie "
-        "does not tell which; name it: --skeleton NAME, or a 'skeleton' in the file"
+        f"{path}: {joints} joints may be any of {', '.join(s.name for s in candidates)}, and their positions "
+        "do not show which; name it: --skeleton NAME, or a 'skeleton' in the file"
     )
 
 
 def recognise_17(xy: NDArray[np.floating]) -> Skeleton | None:
-    """Human3.6M, COCO or MPI-INF-3DHP, by geometry: None if it is not clear.
+    """Recognise a skeleton of 17 joints (Human3.6M, COCO or MPI-INF-3DHP) by its geometry; None if it is not clear.
 
-    COCO's first five joints are the nose, the eyes and the ears, close to each other. Those of the others are
-    far apart, and the pelvis lies half-way between the hips: joint 0 between 1 and 4 in Human3.6M, 14 between 8 and
+    COCO's first five joints are the nose, the eyes and the ears, close to each other. The first five of the others are
+    far apart, and their pelvis lies half-way between the hips: joint 0 between 1 and 4 in Human3.6M, 14 between 8 and
     11 in MPI-INF-3DHP.
 
     Args:
@@ -259,7 +270,7 @@ def recognise_17(xy: NDArray[np.floating]) -> Skeleton | None:
         h36m, mpi = off_middle(0, 1, 4), off_middle(14, 8, 11)
         if h36m < 0.05 and h36m < 2 * mpi:
             return H36M17
-        # of Human3.6M's, 14, 8 and 11 are shoulders and the thorax, in line with each other when seen from the side
+        # in Human3.6M 14, 8 and 11 are shoulders and thorax, which coincide when seen from the side
         if mpi < 0.05 and h36m > 0.1:
             return MPI3DHP17
     return None

@@ -1,4 +1,4 @@
-"""A keypoint file before its format is known: what kind of file it is, and its JSON read once."""
+"""A keypoint file before its format is recognised: the kind of file, and its JSON, read once."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from posemamba.utils.errors import PoseMambaError
 
 Kind = Literal["folder", "npz", "json", "csv", "npy", "pickle", "other"]
 
-LARGEST_GAP = 100_000  # frames; more is no video but a broken number
-LARGEST_IMAGE = 1_000_000  # pixels on a side; more is no image but a broken number
+LARGEST_GAP = 100_000  # frames: a larger gap is a broken frame number
+LARGEST_IMAGE = 1_000_000  # pixels on a side: a larger image is a broken number
 
 
 @dataclass
 class Source:
-    """A file or folder.
+    """A keypoint file or folder.
 
     Attributes:
-        path: where it is.
+        path: its path.
         head: the first bytes; empty for a folder.
     """
 
@@ -34,10 +34,14 @@ class Source:
 
     @classmethod
     def open(cls, path: Path, expected: str) -> Source:
-        """Look at the first bytes.
+        """Read the first bytes of a file.
+
+        Args:
+            path: the file or folder.
+            expected: the formats that can be read, for the error.
 
         Raises:
-            PoseMambaError: not there, not readable or empty; `expected` says what would be read.
+            PoseMambaError: the file is missing, not readable or empty.
         """
         if path.is_dir():
             return cls(path, b"")
@@ -54,7 +58,7 @@ class Source:
 
     @property
     def kind(self) -> Kind:
-        """By the content, not the name."""
+        """The kind of file, by its content and not its name."""
         if not self.head:
             return "folder"
         if self.head.startswith(b"PK"):
@@ -67,7 +71,7 @@ class Source:
         if text[:1] in (b"[", b"{"):
             return "json"
         line = text.splitlines()[0] if text else b""
-        if text.startswith(b"scorer"):  # DeepLabCut's, however few columns
+        if text.startswith(b"scorer"):  # DeepLabCut's, with any number of columns
             return "csv"
         if b"\0" not in self.head and any(line.count(mark) >= 3 for mark in (b",", b";", b"\t")):
             return "csv"
@@ -75,7 +79,7 @@ class Source:
 
     @cached_property
     def names(self) -> list[str]:
-        """The arrays of an npz; none if it is damaged."""
+        """The names of an npz's arrays; none if it is damaged."""
         try:
             with zipfile.ZipFile(self.path) as archive:
                 return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -84,10 +88,10 @@ class Source:
 
     @cached_property
     def json(self) -> Any:
-        """The whole content.
+        """The file's content as JSON.
 
         Raises:
-            PoseMambaError: not JSON, or cut short.
+            PoseMambaError: it is not JSON, or cut short.
         """
         return load_json(self.path)
 
@@ -96,7 +100,7 @@ def load_json(path: Path) -> Any:
     """Read a JSON file.
 
     Raises:
-        PoseMambaError: not readable, not JSON, or cut short.
+        PoseMambaError: the file is not readable, not JSON, or cut short.
     """
     try:
         return json.loads(path.read_bytes().decode("utf-8-sig"))
@@ -116,17 +120,21 @@ def load_json(path: Path) -> Any:
 
 
 def describe(value: Any) -> str:
-    """What a JSON value is, for a message."""
+    """Describe a JSON value for a message."""
     if isinstance(value, dict):
         return "an object of " + (", ".join(f"'{k}'" for k in list(value)[:8]) or "nothing")
     return {list: "a list", str: "text", type(None): "null", bool: "true or false"}.get(type(value), "a number")
 
 
 def numbers(where: str, name: str, values: Any) -> NDArray[np.float64]:
-    """A list of numbers as an array; null becomes NaN.
+    """Convert a list of numbers to an array; null becomes NaN.
+
+    Args:
+        where, name: the place and the name of the list, for the error.
+        values: the list.
 
     Raises:
-        PoseMambaError: ragged, or other things than numbers.
+        PoseMambaError: the list is ragged, or holds other things than numbers.
     """
     try:
         return np.array(values, dtype=np.float64)
@@ -152,10 +160,14 @@ def pixels(width: Any, height: Any) -> tuple[int, int] | None:
 
 
 def triples(where: str, name: str, values: Any) -> NDArray[np.float64]:
-    """[x, y, confidence, x, y, confidence, ...] as (J, 3), checked to be finite.
+    """Convert [x, y, confidence, x, y, confidence, ...] to (J, 3), with finite x and y.
+
+    Args:
+        where, name: the place and the name of the list, for the error.
+        values: the list.
 
     Raises:
-        PoseMambaError: not that.
+        PoseMambaError: the list is of another form, or a coordinate is infinite.
     """
     flat = numbers(where, name, values)
     if flat.ndim != 1 or len(flat) % 3 or not len(flat):
@@ -168,7 +180,7 @@ def triples(where: str, name: str, values: Any) -> NDArray[np.float64]:
 
 
 def check_finite(where: str, xy: NDArray[np.float64]) -> None:
-    """Refuse infinite coordinates (J, 2): they would end the tracker.
+    """Reject infinite coordinates, (J, 2), which the tracker cannot take.
 
     Raises:
         PoseMambaError: a joint is infinite.
@@ -179,14 +191,16 @@ def check_finite(where: str, xy: NDArray[np.float64]) -> None:
 
 
 def check_frames(path: Path, frames: dict[int, Any]) -> tuple[int, int]:
-    """The first and last frame number.
+    """Return the first and last frame number.
 
     Raises:
-        PoseMambaError: no frames, or numbers that cannot be those of a video.
+        PoseMambaError: there are no frames, or numbers that no video has.
     """
     if not frames:
         raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
     first, last = min(frames), max(frames)
     if last - first > LARGEST_GAP + 10 * len(frames):
-        raise PoseMambaError(f"{path}: {len(frames)} frames numbered {first} to {last}: the numbers are broken")
+        raise PoseMambaError(
+            f"{path}: {len(frames)} frames numbered {first} to {last}, expected 0, 1, 2, ...: correct them"
+        )
     return first, last

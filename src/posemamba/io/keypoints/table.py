@@ -1,4 +1,4 @@
-"""Tables (csv) of named or numbered joints: our own, Human3.6M's, and those that people write of MediaPipe's landmarks.
+"""Tables (csv) of named or numbered joints: our own, Human3.6M's, and common layouts of MediaPipe's landmarks.
 
 Wide, one row a frame: ``frame, time, person, <joint>_x, <joint>_y, <joint>_confidence, ...`` (also ``_z``, left out,
 and ``_visibility``, ``_likelihood``, ``_score``), or numbered ``x0, y0, z0, v0, x1, ...``. Long, one row a joint:
@@ -55,10 +55,10 @@ _SECONDS = {"time": 1.0, "times": 1.0, "timesec": 1.0, "times_s": 1.0, "timestam
 
 @contextmanager
 def rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """The rows of a csv file, whatever separates their cells.
+    """Yield an iterator over the rows of a csv file, with any separator.
 
     Raises:
-        PoseMambaError: not readable as text.
+        PoseMambaError: the file is not readable as text.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -75,10 +75,10 @@ def rows(path: Path) -> Iterator[Iterator[list[str]]]:
 
 
 def cells(path: Path, line: int, values: tuple[str, ...]) -> NDArray[np.float64]:
-    """Numbers of a row; empty cells and words for nothing are NaN.
+    """Convert cells of a row to numbers; empty cells and words for missing values are NaN.
 
     Raises:
-        PoseMambaError: something else than a number.
+        PoseMambaError: a cell is not a number.
     """
     try:
         return np.array(list(map(float, values)))
@@ -95,7 +95,7 @@ def cells(path: Path, line: int, values: tuple[str, ...]) -> NDArray[np.float64]
 
 
 def pick(path: Path, line: int, row: list[str], columns: list[int]) -> tuple[str, ...]:
-    """Some cells of a row.
+    """Return the cells of a row in these columns.
 
     Raises:
         PoseMambaError: the row is too short.
@@ -111,7 +111,7 @@ def pick(path: Path, line: int, row: list[str], columns: list[int]) -> tuple[str
 
 @dataclass
 class _Header:
-    """Which column is what: joints' axes by name or number, and facts of the row."""
+    """The meaning of the columns: joints' axes by name or number, and facts of the row."""
 
     joints: dict[str, dict[str, int]] = field(default_factory=dict)
     numbered: bool = False
@@ -126,7 +126,7 @@ def _plain(text: str) -> str:
 
 
 def _header(first: list[str]) -> _Header | None:
-    """None if the row is no header that is understood."""
+    """Parse a header row; None if it is none that is known."""
     header = _Header()
     numbered: dict[int, dict[str, int]] = {}
     long: dict[str, int] = {}
@@ -163,17 +163,17 @@ def _header(first: list[str]) -> _Header | None:
 
 
 def header_names(source: Source) -> list[str]:
-    """The joints that the first row names; numbers where it numbers them; none if it is no such header."""
+    """Return the names or numbers of joints in the first row; none if it is not a header of joints."""
     with rows(source.path) as reader:
         header = _header(next(reader, []))
     return [] if header is None else list(header.joints)
 
 
 def read(source: Source) -> RawPeople:
-    """Read everybody; a column that numbers people is believed.
+    """Read all people of a table; a column with people's numbers gives their identities.
 
     Raises:
-        PoseMambaError: no header that names joints, joints missing, or cells that are no numbers.
+        PoseMambaError: the header names no joints, joints are missing, or cells are not numbers.
     """
     path = source.path
     with rows(path) as reader:
@@ -196,7 +196,7 @@ def read(source: Source) -> RawPeople:
 
 
 def _joints(path: Path, header: _Header) -> tuple[Skeleton | None, list[str | None]]:
-    """The skeleton, and for each of its joints the column group that holds it."""
+    """Return the skeleton, and for each of its joints the name of its group of columns."""
     names = list(header.joints)
     if not header.numbered:
         skeleton, order = match(path, names)
@@ -238,7 +238,7 @@ def _long(path: Path, header: _Header, reader: Iterator[list[str]]) -> RawPeople
     facts = [c for c in (header.frame, header.time and header.time[0]) if c is not None]
     assert header.landmark is not None
     if header.frame is None:
-        raise PoseMambaError(f"{path}: one row a joint, but no column 'frame' says of which frame")
+        raise PoseMambaError(f"{path}: one row for each joint, but no column 'frame': add one")
     bodies: dict[tuple[float, str | None], dict[str, NDArray[np.float64]]] = {}
     told: dict[tuple[float, str | None], tuple[int, NDArray[np.float64]]] = {}
     names: dict[str, None] = {}
@@ -271,7 +271,7 @@ def _long(path: Path, header: _Header, reader: Iterator[list[str]]) -> RawPeople
 
 
 class _Collected:
-    """Rows by frame."""
+    """The rows of a table, collected by frame."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -281,7 +281,7 @@ class _Collected:
     def add(
         self, line: int, joints: NDArray[np.float64], header: _Header, said: NDArray[np.float64], name: str | None
     ) -> None:
-        """One person of one frame, (J, 3), and the row's frame and time as far as it says them."""
+        """Add one person of one frame, (J, 3), with the row's frame number and time, NaN where it lacks them."""
         number = len(self.frames)
         if header.frame is not None:
             if not np.isfinite(said[0]) or said[0] != round(said[0]):
@@ -308,7 +308,7 @@ class _Collected:
         if header.time is not None and len(self.times) == frames > 1:
             found = np.array([self.times[n] for n in sorted(self.times)])
             steps = np.diff(found)
-            # a column of another unit or another meaning would give an absurd frame rate
+            # a column of another unit or meaning would give an absurd frame rate
             if np.isfinite(found).all() and (steps > 0).all() and 1 <= 1 / np.median(steps) <= 1000:
                 times = found
         return RawPeople(tracks, frames, skeleton, times=times, shares=shares, confident=confident)

@@ -1,4 +1,4 @@
-"""Motions as files of other programs: tables for statistics, TRC for OpenSim, BVH and glTF for animation.
+"""Export of motions for other programs: tables for statistics, TRC for OpenSim, BVH and glTF for animation.
 
 One file holds one person. Shapes: F frames, J = 17 joints.
 """
@@ -18,6 +18,7 @@ from posemamba.io.motion.glb import write_glb
 from posemamba.io.motion.trc import write_trc
 from posemamba.poses import Motion3D
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import writing
 
 __all__ = ["EXPORTS", "Export", "write_bvh", "write_csv", "write_csv_tidy", "write_glb", "write_motion", "write_trc"]
 
@@ -31,7 +32,7 @@ EXPORTS: dict[str, Export] = {
         Export("glb", ".glb", "animated skeleton with a body: viewers, Blender, web pages, game engines", True),
     )
 }
-"""The formats by their names."""
+"""The export formats by name."""
 
 
 def write_motion(
@@ -40,27 +41,25 @@ def write_motion(
     """Write one person's motion, whole or not at all.
 
     Args:
-        path: the file; its suffix is the caller's affair (`EXPORTS` names the usual ones).
-        motion: what to write; trc, bvh and glb want it in metres.
+        path: the file, with any suffix (`EXPORTS` names the usual ones).
+        motion: the motion; in metres for trc, bvh and glb.
         format: a name in `EXPORTS`.
-        columns: for the two tables, further columns (F,) by their names, units in the name (``left_knee_deg``).
+        columns: for the two tables, further columns (F,) by name, with units in the name (``left_knee_deg``).
 
     Returns:
-        One line for each thing that the user should know and that the file may not say: held frames, resampled times,
-        a root that stays in place.
+        Notes for the user, one line each, on what the file may not show: held frames, resampled times, a root that
+        stays in place.
 
     Raises:
-        PoseMambaError: an unknown format, pixels where metres are needed, nobody seen, times that do not increase,
-            columns that do not fit, or a path that cannot be written.
+        PoseMambaError: the format is unknown, the motion is in pixels where metres are needed, nobody was seen, times
+            do not increase, columns do not fit, or the path cannot be written.
     """
     if format not in EXPORTS:
         raise PoseMambaError(f"unknown format '{format}' for motions: the known ones are {', '.join(EXPORTS)}")
     tables = {"csv": write_csv, "csv-tidy": write_csv_tidy}
     if columns and format not in tables:
         raise PoseMambaError(f"{path}: {format} has no place for columns {', '.join(columns)}: use csv for them")
-    try:
+    with writing(path):
         if format in tables:
             return tables[format](path, motion, columns=columns)
         return {"trc": write_trc, "bvh": write_bvh, "glb": write_glb}[format](path, motion)
-    except OSError as error:
-        raise PoseMambaError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,4 +1,4 @@
-"""What the formats share: axes, checks, frames that hold an earlier pose, rows of numbers as text."""
+"""Helpers shared by the export formats: axes, checks, held frames, and rows of numbers as text."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from posemamba.utils.errors import PoseMambaError
 Array = NDArray[np.float64]
 
 AXES = {"camera": ("right", "down", "away"), "world": ("right", "away", "up")}
-"""Where x, y and z point in a motion's frame, for somebody behind the camera."""
+"""Directions of x, y and z in a motion's frame, as seen from behind the camera."""
 Y_UP = "x right, y up, z towards the camera"
 """Axes after `y_up`, right-handed."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """A format.
+    """An export format.
 
     Attributes:
-        name: how users name it.
-        suffix: the usual end of its files' names.
-        description: what it is and who reads it.
-        needs_metres: a motion in pixels is refused.
+        name: the users' name of it.
+        suffix: the usual suffix of its files.
+        description: the format, and the programs that read it.
+        needs_metres: True if a motion in pixels is refused.
     """
 
     name: str
@@ -38,19 +38,25 @@ class Export:
 
 
 def y_up(motion: Motion3D) -> Array:
-    """(F, 17, 3) float64 with y up and z towards the camera: (x, z, -y) of the world, (x, -y, -z) of the camera.
+    """Turn a motion to axes with y up and z towards the camera; returns (F, 17, 3) float64.
 
-    Both are rotations. The camera's frame stays as tilted as the camera was.
+    From the world this is (x, z, -y), from the camera's frame (x, -y, -z); both are rotations. A motion in the camera's
+    frame stays as tilted as the camera was.
     """
     x, y, z = np.moveaxis(motion.xyz.astype(np.float64), -1, 0)
     return np.stack([x, z, -y] if motion.frame == "world" else [x, -y, -z], -1)
 
 
 def check(path: str | Path, motion: Motion3D, name: str) -> None:
-    """Whether a format that needs metres, somebody and times in order can hold the motion.
+    """Check that a motion can be exported to a format that needs metres.
+
+    Args:
+        path: the file, for the error.
+        motion: the motion.
+        name: the format's name, for the error.
 
     Raises:
-        PoseMambaError: it cannot.
+        PoseMambaError: the motion is in pixels, nobody was seen, or times do not increase.
     """
     if motion.units != "metre":
         raise PoseMambaError(
@@ -66,15 +72,15 @@ def check(path: str | Path, motion: Motion3D, name: str) -> None:
 
 
 def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
-    """Which frame's pose each frame shows, where formats know no missing frames.
+    """Choose the frame whose pose each frame shows, for formats without missing frames.
 
     Args:
         xyz: (F, 17, 3); at least one frame is seen and finite.
-        seen: (F,).
+        seen: (F,) frames in which the person was seen.
 
     Returns:
-        (F,) frame numbers: its own, or that of the last frame before in which the whole person was seen, or the first
-        such frame where there is none before; and the number of frames that are not their own.
+        (F,) frame numbers: the frame itself if the whole person was seen in it, else the last such frame before, else
+        the first such frame; and how many frames hold another frame's pose.
     """
     whole = seen & np.isfinite(xyz).all((1, 2))
     own = np.arange(len(xyz))
@@ -84,7 +90,7 @@ def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], 
 
 
 def notes(motion: Motion3D, held: int = 0) -> tuple[str, ...]:
-    """What users should know of a file in metres."""
+    """Return notes for the users of an exported file in metres; `held` frames hold another frame's pose."""
     found = []
     if held:
         found.append(f"{held} of {len(motion)} frames, in which the person was not seen, hold the pose seen before")
@@ -98,11 +104,12 @@ def notes(motion: Motion3D, held: int = 0) -> tuple[str, ...]:
 
 
 def rows(template: str, columns: Array | list[Array], chunk: int = 4096) -> Iterator[str]:
-    """Text of a table, some thousand rows at a time: an hour of motion would be gigabytes of Python's numbers.
+    """Yield the text of a table, `chunk` rows at a time, as an hour of motion would be gigabytes of Python's numbers.
 
     Args:
-        template: of one row, with a ``%`` field for each number and the line's end.
-        columns: (rows, numbers), or several of them to be set side by side; NaN becomes an empty cell.
+        template: one row, with a ``%`` field for each number and the line end.
+        columns: (rows, numbers), or several such arrays side by side; NaN becomes an empty cell.
+        chunk: rows at a time.
     """
     parts = columns if isinstance(columns, list) else [columns]
     for start in range(0, len(parts[0]), chunk):

@@ -1,8 +1,8 @@
-"""Tables: comma-separated values as RFC 4180 has them, with a header line and nothing else that is not data.
+"""Tables of comma-separated values (RFC 4180), with one header line and no comments.
 
-Units and axes stand in the cells, since a comment line breaks Excel and `pandas.read_csv`: the unit in the names of
-columns (``pelvis_x_m``, ``pelvis_x_px``), the axes in the last column, the same text in each row. The frame rate is in
-the times, which need not be even. The coordinates are those of the motion, in its own frame.
+A comment line would break Excel and `pandas.read_csv`, so units are in the names of columns (``pelvis_x_m``,
+``pelvis_x_px``), and the axes in the last column, the same text in each row. The frame rate follows from the times,
+which need not be even. Coordinates are in the motion's own frame.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ Columns = Mapping[str, NDArray[np.floating]]
 
 
 def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
-    """Write one row a frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
+    """Write one row for each frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
 
-    Frames count from 0, seen is 0 or 1, cells of joints that are not known are empty. Lengths have 6 decimals in
+    Frames count from 0, seen is 0 or 1, cells of unknown joints are empty. Lengths have 6 decimals in
     metres and 3 in pixels, times 6, confidences 4, further columns 6.
 
     Args:
@@ -38,7 +38,7 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
         Notes for the user (none).
 
     Raises:
-        PoseMambaError: a further column has another length, or a name that is taken or would break the header.
+        PoseMambaError: a further column has the wrong length, or a name that is taken or would break the header.
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "seen"]
@@ -63,13 +63,13 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
 def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
 
-    Every frame has its 17 rows; cells of joints that are not known are empty. Further columns belong to the frame and
-    repeat in its rows. Decimals, arguments, notes and errors are those of `write_csv`.
+    Every frame has 17 rows; cells of unknown joints are empty. Further columns belong to the frame and repeat in its
+    rows. Decimals, arguments, notes and errors are those of `write_csv`.
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "joint", f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence"]
     extra = _extra(path, motion, columns, names)
-    # A template of a whole frame: what changes from row to row is text there
+    # the template is of a whole frame, in which the joints' names are text
     cells = ",".join([*[f"%.{decimals}f"] * 3, "%.4f", *["%.6f"] * extra.shape[1], axes_text(motion)])
     template = "\r\n".join(f"%d,%.6f,{joint},{cells}" for joint in motion.skeleton.joints)
     count = len(motion.skeleton)
@@ -81,23 +81,23 @@ def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | Non
 
 
 def axes_text(motion: Motion3D) -> str:
-    """What a row says of its coordinates, without commas: ``world x=right y=away z=up pelvis=0``."""
+    """Return a row's description of its coordinates, without commas: ``world x=right y=away z=up pelvis=0``."""
     directions = " ".join(f"{name}={where}" for name, where in zip("xyz", AXES[motion.frame], strict=True))
     return f"{motion.frame} {directions}" + ("" if motion.absolute else " pelvis=0")
 
 
 def _frames(motion: Motion3D) -> Array:
-    """(F, 3): number, time, seen."""
+    """Return (F, 3): frame number, time in seconds, seen."""
     return np.stack([np.arange(len(motion)), motion.frame_times(), motion.seen], -1).astype(np.float64)
 
 
 def _tidy(values: NDArray[np.floating], decimals: int) -> Array:
-    """Rounded, and without the sign of a zero."""
+    """Round, without negative zeros."""
     return np.asarray(np.round(values.astype(np.float64), decimals) + 0.0, np.float64)
 
 
 def _extra(path: str | Path, motion: Motion3D, columns: Columns | None, names: list[str]) -> Array:
-    """(F, number of further columns)."""
+    """Check the further columns and return them as (F, number of columns)."""
     for name, values in (columns or {}).items():
         if np.shape(values) != (len(motion),):
             raise PoseMambaError(

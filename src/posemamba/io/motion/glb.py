@@ -1,7 +1,7 @@
 """glTF 2.0 in one binary file (ISO/IEC 12113:2022): a skinned skeleton and its animation.
 
-Metres, seconds, y up, as the standard has them. Each bone is a long octahedron, the left side blue and the right
-orange, bound wholly to its node, so that viewers show a body and Blender an armature.
+Units are metres and seconds, with y up, as the standard requires. Each bone is a long octahedron, blue on the left side
+and orange on the right, bound wholly to its node, so that viewers show a body and Blender an armature.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ COLOURS = {"left": (0.02, 0.14, 0.40), "right": (0.60, 0.10, 0.01), "middle": (0
 def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths with a visible body, its rotations and the root's path, float32.
 
-    Frames keep their own times. Bones point where they do in the motion; joints are off by as much as bones there vary
-    in length. Frames in which the person was not seen hold the pose before. The rest pose is a T (`rig`) that stands on
-    the floor. ``asset.extras`` says units, axes, frames per second, the number of held frames and the notes.
+    Frames keep their own times. Bones have the motion's directions; joints are off by as much as the motion's bones
+    vary in length. Frames in which the person was not seen hold the pose before. The rest pose is a T (`rig`) that
+    stands on the floor. ``asset.extras`` has units, axes, frames per second, the number of held frames and the notes.
 
     Args:
         path: the file.
@@ -42,13 +42,13 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         Notes for the user, one line each.
 
     Raises:
-        PoseMambaError: pixels, nobody seen, or times that do not increase.
+        PoseMambaError: the motion is in pixels, nobody was seen, or times do not increase.
     """
     check(path, motion, "glb")
     xyz, times = y_up(motion), motion.frame_times()
     if (np.diff(times.astype(np.float32)) <= 0).any():
         raise PoseMambaError(
-            f"{path}: glb has times as float32, and frames near {times[-1]:.0f} s are too close for that: "
+            f"{path}: glb stores times as float32, too coarse for the frames near {times[-1]:.0f} s: "
             "count the times from the clip's start, or write csv, trc or bvh"
         )
     shown, held = held_frames(xyz, motion.seen)
@@ -83,7 +83,7 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
 
 
 class _Buffer:
-    """The binary chunk: arrays one after another, each described by a view and an accessor."""
+    """The binary chunk: consecutive arrays, each described by a view and an accessor."""
 
     def __init__(self) -> None:
         self.arrays: list[NDArray[Any]] = []
@@ -92,13 +92,13 @@ class _Buffer:
         self.size = 0
 
     def add(self, values: NDArray[Any], kind: str, *, vertices: bool = False, bounds: bool = False) -> int:
-        """Put an array in (float32, or uint8 in fours) and return its accessor's number.
+        """Add an array (float32, or uint8 in fours) and return its accessor's number.
 
         Args:
             values: (elements, numbers), or (elements,) for SCALAR.
             kind: SCALAR, VEC3, VEC4 or MAT4.
-            vertices: it belongs to a mesh.
-            bounds: say its least and largest values, which times and positions must.
+            vertices: the array belongs to a mesh.
+            bounds: store its least and largest values, as times and positions require.
         """
         array = np.ascontiguousarray(values, values.dtype if values.dtype == np.uint8 else "<f4")
         view: dict[str, Any] = {"buffer": 0, "byteOffset": self.size, "byteLength": array.nbytes}
@@ -116,12 +116,12 @@ class _Buffer:
         self.arrays.append(array)
         self.views.append(view)
         self.accessors.append(accessor)
-        self.size += array.nbytes  # four bytes or fours of bytes: what follows is aligned
+        self.size += array.nbytes  # a multiple of 4, so the next array is aligned
         return len(self.accessors) - 1
 
 
 def _scene(file: _Buffer, rig: Rig, person: int) -> dict[str, Any]:
-    """Nodes, skin, mesh and materials; node i is the rig's node i, the mesh's node comes last."""
+    """Make nodes, skin, mesh and materials; node i is the rig's node i, the mesh's node comes last."""
     nodes: list[dict[str, Any]] = []
     places = np.empty_like(rig.offsets)
     offsets = rig.offsets.copy()
@@ -170,7 +170,7 @@ def _scene(file: _Buffer, rig: Rig, person: int) -> dict[str, Any]:
 
 
 def _standing(rig: Rig) -> float:
-    """The height at which the rest pose's feet are on the floor."""
+    """Return the root's height at which the rest pose's feet are on the floor, in metres."""
     below = np.zeros(len(rig.nodes))
     for i, node in enumerate(rig.nodes[1:], 1):
         below[i] = below[node.parent] + rig.offsets[i, 1]
@@ -183,7 +183,10 @@ def _side(node: Node) -> str:
 
 
 def _octahedron(start: Array, end: Array) -> tuple[Array, Array]:
-    """(24, 3) corners of eight triangles, counter-clockwise from outside, and their normals; thick near start."""
+    """Return (24, 3) corners of eight triangles, counter-clockwise from outside, and their normals.
+
+    The octahedron is thickest near its start.
+    """
     along = end - start
     length = float(np.linalg.norm(along))
     along = along / length if length > 1e-9 else np.array([0.0, 1.0, 0.0])
@@ -196,19 +199,19 @@ def _octahedron(start: Array, end: Array) -> tuple[Array, Array]:
     )
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     area = np.linalg.norm(normals, axis=-1, keepdims=True)
-    # a triangle without area has any normal: the format wants one of length 1
+    # the format needs unit normals, also for a triangle without area
     normals = np.where(area > 0, normals / np.where(area > 0, area, 1), along)
     return corners.reshape(-1, 3), np.repeat(normals, 3, axis=0)
 
 
 def _animation(file: _Buffer, rig: Rig, times: NDArray[np.float64]) -> dict[str, Any]:
-    """Samplers and channels: the root's path and every node's rotation, linear between frames."""
+    """Make samplers and channels: the root's path and every node's rotation, linear between frames."""
     seconds = file.add(times, "SCALAR", bounds=True)
     outputs = [(0, "translation", file.add(rig.root, "VEC3"))]
     for i, node in enumerate(rig.nodes):
         if node.turns:
             q = rig.rotations[:, i]
-            # q and -q are one rotation; players that do not look would take the long way between them
+            # q and -q are the same rotation, but naive players interpolate the long way between them
             signs = np.cumprod(np.concatenate([[1.0], np.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0)]))
             xyzw = (signs[:, None] * q)[:, [1, 2, 3, 0]]
             outputs.append((i, "rotation", file.add(xyzw, "VEC4")))

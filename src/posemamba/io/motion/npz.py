@@ -1,6 +1,6 @@
 """Refined motions as files, and joint angles as a table.
 
-`motion.npz` is whole by itself: the motion, what was done to the poses, and the poses as the model gave them.
+`motion.npz` is complete by itself: the motion, the refinement steps, and the poses as the model gave them.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _header(motion: Motion3D) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """The same in JSON's types; numbers that it lacks (NaN) become null."""
+    """Convert a value to JSON's types; numbers that JSON lacks (NaN, infinity) become null."""
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
@@ -75,10 +75,10 @@ def save_motion_npz(path: str | Path, motion: Motion3D) -> None:
 
 
 def load_motion_npz(path: str | Path) -> Motion3D:
-    """Read what `save_motion_npz` wrote.
+    """Read a file of `save_motion_npz`.
 
     Raises:
-        PoseMambaError: no such file, or another one.
+        PoseMambaError: there is no such file, or it is of another kind.
     """
     path = Path(path)
     try:
@@ -119,11 +119,11 @@ def load_motion_npz(path: str | Path) -> Motion3D:
 
 
 def save_motion_json(path: str | Path, motion: Motion3D) -> None:
-    """Write the motion as JSON: the header, and one object a frame; null where nobody was seen."""
+    """Write a motion as JSON: the header, and one object for each frame; null where nobody was seen."""
     times, digits = motion.frame_times(), 3 if motion.units == "pixel" else 6
     errors = motion.expected_error
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        # frame by frame: an hour of motion as Python's numbers would take gigabytes
+        # frame by frame, as an hour of motion as Python's numbers would take gigabytes
         file.write(json.dumps(_header(motion), allow_nan=False)[:-1] + ', "frames": [')
         for i in range(len(motion)):
             xyz = np.round(motion.xyz[i].astype(float), digits).tolist() if motion.seen[i] else None
@@ -136,11 +136,11 @@ def save_motion_json(path: str | Path, motion: Motion3D) -> None:
 
 
 def save_angles_csv(path: str | Path, motion: Motion3D, angles: Mapping[str, NDArray[np.floating]]) -> None:
-    """Write joint angles as a table: frame, time_s, seen, then one column of degrees an angle; empty where unknown.
+    """Write joint angles as a table: frame, time_s, seen, then a column in degrees for each angle; empty if unknown.
 
     Args:
         path: the file.
-        motion: that they belong to, F frames.
+        motion: the motion of the angles, F frames.
         angles: name to (F,) degrees.
     """
     times = motion.frame_times()

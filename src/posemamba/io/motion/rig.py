@@ -1,19 +1,19 @@
-"""A skeleton of rigid bones in place of joint positions, as formats for animation want it.
+"""A skeleton of rigid bones in place of joint positions, as animation formats need it.
 
-Positions say where a bone points and not how it is turned about itself, nor do they keep its length. The rule, the
-same in every frame and without memory of other frames:
+Joint positions give a bone's direction, but neither its twist nor a constant length. These rules complete them, the
+same in every frame and independent of other frames:
 
-- Lengths are each bone's median over the clip.
+- Each bone's length is its median over the clip.
 - The rest pose is a T: y up, facing z, the left side at x, arms level, everything else upright.
-- The pelvis and the thorax are turned as three of their points are: x along the line from the right to the left hip
+- The pelvis and the thorax are rotated by three of their points: x along the line from the right to the left hip
   (shoulder), y as near as possible to the trunk.
-- Every other bone is turned by the shortest rotation, in its parent's frame, from its rest direction to where it
-  points: no twist of its own. Near the opposite of its rest direction (an arm straight across the body, a thigh
-  straight up) the twist that comes of it turns fast; the position stays right.
+- Every other bone is rotated by the shortest rotation, in its parent's frame, from its rest direction to its
+  direction, so without twist. Near the opposite of the rest direction (an arm straight across the body, a thigh
+  straight up) the resulting twist changes fast; the position stays right.
 
-Hips and shoulders are not rigid parts of what they hang on (the three bones at the pelvis move against each other by
-some degrees), so a joint with several children has one node for its own turn and, at the same place, one more for each
-child: ``pelvis_to_left_hip``. Bones so point exactly where they do in the motion, and what differs is their length.
+Hips and shoulders are not rigidly connected (the three bones at the pelvis move against each other by a few degrees).
+So a joint with several children has one node for its own rotation and, at the same place, one more for each child:
+``pelvis_to_left_hip``. Bones thus have exactly the motion's directions; only their lengths differ.
 
 Shapes: F frames, N nodes. Quaternions are w, x, y, z. Lengths are metres, y is up (`common.y_up`).
 """
@@ -28,7 +28,7 @@ from posemamba.io.motion.common import Array
 from posemamba.poses.skeletons import H36M17, Skeleton
 
 _X, _Y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
-# Right end, left end, lower and upper point: x and y of the frames of the joints with several children
+# Right end, left end, lower and upper point, which give x and y of the frames of joints with several children
 _FRAMES = {
     "pelvis": ("right_hip", "left_hip", "pelvis", "spine"),
     "thorax": ("right_shoulder", "left_shoulder", "spine", "thorax"),
@@ -37,15 +37,15 @@ _FRAMES = {
 
 @dataclass(frozen=True)
 class Node:
-    """One moving part.
+    """A node of the rig.
 
     Attributes:
-        name: of the joint that it turns about, or ``<joint>_to_<child>``.
-        parent: index of the node that carries it, -1 for the root.
+        name: the joint about which it rotates, or ``<joint>_to_<child>``.
+        parent: index of its parent node, -1 for the root.
         joint: the skeleton's joint at which it is.
         target: the joint at its bone's other end; None for a node without a bone.
         points: its bone's rest direction.
-        turns: it has a rotation; else it only marks the end of a limb.
+        turns: True if it has a rotation; else it only marks the end of a limb.
     """
 
     name: str
@@ -62,10 +62,10 @@ class Rig:
 
     Attributes:
         nodes: parents before their children, depth first.
-        offsets: (N, 3) where each node is in its parent's rest frame; 0 for the root.
-        ends: (N, 3) where its bone ends in its own frame; 0 where it has none.
-        rotations: (F, N, 4) in the parent's frame.
-        root: (F, 3) the root's place.
+        offsets: (N, 3) metres, the node's position in its parent's rest frame; 0 for the root.
+        ends: (N, 3) metres, the end of the node's bone in its own frame; 0 for nodes without a bone.
+        rotations: (F, N, 4) unit quaternions in the parent's frame.
+        root: (F, 3) metres, the root's position.
     """
 
     nodes: tuple[Node, ...]
@@ -76,7 +76,7 @@ class Rig:
 
 
 def rest_direction(name: str) -> tuple[float, float, float]:
-    """Where the bone that ends in a joint points in the rest pose."""
+    """Return the rest direction of the bone that ends in a joint."""
     side = {"left": 1.0, "right": -1.0}.get(name.split("_")[0], 0.0)
     if name.endswith(("hip", "shoulder", "elbow", "wrist")):
         return (side, 0.0, 0.0)
@@ -84,7 +84,7 @@ def rest_direction(name: str) -> tuple[float, float, float]:
 
 
 def make_nodes(skeleton: Skeleton = H36M17) -> tuple[Node, ...]:
-    """The skeleton's nodes."""
+    """Return the skeleton's nodes."""
     nodes: list[Node] = []
 
     def add(joint: int, parent: int) -> None:
@@ -106,7 +106,7 @@ def make_nodes(skeleton: Skeleton = H36M17) -> tuple[Node, ...]:
 
 
 def make_rig(xyz: Array) -> Rig:
-    """Find lengths and rotations.
+    """Fit lengths and rotations to joint positions.
 
     Args:
         xyz: (F, 17, 3) Human3.6M's joints, all finite, y up.
@@ -137,7 +137,7 @@ def make_rig(xyz: Array) -> Rig:
 
 
 def _frame(across: Array, up: Array, otherwise: Array) -> Array:
-    """(F, 4) rotations that turn x along `across` and y as near to `up` as that leaves; `otherwise` if undefined."""
+    """Return (F, 4) rotations that turn x to `across` and y as near as possible to `up`; `otherwise` if undefined."""
     x = _unit(across, turn(otherwise, _X))
     first = shortest(_X, x, _Y)
     y = turn(first, _Y)
@@ -146,7 +146,7 @@ def _frame(across: Array, up: Array, otherwise: Array) -> Array:
 
 
 def _unit(v: Array, otherwise: Array) -> Array:
-    """Length 1; `otherwise` in place of vectors without a direction."""
+    """Normalise vectors to length 1; those without a direction become `otherwise`."""
     length = np.linalg.norm(v, axis=-1, keepdims=True)
     return np.where(length > 1e-9, v / np.maximum(length, 1e-9), otherwise)
 
@@ -155,25 +155,25 @@ def _unit(v: Array, otherwise: Array) -> Array:
 
 
 def multiply(a: Array, b: Array) -> Array:
-    """(..., 4) first b's rotation, then a's."""
+    """Return the quaternion product (..., 4): first b's rotation, then a's."""
     aw, av, bw, bv = a[..., :1], a[..., 1:], b[..., :1], b[..., 1:]
     w = aw * bw - (av * bv).sum(-1, keepdims=True)
     return np.concatenate([w, aw * bv + bw * av + np.cross(av, bv)], -1)
 
 
 def inverse(q: Array) -> Array:
-    """(..., 4) the rotation back."""
+    """Return the inverse rotation, (..., 4)."""
     return q * np.array([1.0, -1, -1, -1])
 
 
 def turn(q: Array, v: Array) -> Array:
-    """(..., 3) vectors turned."""
+    """Rotate vectors, (..., 3), by quaternions, (..., 4)."""
     twice = 2 * np.cross(q[..., 1:], v)
     return np.asarray(v + q[..., :1] * twice + np.cross(q[..., 1:], twice))
 
 
 def shortest(a: Array, b: Array, axis: Array) -> Array:
-    """(..., 4) the shortest rotation from unit vectors a to unit vectors b; about `axis` if they are opposite."""
+    """Return the shortest rotations (..., 4) from unit vectors a to b; about `axis` where these are opposite."""
     half = a + b
     length = np.linalg.norm(half, axis=-1, keepdims=True)
     half = half / np.maximum(length, 1e-7)
@@ -184,5 +184,5 @@ def shortest(a: Array, b: Array, axis: Array) -> Array:
 
 
 def matrices(q: Array) -> Array:
-    """(..., 3, 3) rotation matrices, for column vectors."""
+    """Convert quaternions to rotation matrices (..., 3, 3), for column vectors."""
     return np.stack([turn(q, axis) for axis in np.eye(3)], -1)

@@ -1,8 +1,8 @@
 """TRC, Motion Analysis' table of markers, as OpenSim reads it (OpenSim's documentation, "Marker (.trc) Files").
 
-Tabs between cells; a first line with the type, a line of keys and one of their values, two lines of labels, an empty
-line, one line a frame. OpenSim's ground has y up, so the axes are turned (`common.y_up`). The first line's last field,
-after the file's name, says the axes: readers take from that line the first word only.
+Cells are separated by tabs. There are a first line with the type, a line of keys and one of their values, two lines of
+labels, an empty line, and one line for each frame. OpenSim's ground has y up, so the axes are turned (`common.y_up`).
+The first line's last field, after the file's name, names the axes: readers use only the first word of that line.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ KEYS = (
 def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     """Write the joints as markers, in metres with 6 decimals, y up; frames count from 1.
 
-    Frames keep their own times; DataRate and CameraRate are the motion's frames per second. Where a joint is not
-    known, the three cells are empty, which OpenSim reads as a marker that was not seen.
+    Frames keep their own times; DataRate and CameraRate are the motion's frames per second. The three cells of an
+    unknown joint are empty, which OpenSim reads as a marker that was not seen.
 
     Args:
         path: the file.
@@ -35,7 +35,7 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         Notes for the user, one line each.
 
     Raises:
-        PoseMambaError: pixels, nobody seen, or times that do not increase.
+        PoseMambaError: the motion is in pixels, nobody was seen, or times do not increase.
     """
     check(path, motion, "trc")
     frames, markers = len(motion), motion.skeleton.joints
@@ -46,15 +46,15 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         ["PathFileType", "4", "(X/Y/Z)", Path(path).name, said],
         list(KEYS),
         values,
-        # a marker's name stands over its x; from here on every line ends with a tab, as OpenSim's own do: it drops an
-        # empty cell at the very end, and would miss it where the last marker was not seen
+        # a marker's name stands over its x; from here on every line ends with a tab, as OpenSim's own do: without it
+        # OpenSim drops an empty last cell, and misses it where the last marker was not seen
         ["Frame#", "Time", *(cell for name in markers for cell in (name, "", "")), ""],
         ["", "", *(f"{axis}{i + 1}" for i in range(len(markers)) for axis in "XYZ"), ""],
         [],
     ]
     xyz = np.round(y_up(motion), 6) + 0.0
     xyz[~motion.seen] = np.nan
-    xyz[~np.isfinite(xyz).all(-1)] = np.nan  # a joint is there or not
+    xyz[~np.isfinite(xyz).all(-1)] = np.nan  # a joint is known or not
     counted = np.stack([np.arange(frames) + 1.0, motion.frame_times()], -1)
     template = "\t".join(["%d", "%.6f", *["%.6f"] * (3 * len(markers))]) + "\t\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:

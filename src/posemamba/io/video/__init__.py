@@ -1,7 +1,7 @@
-"""Videos and folders of pictures in, videos out: frames as RGB arrays with the times at which they are shown.
+"""Reading videos and folders of pictures, and writing videos: RGB frames with the times at which they are shown.
 
-Decoding and encoding are PyAV's (the `video` extra), which brings its own FFmpeg: nothing else to install. Pictures are
-read by `posemamba.io.video.image_files`; `Clip` names a part of a source, and `probe` and `read_frames` take it like a path.
+PyAV (the `video` extra) decodes and encodes; it brings its own FFmpeg. `posemamba.io.video.image_files` reads pictures.
+`Clip` names a part of a source; `probe` and `read_frames` take it like a path.
 """
 
 from __future__ import annotations
@@ -11,19 +11,17 @@ from dataclasses import replace
 
 from posemamba.io.video.clip import Clip, Frame, Source, VideoInfo, as_clip, nothing_between
 from posemamba.io.video.decoding import look_through, read_part, read_whole
-from posemamba.io.video.image_files import is_pictures
-from posemamba.io.video.image_sequence import probe_pictures, read_pictures
+from posemamba.io.video.image_files import is_pictures, probe_pictures, read_pictures
 from posemamba.io.video.writer import VideoWriter
 
 __all__ = ["Clip", "Frame", "Source", "VideoInfo", "VideoWriter", "probe", "read_frames"]
 
 
 def probe(source: Source) -> VideoInfo:
-    """Look through a video, a folder of pictures or a `Clip`: reads the whole video, decodes only the first frame.
+    """Read the properties of a video, a folder of pictures or a `Clip`; a video is read whole, but not decoded.
 
     Raises:
-        PoseMambaError: there is no such file, it is no video, holds no frames (in the part that was asked for), or
-            was cut short.
+        PoseMambaError: there is no such file, it is no video, has no frames (in the given part), or was cut short.
     """
     clip = as_clip(source)
     if is_pictures(clip.path):
@@ -41,13 +39,12 @@ def probe(source: Source) -> VideoInfo:
 def read_frames(source: Source) -> Iterator[Frame]:
     """Decode a video, a folder of pictures or a `Clip` frame by frame, in order and at the times they are shown.
 
-    Rotation that the file asks for (phones) and pixels that are not square are applied. All frames have the
-    size of the first.
+    Frames are upright (the file's rotation is applied), have square pixels, and all have the size of the first.
 
     Raises:
-        PoseMambaError: there is no such file, it is no video or holds no frames; also after some frames,
-            where decoding fails or ends clearly before the length that the file declares, or a picture has another
-            size than the first.
+        PoseMambaError: there is no such file, it is no video or has no frames; also after some frames, where
+            decoding fails or ends clearly before the length that the file declares, or a picture has another size
+            than the first.
     """
     clip = as_clip(source)
     if is_pictures(clip.path):

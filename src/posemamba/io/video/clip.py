@@ -1,4 +1,4 @@
-"""What there is to read and what comes out of it: a clip, what a video holds, a frame."""
+"""A clip of a video, the properties of a video, and a frame."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Clip:
 
     Attributes:
         path: the video, picture or folder.
-        start, end: seconds from the source's first frame, [start, end); None: all of it.
-        fps: of pictures, which do not say it themselves; None: 30.
+        start, end: seconds from the source's first frame, [start, end); None: from the start, to the end.
+        fps: frames per second of pictures; None: 30.
     """
 
     path: Path
@@ -33,11 +33,12 @@ class Clip:
         return str(self.path)
 
     def holds(self, time: float) -> bool:
-        """Whether a frame at `time` is within; times are rounded in files, hence the microsecond."""
+        """Return True if a frame at `time` seconds is within, to a microsecond, as files round times."""
         return (self.start is None or time >= self.start - 1e-6) and (self.end is None or time < self.end - 1e-6)
 
     @property
     def is_whole(self) -> bool:
+        """True if the clip is the whole source."""
         return self.start is None and self.end is None
 
 
@@ -46,15 +47,15 @@ Source = str | Path | Clip
 
 @dataclass(frozen=True)
 class VideoInfo:
-    """What a video, or the part of it that was asked for, holds.
+    """The properties of a video, or of a part of it.
 
     Attributes:
         path: the file.
-        width, height: pixels of the frames as shown: upright, with square pixels.
+        width, height: size of the frames as shown (upright, with square pixels), in pixels.
         fps: frames per second, on average.
-        frames: how many frames there are to decode.
+        frames: number of frames.
         duration: seconds from the first frame's start to the last one's end.
-        variable_rate: the frames are not evenly spaced, so that index / fps is not a frame's time.
+        variable_rate: True if frames are not evenly spaced, so that index / fps is not a frame's time.
         rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
         codec: FFmpeg's name of the codec.
     """
@@ -77,13 +78,13 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame.
+    """A decoded frame.
 
     Attributes:
-        index: 0 for the first that is read.
+        index: 0 for the first frame that is read.
         time: seconds from the first frame that is read.
         rgb: (height, width, 3) uint8, as shown: upright, with square pixels.
-        offset: seconds from the source's first frame to the first that is read; not 0 within a `Clip`.
+        offset: seconds from the source's first frame to the first that is read; not 0 for a `Clip` with a start.
     """
 
     index: int
@@ -93,10 +94,12 @@ class Frame:
 
 
 def as_clip(source: Source) -> Clip:
+    """Return a clip as it is, or a clip of the whole file of a path."""
     return source if isinstance(source, Clip) else Clip(Path(source))
 
 
 def nothing_between(clip: Clip, duration: float) -> PoseMambaError:
+    """Return the error for a clip without frames; `duration` of the source is in seconds."""
     start, end = f"{clip.start or 0:g} s", "its end" if clip.end is None else f"{clip.end:g} s"
     return PoseMambaError(
         f"{clip}: has no frame between {start} and {end}, it lasts {duration:.2f} s; choose another --start or --end"

@@ -1,29 +1,30 @@
-"""Video files decoded by PyAV: looked through, read whole, or a part of them from a key frame on."""
+"""Decoding of video files by PyAV: their properties, all frames, or a part from a key frame on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
-from posemamba.io.video.extent import Extent, stamp_of
-from posemamba.io.video.opening import cut_short, decoding, no_frames, opened
-from posemamba.io.video.rotation import as_shown, rotation_of
+from posemamba.io.video.opening import TruncationCheck, cut_short, decoding, no_frames, opened, stamp_of
+
+_BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
 
 
 def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
-    """What a video holds, and its frames' (F,) times by the container's clock, in order."""
+    """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, in order."""
     times: set[float] = set()
     shape: tuple[int, int] | None = None
     rotation = 0
     with opened(path) as (container, stream):
-        extent = Extent(container, stream)
-        with decoding(path, extent):
+        check = TruncationCheck(container, stream)
+        with decoding(path, check):
             for packet in container.demux():
-                extent.note_packet(packet)
+                check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
                 if shape is None:
@@ -33,10 +34,10 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
                         break
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
                     times.add(stamp)
-        frames = len(times) or extent.video_packets
+        frames = len(times) or check.video_packets
         if shape is None or frames == 0:
             raise no_frames(path)
-        if problem := extent.problem(extent.video_end):
+        if problem := check.problem(check.video_end):
             raise cut_short(path, problem)
         named = float(stream.average_rate or stream.guessed_rate or 0)
         codec = stream.codec_context.name
@@ -44,7 +45,7 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
     steps = np.diff(ordered)
     span = float(ordered[-1] - ordered[0]) if len(ordered) else 0.0
     measured = (frames - 1) / span if span > 0 else named
-    # the container's rate is exact where it is right: time stamps are rounded in some containers
+    # prefer the container's rate where it fits: it is exact, while some containers round time stamps
     fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or 25.0
     info = VideoInfo(
         path=path,
@@ -61,17 +62,18 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
 
 
 def read_whole(path: Path) -> Iterator[Frame]:
+    """Yield all frames of a video."""
     with opened(path) as (container, stream):
         stream.thread_type = "AUTO"
-        extent = Extent(container, stream)
+        check = TruncationCheck(container, stream)
         rate = float(stream.average_rate or stream.guessed_rate or 25)
         index = 0
         first: float | None = None
         end: float | None = None
         shape: tuple[int, int] | None = None
-        with decoding(path, extent):
+        with decoding(path, check):
             for packet in container.demux():
-                extent.note_packet(packet)
+                check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
                 for frame in packet.decode():
@@ -82,17 +84,17 @@ def read_whole(path: Path) -> Iterator[Frame]:
                     shape = rgb.shape[:2]
                     yield Frame(index, stamp - first, rgb)
                     index += 1
-                    extent.frames = index
+                    check.frames = index
         if index == 0:
             raise no_frames(path)
-        if problem := extent.problem(end):
+        if problem := check.problem(end):
             raise cut_short(path, problem)
 
 
 def read_part(clip: Clip) -> Iterator[Frame]:
-    """Frames from `clip.start` to `clip.end`, without decoding all that comes before."""
+    """Yield the frames from `clip.start` to `clip.end`, decoding from a key frame before."""
     info, times = look_through(clip.path)
-    if not len(times):  # a stream without time stamps: nothing to seek by
+    if not len(times):  # without time stamps no seeking is possible
         yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
         return
     wanted = [t for t in times if clip.holds(t - times[0])]
@@ -113,22 +115,22 @@ def _cut_out(clip: Clip, frames: Iterator[tuple[float, NDArray[np.uint8]]]) -> I
 
 
 def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """(seconds from `origin`, RGB) from a key frame before `wanted` on; both by the container's clock."""
+    """Yield (seconds from `origin`, RGB) from `wanted` on; both are seconds by the container's clock."""
     for seek in (True, False):
         with opened(path) as (container, stream):
             stream.thread_type = "AUTO"
-            extent = Extent(container, stream)
+            check = TruncationCheck(container, stream)
             shape: tuple[int, int] | None = None
-            with decoding(path, extent):
+            with decoding(path, check):
                 if seek and wanted > origin:
                     container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
                 for packet in container.demux(stream):
-                    extent.note_packet(packet)
+                    check.note_packet(packet)
                     for frame in packet.decode():
                         if frame.time is None:
                             continue
                         if shape is None and seek and frame.time > wanted + 1e-6:
-                            break  # some files seek too far: from the beginning, then
+                            break  # some files seek too far: start again from the beginning
                         rgb = as_shown(frame, stream, shape) if frame.time >= wanted - 1e-6 else None
                         if rgb is None:
                             shape = shape or as_shown(frame, stream, None).shape[:2]
@@ -140,3 +142,32 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
                     break
                 else:
                     return
+
+
+def rotation_of(frame: Any) -> int:
+    """Return a frame's rotation in degrees counter-clockwise, a multiple of 90."""
+    return int(round((getattr(frame, "rotation", 0) or 0) / 90) * 90) % 360
+
+
+def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """Return a frame as players show it: RGB, upright, with square pixels.
+
+    Args:
+        frame: PyAV's frame.
+        stream: its stream.
+        shape: (height, width) to scale to; None: by the frame's own size.
+    """
+    turns = rotation_of(frame) // 90
+    if shape is None:
+        aspect = float(stream.sample_aspect_ratio or 1)
+        stored = frame.height, (round(frame.width * aspect) if aspect > 0 else frame.width)
+    else:
+        stored = shape if turns % 2 == 0 else (shape[1], shape[0])
+    options: dict[str, Any] = {}
+    space = int(frame.colorspace)
+    # Players decode high definition without a named colour space as BT.709, FFmpeg as BT.601. PyAV before 17 does so
+    # even where BT.709 is named, unless the target's colour space differs, which has no effect on RGB.
+    if space == _BT709 or (space == _UNSPECIFIED and frame.height >= 720):
+        options = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
+    rgb = frame.reformat(width=stored[1], height=stored[0], format="rgb24", **options).to_ndarray()
+    return np.ascontiguousarray(np.rot90(rgb, turns))

@@ -1,13 +1,15 @@
-"""Pictures as frames: one file, or the files of a folder in the order in which people number them."""
+"""Pictures as frames: one file, or the files of a folder in natural order, read like a video."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
 from posemamba.utils.errors import PoseMambaError, require
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -15,20 +17,20 @@ PICTURES_PER_SECOND = 30.0
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:
-    """Sorts names as people number them: frame2 before frame10; equal numbers (1 and 01) by the whole name."""
+    """Return a key that sorts names naturally: frame2 before frame10; equal numbers (1 and 01) by the whole name."""
     parts = re.split(r"(\d+)", path.name.lower())
     return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p], path.name
 
 
 def is_pictures(path: Path) -> bool:
-    """Whether this is a picture by its name, or a folder that holds some (hidden files do not count)."""
+    """Return True for a picture, by its name, or a folder with pictures; hidden files do not count."""
     if path.is_dir():
         return any(_is_picture(file) for file in path.iterdir())
     return _is_picture(path)
 
 
 def find_pictures(path: Path) -> list[Path]:
-    """The picture itself, or the folder's pictures in natural order."""
+    """Return the picture itself, or the folder's pictures in natural order."""
     if not path.is_dir():
         return [path]
     return sorted((file for file in path.iterdir() if _is_picture(file)), key=natural_key)
@@ -39,10 +41,11 @@ def _is_picture(file: Path) -> bool:
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB uint8, turned upright as the camera noted; 16-bit pictures are reduced to 8.
+    """Read a picture as (height, width, 3) RGB uint8, upright by its EXIF orientation; 16-bit ones are reduced to 8.
 
     Raises:
-        PoseMambaError: no such file, no picture, a damaged one, or one too large to be honest.
+        PoseMambaError: there is no such file, it is no picture, is damaged, or exceeds Pillow's limit of size
+            (decompression bombs).
     """
     require("PIL", "video")
     from PIL import Image, ImageOps, UnidentifiedImageError
@@ -50,7 +53,7 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
-            if upright.mode.startswith(("I", "F")):  # Pillow would cut values off at 255 in place of scaling them
+            if upright.mode.startswith(("I", "F")):  # Pillow would clip values at 255 instead of scaling them
                 values = np.asarray(upright, dtype=np.float64)
                 grey = values / 256 if values.max(initial=0) > 255 else values
                 upright = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
@@ -63,3 +66,30 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         ) from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise PoseMambaError(f"{path}: the picture is cut short or damaged ({error}); copy it again") from None
+
+
+def probe_pictures(clip: Clip) -> VideoInfo:
+    """Read the properties of a sequence of pictures as of a video."""
+    files = find_pictures(clip.path)
+    fps = clip.fps or PICTURES_PER_SECOND
+    inside = [i for i in range(len(files)) if clip.holds(i / fps)]
+    if not inside:
+        raise nothing_between(clip, len(files) / fps)
+    height, width = read_picture(files[inside[0]]).shape[:2]
+    return VideoInfo(clip.path, width, height, fps, len(inside), len(inside) / fps, False, 0, "pictures")
+
+
+def read_pictures(clip: Clip) -> Iterator[Frame]:
+    """Yield the pictures of a sequence as frames, all of one size."""
+    fps = clip.fps or PICTURES_PER_SECOND
+    inside = [(i / fps, file) for i, file in enumerate(find_pictures(clip.path)) if clip.holds(i / fps)]
+    shape: tuple[int, ...] = ()
+    for index, (time, file) in enumerate(inside):
+        rgb = read_picture(file)
+        shape = shape or rgb.shape
+        if rgb.shape != shape:
+            raise PoseMambaError(
+                f"{file}: is {rgb.shape[1]} x {rgb.shape[0]} pixels, {inside[0][1].name} is {shape[1]} x {shape[0]}; "
+                "the pictures of a sequence must be of one size: put others into a folder of their own"
+            )
+        yield Frame(index, time - inside[0][0], rgb, inside[0][0])

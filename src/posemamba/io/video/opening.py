@@ -1,21 +1,97 @@
-"""Video files opened for reading; what is wrong with them in the user's words."""
+"""Opening of video files, a check that they were not cut short, and their errors in the user's terms."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posemamba.io.video.extent import Extent
 from posemamba.utils.errors import PoseMambaError, require
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
 
 
+@dataclass
+class TruncationCheck:
+    """A check that a file was not cut short: the end of its packets against the length that it declares.
+
+    Attributes:
+        container: PyAV's container.
+        stream: its video stream.
+        start, end: seconds, over the packets of all streams.
+        video_start, video_end: seconds, over the video's packets.
+        video_packets: their number.
+        frames: the number of decoded frames.
+        last_is_corrupt: True if the last packet is incomplete.
+    """
+
+    container: Any
+    stream: Any
+    start: float | None = None
+    end: float = 0.0
+    video_start: float | None = None
+    video_end: float = 0.0
+    video_packets: int = 0
+    frames: int = 0
+    last_is_corrupt: bool = False
+
+    def note_packet(self, packet: Any) -> None:
+        """Take account of a packet."""
+        if not packet.size:  # empty packets at the end flush the decoders
+            return
+        self.last_is_corrupt = packet.is_corrupt
+        stamp = stamp_of(packet)
+        is_video = packet.stream is self.stream
+        self.video_packets += is_video
+        if stamp is None or packet.is_discard:  # an edit list leaves packets out
+            return
+        end = stamp + float((packet.duration or 0) * packet.time_base)
+        self.start = stamp if self.start is None else min(self.start, stamp)
+        self.end = max(self.end, end)
+        if is_video:
+            self.video_start = stamp if self.video_start is None else min(self.video_start, stamp)
+            self.video_end = max(self.video_end, end)
+
+    @property
+    def declared(self) -> float | None:
+        """The length that the file declares, in seconds; None if it does not."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.stream.time_base)
+        return self.container.duration / 1e6 if self.container.duration else None
+
+    def problem(self, video_end: float | None) -> str:
+        """Return the reason why the file looks cut short, or "".
+
+        Args:
+            video_end: the end of the last frame, in seconds.
+        """
+        if self.last_is_corrupt:
+            return "its last piece is incomplete"
+        declared = self.declared
+        if declared is None or video_end is None or self.video_start is None or self.start is None:
+            return ""
+        # without a declared length of the stream, the container's is that of its longest stream
+        got = video_end - self.video_start if self.stream.duration else max(video_end, self.end) - self.start
+        if declared - got > 0.3 + 0.01 * declared:
+            return f"it has {got:.2f} s of the {declared:.2f} s that it declares"
+        return ""
+
+
+def stamp_of(packet: Any) -> float | None:
+    """Return a packet's time in seconds, or None."""
+    stamp = packet.dts if packet.pts is None else packet.pts
+    return None if stamp is None else float(stamp * packet.time_base)
+
+
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The open container and its video stream."""
+    """Open a video; yields PyAV's container and its video stream.
+
+    Raises:
+        PoseMambaError: the file is missing, empty, not readable or not a video.
+    """
     av = require("av", "video")
     if path.is_dir():
         raise PoseMambaError(f"{path}: is a directory without pictures, expected a video file or a folder of pictures")
@@ -24,7 +100,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     if path.stat().st_size == 0:
         raise PoseMambaError(f"{path}: the file is empty (0 bytes), expected a video; copy or download it again")
     try:
-        # "file:" so that no name is taken for a pattern or an address; playlists must not reach the network
+        # "file:" so that FFmpeg takes no name for a pattern or an address; playlists must not reach the network
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except PermissionError:
         raise PoseMambaError(f"{path}: no permission to read this file") from None
@@ -50,27 +126,29 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 @contextlib.contextmanager
-def decoding(path: Path, extent: Extent) -> Iterator[None]:
-    """Turn FFmpeg's errors into the user's."""
+def decoding(path: Path, check: TruncationCheck) -> Iterator[None]:
+    """Report FFmpeg's errors within the block as those of a damaged video."""
     av = require("av", "video")
     try:
         yield
     except av.FFmpegError as error:
-        declared = f" of {extent.declared:.2f} s" if extent.declared else ""
-        reached = f"decoding failed at {extent.video_end:.2f} s{declared}"
+        declared = f" of {check.declared:.2f} s" if check.declared else ""
+        reached = f"decoding failed at {check.video_end:.2f} s{declared}"
         raise cut_short(path, f"{reached}: {error.strerror}") from None
 
 
 def no_frames(path: Path) -> PoseMambaError:
+    """Return the error for a video without frames."""
     return PoseMambaError(f"{path}: the video holds no frames; copy or download it again")
 
 
 def cut_short(path: Path, problem: str) -> PoseMambaError:
+    """Return the error for a video that was cut short."""
     return PoseMambaError(f"{path}: the video is cut short or damaged ({problem}); copy or download it again")
 
 
 def _mp4_without_index(path: Path) -> bool:
-    """Whether this is an mp4 or mov file that ends before its index."""
+    """Return True for an mp4 or mov file that ends before its index."""
     size = path.stat().st_size
     position, kinds = 0, []
     with path.open("rb") as file:
@@ -88,6 +166,6 @@ def _mp4_without_index(path: Path) -> bool:
 
 
 def _is_cover(stream: Any) -> bool:
-    """Whether this is the cover picture of a music file."""
-    disposition = stream.disposition  # an enumeration or a number, by PyAV's release
+    """Return True for the cover picture of a music file."""
+    disposition = stream.disposition  # an enumeration or a number, depending on PyAV's release
     return bool(getattr(disposition, "value", disposition) & _ATTACHED_PICTURE)

@@ -1,4 +1,4 @@
-"""The sound of one video put to the pictures of another, without encoding the pictures again."""
+"""Adding the sound of one video to the pictures of another, without encoding the pictures again."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 
-# what browsers play out of an mp4; other sound is encoded again as AAC
+# codecs that browsers play in an mp4; other sound is encoded again as AAC
 _COPIED = ("aac", "mp3", "opus")
 
 
 def has_sound(path: str | Path) -> bool:
-    """Whether a video file has a sound track that can be decoded."""
+    """Return True if a video file has a sound track that can be decoded."""
     av = require("av", "video")
     try:
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as source:
@@ -25,9 +25,9 @@ def has_sound(path: str | Path) -> bool:
 
 
 def add_sound(pictures: str | Path, source: str | Path, out: str | Path) -> None:
-    """Write to `out` the pictures of one file, as they are, and the sound of another one.
+    """Write a video with the pictures of one file, not encoded again, and the sound of another.
 
-    The source's first picture is time 0 of both; sound before it and after the last picture is cut off.
+    The source's first picture is time 0 of the sound; sound before it and after the last picture is cut off.
 
     Args:
         pictures: a video without sound, its first frame at 0 s.
@@ -35,7 +35,7 @@ def add_sound(pictures: str | Path, source: str | Path, out: str | Path) -> None
         out: the file to write, whole or not at all.
 
     Raises:
-        PoseMambaError: the sound cannot be read or written.
+        PoseMambaError: the sound cannot be copied.
     """
     av = require("av", "video")
     with atomic_path(out) as temporary:
@@ -73,7 +73,7 @@ def add_sound(pictures: str | Path, source: str | Path, out: str | Path) -> None
 
 
 def _track(container: Any) -> Any:
-    """The first sound track whose codec is known; None without one."""
+    """Return the first sound track whose codec is known; None without one."""
     for stream in container.streams.audio:
         if stream.codec_context is not None and stream.rate:
             return stream
@@ -81,7 +81,7 @@ def _track(container: Any) -> Any:
 
 
 def _start(container: Any) -> float:
-    """Seconds at which a file's first picture is shown."""
+    """Return the seconds at which a file's first picture is shown."""
     stream = container.streams.video[0]
     first = min(
         (float(p.pts * p.time_base) for _, p in zip(range(64), container.demux(stream), strict=False) if _shown(p)),
@@ -96,13 +96,13 @@ def _shown(packet: Any) -> bool:
 
 
 def _end(container: Any, stream: Any) -> float:
-    """Seconds at which a file's last picture ends."""
+    """Return the seconds at which a file's last picture ends."""
     ends = (float((p.pts + (p.duration or 0)) * p.time_base) for p in container.demux(stream) if p.pts is not None)
     return max(ends, default=0.0)
 
 
 def _sound_packets(source: Any, stream: Any, target: Any, start: float, end: float) -> Iterator[tuple[float, Any]]:
-    """(seconds, packet) of the sound for `target`, in order; times count from `start`."""
+    """Yield (seconds, packet) of the sound for `target`, in order; times count from `start`."""
     if stream.codec_context.name in _COPIED:
         copy = target.add_stream_from_template(stream)
         yield from _copied(source, stream, copy, start, end)

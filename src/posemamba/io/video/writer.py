@@ -1,4 +1,4 @@
-"""Videos written: H.264 by PyAV, with the times of the frames."""
+"""Writing videos as H.264 by PyAV, with the times of the frames."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.utils.errors import PoseMambaError, require
-from posemamba.utils.files import atomic_path
+from posemamba.utils.files import atomic_path, writing
 
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
 _TICKS = 90_000  # a second in the writer's time base: whole for 24, 25, 30, 50, 60 and 29.97 frames a second
 
 
 class VideoWriter:
-    """Write frames as H.264 that browsers and players show; the file appears whole when the block ends well.
+    """A writer of H.264 videos that browsers and players show; use it in a `with` block.
 
-    A width or height that is odd, which the format does not allow, is made even by repeating the last column
-    or row. If the block raises, nothing is written and an earlier file stays.
+    The file appears when the block ends. If the block raises, nothing is written and an earlier file stays. An odd
+    width or height, which the format does not allow, is made even by repeating the last column or row.
 
     >>> with VideoWriter("out.mp4", fps=30) as writer:
     ...     for frame in read_frames("in.mp4"):
@@ -30,7 +30,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: str | Path, fps: float, *, crf: int = 20) -> None:
-        """Prepare; the size is that of the first frame.
+        """Prepare the writer; the video's size will be that of the first frame.
 
         Args:
             path: the file to write; its suffix is .mp4, .m4v, .mov or .mkv.
@@ -38,7 +38,7 @@ class VideoWriter:
             crf: x264's quality, 0 (best) to 51.
 
         Raises:
-            PoseMambaError: the suffix is another one.
+            PoseMambaError: the suffix is none of these.
         """
         self.path = Path(path)
         if self.path.suffix.lower() not in _SUFFIXES:
@@ -59,10 +59,8 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         av = require("av", "video")
-        try:
+        with writing(self.path):
             temporary = self._stack.enter_context(atomic_path(self.path))
-        except OSError as error:
-            raise PoseMambaError(f"{self.path}: cannot write there ({error.strerror})") from error
         options = {} if self.path.suffix.lower() == ".mkv" else {"movflags": "+faststart"}
         try:
             self._container = av.open(f"file:{temporary}", "w", options=options)
@@ -77,10 +75,10 @@ class VideoWriter:
 
         Args:
             rgb: (height, width, 3) uint8, of the first frame's size.
-            time: seconds from the start at which it is shown; without it frames follow each other at `fps`.
+            time: seconds from the start at which it is shown; None: frames follow each other at `fps`.
 
         Raises:
-            ValueError: the array's shape or type is another one.
+            ValueError: the array has another shape or type, or the writer is not in a `with` block.
         """
         if self._container is None:
             raise ValueError("write inside of the with block")
@@ -112,7 +110,7 @@ class VideoWriter:
         context = stream.codec_context
         context.time_base = Fraction(1, _TICKS)
         context.options = {"crf": str(self._crf), "preset": "veryfast"}
-        # BT.709, limited range: named, since players guess by the size otherwise
+        # name BT.709 with limited range, as players would guess by the size
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
         self._stream = stream
@@ -141,6 +139,6 @@ class VideoWriter:
         self._stack.__exit__(kind, error, trace)
 
     def _abandon(self) -> None:
-        """Close the unfinished file; what is wrong with it does not matter any more."""
+        """Close the unfinished file; its errors do not matter any more."""
         with contextlib.suppress(Exception):
             self._container.close()

@@ -128,12 +128,12 @@ def _as_rows(x: Tensor) -> Tensor:
 
 
 def taps_of(weight: Tensor) -> Tensor:
-    """The weight (D, 1, 3, 3) as taps (9, D), float32."""
+    """Return the weight (D, 1, 3, 3) as taps (9, D), float32."""
     return weight.detach().float().reshape(-1, 9).T.contiguous()
 
 
 def convolve(x: Tensor, taps: Tensor, bias: Tensor, activate: bool) -> Tensor:
-    """The convolution of x (B, T, J, D) with taps (9, D), plus bias, with or without SiLU after it."""
+    """Return the convolution of x (B, T, J, D) with taps (9, D), plus bias, with or without SiLU after it."""
     x = _as_rows(x)
     B, T, J, D = x.shape
     y = x.new_empty(x.shape)
@@ -153,7 +153,7 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, weight and bias."""
+    """Return gradients of x, weight and bias."""
     x, dy, taps = _as_rows(x), dy.contiguous(), taps_of(weight)
     B, T, J, D = x.shape
     blocks = triton.cdiv(D, BLOCK_D)

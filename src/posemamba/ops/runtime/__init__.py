@@ -1,1 +1,1 @@
-"""What kernels run on: devices, compilers, memory."""
+"""The kernels' runtime: devices, compilers, memory and settings."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch._dynamo
 
 MANY_VARIANTS = 64
-"""Past PyTorch's own limit of 8 a function would run uncompiled without a word."""
+"""Variants of one function. Beyond PyTorch's own limit of 8 it would silently run uncompiled."""
 _RENAMED = hasattr(torch._dynamo.config, "recompile_limit")  # PyTorch 2.6 had other names
 LIMIT = "recompile_limit" if _RENAMED else "cache_size_limit"
 FAIL_ON_LIMIT = "fail_on_recompile_limit_hit" if _RENAMED else "fail_on_cache_limit_hit"
@@ -13,6 +13,6 @@ FAIL_ON_LIMIT = "fail_on_recompile_limit_hit" if _RENAMED else "fail_on_cache_li
 
 
 def allow_many_variants() -> None:
-    """Let torch.compile make MANY_VARIANTS of one function: layers are compiled for each size of input."""
+    """Let torch.compile make `MANY_VARIANTS` of one function, as layers are compiled for each size of input."""
     config = torch._dynamo.config
     setattr(config, LIMIT, max(getattr(config, LIMIT), MANY_VARIANTS))

@@ -1,4 +1,4 @@
-"""The device that work runs on."""
+"""The choice of a device."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from posemamba.utils.errors import PoseMambaError
 
 
 def choose_device(device: torch.device | str | None = None) -> torch.device:
-    """The device by name; None or "auto": an NVIDIA GPU on which the scan's kernels run, else the CPU.
+    """Return a device by its name; None or "auto": an NVIDIA GPU on which the scan's kernels run, else the CPU.
 
     Raises:
-        PoseMambaError: no such device.
+        PoseMambaError: there is no such device, or it cannot be used.
     """
     if device is None or device == "auto":
         fast = torch.cuda.is_available() and scan.why("cuda")[0] != "reference"

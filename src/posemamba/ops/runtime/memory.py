@@ -1,4 +1,4 @@
-"""When memory runs out: told from other errors, and windows lifted fewer at a time."""
+"""Out-of-memory errors: how to recognise them, and a retry with smaller batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or the one that caused it (a compiler wraps it), says that memory ran out."""
+    """Return True if an error, or an error that caused it (compilers wrap them), is of memory that ran out."""
     while error is not None:
         text = str(error).lower()
         if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -21,21 +21,21 @@ def is_out_of_memory(error: BaseException | None) -> bool:
 
 
 def in_parts(run: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """run(x), or in halves, quarters and so on if memory does not suffice for all of x at once.
+    """Compute run(x), in halves, quarters and so on if memory does not suffice for the whole batch.
 
     Args:
-        run: (B, ...) -> (B, ...), each of the B by itself.
+        run: (B, ...) -> (B, ...), each of the B independently.
         x: (B, ...).
 
     Raises:
-        Exception: as `run`; of memory only if it does not suffice for one.
+        Exception: as `run` raises; out of memory only if it does not suffice for a single one.
     """
     try:
         return run(x)
     except Exception as error:
         if len(x) < 2 or not is_out_of_memory(error):
             raise
-    # here, where the error has let go of what the attempt held
+    # outside of the except block, so that the error no longer holds the attempt's tensors
     if x.is_cuda:
         torch.cuda.empty_cache()
     return torch.cat([in_parts(run, half) for half in x.split(-(-len(x) // 2))])

@@ -1,34 +1,26 @@
-"""CUDA kernels compiled at run time by NVRTC, the compiler that comes with PyTorch's CUDA builds: none is installed.
+"""CUDA kernels compiled at run time by NVRTC, the compiler in PyTorch's CUDA builds; no other compiler is needed.
 
-`kernel` compiles a source for the GPU at hand, or takes what it compiled before from the user's cache folder, and
-returns something to launch. Errors of the driver and of the compiler are RuntimeErrors with their text.
+`kernel` compiles a source for the GPU at hand, or takes the compiled code from the user's cache folder, and returns a
+`Kernel` to launch. Errors of the driver and of the compiler are RuntimeErrors with their text.
 """
 
 from __future__ import annotations
 
 import ctypes
 import hashlib
-import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from posemamba.utils.files import atomic_path
+from posemamba.utils.places import cache_folder
 
 SHARED_LIMIT = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 MOST_SHARED = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: POSEMAMBA_CACHE, or the user's cache folder."""
-    named = os.environ.get("POSEMAMBA_CACHE")
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return Path(named) if named else base / "posemamba"
 
 
 @lru_cache(maxsize=1)
@@ -58,7 +50,7 @@ def _check(code: int) -> None:
 
 
 def compile_source(source: str, macros: Mapping[str, int], architecture: str, library: ctypes.CDLL) -> bytes:
-    """Machine code (a cubin) of a CUDA source for one architecture, such as 'sm_90'.
+    """Compile a CUDA source to machine code (a cubin) for one architecture, such as 'sm_90'.
 
     Raises:
         RuntimeError: the compiler's messages.
@@ -83,7 +75,7 @@ def compile_source(source: str, macros: Mapping[str, int], architecture: str, li
 
 
 def _compiled(source: str, macros: Mapping[str, int], architecture: str) -> bytes:
-    """As `compile_source`, kept on disk. A folder that cannot be written to only costs the time to compile again."""
+    """Compile as `compile_source` does, and keep the code in the cache folder if that can be written to."""
     library = _nvrtc()
     version = (ctypes.c_int * 2)()
     library.nvrtcVersion(ctypes.byref(version, 0), ctypes.byref(version, 4))
@@ -102,12 +94,13 @@ def _compiled(source: str, macros: Mapping[str, int], architecture: str) -> byte
 
 
 class Kernel:
-    """A function on one GPU. Call it with the grid and its arguments.
+    """A compiled function on one GPU, to be called with the grid and its arguments.
 
-    Its source says how much shared memory a block takes: `extern "C" __constant__ int shared_bytes`.
+    Its source declares the shared memory of a block: `extern "C" __constant__ int shared_bytes`.
 
     Attributes:
-        fits: whether a block of this GPU has that much.
+        shared_bytes: shared memory of a block, in bytes.
+        fits: True if a block of this GPU can have that much.
     """
 
     def __init__(self, code: bytes, name: str, threads: int, device: torch.device) -> None:
@@ -148,7 +141,7 @@ class Kernel:
 
 
 def pack_arguments(arguments: tuple[Any, ...]) -> Any:
-    """The array of addresses of arguments that cuLaunchKernel takes."""
+    """Pack arguments into the array of addresses that cuLaunchKernel takes."""
     values = [
         ctypes.c_void_p(a.data_ptr() if isinstance(a, Tensor) else None)
         if a is None or isinstance(a, Tensor)
@@ -162,7 +155,7 @@ def pack_arguments(arguments: tuple[Any, ...]) -> Any:
 
 @lru_cache(maxsize=256)
 def kernel(source: str, macros: tuple[tuple[str, int], ...], name: str, threads: int, device: torch.device) -> Kernel:
-    """The kernel `name` of a CUDA source with these macros, for the GPU `device`."""
+    """Return the kernel `name` of a CUDA source with these macros, for the GPU `device`."""
     major, minor = torch.cuda.get_device_capability(device)
     code = _compiled(source, dict(macros), f"sm_{major}{minor}")
     with torch.cuda.device(device):

@@ -1,4 +1,4 @@
-"""How the model's kernels are run: what the environment or a caller forces.
+"""Settings that force how the model's kernels run, by the environment or by a caller.
 
 Two switches exist. `scan` names the backend of the selective scan: auto, cuda, numba or reference. `fused` says how the
 forward pass without gradients runs: auto; off for the plain modules; eager for no CUDA graphs; graph for CUDA graphs
@@ -34,7 +34,7 @@ def fused_mode() -> str:
     """
     mode = _fused.get() or os.environ.get("POSEMAMBA_FUSED") or "auto"
     if mode not in FUSED_MODES:
-        raise PoseMambaError(f"POSEMAMBA_FUSED is '{mode}': known are {', '.join(FUSED_MODES)}")
+        raise PoseMambaError(f"POSEMAMBA_FUSED is '{mode}', expected one of {', '.join(FUSED_MODES)}")
     return mode
 
 

@@ -1,4 +1,4 @@
-"""Whether Triton's kernels can run on a device, found out by running one.
+"""A check that Triton's kernels can run on a device, made by running one.
 
 Triton compiles a launcher with the system's C compiler, so being installed is not enough.
 """
@@ -17,7 +17,7 @@ from posemamba.ops.runtime.constant import constant_for_compiler
 
 @lru_cache(maxsize=16)
 def why_not(device: torch.device) -> str:
-    """Why Triton's kernels cannot run on `device`; empty if they can. The first call takes about a second."""
+    """Return why Triton's kernels cannot run on `device`, or "" if they can. The first call takes about a second."""
     if importlib.util.find_spec("triton") is None:
         return "the package 'triton' is missing: pip install triton"
     if device.type != "cuda":
@@ -30,7 +30,7 @@ def why_not(device: torch.device) -> str:
         from posemamba.ops.runtime.triton_math import probe
 
         probe(device)
-    except Exception as error:  # a missing compiler, a driver that does not fit, an old Triton: all mean "cannot"
+    except Exception as error:  # e.g. a missing compiler, an incompatible driver, an old Triton
         lines = str(error).strip().splitlines() or [type(error).__name__]
         return f"Triton does not work here: {lines[-1]}"
     return ""
@@ -43,7 +43,7 @@ def _warn(device: torch.device, reason: str) -> None:
 
 @constant_for_compiler
 def runs(device: torch.device) -> bool:
-    """Whether Triton's kernels run on `device`; warns once on a GPU where they do not."""
+    """Return True if Triton's kernels run on `device`; warn once on a GPU where they do not."""
     reason = why_not(device)
     if reason and device.type == "cuda":
         _warn(device, reason)

@@ -1,6 +1,6 @@
 """Activation functions for Triton kernels, float32, off by a few units in the last place.
 
-Triton's own exponential and division take care of denormal numbers and infinities with three times the instructions.
+Triton's own exponential and division handle denormal numbers and infinities, with three times the instructions.
 """
 
 from __future__ import annotations

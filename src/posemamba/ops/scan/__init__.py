@@ -29,7 +29,7 @@ BACKENDS = ("cuda", "numba", "reference")
 
 
 def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple[str, str]:
-    """(backend, reason) for tensors of this device and type when nothing is forced."""
+    """Return (backend, reason) for tensors of this device and type when nothing is forced."""
     device = torch.device(device)
     if dtype == torch.float64:
         return "reference", "float64 tensors: only the reference computes in float64"
@@ -76,7 +76,7 @@ def project(
     u: Tensor, x_proj_weight: Tensor, *, limb: tuple[int, ...], order: str = "global_local",
     limb_gradient: bool = True, backend: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """(B, T, J, K, P): what W_k makes of the tokens, for `scan`. Arguments as `selective_scan`'s.
+    """Return (B, T, J, K, P): what W_k makes of the tokens, for `scan`. Arguments as `selective_scan`'s.
 
     W (x + x_limb) = W x + W x_limb: limb partners are merged on these narrow projections, here or by the backend.
     """

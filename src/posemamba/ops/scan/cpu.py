@@ -458,7 +458,7 @@ def _backward(
 def _arguments(
     u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap
 ) -> list[Any]:
-    """The kernels' arrays: float32, contiguous, channels padded to whole vectors, A as log2(e) * A by state."""
+    """Return the kernels' arrays: float32, contiguous, channels padded to whole vectors, A as log2(e) * A by state."""
     B, T, J, D = u.shape
     if A.shape[-1] != STATES:
         raise ValueError(f"the CPU kernel is made for {STATES} states, not {A.shape[-1]}")

@@ -96,7 +96,7 @@ def _forward_kernel(
 
 
 def _sum_directions(x: Tensor, maps: ScanMap, credit: bool) -> Tensor:
-    """(B, T, J, D): the sum of (B, K, T, J, D) over directions; with `credit` each token also gets what merged
+    """Return (B, T, J, D): the sum of (B, K, T, J, D) over directions; with `credit` each token also gets what merged
     directions gave to the tokens whose limb partner it is."""
     B, K, T, J, D = x.shape
     half = x.dtype == torch.bfloat16
@@ -116,7 +116,7 @@ def _merged_bits(maps: ScanMap) -> int:
 
 
 def _segments(clips: int, K: int, D: int, L: int, channels: int, device: torch.device) -> tuple[int, int]:
-    """(steps of a segment, segments)."""
+    """Return (steps of a segment, segments)."""
     wanted = BLOCKS_WANTED * _multiprocessors(device)
     blocks = clips * K * -(-D // channels)
     segments = max(1, min(wanted // blocks, L // SHORTEST_SEGMENT))
@@ -219,7 +219,7 @@ def backward(
     dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
     states: Tensor, merge_rows: bool, credit: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """Gradients of u in u's type and of proj and the parameters in float32.
+    """Return gradients of u in u's type and of proj and the parameters in float32.
 
     `credit`: limb partners get their share of u's gradient.
     """

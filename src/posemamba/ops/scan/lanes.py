@@ -48,7 +48,7 @@ _ERFC = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0)
 
 
 def _target_has_avx512() -> bool:
-    """Whether the code is compiled for a processor with AVX-512; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override."""
+    """Return whether the code is compiled for a processor with AVX-512; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override."""
     features = numba_config.CPU_FEATURES
     if features is None:
         return bool(llvm.get_host_cpu_features().get("avx512f", False))
@@ -119,7 +119,7 @@ class Lanes:
 
     # memory
     def address(self, address: Any, offset: Any) -> Any:
-        """The address of the element at `offset`."""
+        """Return the address of the element at `offset`."""
         return self.builder.add(address, self.builder.shl(self._index(offset), self.i64(2)))
 
     def _pointer(self, address: Any, offset: Any) -> Any:
@@ -234,12 +234,12 @@ class Lanes:
         return self.fma(power, self._polynomial(_EXP2_NEAR_0, fraction) * fraction, power)
 
     def any_below(self, x: Vec, bound: float) -> Any:
-        """Whether any lane of x is less than `bound`."""
+        """Return whether any lane of x is less than `bound`."""
         below = self.builder.fcmp_ordered("<", x.value, self.const(bound).value)
         return self.builder.icmp_unsigned("!=", self.builder.bitcast(below, I16), ir.Constant(I16, 0))
 
     def _avx512(self, name: str, x: Vec, operand: Any) -> Vec:
-        """An AVX-512 instruction on all lanes, rounding as usual."""
+        """Return an AVX-512 instruction on all lanes, rounding as usual."""
         kind = ir.FunctionType(VEC, [VEC, operand.type, VEC, I16, I32])
         function = cgutils.get_or_insert_function(self.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
         every_lane, rounding = ir.Constant(I16, -1), ir.Constant(I32, 4)

@@ -14,7 +14,7 @@ from posemamba.ops.scan.orders import ScanMap, scan_map
 
 
 def merges_inside(backend: str, limb_gradient: bool) -> bool:
-    """Whether the backend adds limb partners' projections itself and wants them as they are."""
+    """Return whether the backend adds limb partners' projections itself and wants them as they are."""
     return backend in ("cuda", "numba") and limb_gradient
 
 
@@ -78,7 +78,7 @@ def scan_backward_op(
     limb_gradient: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
+    """Return gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
     maps = _map(u, order, limb)
     inputs = (u, proj, dt_weight, dt_bias, A, Ds)
     options = merges_inside(backend, limb_gradient), any(maps.merged) and limb_gradient

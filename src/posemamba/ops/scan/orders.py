@@ -30,7 +30,7 @@ class Direction:
     """The token read is x[t, j] + x[t, limb[j]]: the global and the local (limb by limb) order merged."""
 
     def steps(self, frames: int, joints: int) -> Tensor:
-        """(L,) int64: the token visited at each step."""
+        """Return (L,) int64: the token visited at each step."""
         grid = torch.arange(frames * joints).view(frames, joints)
         if not self.spatial:
             grid = grid.T
@@ -93,7 +93,7 @@ class ScanMap:
 
 
 def merges(order: str) -> bool:
-    """Whether any direction of the order merges limb partners."""
+    """Return whether any direction of the order merges limb partners."""
     return any(direction.merged for direction in _DIRECTIONS[order])
 
 

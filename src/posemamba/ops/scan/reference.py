@@ -22,7 +22,7 @@ def selective_scan_reference(
     merged: tuple[bool, ...],
     limb_gradient: bool = True,
 ) -> Tensor:
-    """The sum over directions of the scan's outputs, (B, L, D), in token order. Paper equations 2 to 6.
+    """Return the sum over directions of the scan's outputs, (B, L, D), in token order. Paper equations 2 to 6.
 
     P = R + 2N: `proj` holds the low-rank step size s, B and C of each token and direction, merging done.
     """
