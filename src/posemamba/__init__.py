@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from posemamba.utils.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from posemamba.detect import choose_people as choose_people
     from posemamba.detect import detect_people as detect_people
     from posemamba.io.keypoints import read_keypoints as read_keypoints
     from posemamba.io.keypoints import read_people as read_people
@@ -35,14 +34,15 @@ if TYPE_CHECKING:
     from posemamba.poses import Keypoints2D as Keypoints2D
     from posemamba.poses import Motion3D as Motion3D
     from posemamba.poses import Poses3D as Poses3D
+    from posemamba.poses.choosing import choose_people as choose_people
     from posemamba.poses.mapping import to_skeleton as convert_skeleton
     from posemamba.poses.skeletons import Skeleton as Skeleton
     from posemamba.poses.skeletons import get_skeleton as get_skeleton
     from posemamba.quality import measure_quality as measure_quality
     from posemamba.quality.verdict import verdict as judge_quality
-    from posemamba.refine import RefineOptions as RefineOptions
-    from posemamba.refine import joint_angles as joint_angles
-    from posemamba.refine import refine as refine_poses
+    from posemamba.refine.angles import joint_angles as joint_angles
+    from posemamba.refine.refinement import RefineOptions as RefineOptions
+    from posemamba.refine.refinement import refine as refine_poses
     from posemamba.show.overlay import write_overlay as write_overlay
     from posemamba.show.viewer import write_viewer as write_viewer
     from posemamba.utils.errors import PoseMambaError as PoseMambaError
@@ -58,15 +58,15 @@ _HOMES = {
     "PoseMambaConfig": "posemamba.models.posemamba",
     "PoseMambaError": "posemamba.utils.errors",
     "Poses3D": "posemamba.poses",
-    "RefineOptions": "posemamba.refine",
+    "RefineOptions": "posemamba.refine.refinement",
     "Skeleton": "posemamba.poses.skeletons",
     "__version__": "posemamba.utils.version",
     "bundled_weights": "posemamba.weights.names:bundled",
-    "choose_people": "posemamba.detect",
+    "choose_people": "posemamba.poses.choosing",
     "convert_skeleton": "posemamba.poses.mapping:to_skeleton",
     "detect_people": "posemamba.detect",
     "get_skeleton": "posemamba.poses.skeletons",
-    "joint_angles": "posemamba.refine",
+    "joint_angles": "posemamba.refine.angles",
     "judge_quality": "posemamba.quality.verdict:verdict",
     "lift": "posemamba.pipeline.lift",
     "load_model": "posemamba.models.registry",
@@ -75,7 +75,7 @@ _HOMES = {
     "read_motion": "posemamba.io.motion.npz:load_motion_npz",
     "read_people": "posemamba.io.keypoints",
     "read_poses": "posemamba.io.motion.npz:load_poses_npz",
-    "refine_poses": "posemamba.refine:refine",
+    "refine_poses": "posemamba.refine.refinement:refine",
     "save_motion": "posemamba.io.motion.npz:save_motion_npz",
     "write_keypoints": "posemamba.io.keypoints.convert:write_people",
     "write_motion": "posemamba.io.motion",

@@ -22,7 +22,10 @@ from posemamba.quality import Quality, measure_quality
 from posemamba.quality.figure import draw
 from posemamba.quality.report import as_json, report
 from posemamba.quality.verdict import verdict
-from posemamba.refine import RefineOptions, refine, root_path, scale, upright
+from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.refine.root_path import root_path
+from posemamba.refine.scale import scale
+from posemamba.refine.upright import upright
 
 FPS, SIZE, FOCAL = 50.0, (1920, 1080), 1844.0  # 55 degrees: what is assumed where nobody says
 KNEE, ANKLE = 5, 6

@@ -10,9 +10,13 @@ from refine_scene import Scene, make_scene
 
 from posemamba.demo.walker import walk
 from posemamba.poses import Motion3D
-from posemamba.refine import RefineOptions, joint_angles, refine, root_path, scale, steady_feet, upright
+from posemamba.refine.angles import joint_angles
 from posemamba.refine.common import bone_lengths, true_spans
-from posemamba.refine.scale import BODY_LENGTH
+from posemamba.refine.feet import steady_feet
+from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.refine.root_path import root_path
+from posemamba.refine.scale import BODY_LENGTH, scale
+from posemamba.refine.upright import upright
 from posemamba.utils.errors import PoseMambaError
 
 ANKLES = (3, 6)

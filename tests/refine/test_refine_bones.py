@@ -9,9 +9,12 @@ import pytest
 from refine_scene import make_scene
 
 from posemamba.poses import Motion3D
-from posemamba.refine import RefineOptions, refine, root_path, scale, steady_bones, upright
+from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import bone_lengths
-from posemamba.refine.scale import BODY_LENGTH
+from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.refine.root_path import root_path
+from posemamba.refine.scale import BODY_LENGTH, scale
+from posemamba.refine.upright import upright
 from posemamba.utils.errors import PoseMambaError
 
 UNSEEN = slice(70, 75)

@@ -9,9 +9,12 @@ import pytest
 from refine_scene import Scene, make_scene
 
 from posemamba.poses import Motion3D, Poses3D
-from posemamba.refine import RefineOptions, joint_angles, refine, root_path, scale, upright
+from posemamba.refine.angles import joint_angles
 from posemamba.refine.common import fit_curve
-from posemamba.refine.scale import BODY_LENGTH, TYPICAL_HEIGHT
+from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.refine.root_path import root_path
+from posemamba.refine.scale import BODY_LENGTH, TYPICAL_HEIGHT, scale
+from posemamba.refine.upright import upright
 from posemamba.utils.errors import PoseMambaError
 
 STIFFLESS = 1000.0  # hertz: nothing is smoothed, so that only the equations are tested

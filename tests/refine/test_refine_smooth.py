@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from posemamba.demo.walker import walk
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.poses.skeletons import H36M17
-from posemamba.refine import smooth
+from posemamba.refine.smooth import smooth
 from posemamba.utils.errors import PoseMambaError
 
 METHODS = ("one-euro", "butterworth", "savitzky-golay")

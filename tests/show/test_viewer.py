@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from posemamba.demo.walker import walk
-from posemamba.io.video import VideoWriter
+from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.show.viewer import write_viewer
 from posemamba.utils.errors import PoseMambaError

@@ -73,7 +73,7 @@ def _saved(path: Path) -> str:
 def _export(options: ConvertOptions, kind: str) -> None:
     from posemamba.io.motion import EXPORTS, write_motion
     from posemamba.io.motion.npz import load_motion_npz, load_poses_npz
-    from posemamba.refine import refine
+    from posemamba.refine.refinement import refine
 
     source, target = options.source, options.target
     # the longest suffix first: .tidy.csv ends with .csv, too

@@ -17,7 +17,7 @@ import typer
 from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
-    from posemamba.refine import RefineOptions
+    from posemamba.refine.refinement import RefineOptions
 
 USE, RESEARCH = "Use", "Research"
 """Groups of commands in ``posemamba --help``."""
@@ -153,7 +153,7 @@ class RefinementOptions:
     def refine_options(self, height: float | None, exports: Sequence[str]) -> RefineOptions:
         """Return what to do to one person's poses; formats in metres assume a typical body where no height is given."""
         from posemamba.io.motion import EXPORTS
-        from posemamba.refine import RefineOptions
+        from posemamba.refine.refinement import RefineOptions
 
         metres = any(EXPORTS[name].needs_metres for name in exports)
         return RefineOptions.checked(

@@ -12,6 +12,7 @@ import numpy as np
 
 from posemamba.io.inputs import Input
 from posemamba.poses import Keypoints2D
+from posemamba.poses.choosing import choose_people
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
@@ -138,8 +139,6 @@ class Reading:
         Raises:
             PoseMambaError: the input cannot be read, or holds nobody.
         """
-        from posemamba.detect import choose_people
-
         if one.kind == "keypoints":
             return choose_people(self._read(one.path), self.person or "longest")
         return choose_people(self._find(one, detector, progress), self.person or "longest")

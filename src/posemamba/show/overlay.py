@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video import Frame, VideoWriter, probe, read_frames
+from posemamba.io.video import Frame, probe, read_frames
 from posemamba.io.video.sound import add_sound, has_sound
+from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Poses3D
 from posemamba.show.people import Colour, Sides, as_people, colours, numbers, side_by_side
 from posemamba.utils.errors import PoseMambaError, require

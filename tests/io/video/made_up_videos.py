@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video import VideoWriter
+from posemamba.io.video.writer import VideoWriter
 
 COLOURS = np.array(
     [[200, 30, 40], [20, 180, 60], [40, 50, 220], [250, 250, 250], [10, 10, 10], [128, 90, 200]], np.uint8

@@ -116,7 +116,8 @@ class Worker:
             return self.reading.people(one, detector=detector, progress=progress)
 
     def _refine(self, results: Results) -> None:
-        from posemamba.refine import joint_angles, refine
+        from posemamba.refine.angles import joint_angles
+        from posemamba.refine.refinement import refine
 
         o = self.options
         heights = o.heights * len(results.poses) if len(o.heights) == 1 else o.heights or (None,) * len(results.poses)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.io.keypoints import alphapose, deeplabcut, detectron2, mediapipe, mmpose, npz, openpose, table
-from posemamba.io.keypoints.names import is_blazepose
 from posemamba.io.keypoints.npz import write_keypoints_npz
 from posemamba.io.keypoints.raw import RawPeople, finish
 from posemamba.io.keypoints.source import Source, describe
@@ -48,23 +47,45 @@ class Format:
     kinds: tuple[str, ...]
 
 
+def _reader(module: str, name: str = "read") -> Callable[[Source], RawPeople]:
+    """Return a reader of this package whose module is imported when it is called."""
+
+    def read(source: Source) -> RawPeople:
+        people: RawPeople = getattr(importlib.import_module(f"posemamba.io.keypoints.{module}"), name)(source)
+        return people
+
+    return read
+
+
 _FORMATS = (
     Format(
         "npz",
         ".npz",
         "NumPy arrays: keypoints (F, J, 2) or (F, J, 3), or of several people (P, F, J, 2 or 3), and perhaps "
         "confidence, fps, image_size, skeleton, times",
-        npz.read,
+        _reader("npz"),
         ("npz",),
     ),
-    Format("mmpose", ".json", "the predictions that MMPose's inferencer and demos save", mmpose.read, ("json",)),
-    Format("alphapose", ".json", "AlphaPose's results: COCO-17 or Halpe-26", alphapose.read, ("json",)),
-    Format("openpose", "/", "OpenPose's folder of *_keypoints.json: BODY_25", openpose.read, ("folder",)),
-    Format("mediapipe", ".json or .csv", "MediaPipe's 33 landmarks by frame", mediapipe.read, ("json", "csv")),
-    Format("detectron2", ".npz", "detections of VideoPose3D's inference script", detectron2.read_detections, ("npz",)),
-    Format("videopose3d", ".npz", "a data set of VideoPose3D with one clip", detectron2.read_data_set, ("npz",)),
-    Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", deeplabcut.read, ("csv",)),
-    Format("csv", ".csv", "a table with <joint>_x and <joint>_y of any known skeleton", table.read, ("csv",)),
+    Format("mmpose", ".json", "the predictions that MMPose's inferencer and demos save", _reader("mmpose"), ("json",)),
+    Format("alphapose", ".json", "AlphaPose's results: COCO-17 or Halpe-26", _reader("alphapose"), ("json",)),
+    Format("openpose", "/", "OpenPose's folder of *_keypoints.json: BODY_25", _reader("openpose"), ("folder",)),
+    Format("mediapipe", ".json or .csv", "MediaPipe's 33 landmarks by frame", _reader("mediapipe"), ("json", "csv")),
+    Format(
+        "detectron2",
+        ".npz",
+        "detections of VideoPose3D's inference script",
+        _reader("detectron2", "read_detections"),
+        ("npz",),
+    ),
+    Format(
+        "videopose3d",
+        ".npz",
+        "a data set of VideoPose3D with one clip",
+        _reader("detectron2", "read_data_set"),
+        ("npz",),
+    ),
+    Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", _reader("deeplabcut"), ("csv",)),
+    Format("csv", ".csv", "a table with <joint>_x and <joint>_y of any known skeleton", _reader("table"), ("csv",)),
 )
 
 
@@ -81,6 +102,8 @@ def is_keypoint_file(path: str | Path) -> bool:
     path = Path(path)
     try:
         if path.is_dir():
+            from posemamba.io.keypoints import openpose
+
             return openpose.recognises_folder(path)
         with path.open("rb") as file:
             head = file.read(4096)
@@ -196,6 +219,8 @@ def _recognise(source: Source) -> str:
     """Recognise the format by the content; returns its name."""
     kind = source.kind
     if kind == "folder":
+        from posemamba.io.keypoints import openpose
+
         if openpose.recognises_folder(source.path):
             return "openpose"
         raise PoseMambaError(
@@ -203,12 +228,17 @@ def _recognise(source: Source) -> str:
             f"({_list_formats()})"
         )
     if kind == "npz":
+        from posemamba.io.keypoints import detectron2
+
         if detectron2.recognises_data_set(source.names):
             return "videopose3d"
         return "detectron2" if detectron2.recognises_detections(source.names) else "npz"
     if kind == "json":
         return _recognise_json(source)
     if kind == "csv":
+        from posemamba.io.keypoints import deeplabcut, table
+        from posemamba.io.keypoints.names import is_blazepose
+
         if deeplabcut.recognises(source.head):
             return "deeplabcut"
         names = table.header_names(source)
@@ -223,6 +253,8 @@ def _recognise(source: Source) -> str:
 
 
 def _recognise_json(source: Source) -> str:
+    from posemamba.io.keypoints import alphapose, mediapipe, mmpose, openpose
+
     content = source.json
     if alphapose.recognises(content):
         return "alphapose"

@@ -19,7 +19,6 @@ from posemamba.io.keypoints.source import Source, check_finite, describe, pixels
 from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
 from posemamba.poses.tracking import Detection, Track
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.unpickle import load_npz_object
 
 # The heat map's peak probability is small even for correct joints; Detectron2 draws joints above this one.
 _SURE = 0.05
@@ -63,7 +62,7 @@ def read_detections(source: Source) -> RawPeople:
             check_finite(where, xy)
             sure = np.clip(np.nan_to_num(joints[3]) / _SURE, 0, 1)
             people[frame].append(detection(xy, sure * np.clip(np.nan_to_num(score), 0, 1)))
-    size = _size(load_npz_object(path, "metadata"))
+    size = _size(_load(path, "metadata"))
     return RawPeople(follow(path, people, len(keypoints)), len(keypoints), COCO17, image_size=size)
 
 
@@ -75,8 +74,8 @@ def read_data_set(source: Source) -> RawPeople:
             not read.
     """
     path = source.path
-    content = load_npz_object(path, "positions_2d")
-    metadata = load_npz_object(path, "metadata") if "metadata" in source.names else {}
+    content = _load(path, "positions_2d")
+    metadata = _load(path, "metadata") if "metadata" in source.names else {}
     clips: dict[tuple[str, str, int], NDArray[Any]] = {}
     for subject, actions in content.items() if isinstance(content, dict) else ():
         for action, cameras in actions.items() if isinstance(actions, dict) else ():
@@ -115,13 +114,20 @@ def _second(where: str, name: str, entry: Any) -> NDArray[Any]:
         raise PoseMambaError(f"{where}: '{name}' is not a pair of which the second is about people") from None
 
 
+def _load(path: Path, key: str) -> Any:
+    """Read an object array without running its pickle's code."""
+    from posemamba.utils.unpickle import load_npz_object  # of use to these two formats only
+
+    return load_npz_object(path, key)
+
+
 def _frames(path: Path, key: str) -> NDArray[Any] | list[Any] | tuple[Any, ...]:
     """Read the entries of all frames.
 
     Raises:
         PoseMambaError: `key` is no sequence.
     """
-    entries = load_npz_object(path, key)
+    entries = _load(path, key)
     if not isinstance(entries, list | tuple) and not (isinstance(entries, np.ndarray) and entries.ndim):
         raise PoseMambaError(f"{path}: '{key}' is {describe(entries)}, expected one entry for each frame")
     return entries

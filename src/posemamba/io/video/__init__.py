@@ -10,11 +10,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from posemamba.io.video.clip import Clip, Frame, Source, VideoInfo, as_clip, nothing_between
-from posemamba.io.video.decoding import look_through, read_part, read_whole
-from posemamba.io.video.image_files import is_pictures, probe_pictures, read_pictures
-from posemamba.io.video.writer import VideoWriter
 
-__all__ = ["Clip", "Frame", "Source", "VideoInfo", "VideoWriter", "probe", "read_frames"]
+__all__ = ["Clip", "Frame", "Source", "VideoInfo", "probe", "read_frames"]
 
 
 def probe(source: Source) -> VideoInfo:
@@ -23,6 +20,9 @@ def probe(source: Source) -> VideoInfo:
     Raises:
         PoseMambaError: there is no such file, it is no video, has no frames (in the given part), or was cut short.
     """
+    from posemamba.io.video.decoding import look_through
+    from posemamba.io.video.image_files import is_pictures, probe_pictures
+
     clip = as_clip(source)
     if is_pictures(clip.path):
         return probe_pictures(clip)
@@ -46,6 +46,9 @@ def read_frames(source: Source) -> Iterator[Frame]:
             decoding fails or ends clearly before the length that the file declares, or a picture has another size
             than the first.
     """
+    from posemamba.io.video.decoding import read_part, read_whole
+    from posemamba.io.video.image_files import is_pictures, read_pictures
+
     clip = as_clip(source)
     if is_pictures(clip.path):
         yield from read_pictures(clip)
