@@ -188,9 +188,7 @@ def test_names_are_found_in_four_places_in_their_order(
     assert folders() == [package, data]
 
 
-def test_an_unknown_architecture_is_refused(
-    model: PoseMamba, tmp_path: Path
-) -> None:
+def test_an_unknown_architecture_is_refused(model: PoseMamba, tmp_path: Path) -> None:
     save_model(tmp_path / "new.safetensors", model, {})
     with safe_open(tmp_path / "new.safetensors", "pt") as file:
         metadata, state = dict(file.metadata()), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
