@@ -19,7 +19,8 @@ from posemamba.ops.scan import selective_scan
 from posemamba.ops.scan.selftest import scan_inputs
 from posemamba.poses.skeletons import LIMB_ORDER
 
-pytest_plugins = ["fixtures.motions", "fixtures.lift", "fixtures.mpi_inf_3dhp_files", "fixtures.browser"]
+pytest_plugins = [f"fixtures.{name}" for name in ("motions", "lift", "mpi_inf_3dhp_files", "browser", "documents")]
+
 
 @pytest.fixture
 def shared() -> Callable[..., Path]:

@@ -49,6 +49,7 @@ def no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- what is measured and kept
 
 
+@pytest.mark.slow
 def test_a_race_from_the_command_line(
     tiny: dict[str, Model], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -487,6 +488,7 @@ def test_a_graph_keeps_what_was_made_before_it(monkeypatch: pytest.MonkeyPatch) 
     assert state() is None
 
 
+@pytest.mark.slow
 def test_one_by_one_nobody_else_is_in_memory(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     ready: list[weakref.ref[Any]] = []
 

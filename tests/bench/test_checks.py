@@ -40,6 +40,7 @@ def test_the_gate_lets_through_what_is_right(tiny: dict[str, Model]) -> None:
     assert passed["s in float32"].bound == 1e-4 < 1e-3 < passed["s in bf16"].error, "bf16 really rounds"
 
 
+@pytest.mark.slow
 def test_a_forced_scan_is_what_is_checked(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     forced = []
     for name in ("reference", "numba"):
@@ -105,6 +106,7 @@ class Shortcut(PoseMamba):
         return y if torch.is_grad_enabled() else y - self.head[0].bias.mean()
 
 
+@pytest.mark.slow
 def test_a_wrong_shortcut_of_inference_is_seen(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
     def build(frames: int) -> PoseMamba:
         return Shortcut(MODELS["l"].build(frames).config)  # type: ignore[arg-type]

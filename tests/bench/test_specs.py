@@ -75,6 +75,7 @@ def test_settings_of_gpus_are_refused_on_a_cpu() -> None:
     parse_contestant("s:bf16+compile").refuse_device(torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_every_model_can_be_built_for_any_length() -> None:
     for name, entry in MODELS.items():
         if not name.startswith("scan"):  # their weights come from random numbers of the CPU

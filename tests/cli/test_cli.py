@@ -112,6 +112,7 @@ def test_info(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "person_size: 0.25" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from posemamba.cli import examination as doctor
 
@@ -164,6 +165,7 @@ def test_evaluate(
     assert "window is 999 frames" in refused(capsys, "evaluate", weights, "--window", "999")
 
 
+@pytest.mark.slow
 def test_evaluate_in_full(
     weights: Path,
     motions: Motions,
@@ -247,6 +249,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
     assert cli.main(["--version"]) == 0
 
 
+@pytest.mark.slow
 def test_a_program_that_fails_says_one_line(tmp_path: Path, weights: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(b"\0" * 1000)
     done = program("lift", tmp_path / "bad.mp4", "-o", tmp_path / "out", "--weights", weights)

@@ -53,6 +53,7 @@ class Script:
         raise AssertionError("not ours to close")
 
 
+@pytest.mark.slow
 @needs_video
 def test_real_video_in_a_fresh_process_without_chatter() -> None:
     """Everything in its place on a frame where the person stands upright, and nothing on stderr."""
@@ -86,6 +87,7 @@ def test_real_video_in_a_fresh_process_without_chatter() -> None:
     assert len(find_jumps(keypoints)) == 2  # to the woman in front of him, and back
 
 
+@pytest.mark.slow
 @needs_video
 def test_looking_afresh_does_not_mix_people() -> None:
     """A man on a wall and a woman who walks by: MediaPipe finds now the one and now the other."""

@@ -13,7 +13,7 @@ from posemamba.ops.scan import ORDERS
 
 
 @pytest.mark.parametrize("order", ORDERS)
-def test_tiny_checkpoint_agrees_in_every_scan_order(shared, order):  # type: ignore[no-untyped-def]
+def test_tiny_checkpoint_agrees_in_every_scan_order(shared, order):
     data = np.load(shared("parity", "tiny_forward.npz"))
     model = PoseMamba.from_pretrained(str(shared("parity", "tiny_d32_depth4_t9.bin")), scan_order=order)
     with torch.no_grad():
@@ -21,7 +21,7 @@ def test_tiny_checkpoint_agrees_in_every_scan_order(shared, order):  # type: ign
     assert np.abs(output.numpy() - data[f"output_{order}"]).max() < 5e-6
 
 
-def test_tiny_checkpoint_agrees_on_fewer_frames(shared):  # type: ignore[no-untyped-def]
+def test_tiny_checkpoint_agrees_on_fewer_frames(shared):
     data = np.load(shared("parity", "tiny_forward.npz"))
     model = PoseMamba.from_pretrained(str(shared("parity", "tiny_d32_depth4_t9.bin")))
     with torch.no_grad():
@@ -29,7 +29,7 @@ def test_tiny_checkpoint_agrees_on_fewer_frames(shared):  # type: ignore[no-unty
     assert np.abs(output.numpy() - data["output_global_local_first5frames"]).max() < 5e-6
 
 
-def test_block_agrees(shared):  # type: ignore[no-untyped-def]
+def test_block_agrees(shared):
     data = np.load(shared("parity", "tiny_block.npz"))
     block = PoseMamba.from_pretrained(str(shared("parity", "tiny_d32_depth4_t9.bin"))).STEblocks[1]
     x = torch.from_numpy(data["input"])
@@ -38,7 +38,7 @@ def test_block_agrees(shared):  # type: ignore[no-untyped-def]
         assert np.abs(block(x).numpy() - data["block_output"]).max() < 5e-6
 
 
-def test_full_size_s_agrees(shared):  # type: ignore[no-untyped-def]
+def test_full_size_s_agrees(shared):
     data = np.load(shared("parity", "s_forward.npz"))
     model = PoseMamba.from_pretrained(str(shared("parity", "s_243.bin")))
     with torch.no_grad():
@@ -68,6 +68,7 @@ def test_drop_path_drops_whole_branches_of_single_clips() -> None:
     assert block.eval().draw_scales(x) is None  # type: ignore[operator]
 
 
+@pytest.mark.slow
 def test_compiled_layers_are_one_compilation_and_agree() -> None:
     model = PoseMamba(PoseMambaConfig(width=16, depth=3, frames=4)).train()
     x = torch.randn(2, 4, 17, 2)

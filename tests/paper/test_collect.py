@@ -118,6 +118,7 @@ def test_the_command_refuses_in_one_line(line, named, capsys):
     assert named in said and said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, monkeypatch):
     """Two epochs of a tiny model on the fixture in Human3.6M's format, in two calls, evaluated, beside the paper."""
     data = tmp_path / "data" / "h36m_sh_conf_cam_source_final.pkl"

@@ -27,6 +27,7 @@ def run(*arguments: object) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_a_mocap_clip_is_compared_with_its_truth(tmp_path: Path, shared: Callable[..., Path]) -> None:
     data, out = shared("mocap"), tmp_path / "compare.png"
     text = run("compare", "mocap:cmu_127_08", "--data", data, "--frames", "5,40", "--device", "cpu", "-o", out)

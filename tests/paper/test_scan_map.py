@@ -38,6 +38,7 @@ def seeded() -> None:
     torch.manual_seed(3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_weights_and_maps_are_the_scan_s_jacobian(order: str) -> None:
     """float64; step sizes, B and C held: they are an argument of their own (`proj`), so the tokens' gradient leaves

@@ -114,6 +114,7 @@ def test_tracker_frame_by_frame() -> None:
     assert track({}) == [] and track([[], []]) == []
 
 
+@pytest.mark.slow
 def test_half_an_hour_of_two_people_takes_seconds() -> None:
     frames = {f: [seen_at(300 + 100 * np.sin(f / 50)), seen_at(900)] for f in range(5400)}
     begin = time.perf_counter()

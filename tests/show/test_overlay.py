@@ -67,7 +67,7 @@ def test_an_overlay_has_the_frames_of_its_video_and_the_skeleton_where_it_belong
     assert np.abs(panels[0] - panels[-1]).max() > 100  # which moves
 
 
-@pytest.mark.parametrize("codec", ["aac", "pcm_s16le"])
+@pytest.mark.parametrize("codec", ["aac", pytest.param("pcm_s16le", marks=pytest.mark.slow)])
 def test_sound_frame_times_and_people_come_along(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], codec: str
 ) -> None:

@@ -207,6 +207,7 @@ def test_people_motions_angles_and_pictures(tmp_path: Path, walker_clip: Callabl
     nothing_was_fetched(chromium, page)
 
 
+@pytest.mark.slow
 def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     poses, motions = crowd(walker_clip, 3, 100)
     for i, one in enumerate(poses[:2]):  # the weights of the third one do not tell
@@ -451,6 +452,7 @@ def test_five_people_and_ten_thousand_frames_are_smooth(
     assert spent[0] < 33 and played[0] < 40  # in software on two slow cores
 
 
+@pytest.mark.slow
 def test_long_clips_odd_values_and_nobody_at_all(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
 ) -> None:

@@ -251,6 +251,7 @@ def test_clips_in_which_nothing_can_be_measured_are_refused_in_a_line() -> None:
     assert perfect.confidence is None and "right_ankle" in noise.describe(perfect)
 
 
+@pytest.mark.slow
 def test_command_on_keypoint_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Table, JSON and picture of keypoints alone and against the truth; and one line for what does not fit."""
     pytest.importorskip("matplotlib")

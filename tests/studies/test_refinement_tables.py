@@ -9,6 +9,8 @@ from posemamba.data.mocap.motions import Motions
 from posemamba.demo.walker import walk
 from studies import refinement_tables as measure
 
+pytestmark = pytest.mark.slow  # about ten seconds
+
 
 @pytest.fixture
 def walks(monkeypatch: pytest.MonkeyPatch) -> None:

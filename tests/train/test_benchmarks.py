@@ -114,6 +114,7 @@ t.fit(t.recipe(), t.Path({out!r}), Dies())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL to kill a run with")
 def test_killed_in_the_middle_of_an_epoch_it_goes_on_as_if_nothing_had_happened(tmp_path):
     here = Path(__file__).resolve().parent
@@ -129,6 +130,7 @@ def test_killed_in_the_middle_of_an_epoch_it_goes_on_as_if_nothing_had_happened(
     assert (cut.best_p1, cut.validation_p1) == (whole.best_p1, whole.validation_p1)
 
 
+@pytest.mark.slow
 def test_killed_in_a_validation_it_is_made_up_for(tmp_path):
     class Dies(Clips):
         def score(self, model: nn.Module, part: int) -> dict[str, tuple[torch.Tensor, float]]:
@@ -145,6 +147,7 @@ def test_killed_in_a_validation_it_is_made_up_for(tmp_path):
     assert again.finished and again.validation_p1 == whole.validation_p1
 
 
+@pytest.mark.slow
 def test_stopped_after_every_step_it_ends_as_if_never_stopped(tmp_path):
     scored = 0
     for step in range(1, 9):

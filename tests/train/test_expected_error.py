@@ -19,6 +19,8 @@ from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
 from posemamba.weights.files import read_card
 
+pytestmark = pytest.mark.slow  # a head is trained: half a minute
+
 FIT = ErrorFit(width=16, batches=12, clips=6, frames=9, steps=600, rows=64)
 
 

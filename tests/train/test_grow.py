@@ -32,8 +32,13 @@ def grown(model, **changes):
     ("width", "config"),
     [
         pytest.param(32, {}, id="twice"),
-        pytest.param(48, {"confidence": True, "centred": True, "mlp_ratio": 3}, id="thrice, step sizes of higher rank"),
-        pytest.param(32, {"scan_order": "bs_ft"}, id="another order"),
+        pytest.param(
+            48,
+            {"confidence": True, "centred": True, "mlp_ratio": 3},
+            id="thrice, step sizes of higher rank",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(32, {"scan_order": "bs_ft"}, id="another order", marks=pytest.mark.slow),
     ],
 )
 def test_wider_it_gives_the_same(width, config):

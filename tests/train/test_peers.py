@@ -63,6 +63,7 @@ def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     return list(one) == list(other) and all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_killed_and_resumed_is_the_same_as_uninterrupted(kind, optimizer, motions, tmp_path, monkeypatch):
@@ -86,6 +87,7 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(kind, optimizer, motion
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
+@pytest.mark.slow
 @both
 def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, capsys):
     result = run(make_recipe(kind), tmp_path / "run", motions)
@@ -117,7 +119,7 @@ def test_a_run_is_exported_loaded_lifted_and_named(kind, motions, tmp_path, caps
 
 
 @both
-@pytest.mark.parametrize("frames", [1, 20, 70])
+@pytest.mark.parametrize("frames", [1, *(pytest.param(f, marks=pytest.mark.slow) for f in (20, 70))])
 def test_the_command_lifts_clips_of_any_length(kind, frames, tmp_path, monkeypatch, capsys):
     torch.manual_seed(0)
     save_model(
@@ -165,6 +167,7 @@ def test_muon_takes_the_matrices_of_blocks_and_leaves_embedding_gates_and_head(k
     assert {"joints_embed.weight", "head.weight"} < others
 
 
+@pytest.mark.slow
 @both
 def test_compiled_it_is_the_same_and_ends_stay_in_float32(kind):
     from torch._dynamo.testing import CompileCounterWithBackend
@@ -240,6 +243,7 @@ def test_motionbert_starts_with_the_places_of_the_first_frames(tmp_path, capsys)
     assert "confidence True, which was False" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_weights_that_it_started_from(motions, tmp_path, capsys):
     recipe = make_recipe("motionbert")
     save_model(tmp_path / "given.safetensors", build_model(recipe), {})
@@ -287,6 +291,7 @@ def rates(out) -> list[float]:
     return [found[step] for step in sorted(found)]
 
 
+@pytest.mark.slow
 def test_a_budget_ends_the_run_and_leads_the_schedule(motions, tmp_path, monkeypatch):
     recipe = make_recipe(
         "motionbert", data={"lengths": {27: 1}}, schedule="cosine", budget_minutes=1.0, validate_every=4, log_every=1
@@ -303,6 +308,7 @@ def test_a_budget_ends_the_run_and_leads_the_schedule(motions, tmp_path, monkeyp
     assert longer.finished and longer.training_seconds >= 72 and longer.step > 11
 
 
+@pytest.mark.slow
 def test_a_budget_counts_the_time_between_steps_in_which_a_progress_bar_takes_its_time(motions, tmp_path, monkeypatch):
     recipe = make_recipe("motionbert", data={"lengths": {27: 1}}, budget_minutes=1.0, save_every=1)
     clock = Clock(monkeypatch)
@@ -318,6 +324,7 @@ def test_a_budget_counts_the_time_between_steps_in_which_a_progress_bar_takes_it
     assert result.finished and result.step == 9 and result.training_seconds == 8 * 6 + 6 * 2
 
 
+@pytest.mark.slow
 def test_a_budget_goes_on_from_the_time_that_was_spent(motions, tmp_path, monkeypatch):
     recipe = make_recipe(
         "motionbert", data={"lengths": {27: 1}}, schedule="cosine", budget_minutes=1.0, log_every=1, save_every=1
@@ -369,6 +376,7 @@ def test_several_processes_take_the_time_of_the_first(tmp_path):
     assert [values.pop() for values in counted[8::10]] == [0, 9, 19, 29]  # the first step is not counted
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_an_older_version_is_gone_on_with_but_not_by_a_budget(motions, tmp_path):
     recipe = make_recipe("motionbert", model={"size": "s"})
     model = ARCHITECTURES["motionbert"].model.preset("base", **TINY["motionbert"])  # any that is quick

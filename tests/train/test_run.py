@@ -81,7 +81,7 @@ def as_graphs(monkeypatch):
     monkeypatch.setattr(graphs.StepGraphs, "_capture", capture)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("muon", marks=pytest.mark.slow)])
 def test_steps_as_graphs_do_what_steps_do(recipe, motions, tmp_path, monkeypatch, optimizer):
     """Learning rates and losses' weights change from step to step, clips have two lengths; a run goes on either way."""
     recipe = recipe.model_copy(update={"optimizer": optimizer, "warmup_steps": 3, "velocity_ramp": 6})
@@ -138,7 +138,10 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
     assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
 
 
-@pytest.mark.parametrize(("graphed", "harm"), [(False, 20), (True, 20), (False, float("nan"))])
+@pytest.mark.parametrize(
+    ("graphed", "harm"),
+    [(False, 20), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((True, 20), (False, float("nan"))))],
+)
 def test_training_that_blows_up_goes_back_and_on_more_slowly(
     recipe, motions, tmp_path, monkeypatch, capsys, graphed, harm
 ):

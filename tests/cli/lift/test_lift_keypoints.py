@@ -147,6 +147,7 @@ class Two:
         pass
 
 
+@pytest.mark.slow
 def test_parts_of_videos_and_pictures_with_everybody(
     weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

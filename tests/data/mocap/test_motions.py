@@ -34,6 +34,7 @@ def test_split_of_the_real_files(mocap_files):
     assert np.isfinite(parts["all"].positions).all()
 
 
+@pytest.mark.slow
 def test_further_files_are_trained_on_and_nothing_else(mocap_files, motions, tmp_path):
     def save(name, **changes):
         said = {key: np.array(getattr(motions, key)) for key in ("positions", "lengths", "names", "descriptions")}

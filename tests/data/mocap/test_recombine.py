@@ -141,10 +141,10 @@ def test_flat_bodies_stay_finite() -> None:
     assert turn(p, still(5, steady=torch.full((5, 6, 3), 0.2, dtype=torch.float64))).isfinite().all()
 
 
-def test_clips_of_recombined_motion(motions) -> None:  # type: ignore[no-untyped-def]
+def test_clips_of_recombined_motion(motions) -> None:
     plain = {"lengths": {27: 1}, "clean": 1.0, "bones": False, "follow": 0.0}
 
-    def batch(**options: object):  # type: ignore[no-untyped-def]
+    def batch(**options: object):
         return MocapSource(motions, MocapOptions(**plain, **options), seed=4).batch(2, 16)  # type: ignore[arg-type]
 
     forwards = batch()

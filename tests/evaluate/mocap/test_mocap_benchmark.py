@@ -46,6 +46,7 @@ def test_one_by_one_adapts_functions_of_one_sequence(motions):
     assert bench.run_benchmark(predict, motions=motions).overall["exact"].p1 > 100
 
 
+@pytest.mark.slow
 def test_baselines_of_the_real_benchmark(mocap_files):
     """Numbers that docs/mocap_benchmark.md gives: they move if cameras, noise or data do."""
     test = load_motions(mocap_files, "test")

@@ -40,7 +40,7 @@ def test_rotation_of_phones_is_applied(tmp_path: Path, matrix: tuple[int, ...], 
     assert np.abs(frame.rgb.astype(int) - expected).mean() < 6
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("suffix", [".mp4", pytest.param(".mkv", marks=pytest.mark.slow)])
 def test_a_part_of_a_video_is_what_the_whole_has_there(tmp_path: Path, suffix: str) -> None:
     """With a variable rate, B-frames and key frames before and within the part; times are the source's."""
     path, rng = tmp_path / f"long{suffix}", np.random.default_rng(1)

@@ -33,9 +33,7 @@ SIZES = [(2, 5, 17, 40), (1, 1, 1, 3), (1, 9, 3, 130)]
 @pytest.mark.parametrize("programs", [1024, 1])
 @pytest.mark.parametrize("half_of_wider", [False, True])
 @pytest.mark.parametrize("shape", SIZES)
-def test_interpreted_kernels_agree_with_pytorch(  # type: ignore[no-untyped-def]
-    shape, half_of_wider, programs, monkeypatch, poisoned, interpreted
-):
+def test_interpreted_kernels_agree_with_pytorch(shape, half_of_wider, programs, monkeypatch, poisoned, interpreted):
     """With the work cut into many programs or into few."""
     from posemamba.ops.conv_silu import gpu as depthwise_gpu
 
@@ -44,7 +42,7 @@ def test_interpreted_kernels_agree_with_pytorch(  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize("strided", [False, True])
-def test_operators_are_what_pytorch_expects(strided, interpreted):  # type: ignore[no-untyped-def]
+def test_operators_are_what_pytorch_expects(strided, interpreted):
     x = torch.randn(1, 2, 3, 8)[..., :4] if strided else torch.randn(1, 2, 3, 4)
     weight, bias, dy = torch.randn(4, 1, 3, 3), torch.randn(4), torch.randn(1, 2, 3, 4)
     torch.library.opcheck(conv_silu_backward_op, (dy, x, weight, bias))
@@ -54,7 +52,7 @@ def test_operators_are_what_pytorch_expects(strided, interpreted):  # type: igno
 @pytest.mark.gpu
 @pytest.mark.parametrize("half_of_wider", [False, True])
 @pytest.mark.parametrize("shape", [*SIZES, (1, 33, 3, 130), (2, 243, 17, 128)])
-def test_triton_agrees_with_pytorch(shape, half_of_wider, poisoned):  # type: ignore[no-untyped-def]
+def test_triton_agrees_with_pytorch(shape, half_of_wider, poisoned):
     assert_triton_agrees_with_pytorch(shape, "cuda", half_of_wider)
 
 

@@ -24,7 +24,7 @@ WIDTHS = (64, 128, 256)
 
 
 @pytest.fixture(autouse=True)
-def _compiles(monkeypatch, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def _compiles(monkeypatch, tmp_path) -> None:
     import os
 
     if os.environ.get("TRITON_INTERPRET") == "1" or not TOOL.exists():
@@ -74,7 +74,7 @@ def of_tile(tile: tiles.Tile) -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.mark.parametrize("slabs", [1, 4])
 @pytest.mark.parametrize("table", ["_MANY_ROWS", "_FEW_ROWS"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_tail(width, table, slabs, place) -> None:  # type: ignore[no-untyped-def]
+def test_tail(width, table, slabs, place) -> None:
     from posemamba.ops.fused.gpu.kernels import tail_kernel
 
     options, constants = of_tile(getattr(tiles, table)[width])
@@ -89,7 +89,7 @@ def test_tail(width, table, slabs, place) -> None:  # type: ignore[no-untyped-de
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", WIDTHS)
-def test_embedding(width) -> None:  # type: ignore[no-untyped-def]
+def test_embedding(width) -> None:
     from posemamba.ops.fused.gpu.kernels import embed_kernel
 
     options, constants = of_tile(tiles._MANY_ROWS[width])
@@ -100,7 +100,7 @@ def test_embedding(width) -> None:  # type: ignore[no-untyped-def]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("activate", [True, False])
-def test_convolution(activate) -> None:  # type: ignore[no-untyped-def]
+def test_convolution(activate) -> None:
     from posemamba.ops.conv_silu import gpu as conv
 
     sizes = dict(FRAMES=conv.FRAMES, BLOCK_D=conv.BLOCK_D, STAGES=conv.STAGES)

@@ -57,10 +57,10 @@ def error(got: Tensor, want: Tensor) -> float:
 
 
 @pytest.fixture
-def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyped-def]
+def on_cpu(monkeypatch, poisoned, interpreted) -> None:
     """Kernels in the interpreter, and in place of the GPU's scan the reference."""
 
-    def scan(u, proj, layer, config):  # type: ignore[no-untyped-def]
+    def scan(u, proj, layer, config):
         B, T, J, D = u.shape
         maps = scan_map(config.scan_order, T, J, config.limb_order)
         proj = proj + (maps.limb_rows @ proj.reshape(B, T, J, -1)).view_as(proj) * maps.merging
@@ -84,7 +84,7 @@ def on_cpu(monkeypatch, poisoned, interpreted) -> None:  # type: ignore[no-untyp
         pytest.param(128, 1, 1, 5, {}, id="L's width, rows that do not fill the blocks"),
     ],
 )
-def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):  # type: ignore[no-untyped-def]
+def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):
     model = small(width, depth, **config)
     x = torch.randn(clips, frames, model.config.joints, model.config.channels)
     got, known = forward_and_features(x, Weights(model, torch.float32, CPU), model.config)
@@ -94,11 +94,11 @@ def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):  # ty
         assert error(known, copy.deepcopy(model).double().features(x.double())) < 1e-6
 
 
-def test_slabs_are_added_up(monkeypatch, on_cpu):  # type: ignore[no-untyped-def]
+def test_slabs_are_added_up(monkeypatch, on_cpu):
     """A scan that hands over three slabs a clip, whose sum is right."""
     scan = layers.scan
 
-    def in_slabs(*inputs):  # type: ignore[no-untyped-def]
+    def in_slabs(*inputs):
         y = scan(*inputs)
         parts = [torch.randn_like(y), torch.randn_like(y)]
         return torch.cat([*parts, y - parts[0] - parts[1]], dim=1)
@@ -110,7 +110,7 @@ def test_slabs_are_added_up(monkeypatch, on_cpu):  # type: ignore[no-untyped-def
     assert error(got, exact(model, x)) < 1e-6
 
 
-def test_normalising_survives_a_large_mean(on_cpu):  # type: ignore[no-untyped-def]
+def test_normalising_survives_a_large_mean(on_cpu):
     """Rows whose mean is far from 0 keep their variance: it is not found as a difference of squares."""
     model = small(32, 1)
     with torch.no_grad():
@@ -120,7 +120,7 @@ def test_normalising_survives_a_large_mean(on_cpu):  # type: ignore[no-untyped-d
     assert error(run_layers(x, Weights(model, torch.float32, CPU), model.config), exact(model, x)) < 1e-4
 
 
-def test_a_call_follows_changed_weights(on_cpu):  # type: ignore[no-untyped-def]
+def test_a_call_follows_changed_weights(on_cpu):
     model, x = small(16, 1), torch.randn(1, 1, 17, 2)
     with torch.inference_mode():
         assert error(fused.forward(model, x), exact(model, x)) < 1e-6
@@ -175,7 +175,7 @@ def test_plain_model_on_a_cpu_and_in_training() -> None:
     assert model(x).requires_grad
 
 
-def test_unknown_mode_is_named(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_unknown_mode_is_named(monkeypatch) -> None:
     monkeypatch.setenv("POSEMAMBA_FUSED", "fast")
     with pytest.raises(PoseMambaError, match="POSEMAMBA_FUSED is 'fast'"):
         fused.forward(small(16, 1), torch.randn(1, 2, 17, 2))
@@ -215,7 +215,7 @@ def large() -> PoseMamba:
 @pytest.mark.gpu
 @pytest.mark.parametrize("frames", [1, 28])
 @pytest.mark.parametrize(("dtype", "width"), [(d, width) for d, widths in fused.WIDTHS.items() for width in widths])
-def test_kernels_agree_with_float64(width, frames, dtype, poisoned):  # type: ignore[no-untyped-def]
+def test_kernels_agree_with_float64(width, frames, dtype, poisoned):
     model = small(width, 2, frames=28).cuda()
     x = clips(3, frames)
     with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=dtype == torch.bfloat16):
@@ -225,7 +225,7 @@ def test_kernels_agree_with_float64(width, frames, dtype, poisoned):  # type: ig
 
 
 @pytest.mark.gpu
-def test_whole_s_and_l_agree_with_float64(bundled, poisoned):  # type: ignore[no-untyped-def]
+def test_whole_s_and_l_agree_with_float64(bundled, poisoned):
     """27 frames, since float64 is computed step by step."""
     for model in (bundled, large()):
         x = clips(2, 27, model=model)
@@ -254,7 +254,7 @@ def test_features_and_expected_errors(bundled) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("count", [1, 16])
-def test_whole_s_at_full_length(bundled, count, request):  # type: ignore[no-untyped-def]
+def test_whole_s_at_full_length(bundled, count, request):
     """Against the plain model in float32 on the CPU, whose scan is other code."""
     x = clips(count, model=bundled)
     with torch.no_grad():
@@ -286,7 +286,7 @@ def test_outputs_of_replays_are_separate(bundled) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("graph", [False, True])
-def test_changed_weights_are_noticed(graph) -> None:  # type: ignore[no-untyped-def]
+def test_changed_weights_are_noticed(graph) -> None:
     model, x = small(64, 2).cuda(), clips(1, 9)
     with torch.inference_mode(), half():
         for _ in range(3):
@@ -302,7 +302,7 @@ def test_changed_weights_are_noticed(graph) -> None:  # type: ignore[no-untyped-
 
 
 @pytest.mark.gpu
-def test_plain_model_where_it_must_be(bundled, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_plain_model_where_it_must_be(bundled, monkeypatch) -> None:
     x = clips(1, 9, model=bundled)
     assert not fused.applies(bundled, x), "gradients are wanted"
     with torch.no_grad():
@@ -317,7 +317,7 @@ def test_plain_model_where_it_must_be(bundled, monkeypatch) -> None:  # type: ig
 
 
 @pytest.mark.gpu
-def test_a_capture_that_fails_says_so(bundled, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_capture_that_fails_says_so(bundled, monkeypatch) -> None:
     from posemamba.ops.fused.gpu import graphs
 
     def waits(*_: object) -> Tensor:

@@ -12,31 +12,33 @@ from posemamba.ops.scan.orders import scan_map
 
 # (clips, frames, joints, inner width, rank); blocks of channels full and not, ranks of all alignments
 SIZES = [
-    pytest.param((2, 1, 1, 16, 1), id="L1"),
+    pytest.param((2, 1, 1, 16, 1), id="L1", marks=pytest.mark.slow),
     pytest.param((1, 63, 1, 40, 3), id="L63"),
-    pytest.param((2, 13, 5, 128, 4), id="L65"),
-    pytest.param((1, 40, 17, 64, 8), id="segments"),
+    pytest.param((2, 13, 5, 128, 4), id="L65", marks=pytest.mark.slow),
+    pytest.param((1, 40, 17, 64, 8), id="segments", marks=pytest.mark.slow),
 ]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
+def test_agrees_with_float64_reference(size, poisoned, cuda_on_cpu):
     values = make(*size)
     want, names = run(values, "reference", "cpu", torch.float64)
     got, _ = run(values, "cuda", "cpu", torch.float32)
     assert_agree(got, want, names, 2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", [{"order": "fs_bt"}, {"limb_gradient": False}], ids=["unmerged", "published"])
-def test_options(option, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
+def test_options(option, poisoned, cuda_on_cpu):
     values = make(2, 13, 5, 128, 4)
     want, names = run(values, "reference", "cpu", torch.float64, **option)
     got, _ = run(values, "cuda", "cpu", torch.float32, **option)
     assert_agree(got, want, names, 2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(2, 13, 5, 128, 4), (1, 5, 5, 48, 8)], ids=["many", "few"])
-def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
+def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):
     """As near to float32's as rounding what goes in and out to 8 bits, four directions over, allows."""
     values = make(*size)
     want, names = run(values, "cuda", "cpu", torch.float32)
@@ -51,7 +53,8 @@ def test_gradients_in_bfloat16(size, poisoned, cuda_on_cpu):  # type: ignore[no-
         assert (a.float() - b).norm() < 1.5e-2 * b.norm(), name
 
 
-def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyped-def]
+@pytest.mark.slow
+def test_operator_is_registered_correctly(cuda_on_cpu):
     values = {name: v.float() for name, v in make(1, 3, 17, 32, 2).items()}
     proj = torch.randn(1, 3, 17, 4, 34)
     args = [values["u"], proj, values["dt_weight"], values["dt_bias"], -torch.ones(4, 32, 16), torch.ones(4, 32)]
@@ -64,8 +67,9 @@ def test_operator_is_registered_correctly(cuda_on_cpu):  # type: ignore[no-untyp
     torch.library.opcheck(scan_backward_op, (torch.randn_like(plain[0]), *plain, states, *options))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", [gpu.Layout(4, 1), gpu.Layout(4, 2), gpu.Layout(2, 2)], ids=str)
-def test_every_layout_of_the_forward_kernel(layout, poisoned, cuda_on_cpu):  # type: ignore[no-untyped-def]
+def test_every_layout_of_the_forward_kernel(layout, poisoned, cuda_on_cpu):
     """bfloat16 in and out: rounding the outputs alone makes an error of 2e-3."""
     B, T, J, D, R = 2, 13, 5, 128, 4
     values = make(B, T, J, D, R)

@@ -21,8 +21,8 @@ def apply(name: str, x: np.ndarray, lanes: type[Lanes] = Lanes) -> np.ndarray:
     """A function of the vector language on each element."""
 
     @intrinsic
-    def emitted(typingctx, source, target):  # type: ignore[no-untyped-def]
-        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+    def emitted(typingctx, source, target):
+        def codegen(context, builder, signature, args):
             g = lanes(builder)
             g.store(args[1], 0, getattr(g, name)(g.load(args[0], 0)))
             return context.get_dummy_value()
@@ -30,7 +30,7 @@ def apply(name: str, x: np.ndarray, lanes: type[Lanes] = Lanes) -> np.ndarray:
         return types.void(types.int64, types.int64), codegen
 
     @njit
-    def each(x, y):  # type: ignore[no-untyped-def]
+    def each(x, y):
         for i in range(0, len(x), WIDTH):
             emitted(x[i:].ctypes.data, y[i:].ctypes.data)
 
@@ -54,7 +54,7 @@ def exactly(name: str, x: np.ndarray) -> np.ndarray:
     ("name", "low", "high"),
     [("exp2", -125, 0), ("exp2_of_small", -126, 0), ("softplus", -10, 80), ("logistic", -10, 80)],
 )
-def test_functions_to_float32s_precision(name, low, high):  # type: ignore[no-untyped-def]
+def test_functions_to_float32s_precision(name, low, high):
     if name == "exp2_of_small" and not AVX512:
         pytest.skip("no AVX-512")
     x = np.linspace(low, high, 1 << 16, dtype=np.float32)

@@ -21,7 +21,7 @@ SIZES = [
     pytest.param((2, 1, 17, 32, 2), id="L17"),
     pytest.param((1, 63, 1, 40, 3), id="L63"),
     pytest.param((3, 13, 5, 128, 4), id="L65"),
-    pytest.param((1, 243, 17, 48, 8), id="L4131"),
+    pytest.param((1, 243, 17, 48, 8), id="L4131", marks=pytest.mark.slow),
 ]
 
 
@@ -46,7 +46,7 @@ def limb_of(joints: int) -> tuple[int, ...]:
     return LIMB_ORDER if joints == 17 else tuple(max(0, j - 1) for j in range(joints))
 
 
-def run(values: dict[str, torch.Tensor], backend: str, device: str, dtype: torch.dtype, **options: object):  # type: ignore[no-untyped-def]
+def run(values: dict[str, torch.Tensor], backend: str, device: str, dtype: torch.dtype, **options: object):
     tensors = {name: v.to(device, dtype).requires_grad_() for name, v in values.items()}
     limb = limb_of(values["u"].shape[2])
     y = selective_scan(**tensors, limb=limb, backend=backend, **options)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def run(values: dict[str, torch.Tensor], backend: str, device: str, dtype: torch
     return [y.detach(), *gradients], ["y", *tensors]
 
 
-def assert_agree(got, want, names, tolerance: float) -> None:  # type: ignore[no-untyped-def]
+def assert_agree(got, want, names, tolerance: float) -> None:
     for name, a, b in zip(names, got, want, strict=True):
         error = (a.double().cpu() - b.cpu()).abs().max() / b.abs().max().clamp(min=1e-12)
         if b.abs().max() == 0:
@@ -65,7 +65,7 @@ def assert_agree(got, want, names, tolerance: float) -> None:  # type: ignore[no
 
 @pytest.mark.parametrize(("backend", "device"), PATHS)
 @pytest.mark.parametrize("size", SIZES)
-def test_agrees_with_float64_reference(backend, device, size, poisoned):  # type: ignore[no-untyped-def]
+def test_agrees_with_float64_reference(backend, device, size, poisoned):
     values = make(*size)
     want, names = run(values, "reference", "cpu", torch.float64)
     got, _ = run(values, backend, device, torch.float32)
@@ -74,7 +74,7 @@ def test_agrees_with_float64_reference(backend, device, size, poisoned):  # type
 
 @pytest.mark.parametrize(("backend", "device"), PATHS)
 @pytest.mark.parametrize("order", ORDERS)
-def test_every_order(backend, device, order, poisoned):  # type: ignore[no-untyped-def]
+def test_every_order(backend, device, order, poisoned):
     values = make(2, 5, 17, 32, 2, seed=3)
     want, names = run(values, "reference", "cpu", torch.float64, order=order)
     got, _ = run(values, backend, device, torch.float32, order=order)
@@ -82,7 +82,7 @@ def test_every_order(backend, device, order, poisoned):  # type: ignore[no-untyp
 
 
 @pytest.mark.parametrize(("backend", "device"), PATHS)
-def test_published_gradient_leaves_the_limb_term_out(backend, device):  # type: ignore[no-untyped-def]
+def test_published_gradient_leaves_the_limb_term_out(backend, device):
     values = make(1, 4, 17, 32, 2, seed=4)
     want, names = run(values, "reference", "cpu", torch.float64, limb_gradient=False)
     got, _ = run(values, backend, device, torch.float32, limb_gradient=False)
@@ -93,7 +93,7 @@ def test_published_gradient_leaves_the_limb_term_out(backend, device):  # type: 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("clips", [1, 16])
-def test_segments_and_bfloat16(clips, poisoned):  # type: ignore[no-untyped-def]
+def test_segments_and_bfloat16(clips, poisoned):
     """Enough clips to run unsegmented, and one that is cut into segments; then bfloat16 in and out."""
     values = make(clips, 61, 17, 128, 4, seed=5)
     want, names = run(values, "reference", "cuda", torch.float64)
@@ -107,6 +107,7 @@ def test_segments_and_bfloat16(clips, poisoned):  # type: ignore[no-untyped-def]
     assert (y.double().cpu() - want[0]).norm() / want[0].norm() < 1e-2
 
 
+@pytest.mark.slow
 def test_operator_is_registered_correctly() -> None:
     values = {name: v.float() for name, v in make(1, 3, 17, 32, 2).items()}
     proj = torch.randn(1, 3, 17, 4, 34)
@@ -145,7 +146,7 @@ def test_nan_stays_where_the_recurrence_carries_it() -> None:
     assert not bad[0, ..., :7].any() and not bad[0, ..., 8:].any()
 
 
-def test_backend_choice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_backend_choice(monkeypatch) -> None:
     cpu = torch.device("cpu")
     assert choose_backend(cpu, torch.float32) == "numba"
     assert choose_backend(cpu, torch.float64) == "reference"
@@ -159,7 +160,7 @@ def test_backend_choice(monkeypatch) -> None:  # type: ignore[no-untyped-def]
         choose_backend(cpu, torch.float32, "cuda")
 
 
-def test_the_slow_reference_is_never_chosen_in_silence(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_the_slow_reference_is_never_chosen_in_silence(monkeypatch) -> None:
     monkeypatch.delenv("POSEMAMBA_SCAN", raising=False)
     with pytest.warns(UserWarning, match="step by step in plain PyTorch"):
         assert choose_backend(torch.device("meta"), torch.float32) == "reference"
