@@ -68,7 +68,7 @@ def test_missing_recipe(tmp_path):
 
 
 def test_benchmarks_have_fields_of_their_own_and_mocap_is_the_default():
-    assert Recipe(data={"clean": 0.5}).data.kind == "mocap"
+    assert Recipe(data={"body": {"bone_scale": False}}).data.kind == "mocap"
     data = Recipe(data={"kind": "human36m", "inputs": "exact"}).data
     assert (data.frames, data.stride, data.inputs) == (243, 81, "exact")
     assert Recipe.model_validate(Recipe(data=data).model_dump(mode="json")).data == data
