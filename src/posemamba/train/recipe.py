@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.models.registry import ARCHITECTURES, ArchitectureName
+from posemamba.train import recipe_files
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.utils.errors import PoseMambaError
 
@@ -266,64 +267,48 @@ class Recipe(BaseModel):
         return warm * (self.final_lr + (self.lr - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def load_recipe(path: str | Path, **changes: Any) -> Recipe:
-    """Read a recipe from YAML; `changes` override its top-level fields.
+def load_recipe(source: str | Path, *, size: str | None = None, settings: Sequence[str] = (), **changes: Any) -> Recipe:
+    """Read a recipe: a bundled one by its name, or a YAML file.
 
-    `base: other.yaml` (beside it) takes over all that another recipe says: a field of this one goes before, a mapping
-    is merged field by field, but for `data.lengths`, whose shares belong together.
+    A file may say `base: NAME`, or the path of another file: it takes over all fields of that recipe that it does not
+    have itself. Mappings are merged field by field, but for `data.lengths`, whose shares belong together. `sizes` may
+    have fields by the model's size. A recipe without a name is named by its file and size, e.g. mocap_s.
+
+    Args:
+        source: name or path.
+        size: of the model, in place of the recipe's.
+        settings: changes as text, e.g. ``model.options.depth=6``.
+        changes: top-level fields to replace.
 
     Raises:
-        PoseMambaError: no such file, not YAML, or a field that is unknown or out of range, by name.
+        PoseMambaError: no such recipe, not YAML, or a field that is unknown or out of range, by name.
     """
-    path = Path(path)
+    content = recipe_files.read(source, size)
+    recipe = _checked(source, {**content, **changes})
+    if not settings:
+        return recipe
+    return _checked(source, recipe_files.apply(settings, {**content, **changes}, recipe.model_dump()))
+
+
+def _checked(source: str | Path, content: Mapping[str, Any]) -> Recipe:
     try:
-        return Recipe.model_validate({**_read(path, ()), **changes})
+        return Recipe.model_validate(content)
     except ValidationError as error:
-        raise PoseMambaError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+        raise PoseMambaError(f"{source}: {'; '.join(_problem(each, content) for each in error.errors())}") from error
 
 
-def _problem(problem: Any) -> str:
-    """One of pydantic's errors: the field and what is wrong with it."""
+def _problem(problem: Any, content: Mapping[str, Any]) -> str:
+    """Describe one of pydantic's errors: the field and what is wrong with it."""
     where = [str(part) for part in problem["loc"]]
+    data = content.get("data")
+    kind = data.get("kind", "mocap") if isinstance(data, dict) else "mocap"
     if where[:1] == ["data"] and where[1:2] and where[1] in DATA:
         del where[1]  # the kind, which pydantic names as if it were a field
+    name = ".".join(where)
     if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(where)}: unknown field"
+        known = {**Recipe().model_dump(), "data": DATA.get(kind, MocapData)(kind=kind).model_dump()}
+        guess = recipe_files.nearest(name, [each for each, _ in recipe_files.names(known)])
+        return f"{name}: unknown field" + (f"; did you mean {guess}?" if guess else "")
     if not where:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(where)}: {problem['msg']}, got {problem['input']!r}"
-
-
-def _read(path: Path, users: tuple[Path, ...]) -> dict[str, Any]:
-    """The fields of a recipe and of those that it is based on; `users` are the recipes on the way here."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        asked = f"{users[-1]}: base: " if users else ""
-        raise PoseMambaError(f"{asked}{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PoseMambaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        found = type(content).__name__
-        raise PoseMambaError(f"{path}: a recipe is a mapping of fields to values, this is a {found}")
-    if "base" not in content:
-        return content
-    base = content.pop("base")
-    if not isinstance(base, str):
-        raise PoseMambaError(f"{path}: base: expected the name of a recipe beside it, got {base!r}")
-    users = (*users, path.resolve())
-    if (path.parent / base).resolve() in users:
-        raise PoseMambaError(f"{path}: base: {base} is based on this recipe itself")
-    return _merged(_read(path.parent / base, users), content)
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`; where both have a mapping, field by field (`lengths` as a whole)."""
-    both = {
-        k: _merged(base[k], v)
-        for k, v in over.items()
-        if isinstance(v, dict) and isinstance(base.get(k), dict) and k != "lengths"
-    }
-    return {**base, **over, **both}
+    return f"{name}: {problem['msg']}, got {problem['input']!r}"
