@@ -27,7 +27,7 @@ def kept(folder: Path, recipe: Recipe, step: int, last: int, **scores: float) ->
     details = {"p1": scores["p1"], **{f"val_{name}_test": value for name, value in scores.items()}}
     content = {"state_dict": {}, "recipe": recipe.model_dump(mode="json"), "step": step, "details": details}
     torch.save(content, folder / "best.pt")
-    torch.save({"global_step": last, "recipe": content["recipe"]}, folder / "last.ckpt")
+    torch.save({"global_step": last, "training_seconds": 0.0, "recipe": content["recipe"]}, folder / "last.ckpt")
 
 
 def test_a_run_is_described_by_its_epochs_and_departures(tmp_path):

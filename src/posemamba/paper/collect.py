@@ -141,7 +141,7 @@ def _progress(last: Path) -> tuple[int, bool]:
     """Read the steps done from a run's checkpoint, and whether these, or its minutes, are all."""
     try:
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        step, seconds = int(content["global_step"]), float(content.get("training_seconds", 0.0))
+        step, seconds = int(content["global_step"]), float(content["training_seconds"])
         return step, Recipe.model_validate(content["recipe"]).done(step, seconds)
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away") from error
