@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
 # Train recipes side by side, one on each GPU, and score what comes out.
-# Usage: scripts/train_weights.sh OUT RECIPE[=MINUTES] ...   e.g. scripts/train_weights.sh out recipes/mocap_s.yaml=20
-#   MINUTES: --budget-minutes of that recipe.
+# Usage: studies/weights/train_weights.sh OUT RECIPE[:SIZE][=MINUTES] ...
+#   e.g. studies/weights/train_weights.sh out mocap:s=20 mocap:l=20 mocap_motionbert=20 my_recipe.yaml
+#   RECIPE: a name that "posemamba train --list" prints, or a YAML file; SIZE: --size; MINUTES: --budget-minutes.
 #   PARTS (environment): of "calibrate report robustness splits windows", which to do after training; all by default.
 #   GPUS (environment): which to use, by their numbers, e.g. "0 1 2"; all by default.
-# In OUT, for each recipe NAME: NAME.safetensors (half precision), NAME.*.json and .txt (scores), NAME.csv (training's
-# log), NAME.log. What is there is not done again, and a training that was cut off goes on: call again with the same OUT.
+# In OUT, for each run NAME (recipe and size, as mocap_s): NAME.safetensors (half precision), NAME.*.json and .txt
+# (scores), NAME.csv (training's log), NAME.log. What is there is not done again, and a training that was cut off is
+# resumed: call again with the same OUT.
 set -euo pipefail
-[ $# -ge 2 ] || { sed -n 2,8p "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n 2,11p "$0" >&2; exit 2; }
 out=$(mkdir -p "$1" && cd "$1" && pwd)
 shift
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 export PYTHONPATH=src${PYTHONPATH:+:$PYTHONPATH}
 parts=${PARTS:-calibrate report robustness splits windows}
 gpus=${GPUS-$(nvidia-smi -L 2>/dev/null | sed -n 's/^GPU \([0-9]*\):.*/\1/p' || true)}
@@ -25,14 +27,23 @@ once() { # NAME.json COMMAND...: makes it, and what is printed NAME.txt, unless 
 
 wanted() { case " $parts " in *" $1 "*) ;; *) return 1 ;; esac }
 
-work() { # RECIPE[=MINUTES]
-  local recipe=${1%%=*} name to weights about most frames minutes=()
-  [ "$recipe" = "$1" ] || minutes=(--budget-minutes "${1#*=}")
-  name=$(basename "$recipe" .yaml)
+name_of() { # RECIPE[:SIZE][=MINUTES]: the run's name
+  local job=${1%%=*}
+  local recipe=${job%%:*} size=""
+  [ "$recipe" = "$job" ] || size=_${job#*:}
+  echo "$(basename "$recipe" .yaml)$size"
+}
+
+work() { # RECIPE[:SIZE][=MINUTES]
+  local job=${1%%=*} name to weights about most frames changes=()
+  local recipe=${job%%:*}
+  [ "$recipe" = "$job" ] || changes+=(--size "${job#*:}")
+  [ "$job" = "$1" ] || changes+=(--budget-minutes "${1#*=}")
+  name=$(name_of "$1")
   to=$out/$name
   weights=$to.safetensors
   if [ ! -e "$to.trained" ]; then
-    pm train "$recipe" -o "$out/runs/$name" "${minutes[@]}" >>"$to.log" 2>&1 || return
+    pm train "$recipe" -o "$out/runs/$name" "${changes[@]}" >>"$to.log" 2>&1 || return
     pm export "$out/runs/$name" -o "$weights" --half >>"$to.log" 2>&1 || return
     awk 'FNR > 1 || NR == 1' $(ls -tr "$out/runs/$name"/logs/*/metrics.csv) >"$to.csv"
     touch "$to.trained"
@@ -78,7 +89,7 @@ worker() { # GPU
   local job
   [ -z "$1" ] || export CUDA_VISIBLE_DEVICES=$1
   while job=$(next) && [ -n "$job" ]; do
-    work "$job" || echo "$job: failed, see $out/$(basename "${job%%=*}" .yaml).*" >&2
+    work "$job" || echo "$job: failed, see $out/$(name_of "$job").*" >&2
     echo "$(date +%T) $job"
   done
 }
