@@ -131,7 +131,7 @@ def test_tree_names_files_that_exist() -> None:
         assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file(), path
 
 
-@pytest.mark.parametrize("folder", ["src/posemamba", "docs", "recipes", "scripts"])
+@pytest.mark.parametrize("folder", ["src/posemamba", "docs", "scripts"])
 def test_tree_is_complete(folder: str) -> None:
     there = {
         str(path.relative_to(ROOT))
