@@ -37,7 +37,7 @@ def test_paper_schedule_decays_once_an_epoch():
         ("data: {kind: human36m, clean: 1}", "data.clean: unknown field"),
         ("data: {kind: imagenet}", "data: "),
         ("data: {kind: human36m}\nloss_unit: body", "for mocap"),
-        ("data: {kind: human36m, frames: 300}", "data.frames is 300, the model has places for 243"),
+        ("data: {kind: human36m, frames: 300}", "data.frames is 300, the model takes 243 at most"),
         ("base: none.yaml", "base: "),
         ("base: recipe.yaml", "based on this recipe itself"),
         ("base: [1]", "expected a recipe's name"),

@@ -1,4 +1,4 @@
-"""What a training run is made of: one YAML file, checked before anything starts."""
+"""The fields of a training recipe, checked before anything starts, and the schedules that follow from them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from posemamba.utils.errors import PoseMambaError
 
 
 class ModelRecipe(BaseModel):
-    """Which model."""
+    """The model of a recipe."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: ArchitectureName = Field(default="posemamba", description="whose model")
-    size: str = Field(default="", description="its paper's variant; left out: s, of MotionBERT base")
+    kind: ArchitectureName = Field(default="posemamba", description="architecture")
+    size: str = Field(default="", description="variant of the architecture's paper; left out: s, for MotionBERT base")
     options: dict[str, Any] = Field(default={}, description="fields of its config that differ from the variant's")
 
     @model_validator(mode="before")
@@ -40,7 +40,7 @@ class ModelRecipe(BaseModel):
 
     @property
     def frames(self) -> int | None:
-        """The most frames that the model takes; None: its options say something that is no number."""
+        """The most frames that the model takes; None: model.options.frames is not a number."""
         most = self.options.get("frames", ARCHITECTURES[self.kind].config.preset(self.size).frames)
         return most if isinstance(most, int) else None
 
@@ -49,8 +49,8 @@ class MocapData(MocapOptions):
     """Motion capture seen by virtual cameras (`posemamba.data.mocap.clips`): no clip is seen twice."""
 
     kind: Literal["mocap"] = "mocap"
-    directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")
-    extra: list[Path] = Field(default=[], description="further files of the same layout to train on, e.g. your own")
+    directory: Path | None = Field(default=None, description="folder of the npz files; None: see `mocap_directory`")
+    extra: list[Path] = Field(default=[], description="further files of the same layout to train on")
 
 
 class Human36MData(BaseModel):
@@ -65,7 +65,7 @@ class Human36MData(BaseModel):
     inputs: Literal["detected", "exact"] = Field(
         default="detected", description="2D joints: the detector's, or the true ones (the paper's 'ground truth')"
     )
-    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
     protocol: Literal["paper", "all-frames"] = Field(
         default="paper", description="'paper' leaves out the tails of videos that do not fill a clip, as the authors do"
     )
@@ -80,7 +80,7 @@ class MpiInf3dhpData(BaseModel):
     directory: Path | None = Field(default=None, description="the folder of the two npz files")
     frames: int = Field(default=81, ge=1, description="frames of a clip")
     stride: int = Field(default=9, ge=1, description="frames from the start of a training clip to the next one's")
-    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
 
 
 def _mocap_by_default(value: Any) -> Any:
@@ -88,7 +88,7 @@ def _mocap_by_default(value: Any) -> Any:
 
 
 DATA = {"mocap": MocapData, "human36m": Human36MData, "mpi_inf_3dhp": MpiInf3dhpData}
-"""What can be trained on, by `data.kind`."""
+"""Data sets to train on, by `data.kind`."""
 _ANY = MocapData | Human36MData | MpiInf3dhpData
 AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)]
 
@@ -148,14 +148,14 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0)
     weight_decay_of: Literal["all", "matrices"] = Field(
         default="all",
-        description="'matrices': weights of layers and of scans' projections; not biases, norms, rates, skips, places",
+        description="'matrices': weights of layers and of scans' projections; not biases, norms, rates and skips",
     )
     gradient_clip: float | None = Field(default=None, gt=0, description="norm of all gradients")
     recover: float | None = Field(
         default=None,
         gt=1,
-        description="where the training error stays above so many times what it was, go back to the weights of before, "
-        "at half the learning rates; on one process",
+        description="on divergence (a training error that stays above so many times what it was), roll back to an "
+        "earlier state and halve the learning rates; on one process",
     )
     ema: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged weights that are kept; 0: no average"
@@ -173,7 +173,7 @@ class Recipe(BaseModel):
         description="on one GPU, launch a step as one: small models are limited by launching",
     )
     recompute: bool = Field(
-        default=False, description="half the memory: what is cheap to compute is computed again in the backward pass"
+        default=False, description="half the memory: cheap activations are computed again in the backward pass"
     )
     devices: int = Field(default=1, ge=1, description="processes, one GPU each")
     validation: Literal["best", "last"] = Field(
@@ -209,7 +209,7 @@ class Recipe(BaseModel):
             raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are scored as they are")
         if most is not None and self.data.frames > most:
             raise ValueError(
-                f"data.frames is {self.data.frames}, the model has places for {most}: set model.options.frames"
+                f"data.frames is {self.data.frames}, the model takes {most} at most: set model.options.frames"
             )
         return self
 
@@ -224,10 +224,10 @@ class Recipe(BaseModel):
         return self
 
     def of_pass(self, steps: int) -> Recipe:
-        """This recipe with epochs of `steps` steps, one pass over a benchmark's clips.
+        """Return this recipe with epochs of `steps` steps, one pass over a benchmark's clips.
 
         Raises:
-            PoseMambaError: it says another number of steps itself.
+            PoseMambaError: it has another number of steps itself.
         """
         if "steps_per_epoch" in self.model_fields_set and self.steps_per_epoch != steps:
             raise PoseMambaError(
@@ -239,22 +239,22 @@ class Recipe(BaseModel):
 
     @property
     def total_steps(self) -> int:
-        """Steps of the run; with a budget in minutes, which has no number of steps, those that it stands in for."""
+        """Steps of the run; with a budget in minutes, the steps that the budget replaces."""
         return self.epochs * self.steps_per_epoch
 
     def done(self, step: int, seconds: float) -> bool:
-        """Whether a run ends after so many steps and seconds of training."""
+        """Tell whether a run ends after so many steps and seconds of training."""
         return step >= self.total_steps if self.budget_minutes is None else seconds >= 60 * self.budget_minutes
 
     def losses_at(self, step: int) -> dict[str, float]:
-        """The losses' weights in a step (counted from 0)."""
+        """Return the losses' weights in a step (counted from 0)."""
         ramp = min(1.0, step / self.velocity_ramp) if self.velocity_ramp else 1.0
         return {name: weight * ramp if name == "velocity" else weight for name, weight in self.losses.items()}
 
     def lr_at(self, step: int, seconds: float = 0.0) -> float:
-        """The learning rate of a step (counted from 0) that comes after so many seconds of training.
+        """Return the learning rate of a step (counted from 0) that comes after so many seconds of training.
 
-        The seconds count with a budget in minutes only: its time stands for `epochs`, warming up for `warmup_steps`.
+        Seconds count with a budget in minutes only: its time replaces `epochs`; warming up takes `warmup_steps` anyway.
         """
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         span = max(1, self.total_steps - self.warmup_steps)

@@ -18,7 +18,7 @@ class _Options(BaseModel):
 
 
 class MotionOptions(_Options):
-    """Which motions are shown, how fast, and how they are changed."""
+    """Choice of motions, their speed, and changes to them."""
 
     frame_step: tuple[float, float] = Field(
         default=(0.4, 3.4),
@@ -50,7 +50,7 @@ class MotionOptions(_Options):
 
 
 class BodyOptions(_Options):
-    """Whose bones the bodies have."""
+    """Bone lengths of the bodies."""
 
     bone_scale: bool = Field(
         default=True, description="scale bones, each kind by itself, as far as detectors' joint definitions differ"
@@ -66,7 +66,7 @@ class BodyOptions(_Options):
 
 
 class CameraOptions(_Options):
-    """Where the virtual cameras stand and what they see."""
+    """Places and lenses of the virtual cameras."""
 
     focal: tuple[float, float] = Field(
         default=(0.6, 2.5), description="range of focal lengths, in units of the picture's longer side"
