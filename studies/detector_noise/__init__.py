@@ -10,7 +10,8 @@ Three ways to see errors, each of which sees a part of them:
 - **alone**: keypoints over time; only what trembles faster than a body can (third differences). Needs nothing else.
 
 All sizes are in units of `posemamba.models.inputs.person_size` (a person who stands upright is 3.3 of them tall), root
-mean squares of one coordinate, on Human3.6M's 17 joints. Tempi are those of `posemamba.data.augment.detect_badly`.
+mean squares of one coordinate, on Human3.6M's 17 joints. Tempi are those of
+`posemamba.data.augment.Jitter`.
 
 Shapes: R repeats, F frames, J = 17 joints, N pairs of numbers.
 """

@@ -84,7 +84,7 @@ def _draw_confidence(axes: Axes, report: Report) -> None:
         [b[2] for b in c.bins], [(a + b[0]) / 2 for a, b in zip(lower, c.bins, strict=True)], "o", color=_SEEN,
         label="median error of each range of confidence",
     )  # fmt: skip
-    typical = expit(TYPICAL_CONFIDENCE["sure"] - TYPICAL_CONFIDENCE["doubt"] * error)
+    typical = expit(TYPICAL_CONFIDENCE["intercept"] - TYPICAL_CONFIDENCE["error_slope"] * error)
     axes.plot(error, typical, color=_MADE, label="made up, middle of the ranges")
     axes.set(xlabel="error, in sizes of the person", ylabel="confidence", xlim=(0, GROSS), ylim=(0, 1.02))
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=1)

@@ -5,10 +5,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from posemamba.data.augment import (
     BONE_GROUPS,
     DIFFICULTY,
-    LOST_ALL,
-    LOST_LEGS,
+    OCCLUDED_ALL,
+    OCCLUDED_LEGS,
     DetectorErrors,
-    detect_badly,
+    add_detector_errors,
     move_nose,
     vary_bones,
 )
@@ -60,28 +60,28 @@ def test_nose_moves_to_where_the_walker_goes(bodies):
 
 
 def errors(clips, **changed):
-    zero = ("jitter", "bias", "spikes", "spike_size", "derived", "dropped", "sure", "doubt", "mood", "temper", "misled")
-    none = {name: torch.zeros(clips) for name in zero}
-    none |= {"tempi": torch.tensor([[0.72, 0.5, 0.43]] * clips), "by": torch.ones(clips, 2)}
-    none["harder"] = torch.zeros(clips, 2, dtype=torch.long)
-    none |= {"blind": torch.ones(clips), "edge": torch.full((clips, 2), torch.inf)}
-    for name in ("lost_start", "lost_length", "lost_set", "swap_start", "swap_length", "swap_what"):
-        none[name] = torch.zeros(clips, 2, dtype=torch.long)
-    return DetectorErrors(**{**none, **changed})
+    """No errors, but for fields by dotted name (the first dot as `__`); a number is that of each clip."""
+    made = DetectorErrors.none(clips)
+    for name, value in changed.items():
+        *groups, field = name.split("__")
+        getattr(getattr(made, groups[0]) if groups else made, field)[:] = torch.as_tensor(value)
+    return made
+
+
+SURE = {"confidence__binary": False, "confidence__intercept": 2.0, "confidence__error_slope": 9.0}
 
 
 def test_clean_clips_stay_exact(bodies):
     exact = bodies[..., [0, 2]]
-    noisy, confidence = detect_badly(exact, errors(3), torch.Generator())
+    noisy, confidence = add_detector_errors(exact, errors(3), torch.Generator())
     assert torch.equal(noisy, exact) and torch.equal(confidence, torch.ones(3, 100, 17))
 
 
 def test_jitter_has_the_given_size_is_worse_at_wrists_and_repeats(bodies):
     exact = bodies[..., [0, 2]]
-    sayings = {"blind": torch.zeros(3), "sure": torch.full((3,), 2.0), "doubt": torch.full((3,), 9.0)}
-    given = errors(3, jitter=torch.full((3,), 0.05), **sayings)
-    noisy, confidence = detect_badly(exact, given, torch.Generator().manual_seed(1))
-    again, _ = detect_badly(exact, given, torch.Generator().manual_seed(1))
+    given = errors(3, jitter__std=0.05, **SURE)
+    noisy, confidence = add_detector_errors(exact, given, torch.Generator().manual_seed(1))
+    again, _ = add_detector_errors(exact, given, torch.Generator().manual_seed(1))
     assert torch.equal(noisy, again)
     relative = (noisy - exact) / person_size(exact)[:, None, None, None]
     assert relative[:, :, 11].std().item() == pytest.approx(0.05, rel=0.5)
@@ -91,23 +91,21 @@ def test_jitter_has_the_given_size_is_worse_at_wrists_and_repeats(bodies):
     assert confidence[:, :, 13].mean() < confidence[:, :, 11].mean() < 1
 
 
-def test_swaps_and_losses_last_as_long_as_they_say(bodies):
+def test_swaps_and_occlusions_last_as_long_as_they_say(bodies):
     exact = bodies[..., [0, 2]]
-    swap = errors(3, swap_start=torch.tensor([[10, 0]] * 3), swap_length=torch.tensor([[4, 0]] * 3))
-    noisy, _ = detect_badly(exact, swap, torch.Generator())
+    swap = errors(3, swaps__start=[10.0, 0], swaps__length=[4.0, 0])
+    noisy, _ = add_detector_errors(exact, swap, torch.Generator())
     assert torch.equal(noisy[:, 10:14, 3], exact[:, 10:14, 6])
     assert torch.equal(noisy[:, 14:], exact[:, 14:]) and torch.equal(noisy[:, :, 11:], exact[:, :, 11:])
-    gone = {"lost_start": 0, "lost_length": 100, "lost_set": LOST_LEGS}
-    lost = errors(3, **{k: torch.tensor([[v, 0]] * 3) for k, v in gone.items()})
-    noisy, confidence = detect_badly(exact, lost, torch.Generator())
+    hidden = errors(3, occlusions__length=[100.0, 0], occlusions__joint_set=[OCCLUDED_LEGS, 0])
+    noisy, confidence = add_detector_errors(exact, hidden, torch.Generator())
     assert torch.equal(noisy[:, :, 3], exact[:, :, 1]) and not confidence[:, :, [2, 3, 5, 6]].any()
 
 
 def test_errors_are_shared_along_limbs_and_larger_at_hidden_joints(bodies):
     exact = bodies[..., [0, 2]].repeat(4, 1, 1, 1)
-    given = errors(12, bias=torch.full((12,), 0.05), by=torch.tensor([[3.0, 1.0]] * 12))
-    given.harder[:] = torch.tensor([5, 0])
-    drawn = [detect_badly(exact, given, torch.Generator().manual_seed(i))[0] - exact for i in range(40)]
+    given = errors(12, jitter__bias_std=0.05, jitter__hard_scale=[3.0, 1.0], jitter__hard_joints=[5, 0])
+    drawn = [add_detector_errors(exact, given, torch.Generator().manual_seed(i))[0] - exact for i in range(40)]
     error = (torch.stack(drawn) / person_size(exact)[:, None, None, None])[:, :, 0]  # constant in time
     size = error.square().mean((0, 1, 3)).sqrt() / 0.05
     wanted = torch.tensor(DIFFICULTY)
@@ -121,10 +119,11 @@ def test_errors_are_shared_along_limbs_and_larger_at_hidden_joints(bodies):
 def test_derived_joints_are_those_of_the_conversion(bodies):
     """What training shows is what lifting makes of a detector's hips and shoulders."""
     exact = bodies[..., [0, 2]]
-    given = errors(3, derived=torch.ones(3), jitter=torch.full((3,), 0.05), blind=torch.zeros(3))
-    given.lost_start[:, 0], given.lost_length[:, 0], given.lost_set[:, 0] = 20, 10, LOST_ALL
-    given.dropped[:] = 0.1
-    noisy, confidence = detect_badly(exact, given, torch.Generator().manual_seed(2))
+    hidden = {"start": [20.0, 0], "length": [10.0, 0], "joint_set": [OCCLUDED_ALL, 0]}
+    given = errors(3, derived_trunk=True, jitter__std=0.05, confidence__binary=False, dropout_rate=0.1)
+    for field, value in hidden.items():
+        getattr(given.occlusions, field)[:] = torch.tensor(value)
+    noisy, confidence = add_detector_errors(exact, given, torch.Generator().manual_seed(2))
     joints = dict(zip(H36M17.joints, range(17), strict=True))
     coco = torch.full((3, 100, 17, 3), torch.nan)
     for k, name in enumerate(COCO17.joints):
@@ -143,32 +142,33 @@ def test_derived_joints_are_those_of_the_conversion(bodies):
         assert torch.allclose(torch.from_numpy(converted.confidence[:, chosen]), confidence[clip][:, chosen], atol=1e-6)
 
 
-def test_joints_lost_by_chance_and_beyond_the_edge(bodies):
+def test_joints_dropped_and_beyond_the_edge(bodies):
     exact = bodies[..., [0, 2]]
-    noisy, confidence = detect_badly(exact, errors(3, dropped=torch.tensor([0.0, 0.2, 0.4])), torch.Generator())
+    noisy, confidence = add_detector_errors(exact, errors(3, dropout_rate=[0.0, 0.2, 0.4]), torch.Generator())
     lost = confidence == 0
     assert lost.float().mean((1, 2)).tolist() == pytest.approx([0, 0.2, 0.4], abs=0.03)
     assert torch.equal(noisy[~lost], exact[~lost]) and not torch.equal(noisy[lost], exact[lost])
     edge = torch.tensor([[torch.inf, float(exact[0, :, 10, 1].median())]] * 3)
-    _, confidence = detect_badly(exact, errors(3, edge=edge), torch.Generator())
+    _, confidence = add_detector_errors(exact, errors(3, edge=edge), torch.Generator())
     assert torch.equal(confidence > 0, exact[..., 1].abs() <= edge[0, 1])
 
 
-def test_confidence_follows_its_formula_and_can_be_misled(bodies):
+def test_confidence_follows_its_formula_and_may_ignore_swaps(bodies):
     exact = bodies[..., [0, 2]]
-    swap = {"swap_start": torch.tensor([[10, 0]] * 3), "swap_length": torch.tensor([[4, 0]] * 3)}
-    sayings = {"blind": torch.zeros(3), "sure": torch.full((3,), 2.0), "doubt": torch.full((3,), 9.0)}
-    noisy, confidence = detect_badly(exact, errors(3, **swap, **sayings), torch.Generator())
+    swap = {"swaps__start": [10.0, 0], "swaps__length": [4.0, 0]}
+    noisy, confidence = add_detector_errors(exact, errors(3, **swap, **SURE), torch.Generator())
     wrong = (noisy - exact).norm(dim=-1) / person_size(exact)[:, None, None]
     assert torch.allclose(confidence, torch.sigmoid(2 - 9 * wrong), atol=1e-6)
     assert confidence[:, 10:14, 3].max() < 0.8 < confidence[:, 20:].min()
-    _, confidence = detect_badly(exact, errors(3, **swap, **sayings, misled=torch.ones(3)), torch.Generator())
+    _, confidence = add_detector_errors(
+        exact, errors(3, **swap, **SURE, confidence__ignores_swaps=True), torch.Generator()
+    )
     assert torch.allclose(confidence, torch.sigmoid(torch.tensor(2.0)).expand_as(confidence), atol=1e-6)
-    moody = errors(3, **{**sayings, "mood": torch.ones(3)})
-    _, confidence = detect_badly(exact.repeat(1, 20, 1, 1), moody, torch.Generator())
-    mood = torch.logit(confidence.double()) - 2
-    assert mood.std().item() == pytest.approx(1, abs=0.1)
-    assert 0.7 < (mood[:, 1:] * mood[:, :-1]).mean() / mood.square().mean() < 0.9  # changes slowly
+    noisy_confidence = errors(3, **SURE, confidence__slow_noise=1.0)
+    _, confidence = add_detector_errors(exact.repeat(1, 20, 1, 1), noisy_confidence, torch.Generator())
+    noise = torch.logit(confidence.double()) - 2
+    assert noise.std().item() == pytest.approx(1, abs=0.1)
+    assert 0.7 < (noise[:, 1:] * noise[:, :-1]).mean() / noise.square().mean() < 0.9  # changes slowly
 
 
 class Operations(TorchDispatchMode):
@@ -184,10 +184,10 @@ class Operations(TorchDispatchMode):
 
 
 def test_nothing_in_it_would_wait_for_a_gpu(bodies):
-    exact, bad = bodies[..., [0, 2]], errors(3, derived=torch.ones(3), jitter=torch.full((3,), 0.02))
-    detect_badly(exact, bad, torch.Generator())  # constants are made once
+    exact, bad = bodies[..., [0, 2]], errors(3, derived_trunk=True, jitter__std=0.02)
+    add_detector_errors(exact, bad, torch.Generator())  # constants are made once
     with Operations() as seen:
-        detect_badly(exact, bad, torch.Generator())
+        add_detector_errors(exact, bad, torch.Generator())
     # numbers of the host that become tensors (lists as an index, too), numbers read back, places of what is true
     assert not seen.names & {"aten.lift_fresh", "aten._local_scalar_dense", "aten.nonzero", "aten.masked_select"}
     assert "aten.randn" in seen.names

@@ -1,4 +1,4 @@
-"""posemamba table: rows collected from runs, departures said, runs made; Human3.6M's fixture by the commands alone."""
+"""posemamba table: results of runs collected, departures reported, runs made; Human3.6M's fixture by commands."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from fixtures.paths import ROOT
-
 pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba import cli
-from posemamba.paper.collect import collect, find_table, run_recipes
-from posemamba.paper.tables import TABLES
-from posemamba.train.recipe import Recipe, load_recipe
+from posemamba.paper.collect import collect, find_table, recipe_of, run_table
+from posemamba.paper.tables import TABLES, Table
+from posemamba.train.initialisation import build_model
+from posemamba.train.losses import PAPER_WEIGHTS
+from posemamba.train.recipe import Human36MData, Recipe, load_recipe
 from posemamba.utils.errors import PoseMambaError
-
-RECIPES = ROOT / "recipes"
 
 
 def kept(folder: Path, recipe: Recipe, step: int, last: int, **scores: float) -> None:
@@ -29,27 +27,27 @@ def kept(folder: Path, recipe: Recipe, step: int, last: int, **scores: float) ->
     details = {"p1": scores["p1"], **{f"val_{name}_test": value for name, value in scores.items()}}
     content = {"state_dict": {}, "recipe": recipe.model_dump(mode="json"), "step": step, "details": details}
     torch.save(content, folder / "best.pt")
-    torch.save({"global_step": last, "recipe": content["recipe"]}, folder / "last.ckpt")
+    torch.save({"global_step": last, "training_seconds": 0.0, "recipe": content["recipe"]}, folder / "last.ckpt")
 
 
-def test_a_run_is_told_by_its_epochs_and_departures(tmp_path):
-    small = load_recipe(RECIPES / "human36m_s.yaml").of_pass(10)
+def test_a_run_is_described_by_its_epochs_and_departures(tmp_path):
+    small = load_recipe("human36m").of_pass(10)
     kept(tmp_path / "human36m_s", small, 970, 1200, p1=41.5, p2=34.9)
     wrong = small.model_copy(update={"batch": 32, "data": small.data.model_copy(update={"inputs": "exact"})})
     kept(tmp_path / "human36m_b", wrong, 20, 25, p1=40.0, p2=33.0)
     kept(tmp_path / "human36m_l", small.model_copy(update={"validation": "last"}), 1200, 1200, p1=40.0, p2=33.0)
     (tmp_path / "human36m_x").mkdir()
     (tmp_path / "human36m_x" / "last.ckpt").touch()
-    found = collect(TABLES[1], tmp_path, RECIPES)
+    found = collect(TABLES[1], tmp_path)
     assert found["human36m_s"].values == {"p1": 41.5, "p2": 34.9}
     assert found["human36m_s"].state == "120 epochs, best by the test set: 97"
     said = found["human36m_b"].state
     assert said.startswith("2 of 120 epochs, best by the test set: 2; another model: N 20, d_m 64, T 243; exact 2D")
-    assert "differs from human36m_b.yaml in model, data, batch" in said
+    assert "differs from the recipe of human36m_b in model, data, batch" in said
     assert found["human36m_l"].state.startswith("120 epochs, the last; another model")
     assert found["human36m_x"].state == "begun, no validation yet"
     assert found["human36m_x_exact"].state == "not run"
-    fs = collect(TABLES[4], tmp_path / "none", RECIPES)
+    fs = collect(TABLES[4], tmp_path / "none")
     assert {outcome.state for outcome in fs.values()} == {"not run"}
 
 
@@ -61,7 +59,7 @@ def test_scores_of_evaluate_go_before_the_runs_own(tmp_path):
     human = {"format": "posemamba-human36m-1", "name": "theirs", "protocol": "paper", "inputs": "detected"}
     score("human36m_l", **human, flip=True, clip_frames=243, p1_mm=38.5, p2_mm=32.6)
     score("human36m_s_exact", **{**human, "protocol": "all-frames"}, flip=False, clip_frames=81, p1_mm=1, p2_mm=2)
-    found = collect(TABLES[1], tmp_path, RECIPES)
+    found = collect(TABLES[1], tmp_path)
     assert found["human36m_l"].values == {"p1": 38.5, "p2": 32.6}
     assert found["human36m_l"].state == "evaluated: theirs"
     assert found["human36m_s_exact"].state == (
@@ -69,36 +67,36 @@ def test_scores_of_evaluate_go_before_the_runs_own(tmp_path):
     )
     overall = {"mpjpe": 17.5, "p_mpjpe": 12.0}
     score("mpi_inf_3dhp_s27", format="posemamba-mpi-inf-3dhp-1", name="n", flip=True, frames=27, overall=overall)
-    assert collect(TABLES[3], tmp_path, RECIPES)["mpi_inf_3dhp_s27"].values["p1"] == 17.5
+    assert collect(TABLES[3], tmp_path)["mpi_inf_3dhp_s27"].values["p1"] == 17.5
     score("human36m_l", nothing=1)
     with pytest.raises(PoseMambaError, match="not scores that posemamba evaluate"):
-        collect(TABLES[1], tmp_path, RECIPES)
+        collect(TABLES[1], tmp_path)
 
 
-def test_runs_of_other_data_and_missing_recipes_are_refused(tmp_path):
+def test_runs_of_other_data_and_wrong_settings_are_refused(tmp_path):
     with pytest.raises(PoseMambaError, match="table 7: expected 1 to 6"):
         find_table(7)
-    with pytest.raises(PoseMambaError, match="cannot be read"):
-        run_recipes(["human36m_s"], tmp_path, tmp_path)
+    with pytest.raises(PoseMambaError, match="no field bach; did you mean batch"):
+        run_table(TABLES[1], ["human36m_s"], tmp_path, settings=["bach=3"])
     with pytest.raises(PoseMambaError, match="give its place by --data"):
-        run_recipes(["human36m_s"], tmp_path, RECIPES, say=lambda line: None)
-    recipe = load_recipe(RECIPES / "mocap_s.yaml")
+        run_table(TABLES[1], ["human36m_s"], tmp_path, say=lambda line: None)
+    recipe = load_recipe("mocap")
     torch.save({"state_dict": {}, "recipe": recipe.model_dump(mode="json"), "step": 1, "details": {}}, tmp_path / "b")
     (tmp_path / "human36m_s").mkdir(exist_ok=True)
     (tmp_path / "b").rename(tmp_path / "human36m_s" / "best.pt")
     with pytest.raises(PoseMambaError, match="a run on mocap, not on the table's data"):
-        collect(TABLES[1], tmp_path, RECIPES)
+        collect(TABLES[1], tmp_path)
 
 
 def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
     (tmp_path / "human36m_s").mkdir()
-    recipe = load_recipe(RECIPES / "human36m_s.yaml").model_copy(update={"budget_minutes": 2.0})
+    recipe = load_recipe("human36m").model_copy(update={"budget_minutes": 2.0})
     said = []
     for step, seconds, finished in ((3, 120.0, True), (recipe.total_steps + 1, 119.0, False)):
         content = {"global_step": step, "training_seconds": seconds, "recipe": recipe.model_dump(mode="json")}
         torch.save(content, tmp_path / "human36m_s" / "last.ckpt")
-        run_recipes(["human36m_s"], tmp_path, RECIPES, max_minutes=0, say=said.append)
-        assert said.pop() == f"human36m_s: {'finished earlier' if finished else 'no time left, call again to go on'}"
+        run_table(TABLES[1], ["human36m_s"], tmp_path, max_minutes=0, say=said.append)
+        assert said.pop() == f"human36m_s: {'finished earlier' if finished else 'no time left, call again to resume'}"
 
 
 @pytest.mark.parametrize(
@@ -107,6 +105,7 @@ def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
         ("table 9", "expected 1 to 6"),
         ("table 1 --format html", "expected text, csv or latex"),
         ("table 1 --data x", "--data is for training: add --run"),
+        ("table 1 --set lr=1", "--set is for training: add --run"),
         ("table 2 --run", "nothing to train"),
         ("table 4 --run --only human36m_x", "table 4 has no human36m_x"),
         ("table 1 --run --device tpu", "expected auto, cpu or gpu"),
@@ -125,24 +124,22 @@ def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, 
     data.parent.mkdir()
     data.write_bytes(shared("parity", "h36m_format", "h36m_sh_conf_cam_source_final.pkl").read_bytes())
     monkeypatch.chdir(tmp_path)
-    Path("recipes").mkdir()
-    text = (RECIPES / "human36m_s.yaml").read_text()
-    text = text.replace("  size: s", "  size: s\n  options: {width: 16, depth: 1}")
-    Path("recipes/human36m_s.yaml").write_text(text.replace("epochs: 120", "epochs: 2").replace("batch: 4", "batch: 2"))
+    tiny = "--set model.options.width=16 --set model.options.depth=1 --set epochs=2 --set batch=2"
 
     def call(line: str) -> str:
         assert cli.main(line.split()) == 0, capsys.readouterr().err
         return capsys.readouterr().out
 
     assert "human3.6m" in call("data check data").lower()
-    run = "table 1 --run --only human36m_s --data data --device cpu -o table.csv --format csv"
+    run = f"table 1 --run --only human36m_s {tiny} --data data --device cpu -o table.csv --format csv"
     call(f"{run} --max-minutes 0.0001")
     first = list(csv.DictReader(io.StringIO(Path("table.csv").read_text())))[3]
     assert first["here"] == "" and first["state"] == "begun, no validation yet"
     call(run)
     errors = {row["column"]: row for row in list(csv.DictReader(io.StringIO(Path("table.csv").read_text())))[3:6]}
     assert errors["P1 (mm)"]["state"].startswith("2 epochs, best by the test set: ")
-    assert errors["P1 (mm)"]["state"].endswith("another model: N 2, d_m 16, T 243")
+    departures = "another model: N 2, d_m 16, T 243; differs from the recipe of human36m_s in model, batch"
+    assert errors["P1 (mm)"]["state"].endswith(departures)
     assert errors["P1, exact 2D (mm)"]["state"] == "not run"
     call("export runs/human36m_s --best --format authors -o tiny.bin")
     call("evaluate tiny.bin data --device cpu --json score.json")
@@ -150,5 +147,32 @@ def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, 
     assert float(errors["P1 (mm)"]["here"]) == pytest.approx(scored["p1_mm"], rel=1e-5)
     assert float(errors["P2 (mm)"]["here"]) == pytest.approx(scored["p2_mm"], rel=1e-5)
     assert "finished earlier" not in call("table 1")
-    assert "nothing was kept" in call("train recipes/human36m_s.yaml -o x --data data --device cpu --fast-dev-run")
+    assert "nothing was kept" in call(f"train human36m {tiny} -o x --data data --device cpu --fast-dev-run")
     assert not Path("x").exists()
+
+
+RUNS = [(table, run) for table in TABLES.values() for run in table.runs]
+
+
+@pytest.mark.parametrize(("table", "run"), RUNS, ids=[f"{table.number}-{run}" for table, run in RUNS])
+def test_each_run_has_the_settings_that_its_table_states(table: Table, run: str) -> None:
+    row, recipe = table.runs[run], recipe_of(table, run)
+    with torch.device("meta"):
+        config = build_model(recipe).config
+    assert recipe.name == run and recipe.data.kind == table.recipe
+    assert (2 * config.depth, config.width, config.frames) == (row.blocks, row.width, row.frames)
+    assert config.scan_order == row.order and not config.published_gradient
+    assert {name for name in PAPER_WEIGHTS if not recipe.losses[name]} == set(row.without)
+    assert all(recipe.losses[name] in (0, weight) for name, weight in PAPER_WEIGHTS.items())
+    assert (recipe.epochs, recipe.batch, recipe.lr, recipe.lr_decay, recipe.weight_decay) == (120, 4, 2e-4, 0.99, 0.01)
+    assert recipe.data.frames == row.frames and recipe.data.flip
+    if isinstance(recipe.data, Human36MData):
+        assert recipe.data.stride == 81 and recipe.data.inputs == ("exact" if run == row.run_exact else "detected")
+
+
+def test_labels_of_losses_and_orders_are_those_of_the_settings() -> None:
+    for row in TABLES[5].rows:
+        assert ("2D-Loss" in row.label) == ("n_mpjpe" not in row.without)
+        assert ("T-Loss" in row.label) == (not {"velocity", "temporal_consistency"} & set(row.without))
+    assert len({row.order for row in TABLES[4].rows}) == len(TABLES[4].rows)
+    assert len({run for table in TABLES.values() for run in table.runs}) == 27

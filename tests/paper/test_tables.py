@@ -82,9 +82,9 @@ def test_csv_has_every_number(table):
         assert float(row["paper"]) > 0 and row["table"] == str(table.number)
         if row["state"] == "counted":
             assert float(row["here"]) == pytest.approx(float(row["paper"]), rel=0.06)
-        elif row["recipe"] == "human36m_s" and row["column"].startswith("P1"):
+        elif row["run"] == "human36m_s" and row["column"].startswith("P1"):
             assert (row["here"], row["state"]) == ("40", "a, b")
-        elif row["recipe"] != "human36m_s":
+        elif row["run"] != "human36m_s":
             assert (row["here"], row["state"]) == ("", "not run")
 
 

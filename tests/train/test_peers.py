@@ -17,7 +17,7 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import ARCHITECTURES, load_model, save_model
 from posemamba.train import module as module_file
-from posemamba.train.callbacks import Keeper
+from posemamba.train.callbacks import CheckpointCallback
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.export import export_for_authors, export_weights
 from posemamba.train.initialisation import build_model
@@ -359,31 +359,18 @@ def test_several_processes_take_the_time_of_the_first(tmp_path):
     ranks, said = [], {}
     for seconds in (1.0, 2.5):
         clock = SimpleNamespace(now=0.0, seconds=seconds)
-        keeper = Keeper(tmp_path, 0.0, None, lambda clock=clock: clock.now)
+        callback = CheckpointCallback(tmp_path, 0.0, None, lambda clock=clock: clock.now)
         module = SimpleNamespace(recipe=recipe, training_seconds=0.0, clip_frames=27)
 
-        ranks.append((clock, keeper, module))
+        ranks.append((clock, callback, module))
     strategy = SimpleNamespace(broadcast=lambda value: said.setdefault(trainer.global_step, value))  # the first's
     counted = []
     for step in range(1, 41):
         trainer = SimpleNamespace(global_step=step, world_size=2, strategy=strategy)
-        for clock, keeper, module in ranks:
+        for clock, callback, module in ranks:
             clock.now += clock.seconds
-            keeper._count(trainer, module)
-            keeper._mark = clock.now
+            callback._count(trainer, module)
+            callback._mark = clock.now
         counted.append({module.training_seconds for _, _, module in ranks})
     assert all(len(values) == 1 for values in counted)
     assert [values.pop() for values in counted[8::10]] == [0, 9, 19, 29]  # the first step is not counted
-
-
-@pytest.mark.slow
-def test_a_checkpoint_of_an_older_version_is_gone_on_with_but_not_by_a_budget(motions, tmp_path):
-    recipe = make_recipe("motionbert", model={"size": "s"})
-    model = ARCHITECTURES["motionbert"].model.preset("base", **TINY["motionbert"])  # any that is quick
-    run(recipe, tmp_path, motions, max_minutes=0.0, model=model)
-    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    del content["training_seconds"], content["recipe"]["model"]["kind"]
-    torch.save(content, tmp_path / "last.ckpt")
-    with pytest.raises(PoseMambaError, match="does not say how long it was trained"):
-        run(recipe.model_copy(update={"budget_minutes": 1.0}), tmp_path, motions, model=model)
-    assert run(recipe, tmp_path, motions, model=model).finished

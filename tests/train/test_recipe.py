@@ -1,20 +1,15 @@
-import re
-
 import pytest
 import torch
 
-from fixtures.paths import ROOT
-from posemamba.paper.tables import TABLES
+from posemamba import cli
 from posemamba.train.initialisation import build_model
-from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.train.recipe import Recipe, load_recipe
+from posemamba.train.recipe_files import bundled, summary
 from posemamba.utils.errors import PoseMambaError
-
-RECIPES = ROOT / "recipes"
 
 
 def test_shipped_recipe_is_valid_and_ends_with_a_learning_rate_near_zero():
-    recipe = load_recipe(RECIPES / "mocap_s.yaml")
+    recipe = load_recipe("mocap")
     assert recipe.lr_at(0) < recipe.lr / 100
     assert recipe.lr_at(recipe.warmup_steps) == pytest.approx(recipe.lr)
     assert recipe.lr_at(recipe.total_steps) == pytest.approx(recipe.final_lr)
@@ -31,7 +26,10 @@ def test_paper_schedule_decays_once_an_epoch():
     ("text", "named"),
     [
         ("learning_rate: 1", "learning_rate: unknown field"),
-        ("data: {focals: [1, 2]}", "data.focals: unknown field"),
+        ("data: {camera: {focals: [1, 2]}}", "data.camera.focals: unknown field; did you mean data.camera.focal?"),
+        ("data: {clean: 1}", "data.clean: unknown field; did you mean data.detector.clean_share?"),
+        ("data: {detector: {clean_share: 2}}", "data.detector.clean_share: "),
+        ("sizes: [1]", "sizes: expected a mapping"),
         ("batch: 0", "batch: "),
         ("losses: {mpjp: 1}", "mpjp"),
         ("- 1", "mapping"),
@@ -39,10 +37,10 @@ def test_paper_schedule_decays_once_an_epoch():
         ("data: {kind: human36m, clean: 1}", "data.clean: unknown field"),
         ("data: {kind: imagenet}", "data: "),
         ("data: {kind: human36m}\nloss_unit: body", "for mocap"),
-        ("data: {kind: human36m, frames: 300}", "data.frames is 300, the model has places for 243"),
+        ("data: {kind: human36m, frames: 300}", "data.frames is 300, the model takes 243 at most"),
         ("base: none.yaml", "base: "),
         ("base: recipe.yaml", "based on this recipe itself"),
-        ("base: [1]", "expected the name of a recipe"),
+        ("base: [1]", "expected a recipe's name"),
         ("validation: sometimes", "validation"),
         ("model: {kind: poseformer}", "model.kind: "),
         ("model: {kind: motionbert, size: s}", "size is 's', MotionBERT has base, lite"),
@@ -65,10 +63,12 @@ def test_wrong_recipes_name_what_is_wrong_in_one_line(tmp_path, text, named):
 def test_missing_recipe(tmp_path):
     with pytest.raises(PoseMambaError, match="cannot be read"):
         load_recipe(tmp_path / "none.yaml")
+    with pytest.raises(PoseMambaError, match=r"neither a file nor one of .*; did you mean mocap"):
+        load_recipe("mocap_s")
 
 
 def test_benchmarks_have_fields_of_their_own_and_mocap_is_the_default():
-    assert Recipe(data={"clean": 0.5}).data.kind == "mocap"
+    assert Recipe(data={"body": {"bone_scale": False}}).data.kind == "mocap"
     data = Recipe(data={"kind": "human36m", "inputs": "exact"}).data
     assert (data.frames, data.stride, data.inputs) == (243, 81, "exact")
     assert Recipe.model_validate(Recipe(data=data).model_dump(mode="json")).data == data
@@ -84,19 +84,19 @@ def test_a_recipe_goes_before_its_base_field_by_field(tmp_path):
 
 
 def test_shares_of_lengths_are_taken_over_as_a_whole(tmp_path):
-    (tmp_path / "a.yaml").write_text("data: {lengths: {243: 0.9, 81: 0.1}, clean: 0.5}")
+    (tmp_path / "a.yaml").write_text("data: {lengths: {243: 0.9, 81: 0.1}, detector: {clean_share: 0.5}}")
     (tmp_path / "b.yaml").write_text("base: a.yaml\nmodel: {options: {frames: 81}}\ndata: {lengths: {81: 1}}")
     recipe = load_recipe(tmp_path / "b.yaml")
-    assert recipe.data.lengths == {81: 1} and recipe.data.clean == 0.5
+    assert recipe.data.lengths == {81: 1} and recipe.data.detector.clean_share == 0.5
 
 
 def test_the_kind_defaults_to_ours_and_the_size_to_its_first():
     assert Recipe().model.model_dump() == {"kind": "posemamba", "size": "s", "options": {}}
     assert Recipe(model={"kind": "motionbert"}).model.size == "base"
     with torch.device("meta"):
-        model = build_model(load_recipe(RECIPES / "mocap_motionbert_small.yaml"))
+        model = build_model(load_recipe("mocap_motionbert"))
         assert type(model).__name__ == "MotionBERT" and model.config.width == 96
-        assert build_model(load_recipe(RECIPES / "mocap_motionagformer_s.yaml")).config.frames == 81
+        assert build_model(load_recipe("mocap_motionagformer")).config.frames == 81
 
 
 @pytest.mark.parametrize("kind", ["posemamba", "motionagformer", "motionbert"])
@@ -127,53 +127,77 @@ def test_an_epoch_is_a_pass_unless_the_recipe_says_otherwise():
         Recipe(steps_per_epoch=1000).of_pass(30)
 
 
-ROWS = [(table, row) for table in TABLES.values() for row in table.rows if row.recipe]
+@pytest.mark.parametrize("name", bundled())
+def test_every_recipe_of_the_package_is_valid_complete_and_described(name):
+    recipe = load_recipe(name)
+    assert recipe.name == f"{name}_{recipe.model.size}" and recipe.start_from is None
+    with torch.device("meta"):
+        assert build_model(recipe).config.frames == recipe.model.frames
+    assert 20 < len(summary(bundled()[name])) <= 110
 
 
-@pytest.mark.parametrize(("table", "row"), ROWS, ids=[f"{t.number}-{r.recipe}" for t, r in ROWS])
-def test_each_row_of_the_papers_tables_has_its_recipe(table, row):
-    """The paper's model, training and number, in words and in fields."""
-    for name in row.recipes:
-        recipe = load_recipe(RECIPES / f"{name}.yaml")
-        with torch.device("meta"):
-            config = build_model(recipe).config
-        assert recipe.name == name
-        assert (2 * config.depth, config.width, config.frames) == (row.blocks, row.width, row.frames)
-        assert config.scan_order == row.order and not config.published_gradient and config.drop_path == 0.2
-        assert recipe.data.kind == ("mpi_inf_3dhp" if table.number == 3 else "human36m")
-        assert recipe.data.frames == row.frames and recipe.data.flip
-        assert (recipe.epochs, recipe.batch, recipe.lr, recipe.lr_decay) == (120, 4, 2e-4, 0.99)
-        assert recipe.weight_decay == 0.01 and recipe.schedule == "exponential"
-        if table.number != 3:
-            exact = name == row.recipe_exact
-            assert recipe.data.stride == 81 and recipe.data.inputs == ("exact" if exact else "detected")
-        if table.number != 5:
-            assert recipe.losses == dict(PAPER_WEIGHTS)
-        said = " ".join(re.findall(r"^# (.*)$", (RECIPES / f"{name}.yaml").read_text(), re.M))
-        digits = 2 if table.number == 3 else 1
-        aims = {c: v for c, v in row.paper.items() if row.recipe_of(c) == name}
-        assert aims and all(f"{value:.{digits}f} mm" in said for value in aims.values()), said
-        assert f"table {table.number}" in said or f"tables 4 and {table.number}" in said or name == "human36m_s"
-        assert "Not run here" in said
+def test_at_most_eight_recipes():
+    assert len(bundled()) <= 8
 
 
-def test_loss_ablations_leave_out_what_they_say():
-    kept = {
-        row.label: {name for name, weight in load_recipe(RECIPES / f"{row.recipe}.yaml").losses.items() if weight}
-        for row in TABLES[5].rows
-    }
-    everything, time = set(PAPER_WEIGHTS), {"velocity", "temporal_consistency"}
-    assert list(kept.values()) == [{"mpjpe"}, everything - time, everything - {"n_mpjpe"}, everything]
+def test_a_size_brings_its_values_and_a_users_own_go_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # bundled recipes are found from anywhere
+    small, large = load_recipe("mocap"), load_recipe("mocap", size="l")
+    assert (small.model.size, small.matrix_lr, small.lr) == ("s", 2e-3, 4e-4)
+    assert (large.name, large.model.size, large.matrix_lr, large.lr) == ("mocap_l", "l", 1.5e-3, 3e-4)
+    assert large.model.options == small.model.options and large.data == small.data
+    (tmp_path / "mine.yaml").write_text("base: mocap\nlr: 1.0e-5\nmodel: {size: b}\nsizes: {l: {lr: 2.0e-5}}")
+    mine = load_recipe("mine.yaml")
+    assert (mine.name, mine.lr, mine.matrix_lr, mine.batch) == ("mine_b", 1e-5, 1.5e-3, small.batch)
+    assert load_recipe("mine.yaml", size="l").lr == 2e-5
+    with pytest.raises(PoseMambaError, match="size is 'q', PoseMamba has s, b, l, x"):
+        load_recipe("mocap", size="q")
 
 
-@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
-def test_every_recipe_is_valid_and_named_as_its_file(path):
-    recipe = load_recipe(path)
-    assert recipe.name == path.stem
-    aimed_at = {name for table in TABLES.values() for name in table.recipes}
-    others = {"human36m_s_batch32", "human36m_l_batch32", "human36m_s_published"}
-    others |= {path.stem for path in RECIPES.glob("mocap_*.yaml")}
-    assert path.stem in aimed_at | others
-    if path.stem.endswith("_batch32"):
-        usual = load_recipe(path.with_name(path.name.replace("_batch32", "")))
-        assert recipe == usual.model_copy(update={"name": recipe.name, "batch": 32})
+def test_settings_reach_every_field():
+    settings = [
+        "model.options.depth=6",
+        "lr=1e-3",
+        "recover=null",
+        "data.camera.focal.1=2",
+        "data.lengths.27=0.5",
+        "losses.velocity=3",
+        "data.extra=[a.npz, b.npz]",
+    ]
+    recipe, plain = load_recipe("mocap", settings=settings), load_recipe("mocap")
+    assert recipe.model.options == {**plain.model.options, "depth": 6}
+    assert recipe.lr == 1e-3 and recipe.recover is None
+    assert recipe.data.camera.focal == (0.6, 2.0) and recipe.data.lengths == {**plain.data.lengths, 27: 0.5}
+    assert recipe.losses == {**plain.losses, "velocity": 3.0}
+    assert [str(path) for path in recipe.data.extra] == ["a.npz", "b.npz"]
+    benchmark = load_recipe("human36m", settings=["batch=32"])
+    assert benchmark.of_pass(30).validate_every == 30  # settings do not make defaults the recipe's own
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("lrr=1", "no field lrr; did you mean lr?"),
+        ("data.wild_share=1", "no field data.wild_share"),
+        ("model.options.dept=3", "did you mean model.options.depth?"),
+        ("losses.mpjp=1", "did you mean losses.mpjpe?"),
+        ("data.camera.focal.2=1", "not an item of the 2"),
+        ("lr.x=3", "lr has no fields"),
+        ("lr", "expected KEY=VALUE"),
+        ("lr=fast", "lr: "),
+        ("lr=[", "not a YAML value"),
+    ],
+)
+def test_wrong_settings_name_what_is_wrong_in_one_line(setting, named):
+    with pytest.raises(PoseMambaError) as error:
+        load_recipe("mocap", settings=[setting])
+    assert named in str(error.value) and "\n" not in str(error.value)
+
+
+def test_the_command_lists_recipes_and_reports_what_is_missing(capsys):
+    assert cli.main(["train", "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(bundled())
+    for words, named in ((["train"], "no recipe"), (["train", "mocap"], "give --out")):
+        assert cli.main(words) == 2
+        assert named in capsys.readouterr().err

@@ -10,7 +10,7 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba.train import module as module_file
 from posemamba.train import step_graphs as graphs
-from posemamba.train.callbacks import Keeper
+from posemamba.train.callbacks import CheckpointCallback
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
@@ -125,13 +125,13 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
     often = {"log_every": 5, "epochs": 1, "steps_per_epoch": 17}
     recipe = recipe.model_copy(update={"optimizer": "muon", "save_every": 100, "validate_every": 100, **often})
     waits, counts = Waits(), []
-    counted = Keeper.on_train_batch_end
+    counted = CheckpointCallback.on_train_batch_end
 
     def count(self, trainer, module, *rest):
         counted(self, trainer, module, *rest)
         counts.append(waits.count)
 
-    monkeypatch.setattr(Keeper, "on_train_batch_end", count)
+    monkeypatch.setattr(CheckpointCallback, "on_train_batch_end", count)
     with waits:
         run(recipe, tmp_path, motions, bar=True)
     steps = [after - before for before, after in pairwise(counts)]

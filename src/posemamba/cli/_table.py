@@ -1,4 +1,4 @@
-"""What `posemamba table` does."""
+"""``posemamba table``: train runs of a table of the paper, collect their results, print them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Options:
 
     number: int
     runs: Path
-    recipes: Path
     format: str
     out: Path | None
     run: bool
     only: str | None
+    settings: tuple[str, ...]
     data: Path | None
     max_minutes: float | None
     device: str
@@ -30,12 +30,12 @@ class Options:
 
 
 def table(options: Options) -> None:
-    """Train what is asked for, collect the rows, and print or write the table.
+    """Train the runs that are asked for, collect results, and print or write the table.
 
     Raises:
-        PoseMambaError: no such table, format, device or recipe, options that want --run, a place not to be written to.
+        PoseMambaError: no such table, format, device or run, options that want --run, a file that cannot be written.
     """
-    from posemamba.paper.collect import collect, find_table, run_recipes
+    from posemamba.paper.collect import collect, find_table, run_table
 
     chosen = find_table(options.number)
     if options.format not in ("text", "csv", "latex"):
@@ -45,21 +45,23 @@ def table(options: Options) -> None:
         raise PoseMambaError(f"--device is '{options.device}', expected auto, cpu or gpu")
     if options.max_minutes is not None and options.max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {options.max_minutes:g}, expected a positive number")
-    given = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
+    given: dict[str, object] = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
+    given["--set"] = options.settings or None
     if not options.run and (alone := [name for name, value in given.items() if value is not None]):
         raise PoseMambaError(f"{alone[0]} is for training: add --run, or leave it out")
     if options.run:
-        run_recipes(
+        run_table(
+            chosen,
             _wanted(chosen, options.only),
             options.runs,
-            options.recipes,
+            settings=options.settings,
             data=options.data,
             accelerator=accelerator,
             max_minutes=options.max_minutes,
             progress_bar=options.progress_bar,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    text = render(chosen, collect(chosen, options.runs, options.recipes), cast(Format, options.format))
+    text = render(chosen, collect(chosen, options.runs), cast(Format, options.format))
     if options.out is None:
         print(text, end="")
         return
@@ -72,12 +74,12 @@ def table(options: Options) -> None:
 
 
 def _wanted(table: Table, only: str | None) -> tuple[str, ...]:
-    if not table.recipes:
+    if not table.runs:
         raise PoseMambaError(f"table {table.number} is counted, there is nothing to train: leave out --run")
     if only is None:
-        return table.recipes
-    names = tuple(name.strip().removesuffix(".yaml") for name in only.split(","))
-    unknown = [name for name in names if name not in table.recipes]
+        return tuple(table.runs)
+    names = tuple(name.strip() for name in only.split(","))
+    unknown = [name for name in names if name not in table.runs]
     if unknown:
-        raise PoseMambaError(f"--only: table {table.number} has no {unknown[0]}; it has {', '.join(table.recipes)}")
+        raise PoseMambaError(f"--only: table {table.number} has no {unknown[0]}; it has {', '.join(table.runs)}")
     return names

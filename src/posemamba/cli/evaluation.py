@@ -11,26 +11,33 @@ import typer
 
 def table(
     number: Annotated[int, typer.Argument(metavar="N", help="Which table of the paper: 1 to 6.", show_default=False)],
-    runs: Annotated[Path, typer.Option(help="Folder of the runs, each named as its recipe.")] = Path("runs"),
-    recipes: Annotated[Path, typer.Option(help="Folder of the recipes.")] = Path("recipes"),
+    runs: Annotated[Path, typer.Option(help="Folder with a folder for each run.")] = Path("runs"),
     format: Annotated[str, typer.Option(help="text, csv or latex.")] = "text",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write it there instead of printing it.", show_default=False)
     ] = None,
     run: Annotated[bool, typer.Option("--run", help="Train and evaluate what was not yet; days of a GPU.")] = False,
-    only: Annotated[
-        str | None, typer.Option(help="With --run: these recipes, with commas.", show_default=False)
+    only: Annotated[str | None, typer.Option(help="With --run: these runs, with commas.", show_default=False)] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="With --run: change a field of every run's recipe, e.g. batch=32; may be repeated.",
+            show_default=False,
+        ),
     ] = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="With --run: the data set's folder or file.", show_default=False)
     ] = None,
     max_minutes: Annotated[
-        float | None, typer.Option(help="With --run: for all together; call again to go on.", show_default=False)
+        float | None, typer.Option(help="With --run: for all together; call again to resume.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu or gpu.")] = "auto",
 ) -> None:
-    """The paper's numbers beside those of the runs that are there (docs/tables.md)."""
+    """Print a table of the paper beside the results of your runs (docs/tables.md)."""
     from posemamba.cli._table import Options
     from posemamba.cli._table import table as show
 
-    show(Options(number, runs, recipes, format, out, run, only, data, max_minutes, device, sys.stderr.isatty()))
+    changes = tuple(settings or ())
+    show(Options(number, runs, format, out, run, only, changes, data, max_minutes, device, sys.stderr.isatty()))

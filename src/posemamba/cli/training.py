@@ -13,11 +13,27 @@ from posemamba.utils.errors import PoseMambaError
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A YAML file, e.g. recipes/mocap_s.yaml.", show_default=False)],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe's name (--list), or a YAML file of your own.", show_default=False),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the run.", show_default=False)] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(help="Size of the model: s, b, l or x; of other lifters their own.", show_default=False),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a field of the recipe, e.g. model.options.depth=6 or lr=1e-3; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     max_minutes: Annotated[
         float | None,
-        typer.Option(help="Stop after so long, with everything saved; call again to go on.", show_default=False),
+        typer.Option(help="Stop after so long, with everything saved; call again to resume.", show_default=False),
     ] = None,
     budget_minutes: Annotated[
         float | None,
@@ -26,7 +42,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Go on with the run that is there.")] = True,
+    resume: Annotated[bool, typer.Option("--resume/--no-resume", help="Resume the run in the folder.")] = True,
     export_file: Annotated[
         Path | None, typer.Option("--export", help="Write a weights file at the end.", show_default=False)
     ] = None,
@@ -37,8 +53,15 @@ def train(
     fast_dev_run: Annotated[
         bool, typer.Option("--fast-dev-run", help="A few steps of everything, to see that it works; nothing is kept.")
     ] = False,
+    list_recipes: Annotated[bool, typer.Option("--list", help="List the recipes and end.")] = False,
 ) -> None:
-    """Train by a recipe, or go on training (docs/train.md)."""
+    """Train by a recipe, or resume training (docs/train.md)."""
+    if list_recipes:
+        return _list_recipes()
+    if recipe is None:
+        raise PoseMambaError("no recipe: give the name of one (posemamba train --list) or a YAML file")
+    if out is None and not fast_dev_run:
+        raise PoseMambaError("no folder for the run: give --out")
     for option, minutes in (("--max-minutes", max_minutes), ("--budget-minutes", budget_minutes)):
         if minutes is not None and minutes <= 0:
             raise PoseMambaError(f"{option} is {minutes:g}, expected a positive number")
@@ -46,13 +69,14 @@ def train(
     from posemamba.train.recipe import load_recipe
     from posemamba.train.run import train as run
 
-    content = load_recipe(recipe, **({} if budget_minutes is None else {"budget_minutes": budget_minutes}))
+    changes = {} if budget_minutes is None else {"budget_minutes": budget_minutes}
+    content = load_recipe(recipe, size=size, settings=settings or (), **changes)
     if data is not None:
         content.data.directory = data
     accelerator = {"cuda": "gpu"}.get(device, device)
     if accelerator not in ("auto", "cpu", "gpu"):
         raise PoseMambaError(f"--device is '{device}', expected auto, cpu or gpu")
-    if fast_dev_run:
+    if fast_dev_run or out is None:
         tried = try_out(content, accelerator=accelerator, progress_bar=sys.stderr.isatty())
         print(f"{content.name}: {tried.step} steps, validation and export work; nothing was kept")
         return
@@ -65,7 +89,7 @@ def train(
         progress_bar=sys.stderr.isatty(),
     )
     p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
-    state = "finished" if result.finished else "stopped, call again to go on"
+    state = "finished" if result.finished else "stopped, call again to resume"
     of = f" of {result.total_steps}"
     if content.budget_minutes is not None:
         of = f", {result.training_seconds / 60:.1f} of {content.budget_minutes:g} minutes"
@@ -73,6 +97,15 @@ def train(
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
+
+
+def _list_recipes() -> None:
+    from posemamba.train.recipe_files import bundled, summary
+
+    known = bundled()
+    width = max(map(len, known))
+    for name, path in known.items():
+        print(f"{name:<{width}}  {summary(path)}")
 
 
 def curves(

@@ -1,4 +1,4 @@
-"""What is varied in training clips: bodies before they are seen, and the errors of 2D detectors after.
+"""Augmentation of training clips: bone lengths before bodies are seen, errors of the 2D detector after.
 
 Everything is batched, runs on the tensors' device and never synchronises it.
 Shapes: B clips, T frames, J = 17 joints of Human3.6M.
@@ -23,16 +23,16 @@ from posemamba.poses.skeletons import H36M17
 BONE_GROUPS = ("hips", "thighs", "shins", "trunk", "neck", "head", "shoulders", "upper_arms", "forearms")
 _GROUP_OF_JOINT = [0, 0, 1, 2, 0, 1, 2, 3, 3, 4, 5, 6, 7, 8, 6, 7, 8]  # by the bone's lower joint
 
-# How much worse a detector is at a joint than at a shoulder (docs/detector_noise.md).
+# How much worse a detector is at a joint than at a shoulder (studies/detector_noise).
 DIFFICULTY = (1, 1, 1.35, 1.3, 1, 1.35, 1.3, 0.5, 0.65, 0.8, 1, 1, 1.35, 1.4, 1, 1.35, 1.4)
-# Joint, the one whose error it shares, and by how much: correlations that were measured (docs/detector_noise.md).
+# Joint, the one whose error it shares, and by how much: correlations that were measured (studies/detector_noise).
 _SHARED = ((3, 2, 0.45), (6, 5, 0.45), (10, 9, 0.9), (12, 11, 0.45), (13, 12, 0.45), (15, 14, 0.45), (16, 15, 0.45))
 # Joints 1 and 4, 11 and 14, as slices: a list as an index is copied to the device each time, which waits for it.
 _HIPS, _SHOULDERS = slice(1, 5, 3), slice(11, 15, 3)
 
-# What is lost together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
-# picture), everything (the person is lost); and whole legs, which only losses of a limb choose.
-_LOST_TOGETHER: list[tuple[int, ...]] = [
+# Joints that are occluded together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
+# picture), everything (the person is lost); and whole legs, which only occlusions of a limb choose.
+_OCCLUDED_TOGETHER: list[tuple[int, ...]] = [
     *((j,) for j in (2, 3, 5, 6, 10, 12, 13, 15, 16)),
     (2, 3),
     (5, 6),
@@ -46,46 +46,67 @@ _LOST_TOGETHER: list[tuple[int, ...]] = [
     (1, 2, 3),
     (4, 5, 6),
 ]
-LOST_LEGS, LOST_ALL = (_LOST_TOGETHER.index(joints) for joints in ((2, 3, 5, 6), tuple(range(17))))
-LOST_LIMBS = tuple(
-    _LOST_TOGETHER.index(joints)
+OCCLUDED_LEGS, OCCLUDED_ALL = (_OCCLUDED_TOGETHER.index(joints) for joints in ((2, 3, 5, 6), tuple(range(17))))
+"""Indices of the joint sets "both legs" and "everything"; sets before "everything" are drawn with equal chance."""
+OCCLUDED_LIMBS = tuple(
+    _OCCLUDED_TOGETHER.index(joints)
     for joints in ((2, 3), (5, 6), (12, 13), (15, 16), (11, 12, 13), (14, 15, 16), (1, 2, 3), (4, 5, 6))
 )
-LOST_SETS = len(_LOST_TOGETHER)
+"""Indices of the joint sets that are a limb, or half of one."""
 
-_LEG_SWAP = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
-_ARM_SWAP = [*range(11), 14, 15, 16, 11, 12, 13]
+_LEGS_SWAPPED = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
+_ARMS_SWAPPED = [*range(11), 14, 15, 16, 11, 12, 13]
 
 
 @dataclass(frozen=True)
 class _Constants:
-    """What every batch needs on the device: copying it there each time would wait for the device."""
+    """Constants kept on the device: copying them there for each batch would wait for the device."""
 
-    leg_swap: Tensor
-    arm_swap: Tensor
+    legs_swapped: Tensor
+    arms_swapped: Tensor
     groups: Tensor
     difficulty: Tensor
-    lost: Tensor
+    occluded: Tensor
     shares: Tensor
 
 
 @lru_cache(maxsize=8)
 def _constants(device: torch.device) -> _Constants:
     with torch.inference_mode(False):  # or they could not be used in training afterwards
-        lost = torch.zeros(LOST_SETS, len(H36M17), dtype=torch.bool)
-        for row, together in enumerate(_LOST_TOGETHER):
-            lost[row, list(together)] = True
+        occluded = torch.zeros(len(_OCCLUDED_TOGETHER), len(H36M17), dtype=torch.bool)
+        for row, together in enumerate(_OCCLUDED_TOGETHER):
+            occluded[row, list(together)] = True
         shares = torch.eye(len(H36M17))
         for joint, other, share in _SHARED:  # a chain's upper joints come first
             shares[joint] = share * shares[other] + (1 - share**2) ** 0.5 * shares[joint]
         return _Constants(
-            leg_swap=torch.tensor(_LEG_SWAP, device=device),
-            arm_swap=torch.tensor(_ARM_SWAP, device=device),
+            legs_swapped=torch.tensor(_LEGS_SWAPPED, device=device),
+            arms_swapped=torch.tensor(_ARMS_SWAPPED, device=device),
             groups=torch.tensor(_GROUP_OF_JOINT, device=device),
             difficulty=torch.tensor(DIFFICULTY, device=device),
-            lost=lost.to(device),
+            occluded=occluded.to(device),
             shares=shares.to(device),
         )
+
+
+# --- bodies
+
+
+@dataclass
+class Body:
+    """Proportions of each clip's body.
+
+    Attributes:
+        bone_scale: (B, 9) factors of the lengths of BONE_GROUPS.
+        nose_offset: (B,) metres by which joint 9 lies nearer to the face than in the motion capture.
+    """
+
+    bone_scale: Tensor
+    nose_offset: Tensor
+
+    def apply(self, positions: Tensor) -> Tensor:
+        """Give (B, T, J, 3) bodies these proportions."""
+        return move_nose(vary_bones(positions, self.bone_scale), self.nose_offset)
 
 
 def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
@@ -93,7 +114,7 @@ def vary_bones(positions: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         positions: (B, T, J, 3).
-        factors: (B, 9) what to multiply each of BONE_GROUPS by; left and right are one group.
+        factors: (B, 9) of BONE_GROUPS; left and right are one group.
     """
     factor = factors[:, _constants(positions.device).groups]
     factor[:, 0] = 1  # of the pelvis, which stays
@@ -117,58 +138,144 @@ def move_nose(positions: Tensor, forward: Tensor) -> Tensor:
     return moved
 
 
-@dataclass
-class DetectorErrors:
-    """How bad the detector is on each clip; (B,) unless said otherwise. Lengths in units of `person_size`.
+# --- the 2D detector
 
-    A clip stays exact if jitter, bias, spikes, derived, dropped and all lengths are 0 and no joint is beyond the edge.
+
+@dataclass
+class Jitter:
+    """Error of every joint, constant or changing with time, in units of `person_size`.
 
     Attributes:
-        jitter: standard deviation of the error that changes with time, at a shoulder, before it swells now and then.
-        tempi: (B, 3) shares of the jitter (squares sum to 1) that change over some 12 frames, some 4, and each frame.
-        harder, by: (B, H) joints at which the detector is worse, as of hidden ones, and by what factor.
-        bias: standard deviation of each joint's constant displacement.
-        spikes: share of joints and frames that are far off.
-        spike_size: standard deviation of those.
-        lost_start, lost_length, lost_set: (B, N) stretches in which joints are not found: first frame, frames
-            (0: none), index of the joints lost together.
-        swap_start, swap_length, swap_what: (B, M) stretches in which left and right are taken for each other:
-            first frame, frames (0: none), 0 for the legs, 1 for the arms, 2 for both.
-        derived: not 0: pelvis, spine and thorax are made of hips and shoulders, as `poses.mapping.to_h36m17` does.
-        dropped: share of joints and frames that are not found, each by itself.
-        edge: (B, 2) how far from the picture's middle joints are found, across and down, in normalised coordinates.
-        sure, doubt, mood, temper: confidence is sigmoid(sure - doubt e + mood n + temper c) with the error e in units
-            of `person_size`, n unit noise of each joint that changes slowly, and c unit noise that does not.
-        blind: not 0: confidence says only what was found and what was not.
-        misled: not 0: left and right taken for each other do not lower the confidence.
+        std: (B,) standard deviation of the changing error at a shoulder; its local size varies with time.
+        bias_std: (B,) standard deviation of each joint's constant displacement.
+        autocorrelation: (B, 3) shares of the changing error (squares sum to 1) that change over some 12 frames, some 4,
+            and each frame.
+        hard_joints, hard_scale: (B, H) joints that are harder in this clip (hidden ones, say), and by what factor.
     """
 
-    jitter: Tensor
-    tempi: Tensor
-    harder: Tensor
-    by: Tensor
-    bias: Tensor
-    spikes: Tensor
-    spike_size: Tensor
-    lost_start: Tensor
-    lost_length: Tensor
-    lost_set: Tensor
-    swap_start: Tensor
-    swap_length: Tensor
-    swap_what: Tensor
-    derived: Tensor
-    dropped: Tensor
+    std: Tensor
+    bias_std: Tensor
+    autocorrelation: Tensor
+    hard_joints: Tensor
+    hard_scale: Tensor
+
+
+@dataclass
+class Outliers:
+    """Single joints of single frames that are far off.
+
+    Attributes:
+        rate: (B,) share of joints and frames, at a shoulder.
+        std: (B,) standard deviation of the error, in units of `person_size`.
+    """
+
+    rate: Tensor
+    std: Tensor
+
+
+@dataclass
+class Occlusions:
+    """Segments of time in which joints are not detected.
+
+    Attributes:
+        start, length: (B, N) first frame, and frames (0: no occlusion).
+        joint_set: (B, N) index of the joints that are occluded together.
+    """
+
+    start: Tensor
+    length: Tensor
+    joint_set: Tensor
+
+    def mask(self, frames: int) -> Tensor:
+        """(B, T, J) joints that are occluded."""
+        sets = _constants(self.joint_set.device).occluded[self.joint_set]
+        return (_during(self.start, self.length, frames)[..., None] & sets[:, :, None]).any(1)
+
+
+@dataclass
+class LeftRightSwaps:
+    """Segments of time in which the detector swaps left and right.
+
+    Attributes:
+        start, length: (B, M) first frame, and frames (0: no swap).
+        limbs: (B, M) 0: the legs, 1: the arms, 2: both.
+    """
+
+    start: Tensor
+    length: Tensor
+    limbs: Tensor
+
+    def apply(self, xy: Tensor) -> Tensor:
+        """Swap joints of (B, T, J, 2)."""
+        during = _during(self.start, self.length, xy.shape[1])
+        legs = (during & (self.limbs != 1)[..., None]).any(1)[..., None, None]
+        arms = (during & (self.limbs != 0)[..., None]).any(1)[..., None, None]
+        constants = _constants(xy.device)
+        swapped = torch.where(legs, xy[:, :, constants.legs_swapped], xy)
+        return torch.where(arms, swapped[:, :, constants.arms_swapped], swapped)
+
+
+@dataclass
+class Confidence:
+    """How a detector's confidence follows its error; (B,) each.
+
+    The confidence is sigmoid(intercept - error_slope e + slow_noise n + joint_noise c). e is the error in units of
+    `person_size`, n unit noise of each joint that changes slowly, c unit noise of each joint that is constant.
+
+    Attributes:
+        binary: the confidence is 1 where a joint was detected, 0 elsewhere.
+        ignores_swaps: left-right swaps do not lower the confidence.
+    """
+
+    intercept: Tensor
+    error_slope: Tensor
+    slow_noise: Tensor
+    joint_noise: Tensor
+    binary: Tensor
+    ignores_swaps: Tensor
+
+
+@dataclass
+class DetectorErrors:
+    """Errors of the 2D detector on each clip.
+
+    Attributes:
+        jitter, outliers, occlusions, swaps, confidence: one kind of error each.
+        derived_trunk: (B,) bool: pelvis, spine and thorax are computed from hips and shoulders, as
+            `poses.mapping.to_h36m17` does.
+        dropout_rate: (B,) share of joints and frames that are not detected, each by itself.
+        edge: (B, 2) how far from the picture's middle joints are detected, across and down, in normalised coordinates.
+    """
+
+    jitter: Jitter
+    outliers: Outliers
+    occlusions: Occlusions
+    swaps: LeftRightSwaps
+    derived_trunk: Tensor
+    dropout_rate: Tensor
     edge: Tensor
-    sure: Tensor
-    doubt: Tensor
-    mood: Tensor
-    temper: Tensor
-    blind: Tensor
-    misled: Tensor
+    confidence: Confidence
+
+    @classmethod
+    def none(cls, clips: int) -> DetectorErrors:
+        """Errors of a detector that makes none and gives a binary confidence, to set single fields of."""
+        zero, no = torch.zeros(clips), torch.zeros(clips, dtype=torch.bool)
+        each, whole = torch.zeros(clips, 2), torch.zeros(clips, 2, dtype=torch.long)
+        shares = torch.tensor([0.72, 0.5, 0.43]).repeat(clips, 1)
+        return cls(
+            jitter=Jitter(zero.clone(), zero.clone(), shares, whole.clone(), torch.ones(clips, 2)),
+            outliers=Outliers(zero.clone(), zero.clone()),
+            occlusions=Occlusions(each.clone(), each.clone(), whole.clone()),
+            swaps=LeftRightSwaps(each.clone(), each.clone(), whole.clone()),
+            derived_trunk=no.clone(),
+            dropout_rate=zero.clone(),
+            edge=torch.full((clips, 2), torch.inf),
+            confidence=Confidence(zero.clone(), zero.clone(), zero.clone(), zero.clone(), ~no, no.clone()),
+        )
 
 
 def _during(start: Tensor, length: Tensor, frames: int) -> Tensor:
-    """(B, N) stretches to (B, N, T) bool."""
+    """(B, N) segments to (B, N, T) bool."""
     time = torch.arange(frames, device=start.device)
     return (time >= start[..., None]) & (time < (start + length)[..., None])
 
@@ -181,82 +288,89 @@ def _slow_noise(batch: int, frames: int, channels: int, every: int, generator: t
     return 1.22 * lines[..., every // 2 : every // 2 + frames].transpose(1, 2)  # lines have variance 2/3
 
 
-def detect_badly(exact: Tensor, errors: DetectorErrors, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def add_detector_errors(exact: Tensor, errors: DetectorErrors, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Give exact 2D joints the errors that detectors make.
 
-    In this order: left and right taken for each other for a few frames; a constant displacement of each
-    joint; jitter of three tempi, stronger at the limbs, shared along them and swelling now and then; single joints
-    far off; joints made of others; joints not found, for a stretch, by chance, or beyond the picture's edge, filled
-    in as in lifting (`posemamba.models.missing`).
+    In this order: left-right swaps; jitter, shared along limbs, with a constant displacement of each joint and
+    outliers; a trunk computed from hips and shoulders; joints that are not detected, filled in as in lifting
+    (`posemamba.models.missing`).
 
     Args:
         exact: (B, T, J, 2) normalised coordinates.
-        errors: how bad.
-        generator: of the device of `exact`; what is drawn depends on its state alone.
+        errors: sizes and places of the errors.
+        generator: of the device of `exact`; the noise depends on its state alone.
 
     Returns:
-        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1]: 0 where not found, else
-        falling with the error as `DetectorErrors` says.
+        (B, T, J, 2) the 2D joints to give to the model, and (B, T, J) confidence in [0, 1], 0 where not detected.
     """
-    batch, frames, joints, _ = exact.shape
-    device = exact.device
     unit = person_size(exact)[:, None, None, None]
-
-    swap = _during(errors.swap_start, errors.swap_length, frames)
-    legs = (swap & (errors.swap_what != 1)[..., None]).any(1)[..., None, None]
-    arms = (swap & (errors.swap_what != 0)[..., None]).any(1)[..., None, None]
-    constants = _constants(device)
-    seen = torch.where(legs, exact[:, :, constants.leg_swap], exact)
-    seen = torch.where(arms, seen[:, :, constants.arm_swap], seen)
-
-    harder = (errors.harder[..., None] == torch.arange(joints, device=device)) * (errors.by - 1)[..., None]
-    difficulty = (constants.difficulty * (1 + harder.sum(1)))[:, None, :, None]
-    slow, quick, each = errors.tempi[:, :, None, None].unbind(1)
-    noise = slow * _slow_noise(batch, frames, joints * 2, 12, generator)
-    noise += quick * _slow_noise(batch, frames, joints * 2, 4, generator)
-    white = torch.randn(batch, frames, joints, 4, generator=generator, device=device)
-    noise = noise.view(batch, frames, joints, 2) + each[..., None] * white[..., :2]
-    noise = constants.shares @ noise
-    swelling = (0.5 * _slow_noise(batch, frames, joints, 12, generator)).exp()[..., None]
-    displacement = noise * swelling * errors.jitter[:, None, None, None]
-    constant = constants.shares @ torch.randn(batch, 1, joints, 2, generator=generator, device=device)
-    displacement = displacement + constant * errors.bias[:, None, None, None]
-    chance = torch.rand(batch, frames, joints, generator=generator, device=device)
-    spike = chance < errors.spikes[:, None, None] * constants.difficulty
-    spikes = white[..., 2:4] * errors.spike_size[:, None, None, None]
-    displacement = displacement * difficulty + torch.where(spike[..., None], spikes, 0.0)
-
-    stretches = _during(errors.lost_start, errors.lost_length, frames)
-    lost = (stretches[..., None] & constants.lost[errors.lost_set][:, :, None]).any(1)
-    lost |= torch.rand(batch, frames, joints, generator=generator, device=device) < errors.dropped[:, None, None]
-    lost |= (exact.abs() > errors.edge[:, None, None]).any(-1)
-    # Something is always found somewhere: a person who is never found is not lifted.
-    found = ~lost | ~lost.logical_not().any(2).any(1)[:, None, None]
-    noisy = seen + unit * displacement
-    derived = errors.derived[:, None, None] > 0
-    noisy = torch.where(derived[..., None], _of_hips_and_shoulders(noisy), noisy)
-    hips = found[:, :, _HIPS].all(-1, keepdim=True)
-    both = hips & found[:, :, _SHOULDERS].all(-1, keepdim=True)
-    needed = torch.cat([hips, found[:, :, 1:7], both, both, found[:, :, 9:]], -1)
+    displacement = _displacement(exact, errors, generator)
+    detected = ~_missed(exact, errors, generator)
+    noisy = errors.swaps.apply(exact) + unit * displacement
+    derived = errors.derived_trunk[:, None, None]
+    noisy = torch.where(derived[..., None], _trunk_of_hips_and_shoulders(noisy), noisy)
+    hips = detected[:, :, _HIPS].all(-1, keepdim=True)
+    both = hips & detected[:, :, _SHOULDERS].all(-1, keepdim=True)
+    needed = torch.cat([hips, detected[:, :, 1:7], both, both, detected[:, :, 9:]], -1)
     anything = needed.any(2).any(1)[:, None, None]
-    found = torch.where(derived & anything, needed, found)
-    noisy = fill_missing_batch(noisy, found)
+    detected = torch.where(derived & anything, needed, detected)
+    noisy = fill_missing_batch(noisy, detected)
+    return noisy, _confidence(exact, noisy, displacement, unit, errors, generator) * detected
 
-    swapped = (noisy - exact).norm(dim=-1) / unit[..., 0]
-    wrong = torch.where(errors.misled[:, None, None] > 0, displacement.norm(dim=-1), swapped)
-    mood = 0.9 * _slow_noise(batch, frames, joints, 12, generator)
-    mood += 0.44 * torch.randn(batch, frames, joints, generator=generator, device=device)
-    constant = torch.randn(batch, 1, joints, generator=generator, device=device)
-    sure, doubt, swing, temper = (x[:, None, None] for x in (errors.sure, errors.doubt, errors.mood, errors.temper))
-    confidence = torch.sigmoid(sure - doubt * wrong + swing * mood + temper * constant)
+
+def _displacement(exact: Tensor, errors: DetectorErrors, generator: torch.Generator) -> Tensor:
+    """(B, T, J, 2) jitter, bias and outliers, in units of the person's size."""
+    jitter, (batch, frames, joints, _), device = errors.jitter, exact.shape, exact.device
+    constants = _constants(device)
+    hard = (jitter.hard_joints[..., None] == torch.arange(joints, device=device)) * (jitter.hard_scale - 1)[..., None]
+    difficulty = (constants.difficulty * (1 + hard.sum(1)))[:, None, :, None]
+    slow, medium, white = jitter.autocorrelation[:, :, None, None].unbind(1)
+    noise = slow * _slow_noise(batch, frames, joints * 2, 12, generator)
+    noise += medium * _slow_noise(batch, frames, joints * 2, 4, generator)
+    each = torch.randn(batch, frames, joints, 4, generator=generator, device=device)
+    noise = noise.view(batch, frames, joints, 2) + white[..., None] * each[..., :2]
+    noise = constants.shares @ noise
+    local_size = (0.5 * _slow_noise(batch, frames, joints, 12, generator)).exp()[..., None]
+    displacement = noise * local_size * jitter.std[:, None, None, None]
+    bias = constants.shares @ torch.randn(batch, 1, joints, 2, generator=generator, device=device)
+    displacement = displacement + bias * jitter.bias_std[:, None, None, None]
+    chance = torch.rand(batch, frames, joints, generator=generator, device=device)
+    is_outlier = chance < errors.outliers.rate[:, None, None] * constants.difficulty
+    outliers = each[..., 2:4] * errors.outliers.std[:, None, None, None]
+    return displacement * difficulty + torch.where(is_outlier[..., None], outliers, 0.0)
+
+
+def _missed(exact: Tensor, errors: DetectorErrors, generator: torch.Generator) -> Tensor:
+    """(B, T, J) joints that are not detected: occluded, dropped, or beyond the picture's edge; never all of a clip."""
+    missed = errors.occlusions.mask(exact.shape[1])
+    chance = torch.rand(exact.shape[:3], generator=generator, device=exact.device)
+    missed = missed | (chance < errors.dropout_rate[:, None, None])
+    missed = missed | (exact.abs() > errors.edge[:, None, None]).any(-1)
+    return missed & missed.logical_not().any(2).any(1)[:, None, None]  # who is never detected is not lifted
+
+
+def _confidence(
+    exact: Tensor, noisy: Tensor, displacement: Tensor, unit: Tensor, errors: DetectorErrors, generator: torch.Generator
+) -> Tensor:
+    """(B, T, J) confidence of joints, as if all were detected."""
+    c, (batch, frames, joints, _) = errors.confidence, exact.shape
+    error = (noisy - exact).norm(dim=-1) / unit[..., 0]
+    error = torch.where(c.ignores_swaps[:, None, None], displacement.norm(dim=-1), error)
+    changing = 0.9 * _slow_noise(batch, frames, joints, 12, generator)
+    changing += 0.44 * torch.randn(batch, frames, joints, generator=generator, device=exact.device)
+    constant = torch.randn(batch, 1, joints, generator=generator, device=exact.device)
+    intercept, slope, slow_noise, joint_noise = (
+        x[:, None, None] for x in (c.intercept, c.error_slope, c.slow_noise, c.joint_noise)
+    )
+    confidence = torch.sigmoid(intercept - slope * error + slow_noise * changing + joint_noise * constant)
     hips = confidence[:, :, _HIPS].amin(-1, keepdim=True)
     trunk = torch.minimum(hips, confidence[:, :, _SHOULDERS].amin(-1, keepdim=True))
     least = torch.cat([hips, confidence[:, :, 1:7], trunk, trunk, confidence[:, :, 9:]], -1)
-    confidence = torch.where(derived, least, confidence)
-    return noisy, torch.where(errors.blind[:, None, None] > 0, 1.0, confidence) * found
+    confidence = torch.where(errors.derived_trunk[:, None, None], least, confidence)
+    return torch.where(c.binary[:, None, None], 1.0, confidence)
 
 
-def _of_hips_and_shoulders(xy: Tensor) -> Tensor:
+def _trunk_of_hips_and_shoulders(xy: Tensor) -> Tensor:
     """(B, T, J, 2) with pelvis, spine and thorax where `poses.mapping.to_h36m17` puts them."""
     pelvis = xy[:, :, _HIPS].mean(2, keepdim=True)
     trunk = xy[:, :, _SHOULDERS].mean(2, keepdim=True) - pelvis

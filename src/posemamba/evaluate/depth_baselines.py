@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.mocap.clips import MocapSource
 from posemamba.data.mocap.motions import Motions
-from posemamba.data.mocap.options import MocapOptions
+from posemamba.data.mocap.options import BodyOptions, DetectorOptions, MocapOptions, MotionOptions
 from posemamba.evaluate.mocap.benchmark import Predict
 from posemamba.models.inputs import person_size
 
@@ -24,7 +24,11 @@ def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDAr
 
     Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
     """
-    options = MocapOptions(clean=1.0, flip=False, bones=False)
+    options = MocapOptions(
+        motion=MotionOptions(flip=False),
+        body=BodyOptions(bone_scale=False),
+        detector=DetectorOptions(clean_share=1.0),
+    )
     source = MocapSource(motions, options, seed=0)
     total = np.zeros(17)
     for step in range(batches):

@@ -1,4 +1,4 @@
-"""The rows of a table of the paper: what runs gave so far, and, if wanted, the runs themselves."""
+"""Runs of a table of the paper: their recipes, their results so far, and the training itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from posemamba.train.run import train
 from posemamba.utils.errors import PoseMambaError
 
 SCORE = "test.json"
-"""What ``posemamba evaluate WEIGHTS DATA --json`` wrote, put into a run's folder: goes before the run's own scores."""
+"""Scores by ``posemamba evaluate WEIGHTS DATA --json``, put into a run's folder: they go before the run's own."""
 
 _PLACES = {
     "name",
@@ -32,11 +32,11 @@ _PLACES = {
     "recompute",
     "validation",
     "epochs",
-}  # do not change what is trained, or are said otherwise
+}  # do not change what is trained, or are reported otherwise
 
 
 def find_table(number: int) -> Table:
-    """A table of the paper.
+    """Return a table of the paper.
 
     Raises:
         PoseMambaError: there is none of this number.
@@ -46,25 +46,37 @@ def find_table(number: int) -> Table:
     return TABLES[number]
 
 
-def collect(table: Table, runs: Path, recipes: Path) -> dict[str, Outcome]:
-    """What each of a table's recipes gave, by its name.
+def recipe_of(table: Table, run: str, settings: Sequence[str] = ()) -> Recipe:
+    """Return the recipe of a run: the one of the table's data with the settings of the run's row.
+
+    Args:
+        table: that has the run.
+        run: its name.
+        settings: further changes, e.g. ``batch=32``.
+
+    Raises:
+        PoseMambaError: a setting that is unknown or out of range.
+    """
+    row = table.runs[run]
+    held = [f"{key}={value}" for key, value in row.settings(run).items()]
+    return load_recipe(table.recipe, size=row.size, settings=[*held, *settings], name=run)
+
+
+def collect(table: Table, runs: Path) -> dict[str, Outcome]:
+    """Read the results of a table's runs, by name.
 
     Args:
         table: which.
-        runs: the folder with a folder for each run, named as its recipe.
-        recipes: the folder of the recipes, to say where a run departs from its; may lack any.
+        runs: the folder with a folder for each run, of its name.
 
     Raises:
         PoseMambaError: a run that cannot be read, or one of another data set.
     """
-    return {
-        name: _outcome(runs / name, row, recipes / f"{name}.yaml", exact=name == row.recipe_exact)
-        for row in table.rows
-        for name in row.recipes
-    }
+    return {name: _outcome(runs / name, row, table) for name, row in table.runs.items()}
 
 
-def _outcome(folder: Path, row: Row, recipe_file: Path, exact: bool) -> Outcome:
+def _outcome(folder: Path, row: Row, table: Table) -> Outcome:
+    exact = folder.name == row.run_exact
     if (folder / SCORE).exists():
         return _evaluated(folder / SCORE, row, exact)
     if not (folder / BEST).exists():
@@ -78,11 +90,11 @@ def _outcome(folder: Path, row: Row, recipe_file: Path, exact: bool) -> Outcome:
     said = f"{epochs} epochs" if epochs == of else f"{epochs} of {of} epochs"
     best = int(details["step"]) // recipe.steps_per_epoch
     said += ", the last" if recipe.validation == "last" else f", best by the test set: {best}"
-    return Outcome(values, "; ".join([said, *_departures(recipe, row, recipe_file, exact)]))
+    return Outcome(values, "; ".join([said, *_departures(recipe, row, recipe_of(table, folder.name), exact)]))
 
 
-def _departures(recipe: Recipe, row: Row, recipe_file: Path, exact: bool) -> list[str]:
-    """How a run differs from the paper's row and from the recipe of its name."""
+def _departures(recipe: Recipe, row: Row, intended: Recipe, exact: bool) -> list[str]:
+    """Say how a run differs from the paper's row and from the recipe of its name."""
     if recipe.model.kind != "posemamba":
         return [f"another model: {recipe.model.kind}"]
     said = []
@@ -97,18 +109,17 @@ def _departures(recipe: Recipe, row: Row, recipe_file: Path, exact: bool) -> lis
             said.append(f"{recipe.data.inputs} 2D")
         if recipe.data.protocol != "paper":
             said.append(f"protocol {recipe.data.protocol}")
-    if recipe_file.exists():
-        now, was = load_recipe(recipe_file).model_dump(mode="json"), recipe.model_dump(mode="json")
-        for each in (now, was):
-            each["data"].pop("directory", None)
-        other = [k for k in now if k not in _PLACES and now[k] != was[k]]
-        if other:
-            said.append(f"differs from {recipe_file.name} in {', '.join(other)}")
+    now, was = intended.model_dump(mode="json"), recipe.model_dump(mode="json")
+    for each in (now, was):
+        each["data"].pop("directory", None)
+    other = [k for k in now if k not in _PLACES and now[k] != was[k]]
+    if other:
+        said.append(f"differs from the recipe of {intended.name} in {', '.join(other)}")
     return said
 
 
 def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
-    """The scores that `posemamba evaluate` wrote."""
+    """Read the scores that `posemamba evaluate` wrote."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"].startswith("posemamba-human36m"):
@@ -127,41 +138,43 @@ def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
 
 
 def _progress(last: Path) -> tuple[int, bool]:
-    """Steps done of a run's checkpoint, and whether these, or its minutes, are all."""
+    """Read the steps done from a run's checkpoint, and whether these, or its minutes, are all."""
     try:
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        step, seconds = int(content["global_step"]), float(content.get("training_seconds", 0.0))
+        step, seconds = int(content["global_step"]), float(content["training_seconds"])
         return step, Recipe.model_validate(content["recipe"]).done(step, seconds)
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away") from error
 
 
-def run_recipes(
+def run_table(
+    table: Table,
     names: Sequence[str],
     runs: Path,
-    recipes: Path,
     *,
+    settings: Sequence[str] = (),
     data: Path | None = None,
     accelerator: str = "auto",
     max_minutes: float | None = None,
     progress_bar: bool = True,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Train by each recipe in turn, or go on with what is there; benchmarks are evaluated as they train.
+    """Train runs of a table in turn, or resume them; benchmarks are evaluated as they train.
 
     Args:
-        names: of the recipes.
+        table: that has the runs.
+        names: of the runs.
         runs: gets a folder for each.
-        recipes: where ``<name>.yaml`` are.
+        settings: changes to the recipe of every run.
         data: in place of `data.directory`.
         accelerator, progress_bar: see `train`.
-        max_minutes: for all of them together; a later call goes on.
-        say: gets a line for each.
+        max_minutes: for all of them together; a later call resumes.
+        say: gets a line for each run.
 
     Raises:
-        PoseMambaError: a recipe is missing (before anything starts), no data.
+        PoseMambaError: a wrong setting (before anything starts), no data.
     """
-    loaded = {name: load_recipe(recipes / f"{name}.yaml") for name in names}
+    loaded = {name: recipe_of(table, name, settings) for name in names}
     begin = time.monotonic()
     for name, recipe in loaded.items():
         if (runs / name / LAST).exists() and _progress(runs / name / LAST)[1]:
@@ -169,7 +182,7 @@ def run_recipes(
             continue
         left = None if max_minutes is None else max_minutes - (time.monotonic() - begin) / 60
         if left is not None and left <= 0:
-            say(f"{name}: no time left, call again to go on")
+            say(f"{name}: no time left, call again to resume")
             continue
         if data is not None and not isinstance(recipe.data, MocapData):
             recipe.data.directory = data

@@ -1,7 +1,8 @@
-"""Tables 1 to 6 of the paper, their rows about PoseMamba: its numbers as data, and how they are printed beside ours.
+"""Tables 1 to 6 of the paper, their rows about PoseMamba: the numbers as data, and their printing beside ours.
 
 N is the number of blocks (twice the config's depth), d_m the width, T the frames of a clip. Errors are millimetres.
-Parameters and operations are counted as the paper counts them (`posemamba.models.counting`).
+Parameters and operations are counted as the paper counts them (`posemamba.models.counting`). A row that is trained has
+the settings of its run (`Row.settings`), changes to the recipe human36m or mpi_inf_3dhp.
 """
 
 from __future__ import annotations
@@ -11,22 +12,25 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from posemamba.ops.scan.orders import OrderName
 
 Format = Literal["text", "csv", "latex"]
-EPOCHS = 120
+SIZES = {(20, 64): "s", (20, 128): "b", (40, 128): "l", (40, 256): "x"}
+"""The paper's variants by blocks and width."""
+RECIPE_FRAMES = (243, 81)
+"""Frames that the recipes human36m and mpi_inf_3dhp have."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column holds.
+    """A column of a table.
 
     Attributes:
-        key: ``param``, ``macs``, ``macs_frame`` are counted; ``p1``, ``p2`` and ``p1_exact`` come of a run.
+        key: ``param``, ``macs``, ``macs_frame`` are counted; ``p1``, ``p2`` and ``p1_exact`` are scores of a run.
         title: with the unit.
         digits: after the point, as in the paper.
     """
@@ -44,9 +48,10 @@ class Row:
         label: as the paper has it.
         blocks, width, frames: N, d_m and T.
         paper: its numbers by column.
-        recipe: name of the recipe that aims at them; empty if the row is only counted.
-        recipe_exact: of the one that aims at P1 on the true 2D joints.
+        run: name of the run that aims at them, and of its folder; empty if the row is only counted.
+        run_exact: name of the run that aims at P1 on the true 2D joints.
         order: of the scans.
+        without: losses that are left out.
     """
 
     label: str
@@ -54,36 +59,61 @@ class Row:
     width: int
     frames: int
     paper: Mapping[str, float]
-    recipe: str = ""
-    recipe_exact: str = ""
+    run: str = ""
+    run_exact: str = ""
     order: OrderName = "global_local"
+    without: tuple[str, ...] = ()
 
-    def recipe_of(self, column: str) -> str:
-        """The recipe that a column's number comes of; empty for what is counted."""
+    def run_of(self, column: str) -> str:
+        """Return the run that a column's number is a score of; empty for counted columns."""
         if column == "p1_exact":
-            return self.recipe_exact
-        return self.recipe if column in ("p1", "p2") else ""
+            return self.run_exact
+        return self.run if column in ("p1", "p2") else ""
 
     @property
-    def recipes(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.recipe, self.recipe_exact) if name)
+    def runs(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.run, self.run_exact) if name)
+
+    @property
+    def size(self) -> str:
+        """The variant that the row's model is, or is derived from: S where it has neither's depth and width."""
+        return SIZES.get((self.blocks, self.width), "s")
+
+    def settings(self, run: str) -> dict[str, Any]:
+        """Return what a run sets in the recipe of the table's data, by dotted names; the size is `size`."""
+        changed: dict[str, Any] = {}
+        if (self.blocks, self.width) not in SIZES:
+            blocks, width = next(shape for shape, size in SIZES.items() if size == self.size)
+            changed |= {"model.options.depth": self.blocks // 2} if self.blocks != blocks else {}
+            changed |= {"model.options.width": self.width} if self.width != width else {}
+        if self.order != "global_local":
+            changed["model.options.scan_order"] = self.order
+        if self.frames not in RECIPE_FRAMES:
+            changed |= {"model.options.frames": self.frames, "data.frames": self.frames}
+        changed |= {f"losses.{name}": 0 for name in self.without}
+        return changed | ({"data.inputs": "exact"} if run == self.run_exact else {})
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper; `shown` are the fields of a row that tell it from the others."""
+    """A table of the paper.
+
+    Attributes:
+        recipe: that its runs are made by, each with its row's settings; empty if all is counted.
+        shown: fields of a row that tell it from the others.
+    """
 
     number: int
     title: str
-    data: str
+    recipe: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     shown: tuple[str, ...] = ()
 
     @property
-    def recipes(self) -> tuple[str, ...]:
-        """Names of all recipes, each once, in the order of the rows."""
-        return tuple(dict.fromkeys(name for row in self.rows for name in row.recipes))
+    def runs(self) -> dict[str, Row]:
+        """All runs by name, each once, in the order of the rows, with a row that each is of."""
+        return {name: row for row in self.rows for name in row.runs}
 
 
 def _columns(**digits: int) -> tuple[Column, ...]:
@@ -98,26 +128,31 @@ def _columns(**digits: int) -> tuple[Column, ...]:
     return tuple(Column(key, titles[key], n) for key, n in digits.items())
 
 
-def _variant(label: str, blocks: int, width: int, *, recipe: str = "", **paper: float) -> Row:
-    exact = f"{recipe}_exact" if "p1_exact" in paper else ""
-    return Row(label, blocks, width, 243, paper, recipe, exact)
+def _variant(label: str, blocks: int, width: int, *, run: str = "", **paper: float) -> Row:
+    exact = f"{run}_exact" if "p1_exact" in paper else ""
+    return Row(label, blocks, width, 243, paper, run, exact)
 
 
-def _ablation(label: str, recipe: str, p1: float, p2: float | None = None, order: OrderName = "global_local") -> Row:
-    """A row of table 4, which counts, or of table 5, which has P2."""
-    paper = {"param": 0.860, "macs": 3.587, "p1": p1} if p2 is None else {"p1": p1, "p2": p2}
-    return Row(label, 20, 64, 243, paper, recipe, order=order)
+def _order(label: str, run: str, p1: float, order: OrderName) -> Row:
+    return Row(label, 20, 64, 243, {"param": 0.860, "macs": 3.587, "p1": p1}, run, order=order)
 
 
-def _setting(blocks: int, width: int, recipe: str, param: float, macs: float, p1: float) -> Row:
-    return _variant(f"{blocks} {width}", blocks, width, recipe=recipe, param=param, macs=macs, p1=p1)
+_T_LOSS, _2D_LOSS = ("velocity", "temporal_consistency"), ("n_mpjpe",)
 
 
-def _mpi(label: str, width: int, frames: int, recipe: str, p1: float) -> Row:
-    return Row(label, 20, width, frames, {"p1": p1}, recipe)
+def _losses(label: str, run: str, p1: float, p2: float, without: tuple[str, ...] = ()) -> Row:
+    return Row(label, 20, 64, 243, {"p1": p1, "p2": p2}, run, without=without)
 
 
-_H36M, _MPI = "Human3.6M", "MPI-INF-3DHP"
+def _setting(blocks: int, width: int, run: str, param: float, macs: float, p1: float) -> Row:
+    return _variant(f"{blocks} {width}", blocks, width, run=run, param=param, macs=macs, p1=p1)
+
+
+def _mpi(label: str, width: int, frames: int, run: str, p1: float) -> Row:
+    return Row(label, 20, width, frames, {"p1": p1}, run)
+
+
+_H36M, _MPI = "human36m", "mpi_inf_3dhp"
 
 TABLES: dict[int, Table] = {
     table.number: table
@@ -132,7 +167,7 @@ TABLES: dict[int, Table] = {
                     "PoseMamba-S",
                     20,
                     64,
-                    recipe="human36m_s",
+                    run="human36m_s",
                     param=0.9,
                     macs=3.6,
                     macs_frame=15,
@@ -144,7 +179,7 @@ TABLES: dict[int, Table] = {
                     "PoseMamba-B",
                     20,
                     128,
-                    recipe="human36m_b",
+                    run="human36m_b",
                     param=3.4,
                     macs=13.9,
                     macs_frame=57,
@@ -156,7 +191,7 @@ TABLES: dict[int, Table] = {
                     "PoseMamba-L",
                     40,
                     128,
-                    recipe="human36m_l",
+                    run="human36m_l",
                     param=6.7,
                     macs=27.9,
                     macs_frame=115,
@@ -168,7 +203,7 @@ TABLES: dict[int, Table] = {
                     "PoseMamba-X",
                     40,
                     256,
-                    recipe="human36m_x",
+                    run="human36m_x",
                     param=26.5,
                     macs=109.9,
                     macs_frame=452,
@@ -210,12 +245,12 @@ TABLES: dict[int, Table] = {
             _columns(param=3, macs=3, p1=1),
             (
                 # the paper shows the four one-way orders in a figure without names: taken in the order of docs/model.md
-                _ablation("Unidirectional Spatial-Temporal 1", "human36m_s_fs_ft", 43.1, order="fs_ft"),
-                _ablation("Unidirectional Spatial-Temporal 2", "human36m_s_fs_bt", 43.2, order="fs_bt"),
-                _ablation("Unidirectional Spatial-Temporal 3", "human36m_s_bs_ft", 43.8, order="bs_ft"),
-                _ablation("Unidirectional Spatial-Temporal 4", "human36m_s_bs_bt", 43.0, order="bs_bt"),
-                _ablation("Bidirectional Spatial-Temporal", "human36m_s_bidirectional", 42.4, order="bidirectional"),
-                _ablation("Bidirectional Global-Local Spatial-Temporal", "human36m_s", 41.8),
+                _order("Unidirectional Spatial-Temporal 1", "human36m_s_fs_ft", 43.1, "fs_ft"),
+                _order("Unidirectional Spatial-Temporal 2", "human36m_s_fs_bt", 43.2, "fs_bt"),
+                _order("Unidirectional Spatial-Temporal 3", "human36m_s_bs_ft", 43.8, "bs_ft"),
+                _order("Unidirectional Spatial-Temporal 4", "human36m_s_bs_bt", 43.0, "bs_bt"),
+                _order("Bidirectional Spatial-Temporal", "human36m_s_bidirectional", 42.4, "bidirectional"),
+                _order("Bidirectional Global-Local Spatial-Temporal", "human36m_s", 41.8, "global_local"),
             ),
             ("order",),
         ),
@@ -225,10 +260,10 @@ TABLES: dict[int, Table] = {
             _H36M,
             _columns(p1=1, p2=1),
             (
-                _ablation("MPJPE Loss", "human36m_s_loss_mpjpe", 43.7, 36.5),
-                _ablation("MPJPE Loss + 2D-Loss", "human36m_s_loss_2d", 43.5, 36.2),
-                _ablation("MPJPE Loss + T-Loss", "human36m_s_loss_t", 42.1, 35.1),
-                _ablation("Ours (MPJPE Loss + T-Loss + 2D-Loss)", "human36m_s", 41.8, 35.0),
+                _losses("MPJPE Loss", "human36m_s_loss_mpjpe", 43.7, 36.5, _2D_LOSS + _T_LOSS),
+                _losses("MPJPE Loss + 2D-Loss", "human36m_s_loss_2d", 43.5, 36.2, _T_LOSS),
+                _losses("MPJPE Loss + T-Loss", "human36m_s_loss_t", 42.1, 35.1, _2D_LOSS),
+                _losses("Ours (MPJPE Loss + T-Loss + 2D-Loss)", "human36m_s", 41.8, 35.0),
             ),
         ),
         Table(
@@ -259,7 +294,7 @@ TABLES: dict[int, Table] = {
 
 @lru_cache(maxsize=32)
 def counted(blocks: int, width: int, frames: int) -> dict[str, float]:
-    """A model's parameters in millions, MACs in 10^9 and MACs of a frame in millions, counted as the paper does."""
+    """Count a model's parameters in millions, MACs in 10^9 and MACs of a frame in millions, as the paper does."""
     from posemamba.models.counting import count
     from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
 
@@ -275,11 +310,11 @@ def counted(blocks: int, width: int, frames: int) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a recipe gave here.
+    """The result of a run here.
 
     Attributes:
         values: ``p1`` and ``p2`` in millimetres, as far as they are known.
-        state: one line: ``not run``, or what was run and how it differs from the paper's.
+        state: one line: ``not run``, or how far the run went and how it departs from the paper's.
     """
 
     values: Mapping[str, float] = field(default_factory=dict)
@@ -290,25 +325,25 @@ NOT_RUN = Outcome()
 
 
 def here(row: Row, column: str, outcomes: Mapping[str, Outcome]) -> float | None:
-    """Our number for a row and column; None if there is none."""
-    recipe = row.recipe_of(column)
-    if not recipe:
+    """Return our number for a row and column; None if there is none."""
+    run = row.run_of(column)
+    if not run:
         return counted(row.blocks, row.width, row.frames)[column]
-    return outcomes.get(recipe, NOT_RUN).values.get("p2" if column == "p2" else "p1")
+    return outcomes.get(run, NOT_RUN).values.get("p2" if column == "p2" else "p1")
 
 
 def state(row: Row, outcomes: Mapping[str, Outcome]) -> str:
-    """What to say of a row's runs; each by its recipe's name, unless all say the same."""
-    said = {name: outcomes.get(name, NOT_RUN).state for name in row.recipes}
-    if len(set(said.values())) <= 1:
-        return next(iter(said.values()), "counted")
-    return "; ".join(f"{name}: {text}" for name, text in said.items())
+    """Describe a row's runs in a line; each by its name, unless all are in the same state."""
+    states = {name: outcomes.get(name, NOT_RUN).state for name in row.runs}
+    if len(set(states.values())) <= 1:
+        return next(iter(states.values()), "counted")
+    return "; ".join(f"{name}: {text}" for name, text in states.items())
 
 
 def render(table: Table, outcomes: Mapping[str, Outcome], format: Format = "text") -> str:
-    """The table, the paper's numbers beside ours, ending with a line break.
+    """Format a table, the paper's numbers beside ours, ending with a line break.
 
-    ``csv`` has a line for each number: table, row, column, paper, here, recipe, state.
+    ``csv`` has a line for each number: table, row, column, paper, here, run, state.
     """
     return {"text": _text, "csv": _csv, "latex": _latex}[format](table, outcomes)
 
@@ -352,14 +387,14 @@ def _text(table: Table, outcomes: Mapping[str, Outcome]) -> str:
 def _csv(table: Table, outcomes: Mapping[str, Outcome]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("table", "row", "column", "paper", "here", "recipe", "state"))
+    writer.writerow(("table", "row", "column", "paper", "here", "run", "state"))
     for row in table.rows:
         for column in table.columns:
-            recipe, ours = row.recipe_of(column.key), here(row, column.key, outcomes)
-            said = outcomes.get(recipe, NOT_RUN).state if recipe else "counted"
+            run, ours = row.run_of(column.key), here(row, column.key, outcomes)
+            of_run = outcomes.get(run, NOT_RUN).state if run else "counted"
             paper = _number(row.paper[column.key], column.digits)
             full = "" if ours is None else f"{ours:.6g}"
-            writer.writerow((table.number, _name(table, row), column.title, paper, full, recipe, said))
+            writer.writerow((table.number, _name(table, row), column.title, paper, full, run, of_run))
     return out.getvalue()
 
 

@@ -13,4 +13,4 @@ _HOMES = {
     "joint_angles": "posemamba.refine.angles",
     "refine": "posemamba.refine.refinement",
 }
-__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)  # noqa: PLE0604
+__getattr__, __dir__, __all__ = lazy_names(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""Callbacks: one saves, keeps the best weights, counts the time of training and stops when it is up; a progress bar."""
+"""Callbacks: checkpoints, best weights, rollback after divergence, the time of training and its limit; progress bar."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 import torch
 
 from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
-from posemamba.train.divergence import Recovery, is_finite
+from posemamba.train.divergence import DivergenceGuard, is_finite
 from posemamba.train.module import pl
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
 
 class ProgressBar(pl.callbacks.TQDMProgressBar):
-    """Lightning's, with the loss and the error in millimetres of the last step that was logged."""
+    """Lightning's progress bar with the loss and the error in millimetres of the last logged step."""
 
     def get_metrics(self, trainer: Any, pl_module: Any) -> dict[str, Any]:
         return {**super().get_metrics(trainer, pl_module), **{k: f"{v:.3g}" for k, v in pl_module.shown.items()}}
 
 
-class Keeper(pl.Callback):
-    """Saves, keeps the best and watches the time.
+class CheckpointCallback(pl.Callback):
+    """A callback that saves resumable checkpoints and the best weights, rolls back divergence, and watches the time.
 
     Args:
         out: the run's folder.
@@ -43,13 +43,13 @@ class Keeper(pl.Callback):
         self.spent = 0.0  # seconds of the longest validation and saving: kept in reserve
         self.validated = False
         self._validation_begin = 0.0
-        self._recovery: Recovery | None = None
+        self._guard: DivergenceGuard | None = None
         if (out / BEST).exists():
             self.best = load_weights(out / BEST)[2].get("p1")
 
     def _save(self, trainer: Any, module: Any) -> None:
         if not is_finite(module.model):
-            if self._recovery is not None and self._recovery.ready and not trainer.should_stop:
+            if self._guard is not None and self._guard.ready and not trainer.should_stop:
                 return  # the next logged step puts them back
             raise PoseMambaError(
                 f"the weights of step {trainer.global_step} are not finite and not saved in {self.out / LAST}: "
@@ -68,24 +68,24 @@ class Keeper(pl.Callback):
         checkpoint["slower"] = module.slower
 
     def on_load_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
-        module.validation = dict(checkpoint.get("validation", {}))
-        module.training_seconds = self.seconds = float(checkpoint.get("training_seconds", 0.0))
-        module.slower = float(checkpoint.get("slower", 1.0))
+        module.validation = dict(checkpoint["validation"])
+        module.training_seconds = self.seconds = float(checkpoint["training_seconds"])
+        module.slower = float(checkpoint["slower"])
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         self._mark = self.clock()
         if module.recipe.recover is not None and trainer.world_size == 1:
-            self._recovery = Recovery(module.recipe.recover)
-            self._recovery.keep(trainer.global_step, module)
+            self._guard = DivergenceGuard(module.recipe.recover)
+            self._guard.keep(trainer.global_step, module)
 
-    def _recover(self, step: int, module: Any) -> None:
-        """Keep what training is now and then; put it back where it has blown up."""
-        assert self._recovery is not None
+    def _guard_step(self, step: int, module: Any) -> None:
+        """Keep a state of training now and then; roll back to one after divergence."""
+        assert self._guard is not None
         logged = (step - 1) % module.recipe.log_every == 0  # a step's number is counted from 0, and is over by now
-        if logged and self._recovery.blown_up(module.shown["train_mm"]):
-            print(f"\nstep {step}: {self._recovery.put_back(module)}", flush=True)
+        if logged and self._guard.diverged(module.shown["train_mm"]):
+            print(f"\nstep {step}: {self._guard.roll_back(module)}", flush=True)
         elif step % module.recipe.save_every == 0:
-            self._recovery.keep(step, module)
+            self._guard.keep(step, module)
 
     def _count(self, trainer: Any, module: Any) -> None:
         """Add the step's time, but for the first step with clips of a length: it compiles kernels.
@@ -103,8 +103,8 @@ class Keeper(pl.Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, *unused: Any) -> None:
         step = trainer.global_step
-        if self._recovery is not None:
-            self._recover(step, module)
+        if self._guard is not None:
+            self._guard_step(step, module)
         passed = step % trainer.val_check_interval == 0
         if module.device.type == "cuda" and (passed or step % module.recipe.save_every == 0):
             torch.cuda.synchronize(module.device)  # what is still to be computed is training's time

@@ -1,4 +1,4 @@
-"""What training keeps of a run in its folder: written, read, and whether a recipe can go on from it."""
+"""Files that training keeps in a run's folder: written, read, and checked before a recipe resumes from them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def save_weights(path: Path, module: LiftingModule, **details: float | int) -> N
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dict[str, Any]]:
-    """Read what training kept (``weights.pt`` or ``best.pt``): the state dict, the recipe, details and step.
+    """Read ``weights.pt`` or ``best.pt`` of a run: the state dict, the recipe, details and step.
 
     Raises:
         PoseMambaError: not such a file.
@@ -47,19 +47,23 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
 
 
 def scores(module: LiftingModule) -> dict[str, float]:
-    """What is kept beside weights: scores of the last validation, and the time it took to get there."""
+    """Return the details to keep beside weights: scores of the last validation, and the training time until then."""
     return {f"val_{k}": v for k, v in module.validation.items()} | {"training_seconds": module.training_seconds}
 
 
 def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
-    """Step and seconds of training of a checkpoint, if this recipe can go on from it."""
+    """Return step and seconds of training of a checkpoint that this recipe can resume from.
+
+    Raises:
+        PoseMambaError: not a checkpoint, or one of another data set, model, optimiser or seed.
+    """
     try:
         content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
-        step, kept, seconds = int(content["global_step"]), content["recipe"], content.get("training_seconds")
+        step, kept, seconds = int(content["global_step"]), content["recipe"], float(content["training_seconds"])
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
     now = recipe.model_dump(mode="json")
-    if (was := kept["data"].get("kind", "mocap")) != recipe.data.kind:
+    if (was := kept["data"]["kind"]) != recipe.data.kind:
         raise PoseMambaError(f"{last} is of a run on {was}, not {recipe.data.kind}: choose another directory")
     if recipe.data.kind != "mocap":
         for field, value in recipe.data.model_dump(mode="json", exclude={"directory"}).items():
@@ -68,17 +72,15 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
                     f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
                     "choose another directory or the old recipe"
                 )
-    # checkpoints from before there was a choice
-    before = {"optimizer": "adamw", "muon_scans": False, "weight_decay_of": "all"}
-    kept = {**before, **kept, "model": {"kind": "posemamba", **kept["model"]}}
-    for field in ("model", "seed", "steps_per_epoch", "person_size", *before):
+    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer", "muon_scans", "weight_decay_of"):
         if kept[field] != now[field]:
             raise PoseMambaError(
                 f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
                 "choose another directory or the old recipe"
             )
     if bool(kept["ema"]) != bool(now["ema"]):
-        raise PoseMambaError(f"{last}: one of its recipe and this one keeps averaged weights, the other not")
-    if recipe.budget_minutes is not None and seconds is None:
-        raise PoseMambaError(f"{last} does not say how long it was trained: go on without a budget in minutes")
-    return step, float(seconds or 0.0)
+        raise PoseMambaError(
+            f"{last} was made with ema = {kept['ema']:g}, the recipe says {now['ema']:g}: "
+            "choose another directory or the old recipe"
+        )
+    return step, seconds

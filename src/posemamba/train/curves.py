@@ -25,7 +25,7 @@ _SMOOTH = 9  # values that the running median of the training error is of: a bat
 
 @dataclass
 class Curves:
-    """What a run logged.
+    """The logged values of a run.
 
     Attributes:
         name: of the run's folder.

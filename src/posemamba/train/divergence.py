@@ -1,7 +1,7 @@
-"""Trainings that blow up: noticed by the training error, put back to what they were before, and gone on with slowly.
+"""Divergence of training: noticed by the training error, rolled back to an earlier state, continued at a lower rate.
 
-Now and then, of large models sooner, at high learning rates the training error multiplies within a hundred steps; the
-model then gives one pose for all frames, and needs a third of the run to come back, if it does
+At high learning rates the training error now and then multiplies within a hundred steps, sooner for large models. The
+model then gives one pose for all frames, and needs a third of the run to recover, if it does
 (docs/decisions/training_stability.md).
 """
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule
 
 RECENT, EARLIER, LEAST = 3, 40, 8
-"""Logged errors whose median is compared with that of those before them, and how few of these will do."""
+"""Logged errors: the recent ones' median is compared with that of the earlier ones, of which there must be some."""
 KEPT = 2
-"""States that are kept: the older one is gone back to, as the newer may be of when it had begun."""
+"""States that are kept: the older one is restored, as the newer may already be affected."""
 
 
-class Recovery:
-    """Watches one training.
+class DivergenceGuard:
+    """A guard of one training against divergence.
 
     Args:
-        times: so many times what the training error was is too much.
-        slower: factor of all learning rates, each time it is put back.
+        times: training has diverged when its error is this many times the earlier one.
+        slower: factor of all learning rates for each rollback.
     """
 
     def __init__(self, times: float, slower: float = 0.5) -> None:
@@ -38,7 +38,7 @@ class Recovery:
         self._states: deque[tuple[int, dict[int, tuple[Tensor, Tensor]]]] = deque(maxlen=KEPT)
 
     def keep(self, step: int, module: LiftingModule) -> None:
-        """Remember what training is at this step, unless the last error makes it doubtful."""
+        """Keep the state of training at this step, unless the last error makes it doubtful."""
         if len(self._errors) > LEAST and not self._errors[-1] <= self.times * median(self._errors):
             return
         if not is_finite(module.model):
@@ -46,8 +46,8 @@ class Recovery:
         tensors = _tensors(module)
         self._states.append((step, {id(tensor): (tensor, tensor.detach().clone()) for tensor in tensors}))
 
-    def blown_up(self, error: float) -> bool:
-        """Whether the training error has multiplied.
+    def diverged(self, error: float) -> bool:
+        """Tell whether the training error has multiplied.
 
         Args:
             error: of the last logged step, millimetres.
@@ -61,14 +61,14 @@ class Recovery:
 
     @property
     def ready(self) -> bool:
-        """Whether it has seen enough to notice that training has blown up."""
+        """Tell whether enough errors were seen to notice divergence."""
         return len(self._errors) >= LEAST + RECENT
 
-    def put_back(self, module: LiftingModule) -> str:
-        """Make model, average and optimiser what they were, in place, as a CUDA graph needs it; slower from now on.
+    def roll_back(self, module: LiftingModule) -> str:
+        """Restore model, average and optimiser in place, as a CUDA graph needs it, and lower the learning rates.
 
         Returns:
-            What was done, to be told.
+            A line that reports it.
         """
         recent = [self._errors.pop() for _ in range(RECENT)]
         worst = max(recent, key=lambda error: (not math.isfinite(error), error))
@@ -88,12 +88,12 @@ class Recovery:
 
 
 def is_finite(model: nn.Module) -> bool:
-    """Whether all weights are numbers; waits for the device."""
+    """Tell whether all weights are finite; waits for the device."""
     return bool(torch.stack([p.detach().isfinite().all() for p in model.parameters()]).all())
 
 
 def _tensors(module: LiftingModule) -> list[Tensor]:
-    """All that a step changes."""
+    """Collect all tensors that a step changes."""
     models = [module.model] if module.averaged is None else [module.model, module.averaged]
     optimizer = module.trainer.optimizers[0]
     kept = [t for state in optimizer.state.values() for t in state.values() if isinstance(t, Tensor)]

@@ -1,4 +1,4 @@
-"""A recipe tried out: a few steps of everything, kept nowhere."""
+"""A dry run of a recipe: a few steps of everything, kept nowhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from posemamba.train.sources import TrainingData, open_data
 def fast_dev_run(
     recipe: Recipe, *, accelerator: str = "auto", progress_bar: bool = True, steps: int = 2
 ) -> TrainingResult:
-    """A few steps of everything, to see that it works here: train, stop, go on, validate, export; nothing is kept.
+    """Run a few steps of everything to see that it works: train, stop, resume, validate, export; nothing is kept.
 
     Without a GPU a step has two clips. On a benchmark the model lifts the first pictures of the test set only and zeros
     stand for the rest, so that errors mean nothing.
@@ -52,7 +52,7 @@ def fast_dev_run(
 
 
 class _FirstOnly:
-    """Any training data, without an end, and with only the beginning of its validation."""
+    """A wrapper of training data: without an end, and with only the beginning of its validation."""
 
     def __init__(self, data: TrainingData, calls: int = 2) -> None:
         self.data, self.calls = data, calls
@@ -63,7 +63,7 @@ class _FirstOnly:
         self.data.prepare(device)
 
     def steps_of_pass(self, clips: int) -> int | None:
-        self.data.steps_of_pass(clips)  # says if there are no clips
+        self.data.steps_of_pass(clips)  # raises if there are no clips
         return None
 
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[torch.Tensor, float]]:
@@ -71,12 +71,12 @@ class _FirstOnly:
 
 
 class _Lazy(nn.Module):
-    """A model for its first calls, zeros afterwards."""
+    """A model that is called a few times only, and then replaced by zeros."""
 
     def __init__(self, model: nn.Module, calls: int) -> None:
         super().__init__()
         self.model, self.calls = model, calls
-        self.config = getattr(model, "config", None)  # says whether it takes confidence
+        self.config = getattr(model, "config", None)  # tells whether it takes confidence
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         self.calls -= 1

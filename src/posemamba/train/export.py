@@ -1,4 +1,4 @@
-"""Make a weights file, with its card, of what a training run kept."""
+"""Export of a training run: a weights file with its card, or a checkpoint for the authors' code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def export_weights(
         kept: ``weights.pt`` or ``best.pt`` of a training run.
         out: the file to write, whole or not at all.
         half: in half precision.
-        more: what else the card should say: hours, hardware, limits.
+        more: further fields of the card: hours, hardware, limits.
         shard_bytes: the largest size of a file; larger weights are several (`posemamba.weights.shards`).
 
     Returns:
@@ -100,7 +100,7 @@ def rewrite_weights(source: str | Path, out: str | Path, shard_bytes: int | None
 
 
 def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
-    """The model that a training run kept, its recipe, and the step and scores beside it.
+    """Load the model that a training run kept, its recipe, and the step and scores beside it.
 
     Raises:
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.

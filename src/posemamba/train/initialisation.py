@@ -1,4 +1,4 @@
-"""The model of a recipe, with fresh weights or those that the recipe starts from."""
+"""Weight initialisation: the model of a recipe, with random weights or those of another model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from posemamba.weights.names import find
 
 
 def build_model(recipe: Recipe) -> AnyModel:
-    """The recipe's model with fresh weights (the recipe's seed), or those that it says to start from.
+    """Build a recipe's model with random weights (by the recipe's seed), or those of `start_from`.
 
     Raises:
         PoseMambaError: an option that the model does not know, by name, or weights of another model.
@@ -29,17 +29,17 @@ def build_model(recipe: Recipe) -> AnyModel:
         problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
         raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error
     if recipe.start_from is not None:
-        _start(model, recipe.start_from)
+        _initialise_from(model, recipe.start_from)
     return model
 
 
-def _start(model: AnyModel, source: str) -> None:
-    """Load weights of a model like this one, of as many frames or more, and with or without confidence.
+def _initialise_from(model: AnyModel, source: str) -> None:
+    """Load weights of a model like this one, of as many frames or more, with or without confidence.
 
-    Where the model takes a confidence and the weights do not know it, it starts with no influence: the result is the
-    same. Of more frames the positional embeddings of the first ones are taken. Weights of a narrower or shallower PoseMamba are grown
-    (`posemamba.train.grow`). All this is said in a printed line, and so is what the recipe's model does otherwise with
-    the same weights, such as another scan order.
+    A confidence that the weights do not know begins without influence: the result is the same. Of more frames the
+    positional embeddings of the first ones are taken. Weights of a narrower or shallower PoseMamba are grown
+    (`posemamba.train.grow`). A printed line reports all this, and what the recipe's model does otherwise with the same
+    weights, such as another scan order.
 
     Raises:
         PoseMambaError: no such weights, or those of another model.
@@ -51,10 +51,10 @@ def _start(model: AnyModel, source: str) -> None:
         given = architecture.model.from_pretrained(path, heads=model.config.heads)
     if type(given) is not type(model):
         raise PoseMambaError(f"{path}: weights of {describe(given.config)}, the recipe's model is {describe(config)}")
-    state, said = given.state_dict(), []
+    state, notes = given.state_dict(), []
     if architecture.positional_embedding is not None and given.config.frames > config.frames:
         state[architecture.positional_embedding] = state[architecture.positional_embedding][:, : config.frames]
-        said.append(f"positional embeddings of the first {config.frames} of {given.config.frames} frames")
+        notes.append(f"positional embeddings of the first {config.frames} of {given.config.frames} frames")
     ours = isinstance(model, PoseMamba)
     # what tells expected errors was fitted to the given model as it is
     state = {name: value for name, value in state.items() if not name.startswith("error_head.")}
@@ -65,7 +65,7 @@ def _start(model: AnyModel, source: str) -> None:
     if ours and config.confidence and not given.config.confidence:
         embedding = "Spatial_patch_to_embedding.weight"
         state[embedding] = F.pad(state[embedding], (0, 1))
-        said.append("confidence begins without influence")
+        notes.append("confidence begins without influence")
     grows = False
     if isinstance(config, PoseMambaConfig) and isinstance(given.config, PoseMambaConfig):
         grows = given.config.width < config.width or given.config.depth < config.depth
@@ -74,13 +74,13 @@ def _start(model: AnyModel, source: str) -> None:
                 state = grow(state, given.config, config)
             except PoseMambaError as error:
                 raise PoseMambaError(f"{path}: {error}") from None
-            said.append(f"grown from width {given.config.width} and {given.config.depth} pairs of blocks")
+            notes.append(f"grown from width {given.config.width} and {given.config.depth} pairs of blocks")
     load_strictly(path, model, state, describe(config))
     if is_safetensors(path):  # other checkpoints do not say what they were
         was, now = given.config.model_dump(), config.model_dump()
-        told = ["frames", "drop_path", "published_gradient", *(["confidence", "error_width"] if ours else [])]
-        told += ["width", "depth"] if grows else []
-        meant = [k for k in now if k not in told]
-        said += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]
-    if said:
-        print(f"start from {source}: {', '.join(said)}")
+        expected = ["frames", "drop_path", "published_gradient", *(["confidence", "error_width"] if ours else [])]
+        expected += ["width", "depth"] if grows else []
+        meant = [k for k in now if k not in expected]
+        notes += [f"{k} {now[k]}, which was {was[k]}" for k in meant if now[k] != was[k]]
+    if notes:
+        print(f"start from {source}: {', '.join(notes)}")

@@ -1,27 +1,28 @@
-"""What a training run is made of: one YAML file, checked before anything starts."""
+"""The fields of a training recipe, checked before anything starts, and the schedules that follow from them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.models.registry import ARCHITECTURES, ArchitectureName
+from posemamba.train import recipe_files
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.utils.errors import PoseMambaError
 
 
 class ModelRecipe(BaseModel):
-    """Which model."""
+    """The model of a recipe."""
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: ArchitectureName = Field(default="posemamba", description="whose model")
-    size: str = Field(default="", description="its paper's variant; left out: s, of MotionBERT base")
+    kind: ArchitectureName = Field(default="posemamba", description="architecture")
+    size: str = Field(default="", description="variant of the architecture's paper; left out: s, for MotionBERT base")
     options: dict[str, Any] = Field(default={}, description="fields of its config that differ from the variant's")
 
     @model_validator(mode="before")
@@ -39,7 +40,7 @@ class ModelRecipe(BaseModel):
 
     @property
     def frames(self) -> int | None:
-        """The most frames that the model takes; None: its options say something that is no number."""
+        """The most frames that the model takes; None: model.options.frames is not a number."""
         most = self.options.get("frames", ARCHITECTURES[self.kind].config.preset(self.size).frames)
         return most if isinstance(most, int) else None
 
@@ -48,8 +49,8 @@ class MocapData(MocapOptions):
     """Motion capture seen by virtual cameras (`posemamba.data.mocap.clips`): no clip is seen twice."""
 
     kind: Literal["mocap"] = "mocap"
-    directory: Path | None = Field(default=None, description="where the npz files are; None: see `mocap_directory`")
-    extra: list[Path] = Field(default=[], description="further files of the same layout to train on, e.g. your own")
+    directory: Path | None = Field(default=None, description="folder of the npz files; None: see `mocap_directory`")
+    extra: list[Path] = Field(default=[], description="further files of the same layout to train on")
 
 
 class Human36MData(BaseModel):
@@ -64,7 +65,7 @@ class Human36MData(BaseModel):
     inputs: Literal["detected", "exact"] = Field(
         default="detected", description="2D joints: the detector's, or the true ones (the paper's 'ground truth')"
     )
-    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
     protocol: Literal["paper", "all-frames"] = Field(
         default="paper", description="'paper' leaves out the tails of videos that do not fill a clip, as the authors do"
     )
@@ -79,7 +80,7 @@ class MpiInf3dhpData(BaseModel):
     directory: Path | None = Field(default=None, description="the folder of the two npz files")
     frames: int = Field(default=81, ge=1, description="frames of a clip")
     stride: int = Field(default=9, ge=1, description="frames from the start of a training clip to the next one's")
-    flip: bool = Field(default=True, description="mirror half of the clips; average with the mirrored in testing")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
 
 
 def _mocap_by_default(value: Any) -> Any:
@@ -87,7 +88,7 @@ def _mocap_by_default(value: Any) -> Any:
 
 
 DATA = {"mocap": MocapData, "human36m": Human36MData, "mpi_inf_3dhp": MpiInf3dhpData}
-"""What can be trained on, by `data.kind`."""
+"""Data sets to train on, by `data.kind`."""
 _ANY = MocapData | Human36MData | MpiInf3dhpData
 AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)]
 
@@ -147,14 +148,14 @@ class Recipe(BaseModel):
     weight_decay: float = Field(default=0.01, ge=0)
     weight_decay_of: Literal["all", "matrices"] = Field(
         default="all",
-        description="'matrices': weights of layers and of scans' projections; not biases, norms, rates, skips, places",
+        description="'matrices': weights of layers and of scans' projections; not biases, norms, rates and skips",
     )
     gradient_clip: float | None = Field(default=None, gt=0, description="norm of all gradients")
     recover: float | None = Field(
         default=None,
         gt=1,
-        description="where the training error stays above so many times what it was, go back to the weights of before, "
-        "at half the learning rates; on one process",
+        description="on divergence (a training error that stays above so many times what it was), roll back to an "
+        "earlier state and halve the learning rates; on one process",
     )
     ema: float = Field(
         default=0.0, ge=0, lt=1, description="decay of the averaged weights that are kept; 0: no average"
@@ -172,7 +173,7 @@ class Recipe(BaseModel):
         description="on one GPU, launch a step as one: small models are limited by launching",
     )
     recompute: bool = Field(
-        default=False, description="half the memory: what is cheap to compute is computed again in the backward pass"
+        default=False, description="half the memory: cheap activations are computed again in the backward pass"
     )
     devices: int = Field(default=1, ge=1, description="processes, one GPU each")
     validation: Literal["best", "last"] = Field(
@@ -208,7 +209,7 @@ class Recipe(BaseModel):
             raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are scored as they are")
         if most is not None and self.data.frames > most:
             raise ValueError(
-                f"data.frames is {self.data.frames}, the model has places for {most}: set model.options.frames"
+                f"data.frames is {self.data.frames}, the model takes {most} at most: set model.options.frames"
             )
         return self
 
@@ -223,10 +224,10 @@ class Recipe(BaseModel):
         return self
 
     def of_pass(self, steps: int) -> Recipe:
-        """This recipe with epochs of `steps` steps, one pass over a benchmark's clips.
+        """Return this recipe with epochs of `steps` steps, one pass over a benchmark's clips.
 
         Raises:
-            PoseMambaError: it says another number of steps itself.
+            PoseMambaError: it has another number of steps itself.
         """
         if "steps_per_epoch" in self.model_fields_set and self.steps_per_epoch != steps:
             raise PoseMambaError(
@@ -238,22 +239,22 @@ class Recipe(BaseModel):
 
     @property
     def total_steps(self) -> int:
-        """Steps of the run; with a budget in minutes, which has no number of steps, those that it stands in for."""
+        """Steps of the run; with a budget in minutes, the steps that the budget replaces."""
         return self.epochs * self.steps_per_epoch
 
     def done(self, step: int, seconds: float) -> bool:
-        """Whether a run ends after so many steps and seconds of training."""
+        """Tell whether a run ends after so many steps and seconds of training."""
         return step >= self.total_steps if self.budget_minutes is None else seconds >= 60 * self.budget_minutes
 
     def losses_at(self, step: int) -> dict[str, float]:
-        """The losses' weights in a step (counted from 0)."""
+        """Return the losses' weights in a step (counted from 0)."""
         ramp = min(1.0, step / self.velocity_ramp) if self.velocity_ramp else 1.0
         return {name: weight * ramp if name == "velocity" else weight for name, weight in self.losses.items()}
 
     def lr_at(self, step: int, seconds: float = 0.0) -> float:
-        """The learning rate of a step (counted from 0) that comes after so many seconds of training.
+        """Return the learning rate of a step (counted from 0) that comes after so many seconds of training.
 
-        The seconds count with a budget in minutes only: its time stands for `epochs`, warming up for `warmup_steps`.
+        Seconds count with a budget in minutes only: its time replaces `epochs`; warming up takes `warmup_steps` anyway.
         """
         warm = min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else 1.0
         span = max(1, self.total_steps - self.warmup_steps)
@@ -266,64 +267,48 @@ class Recipe(BaseModel):
         return warm * (self.final_lr + (self.lr - self.final_lr) * 0.5 * (1 + math.cos(math.pi * done)))
 
 
-def load_recipe(path: str | Path, **changes: Any) -> Recipe:
-    """Read a recipe from YAML; `changes` override its top-level fields.
+def load_recipe(source: str | Path, *, size: str | None = None, settings: Sequence[str] = (), **changes: Any) -> Recipe:
+    """Read a recipe: a bundled one by its name, or a YAML file.
 
-    `base: other.yaml` (beside it) takes over all that another recipe says: a field of this one goes before, a mapping
-    is merged field by field, but for `data.lengths`, whose shares belong together.
+    A file may say `base: NAME`, or the path of another file: it takes over all fields of that recipe that it does not
+    have itself. Mappings are merged field by field, but for `data.lengths`, whose shares belong together. `sizes` may
+    have fields by the model's size. A recipe without a name is named by its file and size, e.g. mocap_s.
+
+    Args:
+        source: name or path.
+        size: of the model, in place of the recipe's.
+        settings: changes as text, e.g. ``model.options.depth=6``.
+        changes: top-level fields to replace.
 
     Raises:
-        PoseMambaError: no such file, not YAML, or a field that is unknown or out of range, by name.
+        PoseMambaError: no such recipe, not YAML, or a field that is unknown or out of range, by name.
     """
-    path = Path(path)
+    content = recipe_files.read(source, size)
+    recipe = _checked(source, {**content, **changes})
+    if not settings:
+        return recipe
+    return _checked(source, recipe_files.apply(settings, {**content, **changes}, recipe.model_dump()))
+
+
+def _checked(source: str | Path, content: Mapping[str, Any]) -> Recipe:
     try:
-        return Recipe.model_validate({**_read(path, ()), **changes})
+        return Recipe.model_validate(content)
     except ValidationError as error:
-        raise PoseMambaError(f"{path}: {'; '.join(map(_problem, error.errors()))}") from error
+        raise PoseMambaError(f"{source}: {'; '.join(_problem(each, content) for each in error.errors())}") from error
 
 
-def _problem(problem: Any) -> str:
-    """One of pydantic's errors: the field and what is wrong with it."""
+def _problem(problem: Any, content: Mapping[str, Any]) -> str:
+    """Describe one of pydantic's errors: the field and what is wrong with it."""
     where = [str(part) for part in problem["loc"]]
+    data = content.get("data")
+    kind = data.get("kind", "mocap") if isinstance(data, dict) else "mocap"
     if where[:1] == ["data"] and where[1:2] and where[1] in DATA:
         del where[1]  # the kind, which pydantic names as if it were a field
+    name = ".".join(where)
     if problem["type"] == "extra_forbidden":
-        return f"{'.'.join(where)}: unknown field"
+        known = {**Recipe().model_dump(), "data": DATA.get(kind, MocapData)(kind=kind).model_dump()}
+        guess = recipe_files.nearest(name, [each for each, _ in recipe_files.names(known)])
+        return f"{name}: unknown field" + (f"; did you mean {guess}?" if guess else "")
     if not where:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{'.'.join(where)}: {problem['msg']}, got {problem['input']!r}"
-
-
-def _read(path: Path, users: tuple[Path, ...]) -> dict[str, Any]:
-    """The fields of a recipe and of those that it is based on; `users` are the recipes on the way here."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        asked = f"{users[-1]}: base: " if users else ""
-        raise PoseMambaError(f"{asked}{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PoseMambaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        found = type(content).__name__
-        raise PoseMambaError(f"{path}: a recipe is a mapping of fields to values, this is a {found}")
-    if "base" not in content:
-        return content
-    base = content.pop("base")
-    if not isinstance(base, str):
-        raise PoseMambaError(f"{path}: base: expected the name of a recipe beside it, got {base!r}")
-    users = (*users, path.resolve())
-    if (path.parent / base).resolve() in users:
-        raise PoseMambaError(f"{path}: base: {base} is based on this recipe itself")
-    return _merged(_read(path.parent / base, users), content)
-
-
-def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """`over` on top of `base`; where both have a mapping, field by field (`lengths` as a whole)."""
-    both = {
-        k: _merged(base[k], v)
-        for k, v in over.items()
-        if isinstance(v, dict) and isinstance(base.get(k), dict) and k != "lengths"
-    }
-    return {**base, **over, **both}
+    return f"{name}: {problem['msg']}, got {problem['input']!r}"

@@ -1,4 +1,4 @@
-"""Train by a recipe: start, stop when the time is up, go on where it stopped."""
+"""Train by a recipe: start, stop when the time is up, resume where it stopped."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NEVER = 10**12
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a call of `train` ended.
+    """The result of a call of `train`.
 
     Attributes:
         step: steps done in all, over all calls.
@@ -69,7 +69,7 @@ def train(
     progress_bar: bool = True,
     clock: Callable[[], float] = time.monotonic,
 ) -> TrainingResult:
-    """Train, or go on training.
+    """Train, or resume training.
 
     In `out_dir`: ``last.ckpt`` (resumable: weights, average, optimiser, step), ``best.pt`` and ``weights.pt``
     (averaged weights alone; `load_weights`), ``logs/`` (CSV and, where tensorboard is installed, its files).
@@ -79,7 +79,7 @@ def train(
     Args:
         recipe: what to train.
         out_dir: where everything goes.
-        resume: go on from ``last.ckpt`` if it is there; otherwise a directory that holds one is refused.
+        resume: resume from ``last.ckpt`` if it is there; otherwise a directory that holds one is refused.
         max_minutes: stop by then, counted from this call, with everything saved; time for a last validation
             is kept in reserve if there was one before, otherwise there is none. On a benchmark a validation that is
             due is made first, however long it takes.
@@ -94,7 +94,7 @@ def train(
         PoseMambaError: no Lightning, no data, another model's checkpoint, a loss that is not finite.
     """
     begin = time.monotonic()
-    from posemamba.train.callbacks import Keeper, ProgressBar
+    from posemamba.train.callbacks import CheckpointCallback, ProgressBar
     from posemamba.train.module import LiftingModule, pl
     from posemamba.train.sources import open_data
 
@@ -109,11 +109,11 @@ def train(
     out.mkdir(parents=True, exist_ok=True)
     start, seconds = check_resumable(last, recipe) if last.exists() else (0, 0.0)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
-    if model is None:  # a run that goes on has its weights in the checkpoint
+    if model is None:  # a resumed run has its weights in the checkpoint
         model = build_model(recipe.model_copy(update={"start_from": None}) if start else recipe)
     module = LiftingModule(model, recipe, data)
-    keeper = Keeper(out, begin, max_minutes, clock)
-    callbacks: list[Any] = [keeper]
+    checkpoints = CheckpointCallback(out, begin, max_minutes, clock)
+    callbacks: list[Any] = [checkpoints]
     if progress_bar:
         callbacks.append(ProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
     # the CSV logger starts a file anew, so every call logs into a directory of its own
@@ -156,7 +156,7 @@ def train(
         else:
             content = torch.load(last, map_location="cpu", weights_only=True)
             module.load_state_dict(content["state_dict"])
-            module.validation, module.training_seconds = content.get("validation", {}), seconds
+            module.validation, module.training_seconds = content["validation"], seconds
     best = out / BEST
     weights = out / WEIGHTS
     step = max(start, trainer.global_step)
@@ -168,7 +168,7 @@ def train(
         training_seconds=module.training_seconds,
         finished=recipe.done(step, module.training_seconds),
         validation_p1=dict(module.validation_p1),
-        best_p1=keeper.best,
+        best_p1=checkpoints.best,
         last=last,
         weights=weights,
         best=best if best.exists() else None,

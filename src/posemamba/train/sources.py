@@ -1,7 +1,7 @@
-"""What training asks of a data set: clips of a step, how long a pass is, and what the model scores on other people.
+"""Data sets as training uses them: clips of a step, length of a pass, scores on people who are not trained on.
 
-Mocap makes clips without end; the benchmarks, Human3.6M and MPI-INF-3DHP, are gone through pass by pass and validated
-on their test sets by their protocols, which is how the paper picks its epoch.
+Motion capture makes clips without end. The benchmarks, Human3.6M and MPI-INF-3DHP, are trained on pass by pass and
+validated on their test sets by their protocols, which is how the paper picks its epoch.
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ class TrainingData(Protocol):
         ...
 
     def steps_of_pass(self, clips: int) -> int | None:
-        """Steps of `clips` clips (of all processes) that see every training clip once; None: there is no end."""
+        """Return the steps, of `clips` clips of all processes, that see every clip once; None: there is no end."""
         ...
 
     def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
-        """The clips of a step: a pure function of the recipe's seed, step, rank and world."""
+        """Return the clips of a step: a pure function of the recipe's seed, step, rank and world."""
         ...
 
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
-        """By name a sum and how many it is of: ``p1_...`` in millimetres is what the best weights are chosen by."""
+        """Return sums and counts by name; the best weights are chosen by the mean ``p1_...``, in millimetres."""
         ...
 
 
 def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) -> TrainingData:
-    """The data of a recipe.
+    """Open the data of a recipe.
 
     Args:
         recipe: of any kind of data.
@@ -116,7 +116,7 @@ class Mocap:
 
 
 def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[str, Tensor]]:
-    """Validation motions as two of the benchmark's cameras see them, cut into windows.
+    """Cut validation motions, seen by two of the benchmark's cameras, into windows.
 
     Windows of `frames`, end to end, the last moved back to fit; motions that are shorter give windows of a
     third as many frames, and none if they are shorter still.
@@ -147,13 +147,13 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
 
 
 def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """A model as the benchmarks' evaluations call it: (B, T, 17, 2 or 3) on the CPU to (B, T, 17, 3)."""
+    """Wrap a model for the benchmarks' evaluations: (B, T, 17, 2 or 3) on the CPU to (B, T, 17, 3)."""
     device = next(model.parameters()).device
     return lambda x: model(prepare_input(model, x.to(device))).float()
 
 
 class _Benchmark:
-    """What both benchmarks share: real passes over the clips, and one part of validation, the whole test set."""
+    """A benchmark: real passes over its clips, and one part of validation, the whole test set."""
 
     parts = 1
     needs = ""

@@ -22,7 +22,7 @@ WARM_UP = 3  # steps before a capture: kernels are compiled, workspaces made
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a step.
+    """The result of a step.
 
     Attributes:
         loss: what is minimised.

@@ -3,7 +3,7 @@ import torch
 
 from posemamba.data.mocap.clips import MocapSource, sample_motion
 from posemamba.data.mocap.motions import load_motions
-from posemamba.data.mocap.options import MocapOptions
+from posemamba.data.mocap.options import MocapOptions, MotionOptions
 from posemamba.utils.errors import PoseMambaError
 
 OPTIONS = MocapOptions(lengths={27: 0.6, 9: 0.3, 1: 0.1})
@@ -59,7 +59,8 @@ def test_clips_of_the_real_files_are_finite(mocap_files):
 
 @pytest.mark.gpu
 def test_batches_do_not_wait_for_the_gpu(motions):
-    options = OPTIONS.model_copy(update={"grafted": 0.5, "turned": 0.5, "backwards": 0.5})
+    changed = {"graft_share": 0.5, "joint_perturbation_share": 0.5, "tumble_share": 0.5, "reverse_share": 0.5}
+    options = MocapOptions(lengths=OPTIONS.lengths, motion=MotionOptions(**changed))
     source = MocapSource(motions, options, seed=0, device="cuda")
     source.batch(0, 4, frames=27)  # constants travel to the device once
     torch.cuda.set_sync_debug_mode("error")

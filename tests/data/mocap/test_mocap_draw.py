@@ -1,52 +1,63 @@
 import dataclasses
 
 import numpy as np
+import torch
 
-from posemamba.data.augment import LOST_ALL, LOST_LIMBS
-from posemamba.data.mocap.draw import CONVENTIONS, ClipDrawer
+from posemamba.data.augment import OCCLUDED_ALL, OCCLUDED_LIMBS
+from posemamba.data.mocap.draw import CONVENTIONS, ClipDrawer, leaves, to_device
 from posemamba.data.mocap.options import MocapOptions
 
-LOST = {"wild": 0.5, "clean": 0.0, "lost": 1.0, "lost_long": 0.5}
+OCCLUDED = {"detector": {"clean_share": 0.0, "occlusion_share": 1.0, "long_occlusion_share": 0.5}}
 
 
-def draw(motions, **options):
-    return ClipDrawer(motions, MocapOptions(**LOST, **options)).draw(np.random.default_rng(5), 400, 81)
+def draw(motions, **changes):
+    groups = {name: {**OCCLUDED.get(name, {}), **changes.pop(name, {})} for name in ("motion", "body", "detector")}
+    groups["camera"] = {"extreme_share": 0.5, **changes.pop("camera", {})}
+    numbers = ClipDrawer(motions, MocapOptions(**groups)).draw(np.random.default_rng(5), 400, 81)
+    return {name: tensor.numpy() for name, tensor in leaves(numbers)}
 
 
-def test_steep_cameras_whole_limbs_and_natural_bodies_change_nothing_else(motions):
+def changed_names(one, other):
+    return {name for name in one if not np.array_equal(one[name], other[name])}
+
+
+def test_extreme_cameras_limbs_and_anatomical_bodies_change_nothing_else(motions):
     plain = draw(motions)
-    changed = draw(motions, steep=(50.0, 75.0), straight=1.0, lost_limbs=1.0, natural=0.5)
-    assert {key for key in plain if not np.array_equal(plain[key], changed[key])} == {
-        "pitch",
-        "roll",
-        "lost_set",
-        "bones",
-    }
-    pitch, roll = np.rad2deg(changed["pitch"]), np.rad2deg(changed["roll"])
+    changed = draw(
+        motions,
+        camera={"extreme_pitch": (50.0, 75.0), "level_share": 1.0},
+        detector={"limb_occlusion_share": 1.0},
+        body={"anatomical_share": 0.5},
+    )
+    sets, scale = "detector.occlusions.joint_set", "body.bone_scale"
+    assert changed_names(plain, changed) == {"camera.pitch", "camera.roll", sets, scale}
+    pitch, roll = np.rad2deg(changed["camera.pitch"]), np.rad2deg(changed["camera.roll"])
     steep = pitch > 40
     assert 150 < steep.sum() < 250 and pitch[steep].min() >= 50 and pitch[steep].max() <= 75
-    assert np.abs(roll).max() <= 10 and np.abs(np.rad2deg(plain["roll"])[steep]).max() > 60
-    long = (plain["lost_length"] >= 20) & (plain["lost_length"] < 81)  # a person without legs is one for the whole clip
-    away = plain["lost_set"] == LOST_ALL
-    assert np.isin(changed["lost_set"][long & ~away], LOST_LIMBS).all()
-    assert set(LOST_LIMBS) == set(changed["lost_set"][long & ~away].astype(int))
-    np.testing.assert_array_equal(changed["lost_set"][away], LOST_ALL)
-    short = (plain["lost_length"] > 0) & (plain["lost_length"] < 2)
-    np.testing.assert_array_equal(changed["lost_set"][short], plain["lost_set"][short])
-    natural = (plain["bones"] != changed["bones"]).all(1)
-    assert 150 < natural.sum() < 250 and (plain["bones"] == changed["bones"])[~natural].all()
-    people = np.log(changed["bones"][natural])
+    assert np.abs(roll).max() <= 10 and np.abs(np.rad2deg(plain["camera.roll"])[steep]).max() > 60
+    length = plain["detector.occlusions.length"]
+    long = (length >= 20) & (length < 81)  # a person without legs is one for the whole clip
+    everything = plain[sets] == OCCLUDED_ALL
+    assert np.isin(changed[sets][long & ~everything], OCCLUDED_LIMBS).all()
+    assert set(OCCLUDED_LIMBS) == set(changed[sets][long & ~everything])
+    np.testing.assert_array_equal(changed[sets][everything], OCCLUDED_ALL)
+    short = (length > 0) & (length < 2)
+    np.testing.assert_array_equal(changed[sets][short], plain[sets][short])
+    anatomical = (plain[scale] != changed[scale]).all(1)
+    assert 150 < anatomical.sum() < 250 and (plain[scale] == changed[scale])[~anatomical].all()
+    people = np.log(changed[scale][anatomical])
     np.testing.assert_allclose(people.std(0), 0.04, rtol=0.2)
     np.testing.assert_allclose(people.mean(0), 0, atol=0.012)
-    assert (draw(motions, bones=False, natural=1.0)["bones"] == 1).all()
+    assert (draw(motions, body={"bone_scale": False, "anatomical_share": 1.0})[scale] == 1).all()
 
 
 def test_bodies_between_conventions_keep_their_bones_together(motions):
-    plain, changed = draw(motions), draw(motions, conventions=0.8)
-    assert {key for key in plain if not np.array_equal(plain[key], changed[key])} == {"bones"}
-    drawn = (plain["bones"] != changed["bones"]).all(1)
-    assert 280 < drawn.sum() < 360 and (plain["bones"] == changed["bones"])[~drawn].all()
-    bones = np.log(changed["bones"][drawn])
+    scale = "body.bone_scale"
+    plain, changed = draw(motions), draw(motions, body={"convention_mix": 0.8})
+    assert changed_names(plain, changed) == {scale}
+    drawn = (plain[scale] != changed[scale]).all(1)
+    assert 280 < drawn.sum() < 360 and (plain[scale] == changed[scale])[~drawn].all()
+    bones = np.log(changed[scale][drawn])
     # a mean of the conventions, and on top of it what people differ by, which has no pattern
     _, residual, _, _ = np.linalg.lstsq(CONVENTIONS[1:].T, bones.T, rcond=None)
     freedom = bones.shape[1] - 2
@@ -54,28 +65,30 @@ def test_bodies_between_conventions_keep_their_bones_together(motions):
     low, high = CONVENTIONS.min(0), CONVENTIONS.max(0)
     assert (bones > low - 0.2).all() and (bones < high + 0.2).all()
     np.testing.assert_allclose(bones.mean(0), CONVENTIONS.mean(0), atol=0.03)
-    natural = draw(motions, conventions=0.8, natural=1.0)["bones"]
-    np.testing.assert_allclose(np.log(natural).std(0), 0.04, rtol=0.2)  # natural ones stay so
-    assert (draw(motions, bones=False, conventions=1.0)["bones"] == 1).all()
+    anatomical = draw(motions, body={"convention_mix": 0.8, "anatomical_share": 1.0})[scale]
+    np.testing.assert_allclose(np.log(anatomical).std(0), 0.04, rtol=0.2)  # anatomical ones stay so
+    assert (draw(motions, body={"bone_scale": False, "convention_mix": 1.0})[scale] == 1).all()
 
 
 def test_tumbled_bodies_turn_about_level_axes(motions):
-    plain, changed = draw(motions), draw(motions, tumbled=0.5)
-    over = [key for key in plain if key.startswith("over_")]
-    assert {key for key in plain if not np.array_equal(plain[key], changed[key])} == {"over_steady", "over_swing"}
-    assert len(over) == 4 and not plain["over_steady"].any() and not plain["over_swing"].any()
-    steady, swing = (np.linalg.norm(changed[key], axis=-1) for key in ("over_steady", "over_swing"))
-    assert 150 < (steady > 0).sum() < 250 and ((steady > 0) == (swing > 0)).all()
-    assert steady.max() <= np.pi and steady[steady > 0].std() > 0.7 and swing.max() <= np.pi / 2
-    assert not changed["over_steady"][:, 2].any() and not changed["over_swing"][:, 2].any()
+    plain, changed = draw(motions), draw(motions, motion={"tumble_share": 0.5})
+    names = ("motion.tumble.offset", "motion.tumble.amplitude")
+    assert changed_names(plain, changed) == set(names)
+    assert not any(plain[name].any() for name in names)
+    offset, amplitude = (np.linalg.norm(changed[name][:, 0], axis=-1) for name in names)
+    assert 150 < (offset > 0).sum() < 250 and ((offset > 0) == (amplitude > 0)).all()
+    assert offset.max() <= np.pi and offset[offset > 0].std() > 0.7 and amplitude.max() <= np.pi / 2
+    assert not any(changed[name][..., 2].any() for name in names)
 
 
-def test_joints_turned_far_are_legs_and_trunks(motions):
-    near, far = draw(motions, turned=1.0), draw(motions, turned=1.0, far=1.0)
-    assert {key for key in near if not np.array_equal(near[key], far[key])} == {"steady", "swing"}
-    for key in ("steady", "swing"):
-        turned = np.linalg.norm(near[key], axis=-1) > 0
-        times = np.linalg.norm(far[key], axis=-1)[turned] / np.linalg.norm(near[key], axis=-1)[turned]
+def test_large_perturbations_are_of_hips_and_spine(motions):
+    near = draw(motions, motion={"joint_perturbation_share": 1.0})
+    far = draw(motions, motion={"joint_perturbation_share": 1.0, "large_perturbation_share": 1.0})
+    names = {"motion.perturbation.offset", "motion.perturbation.amplitude"}
+    assert changed_names(near, far) == names
+    for name in names:
+        turned = np.linalg.norm(near[name], axis=-1) > 0
+        times = np.linalg.norm(far[name], axis=-1)[turned] / np.linalg.norm(near[name], axis=-1)[turned]
         np.testing.assert_allclose(times, np.broadcast_to([2, 1, 1, 1, 3, 3], turned.shape)[turned])
 
 
@@ -87,10 +100,46 @@ def test_frames_with_a_raised_leg_are_drawn_more_often(motions):
     kicking = dataclasses.replace(motions, positions=positions)
 
     def share(weight):
-        options = MocapOptions(raised_weight=weight, bent_weight=1, dance_weight=1, step=(1.0, 1.0))
-        drawn = ClipDrawer(kicking, options).draw(np.random.default_rng(6), 4000, 9)
-        return np.isin((drawn["begin"] + np.round(drawn["first"]) + 4).astype(int), raised).mean()
+        weights = {"raised_leg_weight": weight, "bent_trunk_weight": 1, "dance_weight": 1, "frame_step": (1.0, 1.0)}
+        drawn = ClipDrawer(kicking, MocapOptions(motion=weights)).draw(np.random.default_rng(6), 4000, 9)
+        segment = drawn.motion.segment
+        return np.isin((segment.begin + segment.first.round() + 4).int().numpy(), raised).mean()
 
     there = len(raised) / len(positions)
     np.testing.assert_allclose(share(1.0), there, atol=0.04)
     np.testing.assert_allclose(share(4.0), 4 * there / (1 + 3 * there), atol=0.04)
+
+
+def test_a_tree_of_numbers_travels_in_float32_and_keeps_shapes_and_kinds(motions):
+    numbers = ClipDrawer(motions, MocapOptions()).draw(np.random.default_rng(5), 6, 27)
+    moved = dict(leaves(to_device(numbers, torch.device("cpu"))))
+    kinds = set()
+    for name, tensor in leaves(numbers):
+        kinds.add(tensor.dtype)
+        assert moved[name].shape == tensor.shape, name
+        assert moved[name].dtype == (torch.float32 if tensor.is_floating_point() else tensor.dtype), name
+        assert torch.equal(moved[name], tensor.to(moved[name].dtype)), name
+    assert kinds == {torch.float64, torch.int64, torch.bool}
+
+
+def test_the_order_of_drawings_stays(motions):
+    """Clips, and runs that are resumed, depend on it: a new drawing comes after all others."""
+    random = np.random.default_rng(1)
+    options = MocapOptions(
+        lengths={27: 1.0},
+        motion={"tumble_share": 1.0},
+        body={"convention_mix": 1.0},
+        camera={"extreme_share": 1.0, "level_share": 1.0},
+        detector={"limb_occlusion_share": 1.0},
+    )
+    numbers = {name: t.ravel()[:3].tolist() for name, t in leaves(ClipDrawer(motions, options).draw(random, 3, 27))}
+    for name, expected in {
+        "camera.azimuth": [5.823288830077072, 3.9101101833572285, 0.7333096573294269],
+        "detector.confidence.joint_noise": [1.3708063395882522, 1.0966110817704897, 0.08131133560153288],
+        "motion.perturbation.phase": [0.7285583473338744, 0.13064663579388291, 0.326452101504932],
+        "camera.roll": [0.0162314833200165, 0.03609764059403928, -0.01782634143342026],
+        "motion.tumble.phase": [0.7910078573202679, 0.9985588906517041, 0.4756930540857839],
+        "body.bone_scale": [1.1945579874856929, 0.9683263278555287, 0.8506781318225637],
+    }.items():
+        np.testing.assert_allclose(numbers[name], expected, rtol=1e-9, err_msg=name)
+    assert random.random() == 0.29458141066814314  # as many were drawn

@@ -18,8 +18,12 @@ def test_smoothing_takes_float16_steps_out_and_leaves_parabolas():
 def test_missing_files_are_named(tmp_path, monkeypatch):
     with pytest.raises(PoseMambaError, match=r"cmu_amc\.npz"):
         load_motions(tmp_path)
-    monkeypatch.setenv("POSEMAMBA_SHARED", str(tmp_path / "elsewhere"))
-    with pytest.raises(PoseMambaError, match="elsewhere"):
+    monkeypatch.setenv("POSEMAMBA_DATA", str(tmp_path / "elsewhere"))
+    with pytest.raises(PoseMambaError, match=r"elsewhere: no motion capture files there .*--data"):
+        load_motions()
+    monkeypatch.delenv("POSEMAMBA_DATA")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+    with pytest.raises(PoseMambaError, match=r"home/posemamba/mocap: "):
         load_motions()
 
 

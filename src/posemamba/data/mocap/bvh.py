@@ -43,14 +43,14 @@ SIDED = {
     ),
     "wrist": ("{side}hand", "{side}wrist", "{s}hand", "{s}wrist", "hand{s}"),
 }
-"""What joints of a side are called, letters and digits only, the likelier name first."""
+"""Names of the joints of a side, letters and digits only, the likelier name first."""
 MIDDLE = {
     "neck": ("neck1", "upperneck", "neckupper", "necktwist01", "neck01", "neck", "thorax"),
     "head": ("head",),
     "head_end": ("endsitehead", "headtopend", "headend", "headnub"),
 }
 END_OF = {"ankle": "knee", "wrist": "elbow"}
-"""Where a limb has no such joint, the end of the one before may be it, as in this package's own files."""
+"""Joints that may be the end of the bone before where a limb lacks them, as in this package's own files."""
 OWN = {"pelvis": "pelvis", "spine": "spine", "neck": "thorax", "nose": "nose", "head_top": "endsitenose"}
 """Joints of the middle as this package's own files have them, which need no guess."""
 UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "the CMU database's unit": 0.0254 / 0.45}

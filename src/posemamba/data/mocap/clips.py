@@ -1,8 +1,8 @@
-"""Motion capture seen by virtual cameras: as many training clips as wanted, made on a device.
+"""Motion capture seen by virtual cameras: training clips without end, made on a device.
 
-A training batch is a pure function of (seed, step, rank): what is drawn for a clip (motion, camera, body, the
-detector's habits) comes from NumPy's Philox generator keyed with them, and the noise of every frame from
-PyTorch's generator on the device, seeded with them. So a run that is resumed goes on with the same stream.
+A training batch is a pure function of (seed, step, rank). The random numbers of a clip (motion, body, camera, detector)
+come from NumPy's Philox generator keyed with these, the noise of every frame from PyTorch's generator on the device,
+seeded with them. So a run that is resumed goes on with the same stream.
 
 Shapes: B clips, T frames of a clip, J = 17 joints, N frames of all motions.
 """
@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from posemamba.data import augment
-from posemamba.data.augment import DetectorErrors
-from posemamba.data.cameras import Cameras, see
+from posemamba.data.augment import add_detector_errors
+from posemamba.data.cameras import see
 from posemamba.data.clips import ClipBatch
 from posemamba.data.mocap import recombine
-from posemamba.data.mocap.draw import FIELDS, ClipDrawer
+from posemamba.data.mocap.draw import ClipDrawer, ClipNumbers, Motion, Segment, to_device
 from posemamba.data.mocap.motions import Motions
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.models.inputs import mirror
@@ -56,81 +55,35 @@ class MocapSource:
         if frames is None:
             frames = self._drawer.frames(random)
             size = min(size * self._drawer.longest // frames, 3 * size)
-        drawn = self._drawer.draw(random, size, frames)
-        table = np.concatenate([drawn[name].reshape(size, width) for name, width in FIELDS.items()], 1)
-        # float32 holds frame numbers below 2**24, 93 hours of motion
-        on_host = torch.from_numpy(table.astype(np.float32))
-        if self.device.type == "cuda":
-            on_host = on_host.pin_memory()  # from pageable memory the copy would wait for the device
-        on_device = on_host.to(self.device, non_blocking=True)
-        fields = dict(zip(FIELDS, on_device.split(list(FIELDS.values()), 1), strict=True))
+        numbers = to_device(self._drawer.draw(random, size, frames), self.device)
         self._generator.manual_seed((self.seed * 1_000_003 + step) * 4099 + rank)
         with torch.autocast(self.device.type, enabled=False), torch.no_grad():
-            return self._make(fields, frames)
+            return self._make(numbers, frames)
 
-    def _make(self, fields: dict[str, Tensor], frames: int) -> ClipBatch:
-        one = {name: value[:, 0] for name, value in fields.items() if FIELDS[name] == 1}
-        frame = torch.arange(frames, device=self.device)
-        frame = torch.where(one["backwards"][:, None] > 0, frame.flip(0), frame)
-
-        def motion(of: str) -> Tensor:
-            begin, step = one[of + "begin"], one[of + "step"].double()
-            time = (begin.double() + one[of + "first"].double())[:, None] + step[:, None] * frame
-            return sample_motion(self.positions, time, begin.long(), one[of + "end"].long())
-
-        bodies = motion("")
-        if self.options.grafted:
-            bodies = recombine.graft(bodies, motion("graft_"), one["graft"])
-        if self.options.turned:
-            steady, swing = (fields[name].view(-1, len(recombine.TURNED), 3) for name in ("steady", "swing"))
-            bodies = recombine.turn(bodies, recombine.Turns(steady, swing, fields["tempo"], fields["phase"]))
-        if self.options.tumbled:
-            steady, swing = (fields[name][:, None] for name in ("over_steady", "over_swing"))
-            over = recombine.Turns(steady, swing, fields["over_tempo"], fields["over_phase"])
-            bodies = recombine.tumble(bodies, over)
-        flipped = mirror(bodies)
-        bodies = torch.where(one["flip"][:, None, None, None] > 0, flipped, bodies)
-        bodies = augment.move_nose(augment.vary_bones(bodies, fields["bones"]), one["nose"])
-        view = see(
-            bodies,
-            Cameras(
-                offset=fields["offset"],
-                **{
-                    name: one[name]
-                    for name in (
-                        "azimuth",
-                        "pitch",
-                        "roll",
-                        "focal",
-                        "aspect",
-                        "distance",
-                        "follow",
-                        "overflow",
-                    )
-                },
-            ),
-        )
-        errors = DetectorErrors(
-            jitter=one["jitter"],
-            bias=one["bias"],
-            spikes=one["spikes"],
-            spike_size=one["spike_size"],
-            lost_start=fields["lost_start"],
-            lost_length=fields["lost_length"],
-            lost_set=fields["lost_set"].long(),
-            swap_start=fields["swap_start"],
-            swap_length=fields["swap_length"],
-            swap_what=fields["swap_what"],
-            edge=fields["edge"],
-            tempi=fields["tempi"],
-            harder=fields["harder"].long(),
-            by=fields["by"],
-            **{
-                name: one[name] for name in ("derived", "dropped", "sure", "doubt", "mood", "temper", "blind", "misled")
-            },
-        )
-        noisy, confidence = augment.detect_badly(view.xy, errors, self._generator)
+    def _make(self, numbers: ClipNumbers, frames: int) -> ClipBatch:
+        """Apply each group of random numbers in turn: motion, body, camera, detector."""
+        bodies = numbers.body.apply(self._move(numbers.motion, frames))
+        view = see(bodies, numbers.camera)
+        noisy, confidence = add_detector_errors(view.xy, numbers.detector, self._generator)
         return ClipBatch(noisy, view.target, view.mm_per_unit, view.xy, confidence)
+
+    def _move(self, motion: Motion, frames: int) -> Tensor:
+        """(B, T, J, 3) positions of bodies in motion."""
+        frame = torch.arange(frames, device=self.device)
+        frame = torch.where(motion.reverse[:, None], frame.flip(0), frame)
+
+        def sampled(segment: Segment) -> Tensor:
+            time = (segment.begin + segment.first.double())[:, None] + segment.step.double()[:, None] * frame
+            return sample_motion(self.positions, time, segment.begin, segment.end)
+
+        bodies, options = sampled(motion.segment), self.options.motion
+        if options.graft_share:
+            bodies = recombine.graft(bodies, sampled(motion.graft.segment), motion.graft.part)
+        if options.joint_perturbation_share:
+            bodies = recombine.rotate_joints(bodies, motion.perturbation)
+        if options.tumble_share:
+            bodies = recombine.tumble(bodies, motion.tumble)
+        return torch.where(motion.flip[:, None, None, None], mirror(bodies), bodies)
 
 
 def sample_motion(positions: Tensor, time: Tensor, begin: Tensor, end: Tensor) -> Tensor:

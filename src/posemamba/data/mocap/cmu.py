@@ -1,7 +1,7 @@
 """More motion capture: files of the CMU Graphics Lab Motion Capture Database (ASF and AMC) to Human3.6M's 17 joints.
 
 The database (mocap.cs.cmu.edu) has a skeleton for each subject, ``NN.asf``, and motions of it, ``NN_MM.amc``; its files
-are free for all uses. What comes out is an npz file of `posemamba.data.mocap.motions`'s layout, to train on by
+are free for all uses. The result is an npz file of `posemamba.data.mocap.motions`'s layout, to train on by
 ``data.extra``.
 
 Formats: the skeleton gives each bone a direction, a length, an axis (Euler angles of the frame in which its joint

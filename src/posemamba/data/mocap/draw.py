@@ -1,84 +1,40 @@
-"""What chance decides once about each training clip: motion, camera, body, and the detector's habits.
+"""Random numbers of training clips, drawn once for each clip on the host: motion, body, camera, detector.
 
-Shapes: N frames of all motions.
+They form a tree of typed groups, `ClipNumbers`; each group is applied by the module that defines it. A new disturbance
+is a new group there, and a method of `ClipDrawer` here that draws it and puts it into the tree.
+
+**Drawings are in a fixed order**: clips depend on it, and so do runs that are resumed. New ones come last.
+
+Shapes: B clips, N frames of all motions.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, TypeVar
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from posemamba.data import augment
+from posemamba.data.cameras import Cameras
 from posemamba.data.mocap import recombine
 from posemamba.data.mocap.motions import Motions
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.utils.errors import PoseMambaError
 
 _GROUPS = len(augment.BONE_GROUPS)
-_LOST, _SWAPS, _HARDER = 6, 3, 2
-_TURNED = len(recombine.TURNED)
-FIELDS = {
-    "first": 1,
-    "step": 1,
-    "begin": 1,
-    "end": 1,
-    "flip": 1,
-    "bones": _GROUPS,
-    "nose": 1,
-    "azimuth": 1,
-    "pitch": 1,
-    "roll": 1,
-    "focal": 1,
-    "aspect": 1,
-    "distance": 1,
-    "offset": 2,
-    "follow": 1,
-    "overflow": 1,
-    "jitter": 1,
-    "tempi": 3,
-    "harder": _HARDER,
-    "by": _HARDER,
-    "bias": 1,
-    "spikes": 1,
-    "spike_size": 1,
-    "lost_start": _LOST,
-    "lost_length": _LOST,
-    "lost_set": _LOST,
-    "swap_start": _SWAPS,
-    "swap_length": _SWAPS,
-    "swap_what": _SWAPS,
-    "derived": 1,
-    "dropped": 1,
-    "edge": 2,
-    "sure": 1,
-    "doubt": 1,
-    "mood": 1,
-    "temper": 1,
-    "blind": 1,
-    "misled": 1,
-    "backwards": 1,
-    "graft": 1,
-    "graft_first": 1,
-    "graft_step": 1,
-    "graft_begin": 1,
-    "graft_end": 1,
-    "steady": 3 * _TURNED,
-    "swing": 3 * _TURNED,
-    "tempo": _TURNED,
-    "phase": _TURNED,
-    "over_steady": 3,
-    "over_swing": 3,
-    "over_tempo": 1,
-    "over_phase": 1,
-}
-"""Names and widths of the numbers drawn for each clip; they travel to the device as one array."""
-
+_OCCLUSIONS, _SWAPS, _HARD_JOINTS = 6, 3, 2
+_BALL_JOINTS = len(recombine.BALL_JOINTS)
 _UPRIGHT_METRES = 1.7
-# From MediaPipe's short hips and legs to Human3.6M's long ones (docs/detector_noise.md); in the order of BONE_GROUPS.
+# From MediaPipe's short hips and legs to Human3.6M's long ones (studies/detector_noise); in the order of BONE_GROUPS.
 BONE_LOW = np.array([1.0, 0.84, 0.82, 0.9, 0.8, 0.7, 0.8, 0.82, 0.78])
 BONE_HIGH = np.array([1.65, 1.26, 1.26, 1.16, 1.3, 1.3, 1.25, 1.22, 1.18])
-# The motions' bones, Human3.6M's and MediaPipe's over the motions' (docs/detector_noise.md): what people's joints are
-# taken to be differs more than people do, but all bones go together.
+# The motions' bones, Human3.6M's and MediaPipe's over the motions' (studies/detector_noise): definitions of joints
+# differ more than people do, but all bones go together.
 CONVENTIONS = np.log(
     [
         [1.0] * _GROUPS,
@@ -86,18 +42,155 @@ CONVENTIONS = np.log(
         [1.02, 0.92, 0.84, 1.0, 1.00, 0.88, 0.93, 0.90, 0.85],
     ]
 )
-_PEOPLE = 0.04  # standard deviation, of a factor, of how people's bones differ from those of somebody else
-# Errors last in time, not in frames: shares of the jitter by frames a second (docs/detector_noise.md).
-_TEMPI_FPS = np.log([15, 30, 60])
-_TEMPI = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
+_ANATOMICAL = 0.04  # standard deviation, of a factor, of one person's bones from another's
+# Errors last in time, not in frames: shares of the jitter by frames a second (studies/detector_noise).
+_AUTOCORRELATION_FPS = np.log([15, 30, 60])
+_AUTOCORRELATION = np.array([[0.3, 0.7, 0.6], [0.53, 0.65, 0.49], [0.72, 0.5, 0.43]])
 _LIMB_JOINTS = np.array([2, 3, 5, 6, 12, 13, 15, 16])
-# Standard deviation of turns about one axis, radians, in the order of recombine.TURNED.
-_TURN = np.deg2rad([7, 12, 18, 18, 9, 9])[:, None]
-_FAR = np.array([2, 1, 1, 1, 3, 3])[:, None]  # times that: legs raised to the side or behind, trunks that bend
+# Standard deviation of rotations about one axis, radians, in the order of recombine.BALL_JOINTS.
+_PERTURBATION = np.deg2rad([7, 12, 18, 18, 9, 9])[:, None]
+_LARGE = np.array([2, 1, 1, 1, 3, 3])[:, None]  # times that: legs raised to the side or behind, trunks that bend
+
+Array = NDArray[Any]
+
+
+# --- what is drawn
+
+
+@dataclass
+class Segment:
+    """A piece of a motion, sampled at constant speed; (B,) each.
+
+    Attributes:
+        begin, end: first and last frame of the motion among the frames of all motions.
+        first: where the clip begins, in frames from `begin`.
+        step: frames of the motion per frame of the clip.
+    """
+
+    begin: Tensor
+    end: Tensor
+    first: Tensor
+    step: Tensor
+
+
+@dataclass
+class Graft:
+    """Parts of another motion.
+
+    Attributes:
+        part: (B,) index of recombine.GRAFTS; negative: none.
+        segment: where they come from.
+    """
+
+    part: Tensor
+    segment: Segment
+
+
+@dataclass
+class Motion:
+    """Which motion is shown, and how it is changed.
+
+    Attributes:
+        segment: the captured motion.
+        reverse: (B,) bool: it runs backwards in time.
+        graft: parts of another motion.
+        perturbation: rotations of ball joints.
+        tumble: rotation of the whole body.
+        flip: (B,) bool: mirrored left to right.
+    """
+
+    segment: Segment
+    reverse: Tensor
+    graft: Graft
+    perturbation: recombine.Rotations
+    tumble: recombine.Rotations
+    flip: Tensor
+
+
+@dataclass
+class ClipNumbers:
+    """All random numbers of a batch's clips, but for the noise of single frames."""
+
+    motion: Motion
+    body: augment.Body
+    camera: Cameras
+    detector: augment.DetectorErrors
+
+    @property
+    def clips(self) -> int:
+        return len(self.motion.flip)
+
+
+Group = TypeVar("Group")
+
+
+def leaves(group: object, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Dotted names and tensors of a tree of dataclasses, in the order of their fields."""
+    for field in fields(group):  # type: ignore[arg-type]
+        value, path = getattr(group, field.name), f"{name}{field.name}"
+        if is_dataclass(value):
+            yield from leaves(value, f"{path}.")
+        else:
+            yield path, value
+
+
+def to_device(group: Group, device: torch.device) -> Group:
+    """Copy a tree of dataclasses to a device, as one float32 table; integers become int64 there, booleans bool.
+
+    One copy for all numbers, from pinned memory, as each would wait for the device. float32 holds frame numbers below
+    2**24, 93 hours of motion.
+    """
+    tensors = [tensor for _, tensor in leaves(group)]
+    table = torch.cat([t.reshape(len(t), -1).float() for t in tensors], 1)
+    if device.type == "cuda":
+        table = table.pin_memory()
+    columns = table.to(device, non_blocking=True).split([t[0].numel() for t in tensors], 1)
+    moved = (
+        column.view(t.shape) if t.is_floating_point() else column.view(t.shape).to(t.dtype)
+        for column, t in zip(columns, tensors, strict=True)
+    )
+    return _rebuilt(group, moved)
+
+
+def _rebuilt(group: Group, tensors: Iterator[Tensor]) -> Group:
+    values = {}
+    for field in fields(group):  # type: ignore[arg-type]
+        value = getattr(group, field.name)
+        values[field.name] = _rebuilt(value, tensors) if is_dataclass(value) else next(tensors)
+    return type(group)(**values)
+
+
+# --- how it is drawn
+
+
+class _Sampler:
+    """Random numbers (size, *width) of one generator, in the order of the calls."""
+
+    def __init__(self, random: np.random.Generator, size: int) -> None:
+        self.random, self.size = random, size
+
+    def uniform(self, low: float, high: float, *width: int) -> Array:
+        return low + (high - low) * self.random.random((self.size, *width))
+
+    def log_uniform(self, low: float, high: float, *width: int) -> Array:
+        return np.exp(self.uniform(np.log(low), np.log(high), *width))
+
+    def normal(self, mean: float, std: float, *width: int) -> Array:
+        return self.random.normal(mean, std, (self.size, *width))
+
+    def chance(self, share: float, *width: int) -> NDArray[np.bool_]:
+        return self.random.random((self.size, *width)) < share
+
+    def choice(self, options: Array, *width: int) -> Array:
+        return np.asarray(options)[np.floor(self.uniform(0, len(options), *width)).astype(int)]
+
+
+def _tensor(array: Array) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array))
 
 
 class ClipDrawer:
-    """Draws what training clips are made by; all chance comes from the generators that are given.
+    """Draws the random numbers of training clips; all chance comes from the generators that are given.
 
     Args:
         motions: what to draw from.
@@ -113,15 +206,7 @@ class ClipDrawer:
     def __init__(self, motions: Motions, options: MocapOptions) -> None:
         self._options, self._fps = options, motions.fps
         self._starts, self._lengths = motions.starts, motions.lengths
-        weight = np.ones(len(motions.positions))
-        subject = np.repeat(np.array(motions.subjects), motions.lengths)
-        weight[np.isin(subject, ("cmu_60", "cmu_61"))] *= options.dance_weight
-        trunk = motions.positions[:, 8] - motions.positions[:, 0]
-        bent = trunk[:, 2] < np.cos(np.pi / 4) * np.linalg.norm(trunk, axis=-1)
-        weight[bent] *= options.bent_weight
-        legs = motions.positions[:, (3, 6)] - motions.positions[:, (1, 4)]
-        raised = (-legs[..., 2] < np.cos(np.pi / 4) * np.linalg.norm(legs, axis=-1)).any(1)
-        weight[raised] *= options.raised_weight
+        weight = _frame_weights(motions, options)
         self._cumulative = np.concatenate([[0.0], np.cumsum(weight)])
         ends = self._starts + self._lengths
         self._clip_weight = self._cumulative[ends] - self._cumulative[self._starts]
@@ -129,158 +214,254 @@ class ClipDrawer:
         self._frames = list(options.lengths)
         self._shares = np.cumsum([v / total for v in options.lengths.values()])
         self.longest = max(self._frames)
-        if not (self._lengths - 1 >= 0.5 * (self.longest - 1)).any():
+        if not self._long_enough(self.longest).any():
             raise PoseMambaError(f"no motion is long enough for clips of {self.longest} frames")
 
     def frames(self, random: np.random.Generator) -> int:
-        """Frames of a batch's clips, one of the options' lengths."""
+        """Draw the frames of a batch's clips, one of the options' lengths."""
         which = np.searchsorted(self._shares, random.random(), side="right")
         return self._frames[min(int(which), len(self._frames) - 1)]
 
-    def draw(self, random: np.random.Generator, size: int, frames: int) -> dict[str, NDArray[np.floating]]:
-        """Everything about the clips that is drawn once, (size, width) or (size,) each; angles in radians."""
-        o = self._options
+    def draw(self, random: np.random.Generator, size: int, frames: int) -> ClipNumbers:
+        """Draw the numbers of `size` clips of `frames` frames; angles in radians."""
+        s, o = _Sampler(random, size), self._options
+        segment = self._segment(s, frames)
+        camera, extreme = self._camera(s)
+        noisy = ~s.chance(o.detector.clean_share)
+        edge = self._crop(s, camera, noisy)
+        speed = np.where(s.chance(o.motion.static_share), s.uniform(0, 0.1), 1.0)
+        jitter = s.log_uniform(0.008, 0.07) * noisy
+        occlusions, may_be_limb = self._occlusions(s, noisy, frames)
+        swap_length = _swap_length(s, noisy)
+        flip = s.chance(0.5 if o.motion.flip else 0)
+        body = self._body(s)
+        self._place(s, camera)
+        step = segment.step.numpy() * speed
+        detector = self._detector(s, noisy, jitter, swap_length, occlusions, edge, step, frames)
+        motion = self._motion(s, segment, speed, frames, flip)
+        # drawn after all others, so that these do not change with it
+        self._occlude_limbs(s, occlusions, may_be_limb)
+        self._level(s, camera, extreme)
+        anatomical, alike = s.chance(o.body.anatomical_share), np.exp(s.normal(0, _ANATOMICAL, _GROUPS))
+        self._tumble(s, motion, frames)
+        self._mix_conventions(s, body, anatomical, alike)
+        large = np.where(s.chance(o.motion.large_perturbation_share)[:, None, None], _LARGE, 1)
+        motion.perturbation.offset *= _tensor(large)
+        motion.perturbation.amplitude *= _tensor(large)
+        return ClipNumbers(motion, body, camera, detector)
 
-        def uniform(low: float, high: float, *width: int) -> NDArray[np.floating]:
-            return low + (high - low) * random.random((size, *width))
+    def _long_enough(self, frames: int) -> NDArray[np.bool_]:
+        """Which motions fill a clip at half speed or faster."""
+        return self._lengths - 1 >= 0.5 * (frames - 1)
 
-        def log_uniform(low: float, high: float, *width: int) -> NDArray[np.floating]:
-            return np.exp(uniform(np.log(low), np.log(high), *width))
+    def _any_motion(self, s: _Sampler, frames: int) -> Array:
+        """Indices of motions that are long enough, by the weight of their frames."""
+        weight = np.cumsum(np.where(self._long_enough(frames), self._clip_weight, 0))
+        return np.searchsorted(weight, s.uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
 
-        def chance(p: float, *width: int) -> NDArray[np.bool_]:
-            return random.random((size, *width)) < p
-
-        # a frame by weight, among the motions that fill the clip at half speed or faster
-        weight = np.cumsum(np.where(self._lengths - 1 >= 0.5 * (frames - 1), self._clip_weight, 0))
-        clip = np.searchsorted(weight, uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
+    def _segment(self, s: _Sampler, frames: int) -> Segment:
+        """A piece of motion about a frame that is drawn by weight."""
+        clip = self._any_motion(s, frames)
         begin, length = self._starts[clip], self._lengths[clip]
         low, high = self._cumulative[begin], self._cumulative[begin + length]
-        frame = np.searchsorted(self._cumulative, low + (high - low) * uniform(0, 1), side="right") - 1
-        step = np.minimum(log_uniform(*o.step), (length - 1) / max(frames - 1, 1))
+        frame = np.searchsorted(self._cumulative, low + (high - low) * s.uniform(0, 1), side="right") - 1
+        step = np.minimum(s.log_uniform(*self._options.motion.frame_step), (length - 1) / max(frames - 1, 1))
         span = step * (frames - 1)
-        first = np.clip(frame - uniform(0, 1) * span, begin, begin + length - 1 - span)
+        first = np.clip(frame - s.uniform(0, 1) * span, begin, begin + length - 1 - span)
+        # small numbers, as they travel in float32
+        return Segment(_tensor(begin), _tensor(begin + length - 1), _tensor(first - begin), _tensor(step))
 
-        wild = chance(o.wild)
-        pitch = np.where(chance(0.7), random.normal(8, 9, size), uniform(-35, 35)).clip(-35, 35)
-        pitch = np.where(wild, uniform(*o.steep), pitch)
-        roll = np.where(wild, uniform(-100, 100), random.normal(0, 3, size).clip(-10, 10))
-        aspect = np.array(o.aspects)[(uniform(0, 1) * len(o.aspects)).astype(int)]
-        focal = log_uniform(*o.focal) * np.maximum(1, aspect)
-        height = log_uniform(*o.height) * np.minimum(1, aspect)
-        overflow = np.where(chance(0.5), 1.0, uniform(1.0, 1.25))
+    def _camera(self, s: _Sampler) -> tuple[Cameras, NDArray[np.bool_]]:
+        """Cameras but for what `_place` draws, and which have an extreme pitch."""
+        o = self._options.camera
+        extreme = s.chance(o.extreme_share)
+        pitch = np.where(s.chance(0.7), s.normal(8, 9), s.uniform(-35, 35)).clip(-35, 35)
+        pitch = np.where(extreme, s.uniform(*o.extreme_pitch), pitch)
+        roll = np.where(extreme, s.uniform(-100, 100), s.normal(0, 3).clip(-10, 10))
+        aspect = s.choice(np.array(o.aspects))
+        focal = s.log_uniform(*o.focal) * np.maximum(1, aspect)
+        height = s.log_uniform(*o.person_height) * np.minimum(1, aspect)
+        overflow = np.where(s.chance(0.5), 1.0, s.uniform(1.0, 1.25))
+        zero = torch.zeros(s.size, dtype=torch.float64)
+        camera = Cameras(
+            azimuth=zero,
+            pitch=_tensor(np.deg2rad(pitch)),
+            roll=_tensor(np.deg2rad(roll)),
+            focal=_tensor(focal),
+            aspect=_tensor(aspect),
+            distance=_tensor(focal * _UPRIGHT_METRES / height),
+            offset=zero,
+            follow=zero,
+            overflow=_tensor(overflow),
+        )
+        return camera, extreme
 
-        noisy = ~chance(o.clean)
-        cropped = chance(o.cropped) & noisy
-        overflow = np.where(cropped, uniform(1.25, 2.0), overflow)
-        outside_lost = cropped | chance(0.5) & noisy
-        edge = np.where(outside_lost[:, None], np.stack([np.ones(size), aspect], 1), 1e3)
-        still = np.where(chance(o.still), uniform(0, 0.1), 1.0)
-        jitter = log_uniform(0.008, 0.07) * noisy
-        lost = chance(0.3, _LOST) & (chance(o.lost) & noisy)[:, None]
-        lost_set = np.floor(uniform(0, augment.LOST_ALL, _LOST))
-        short = chance(1 - o.lost_long, _LOST)
-        lost_length = np.where(short, uniform(2, 20, _LOST), uniform(2, 90, _LOST))
-        all_lost = chance(0.08, _LOST)
-        lost_set = np.where(all_lost, augment.LOST_ALL, lost_set)
-        lost_length = np.where(all_lost, lost_length.clip(max=15), lost_length) * lost
-        lost_start = uniform(-0.1 * frames, frames, _LOST)
-        no_legs = chance(0.03) & noisy
-        lost_set[no_legs, 0], lost_start[no_legs, 0] = augment.LOST_LEGS, 0
-        lost_length[no_legs, 0] = frames
-        swaps = chance(0.4, _SWAPS) & (chance(0.25) & noisy)[:, None]
-        swap_length = np.where(chance(0.75, _SWAPS), uniform(1, 8, _SWAPS), uniform(8, 40, _SWAPS)) * swaps
-        log_fps = np.log(self._fps / np.maximum(step * still, 0.1))
-        tempi = np.stack([np.interp(log_fps, _TEMPI_FPS, shares) for shares in _TEMPI.T], 1)
-        drawn = {
-            "first": first - begin,  # small numbers: the table is float32
-            "step": step * still,
-            "begin": begin,
-            "end": begin + length - 1,
-            "flip": chance(0.5 if o.flip else 0),
-            "bones": BONE_LOW + (BONE_HIGH - BONE_LOW) * uniform(0, 1, _GROUPS)
-            if o.bones
-            else np.ones((size, _GROUPS)),
-            "nose": uniform(0, 0.06) * chance(0.5 if o.bones else 0),
-            "azimuth": uniform(0, 2 * np.pi),
-            "pitch": np.deg2rad(pitch),
-            "roll": np.deg2rad(roll),
-            "focal": focal,
-            "aspect": aspect,
-            "distance": focal * _UPRIGHT_METRES / height,
-            "offset": uniform(-0.5, 0.5, 2),
-            "follow": np.where(chance(o.follow), uniform(0.4, 1.0), 0.0),
-            "overflow": overflow,
-            "jitter": jitter,
-            "bias": jitter * uniform(0.3, 1.0),
-            "spikes": np.where(chance(0.3), uniform(0, 0.03), 0.0) * noisy,
-            "spike_size": uniform(0.15, 0.8),
-            "lost_start": np.floor(lost_start),
-            "lost_length": np.floor(lost_length),
-            "lost_set": lost_set,
-            "swap_start": np.floor(uniform(0, frames, _SWAPS)),
-            "swap_length": np.ceil(swap_length),
-            "swap_what": np.searchsorted([0.4, 0.6], uniform(0, 1, _SWAPS)),
-            "tempi": tempi / np.linalg.norm(tempi, axis=1, keepdims=True),
-            "harder": _LIMB_JOINTS[np.floor(uniform(0, len(_LIMB_JOINTS), _HARDER)).astype(int)],
-            "by": np.where(chance(0.5, _HARDER), uniform(1.5, 3, _HARDER), 1.0),
-            "derived": chance(0.7) & noisy,
-            "dropped": uniform(0, 0.4) * (chance(o.dropped) & noisy),
-            "edge": edge,
-            "sure": uniform(1.0, 6.5),
-            "doubt": log_uniform(3, 30),
-            "mood": uniform(0.3, 1.5),
-            "temper": uniform(0, 2.2),
-            "blind": chance(o.blind) | chance(0.5) & ~noisy,
-            "misled": chance(0.5),
-        }
-        # What follows is drawn last: without it clips are what they were before there was any.
-        # The motion that parts are taken from, as fast as the other, from anywhere in it:
-        theirs = np.searchsorted(weight, uniform(0, weight[-1]), side="right").clip(max=len(weight) - 1)
-        graft_length = self._lengths[theirs]
-        graft_step = np.minimum(step, (graft_length - 1) / max(frames - 1, 1))
-        graft = np.searchsorted([0.5, 0.65, 0.8], uniform(0, 1))
-        turned = chance(0.5, _TURNED) & chance(o.turned)[:, None]
-        seconds = step * still * (frames - 1) / self._fps
-        recombined = {
-            "backwards": chance(o.backwards),
-            "graft": np.where(chance(o.grafted), graft, -1),
-            "graft_first": uniform(0, 1) * (graft_length - 1 - graft_step * (frames - 1)),
-            "graft_step": graft_step * still,
-            "graft_begin": self._starts[theirs],
-            "graft_end": self._starts[theirs] + graft_length - 1,
-            "steady": _TURN * random.normal(size=(size, _TURNED, 3)) * turned[..., None],
-            "swing": 0.5 * _TURN * random.normal(size=(size, _TURNED, 3)) * turned[..., None],
-            "tempo": log_uniform(0.1, 0.7, _TURNED) * seconds[:, None],
-            "phase": uniform(0, 1, _TURNED),
-        }
-        # of what is away for long, more whole limbs; steep cameras that are held straight; people as they are, where a
-        # proportion that every bone has by itself leaves open how far a limb points away
-        limb = chance(o.lost_limbs, _LOST) & ~short & ~all_lost
-        limb[no_legs, 0] = False
-        which = np.array(augment.LOST_LIMBS)[np.floor(uniform(0, len(augment.LOST_LIMBS), _LOST)).astype(int)]
-        straight = chance(o.straight) & wild
-        level = np.deg2rad(random.normal(0, 3, size).clip(-10, 10))
-        natural = chance(o.natural)[:, None] & bool(o.bones)
-        alike = np.exp(_PEOPLE * random.normal(size=(size, _GROUPS)))
-        # bodies turned over, about an axis that lies level, and joints turned far
-        level_axis = 2 * np.pi * random.random((2, size))
-        axes = np.stack([np.cos(level_axis), np.sin(level_axis), np.zeros_like(level_axis)], -1)
-        over = chance(o.tumbled)[:, None]
-        tumbled = {
-            "over_steady": axes[0] * uniform(0, np.pi, 1) * over,
-            "over_swing": axes[1] * uniform(0, np.pi / 2, 1) * over,
-            "over_tempo": log_uniform(0.1, 0.7) * seconds,
-            "over_phase": uniform(0, 1),
-        }
-        between = random.dirichlet([0.5, 0.5, 0.5], size) @ CONVENTIONS  # mostly near to one of them
-        conventional = chance(o.conventions)[:, None] & bool(o.bones)
-        bones = np.where(conventional, alike * np.exp(between), drawn["bones"])
-        far = np.where(chance(o.far)[:, None, None], _FAR, 1)
-        changed = {
-            "steady": recombined["steady"] * far,
-            "swing": recombined["swing"] * far,
-            "bones": np.where(natural, alike, bones),
-            "lost_set": np.where(limb, which, lost_set),
-            "roll": np.where(straight, level, np.deg2rad(roll)),
-        }
-        return drawn | recombined | tumbled | changed
+    def _crop(self, s: _Sampler, camera: Cameras, noisy: Array) -> Tensor:
+        """Let some cameras see a part of the body only; return how far from the middle joints are detected."""
+        cropped = s.chance(self._options.camera.crop_share) & noisy
+        camera.overflow = _tensor(np.where(cropped, s.uniform(1.25, 2.0), camera.overflow.numpy()))
+        ends_at_the_edge = cropped | s.chance(0.5) & noisy
+        picture = np.stack([np.ones(s.size), camera.aspect.numpy()], 1)
+        return _tensor(np.where(ends_at_the_edge[:, None], picture, 1e3))
+
+    def _place(self, s: _Sampler, camera: Cameras) -> None:
+        camera.azimuth = _tensor(s.uniform(0, 2 * np.pi))
+        camera.offset = _tensor(s.uniform(-0.5, 0.5, 2))
+        camera.follow = _tensor(np.where(s.chance(self._options.camera.follow_share), s.uniform(0.4, 1.0), 0.0))
+
+    def _level(self, s: _Sampler, camera: Cameras, extreme: Array) -> None:
+        """Hold some of the cameras with an extreme pitch without roll."""
+        level = s.chance(self._options.camera.level_share) & extreme
+        roll = np.deg2rad(s.normal(0, 3).clip(-10, 10))
+        camera.roll = _tensor(np.where(level, roll, camera.roll.numpy()))
+
+    def _occlusions(self, s: _Sampler, noisy: Array, frames: int) -> tuple[augment.Occlusions, NDArray[np.bool_]]:
+        """Occlusions, and which of them may become a limb's: long ones, but not of everything."""
+        o = self._options.detector
+        there = s.chance(0.3, _OCCLUSIONS) & (s.chance(o.occlusion_share) & noisy)[:, None]
+        joint_set = np.floor(s.uniform(0, augment.OCCLUDED_ALL, _OCCLUSIONS)).astype(int)
+        short = s.chance(1 - o.long_occlusion_share, _OCCLUSIONS)
+        length = np.where(short, s.uniform(2, 20, _OCCLUSIONS), s.uniform(2, 90, _OCCLUSIONS))
+        everything = s.chance(0.08, _OCCLUSIONS)
+        joint_set = np.where(everything, augment.OCCLUDED_ALL, joint_set)
+        length = np.where(everything, length.clip(max=15), length) * there
+        start = s.uniform(-0.1 * frames, frames, _OCCLUSIONS)
+        no_legs = s.chance(0.03) & noisy
+        joint_set[no_legs, 0], start[no_legs, 0], length[no_legs, 0] = augment.OCCLUDED_LEGS, 0, frames
+        may_be_limb = ~short & ~everything
+        may_be_limb[no_legs, 0] = False
+        return augment.Occlusions(_tensor(np.floor(start)), _tensor(np.floor(length)), _tensor(joint_set)), may_be_limb
+
+    def _occlude_limbs(self, s: _Sampler, occlusions: augment.Occlusions, may_be_limb: Array) -> None:
+        limb = s.chance(self._options.detector.limb_occlusion_share, _OCCLUSIONS) & may_be_limb
+        which = s.choice(np.array(augment.OCCLUDED_LIMBS), _OCCLUSIONS)
+        occlusions.joint_set = _tensor(np.where(limb, which, occlusions.joint_set.numpy()))
+
+    def _detector(
+        self,
+        s: _Sampler,
+        noisy: Array,
+        jitter: Array,
+        swap_length: Array,
+        occlusions: augment.Occlusions,
+        edge: Tensor,
+        step: Array,
+        frames: int,
+    ) -> augment.DetectorErrors:
+        """Errors of the detector, with the occlusions and the sizes of jitter and swaps that are drawn before."""
+        o = self._options.detector
+        log_fps = np.log(self._fps / np.maximum(step, 0.1))
+        shares = np.stack([np.interp(log_fps, _AUTOCORRELATION_FPS, column) for column in _AUTOCORRELATION.T], 1)
+        bias = jitter * s.uniform(0.3, 1.0)
+        outliers = augment.Outliers(
+            rate=_tensor(np.where(s.chance(0.3), s.uniform(0, 0.03), 0.0) * noisy), std=_tensor(s.uniform(0.15, 0.8))
+        )
+        swaps = augment.LeftRightSwaps(
+            start=_tensor(np.floor(s.uniform(0, frames, _SWAPS))),
+            length=_tensor(np.ceil(swap_length)),
+            limbs=_tensor(np.searchsorted([0.4, 0.6], s.uniform(0, 1, _SWAPS))),
+        )
+        return augment.DetectorErrors(
+            jitter=augment.Jitter(
+                std=_tensor(jitter),
+                bias_std=_tensor(bias),
+                autocorrelation=_tensor(shares / np.linalg.norm(shares, axis=1, keepdims=True)),
+                hard_joints=_tensor(s.choice(_LIMB_JOINTS, _HARD_JOINTS)),
+                hard_scale=_tensor(np.where(s.chance(0.5, _HARD_JOINTS), s.uniform(1.5, 3, _HARD_JOINTS), 1.0)),
+            ),
+            outliers=outliers,
+            occlusions=occlusions,
+            swaps=swaps,
+            derived_trunk=_tensor(s.chance(0.7) & noisy),
+            dropout_rate=_tensor(s.uniform(0, 0.4) * (s.chance(o.dropout_share) & noisy)),
+            edge=edge,
+            confidence=augment.Confidence(
+                intercept=_tensor(s.uniform(1.0, 6.5)),
+                error_slope=_tensor(s.log_uniform(3, 30)),
+                slow_noise=_tensor(s.uniform(0.3, 1.5)),
+                joint_noise=_tensor(s.uniform(0, 2.2)),
+                binary=_tensor(s.chance(o.binary_confidence_share) | s.chance(0.5) & ~noisy),
+                ignores_swaps=_tensor(s.chance(0.5)),
+            ),
+        )
+
+    def _motion(self, s: _Sampler, segment: Segment, speed: Array, frames: int, flip: Array) -> Motion:
+        """Changes of the motion; the other motion of a graft is as fast, and taken from anywhere."""
+        o, step = self._options.motion, segment.step.numpy()
+        other = self._any_motion(s, frames)
+        begin, length = self._starts[other], self._lengths[other]
+        other_step = np.minimum(step, (length - 1) / max(frames - 1, 1))
+        part = np.searchsorted([0.5, 0.65, 0.8], s.uniform(0, 1))
+        perturbed = (s.chance(0.5, _BALL_JOINTS) & s.chance(o.joint_perturbation_share)[:, None])[..., None]
+        seconds = step * speed * (frames - 1) / self._fps
+        reverse = s.chance(o.reverse_share)
+        part = np.where(s.chance(o.graft_share), part, -1)
+        first = s.uniform(0, 1) * (length - 1 - other_step * (frames - 1))
+        segment.step = _tensor(step * speed)
+        nothing = torch.zeros(s.size, 1, 3, dtype=torch.float64)
+        return Motion(
+            segment=segment,
+            reverse=_tensor(reverse),
+            graft=Graft(
+                part=_tensor(part),
+                segment=Segment(
+                    _tensor(begin), _tensor(begin + length - 1), _tensor(first), _tensor(other_step * speed)
+                ),
+            ),
+            perturbation=recombine.Rotations(
+                offset=_tensor(_PERTURBATION * s.normal(0, 1, _BALL_JOINTS, 3) * perturbed),
+                amplitude=_tensor(0.5 * _PERTURBATION * s.normal(0, 1, _BALL_JOINTS, 3) * perturbed),
+                cycles=_tensor(s.log_uniform(0.1, 0.7, _BALL_JOINTS) * seconds[:, None]),
+                phase=_tensor(s.uniform(0, 1, _BALL_JOINTS)),
+            ),
+            tumble=recombine.Rotations(nothing, nothing, nothing[..., 0], nothing[..., 0]),
+            flip=_tensor(flip),
+        )
+
+    def _tumble(self, s: _Sampler, motion: Motion, frames: int) -> None:
+        """Turn some bodies over, about axes that lie level."""
+        axis = 2 * np.pi * s.random.random((2, s.size))
+        axes = np.stack([np.cos(axis), np.sin(axis), np.zeros_like(axis)], -1)
+        tumbled = s.chance(self._options.motion.tumble_share)[:, None]
+        seconds = motion.segment.step.numpy() * (frames - 1) / self._fps
+        offset = axes[0] * s.uniform(0, np.pi, 1) * tumbled
+        amplitude = axes[1] * s.uniform(0, np.pi / 2, 1) * tumbled
+        cycles, phase = s.log_uniform(0.1, 0.7) * seconds, s.uniform(0, 1)
+        motion.tumble = recombine.Rotations(
+            _tensor(offset[:, None]), _tensor(amplitude[:, None]), _tensor(cycles[:, None]), _tensor(phase[:, None])
+        )
+
+    def _body(self, s: _Sampler) -> augment.Body:
+        scaled = self._options.body.bone_scale
+        scale = BONE_LOW + (BONE_HIGH - BONE_LOW) * s.uniform(0, 1, _GROUPS) if scaled else np.ones((s.size, _GROUPS))
+        nose = s.uniform(0, 0.06) * s.chance(0.5 if scaled else 0)
+        return augment.Body(_tensor(scale), _tensor(nose))
+
+    def _mix_conventions(self, s: _Sampler, body: augment.Body, anatomical: Array, alike: Array) -> None:
+        """Give bodies bones as people's, or between conventions: what each bone has by itself hides its direction."""
+        scaled = self._options.body.bone_scale
+        between = s.random.dirichlet([0.5, 0.5, 0.5], s.size) @ CONVENTIONS  # mostly near to one of them
+        mixed = s.chance(self._options.body.convention_mix)[:, None] & scaled
+        scale = np.where(mixed, alike * np.exp(between), body.bone_scale.numpy())
+        body.bone_scale = _tensor(np.where(anatomical[:, None] & scaled, alike, scale))
+
+
+def _swap_length(s: _Sampler, noisy: Array) -> Array:
+    """Frames of each left-right swap, 0 for none."""
+    swapped = s.chance(0.4, _SWAPS) & (s.chance(0.25) & noisy)[:, None]
+    return np.where(s.chance(0.75, _SWAPS), s.uniform(1, 8, _SWAPS), s.uniform(8, 40, _SWAPS)) * swapped
+
+
+def _frame_weights(motions: Motions, options: MocapOptions) -> Array:
+    """(N,) sampling weights: dances less, bent trunks and raised legs more often than they are there."""
+    o = options.motion
+    weight = np.ones(len(motions.positions))
+    subject = np.repeat(np.array(motions.subjects), motions.lengths)
+    weight[np.isin(subject, ("cmu_60", "cmu_61"))] *= o.dance_weight
+    trunk = motions.positions[:, 8] - motions.positions[:, 0]
+    bent = trunk[:, 2] < np.cos(np.pi / 4) * np.linalg.norm(trunk, axis=-1)
+    weight[bent] *= o.bent_trunk_weight
+    legs = motions.positions[:, (3, 6)] - motions.positions[:, (1, 4)]
+    raised = (-legs[..., 2] < np.cos(np.pi / 4) * np.linalg.norm(legs, axis=-1)).any(1)
+    weight[raised] *= o.raised_leg_weight
+    return weight

@@ -1,6 +1,6 @@
 """Files of further motion, in `posemamba.data.mocap.motions`'s layout, to train on by ``data.extra``.
 
-What all sources share: clips at 50 frames a second, cut where a joint jumps, put into the middle of the floor, kept
+Common to all sources: clips at 50 frames a second, cut where a joint jumps, put into the middle of the floor, kept
 as float16, written whole or not at all.
 
 Shapes: F frames, 17 joints of Human3.6M; metres, z up.
@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 FPS = 50.0
 KEPT = (*TEST_SUBJECTS, *VALIDATION_SUBJECTS)
-"""Subjects whom nothing may be trained on."""
+"""Subjects of validation and test: no motion of theirs may be trained on."""
 _JERK = 0.16
 """Metres by which a joint's path may bend over three frames at 50 a second (400 m/s²): more is a glitch."""
 _LEAST = 50
@@ -36,7 +36,7 @@ _LEAST = 50
 
 
 def pieces(xyz: Array) -> list[slice]:
-    """What is left of (F, 17, 3) at 50 frames a second without glitches: stretches of a second or more."""
+    """Cut (F, 17, 3) at 50 frames a second where it has glitches, into segments of a second or more."""
     bends = np.linalg.norm(np.diff(xyz, 2, axis=0), axis=-1).max(1) > _JERK
     found, begin = [], 0
     for bad in [*(np.flatnonzero(bends) + 1), len(xyz) + 2]:
@@ -48,7 +48,7 @@ def pieces(xyz: Array) -> list[slice]:
 
 
 def resampled(xyz: Array, fps: float, *, smooth: bool = False) -> Array:
-    """(F, 17, 3) at 50 frames a second: by straight lines in time, or by cubic splines, which fewer frames need."""
+    """Resample (F, 17, 3) to 50 frames a second, linearly in time or by cubic splines, which low rates need."""
     before, at = np.arange(len(xyz)) / fps, np.arange(int((len(xyz) - 1) / fps * FPS + 1e-6) + 1) / FPS
     flat = xyz.reshape(len(xyz), -1)
     if smooth and len(xyz) > 3:
@@ -60,10 +60,10 @@ def resampled(xyz: Array, fps: float, *, smooth: bool = False) -> Array:
 
 @dataclass
 class Collection:
-    """Clips that are to be one file.
+    """Clips of one file to be written.
 
     Attributes:
-        say: told of each clip that is left out.
+        say: gets a line for each clip that is left out.
         clips: name, subject, horizontal shift taken off (2,), positions (F, 17, 3).
     """
 
@@ -71,7 +71,7 @@ class Collection:
     clips: list[tuple[str, str, Array, NDArray[np.float16]]] = field(default_factory=list)
 
     def wanted(self, file: Path, name: str, subject: str, known: Container[str]) -> bool:
-        """Whether a clip may be taken: nobody kept for validation and test, nothing that is there already."""
+        """Tell whether a clip may be taken: no subject of validation or test, no clip that is there already."""
         if subject in KEPT:
             self.say(f"{file.name}: left out, as {subject} is kept for validation and test")
         elif name in known:

@@ -2,8 +2,7 @@
 
 The motion is the CMU Graphics Lab Motion Capture Database converted to Human3.6M's 17 joints: three npz
 files with `positions` (frames, 17, 3) float16, metres, z up, 50 frames a second, and for each clip its
-length, name, description and subject. The files are not part of this package; the directory that holds them
-is given, or `$POSEMAMBA_SHARED/mocap`, or `shared/mocap` beside or in the working directory.
+length, name, description and subject. The files are not part of this package: `mocap_directory` looks for them.
 
 `posemamba.data.mocap.clips` makes training clips of it.
 
@@ -29,11 +28,13 @@ ACKNOWLEDGEMENT = (
 )
 FILES = ("cmu_amc.npz", "cmu_dance_bvh.npz", "cmu_eval_expmap.npz")
 TEST_SUBJECTS = ("cmu_49", "cmu_127")
-"""Never trained on: acrobatics and dance; running, jumping, rolling, range of motion."""
+"""Subjects of the benchmark, never trained on: acrobatics and dance; running, jumping, rolling, range of motion."""
 VALIDATION_SUBJECTS = ("cmu_02", "cmu_17", "cmu_131")
-"""Taken out of training, to choose settings and weights by: walk, run, jump, punch, sword, wash, box, hop."""
+"""Subjects to choose settings and weights by, not trained on: walk, run, jump, punch, sword, wash, box, hop."""
 
 SPLITS = ("train", "validation", "test", "all")
+FOLDER = "POSEMAMBA_DATA"
+"""The environment variable with the folder of the motion capture files."""
 
 
 @dataclass(frozen=True)
@@ -82,22 +83,24 @@ class Motions:
 def mocap_directory(directory: str | Path | None = None) -> Path:
     """Find the directory of the motion capture files.
 
+    It is the given one, else the one that the environment variable POSEMAMBA_DATA names, else ``posemamba/mocap`` in
+    the user's data folder.
+
     Raises:
         PoseMambaError: it is not there, or lacks a file.
     """
     if directory is not None:
-        tried = [Path(directory)]
-    elif os.environ.get("POSEMAMBA_SHARED"):
-        tried = [Path(os.environ["POSEMAMBA_SHARED"]) / "mocap"]
+        path = Path(directory)
+    elif os.environ.get(FOLDER):
+        path = Path(os.environ[FOLDER]).expanduser()
     else:
-        tried = [Path("..") / "shared" / "mocap", Path("shared") / "mocap"]
-    for path in tried:
-        if all((path / name).is_file() for name in FILES):
-            return path
-    raise PoseMambaError(
-        f"no motion capture files ({', '.join(FILES)}) in {' or '.join(map(str, tried))}: "
-        "give their directory, or set POSEMAMBA_SHARED to the directory that holds `mocap`"
-    )
+        path = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "posemamba" / "mocap"
+    if missing := [name for name in FILES if not (path / name).is_file()]:
+        raise PoseMambaError(
+            f"{path}: no motion capture files there ({', '.join(missing)} missing): give their folder by --data or "
+            f"{FOLDER} (docs/train.md says where they come from)"
+        )
+    return path
 
 
 def smooth(positions: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -1,68 +1,123 @@
-"""What is varied in training clips of motion capture, and how much: the settings of `data` in a recipe."""
+"""Settings of training clips made from motion capture: `data` of a recipe, as a tree of what varies.
+
+`posemamba.data.mocap.draw` draws a clip's random numbers by these settings. The default ranges cover amateurs' and
+laboratories' cameras.
+"""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
 
+Share = Annotated[float, Field(ge=0, le=1)]
 
-class MocapOptions(BaseModel):
-    """What is varied in the training clips. The ranges are those of amateurs' and laboratories' cameras."""
 
+class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class MotionOptions(_Options):
+    """Choice of motions, their speed, and changes to them."""
+
+    frame_step: tuple[float, float] = Field(
+        default=(0.4, 3.4),
+        description="range of source frames (50 a second) per clip frame: videos of 125 to 15 frames a second; for a "
+        "motion that is too short the step is lowered, to 0.5 at the least",
+    )
+    dance_weight: float = Field(default=0.4, ge=0, description="sampling weight of a frame of the salsa dances")
+    bent_trunk_weight: float = Field(
+        default=3.0, ge=0, description="sampling weight of a frame whose trunk is tilted by 45 degrees or more"
+    )
+    raised_leg_weight: float = Field(
+        default=1.0, ge=0, description="sampling weight of a frame with a leg raised by 45 degrees or more"
+    )
+    static_share: Share = Field(default=0.03, description="share of clips in which people hardly move")
+    reverse_share: Share = Field(default=0.0, description="share of clips played backwards in time")
+    graft_share: Share = Field(
+        default=0.0, description="share of clips whose arms or upper body come from another motion"
+    )
+    joint_perturbation_share: Share = Field(
+        default=0.0, description="share of clips with shoulders, hips, neck or spine turned away from the capture"
+    )
+    large_perturbation_share: Share = Field(
+        default=0.0, description="share of perturbed clips that turn hips twice and the spine three times as far"
+    )
+    tumble_share: Share = Field(
+        default=0.0, description="share of clips with the whole body turned over about level axes"
+    )
+    flip: bool = Field(default=True, description="mirror half of the clips left to right")
+
+
+class BodyOptions(_Options):
+    """Bone lengths of the bodies."""
+
+    bone_scale: bool = Field(
+        default=True, description="scale bones, each kind by itself, as far as detectors' joint definitions differ"
+    )
+    anatomical_share: Share = Field(
+        default=0.0, description="share of bodies whose bones vary only as much as people's do (4 %)"
+    )
+    convention_mix: Share = Field(
+        default=0.0,
+        description="share of bodies, anatomical ones left out, whose bones lie between the joint definitions of the "
+        "motion capture, Human3.6M and MediaPipe",
+    )
+
+
+class CameraOptions(_Options):
+    """Places and lenses of the virtual cameras."""
+
+    focal: tuple[float, float] = Field(
+        default=(0.6, 2.5), description="range of focal lengths, in units of the picture's longer side"
+    )
+    person_height: tuple[float, float] = Field(
+        default=(0.25, 1.0), description="range of an upright person's height, in units of the picture's shorter side"
+    )
+    aspects: tuple[float, ...] = Field(
+        default=(1.0, 1.0, 0.5625, 0.5625, 0.75, 1.7778),
+        description="height / width of the pictures, one of these for each clip",
+    )
+    follow_share: Share = Field(default=0.3, description="share of cameras that travel along with the person")
+    extreme_share: Share = Field(default=0.06, description="share of cameras with extreme pitch, and with roll")
+    extreme_pitch: tuple[float, float] = Field(
+        default=(-60, 60), description="range of degrees by which cameras with extreme pitch look down"
+    )
+    level_share: Share = Field(default=0.0, description="share of cameras with extreme pitch that have no roll")
+    crop_share: Share = Field(
+        default=0.1, description="share of cameras that see a part of the body only; joints beyond are not detected"
+    )
+
+
+class DetectorOptions(_Options):
+    """Errors of the 2D detector; see `posemamba.data.augment.DetectorErrors`."""
+
+    clean_share: Share = Field(default=0.35, description="share of clips with exact 2D joints")
+    occlusion_share: Share = Field(
+        default=0.4, description="share of noisy clips in which joints are not detected for some time"
+    )
+    long_occlusion_share: Share = Field(
+        default=0.3, description="share of occlusions that last up to 90 frames instead of up to 20"
+    )
+    limb_occlusion_share: Share = Field(
+        default=0.0, description="share of long occlusions that hide a whole limb or half of one"
+    )
+    dropout_share: Share = Field(
+        default=0.15, description="share of noisy clips in which single joints of single frames are not detected"
+    )
+    binary_confidence_share: Share = Field(
+        default=0.3, description="share of clips whose confidence is 1 where a joint was detected and 0 elsewhere"
+    )
+
+
+class MocapOptions(_Options):
+    """Settings of training clips made from motion capture."""
 
     lengths: dict[int, float] = Field(
         default={243: 0.76, 162: 0.06, 81: 0.08, 27: 0.05, 9: 0.03, 1: 0.02},
-        description="frames of a batch's clips, and the share of batches that have them",
+        description="frames of a batch's clips: share of the batches that have this length",
     )
-    step: tuple[float, float] = Field(
-        default=(0.4, 3.4),
-        description="frames of the source (50 a second) per frame of the clip: videos of 125 to 15 frames a second; "
-        "lowered, to 0.5 at the least, where a motion is too short",
-    )
-    dance_weight: float = Field(default=0.4, ge=0, description="weight of a frame of the salsa dances")
-    bent_weight: float = Field(default=3.0, ge=0, description="weight of frames with the trunk 45 degrees tilted")
-    raised_weight: float = Field(default=1.0, ge=0, description="weight of frames with a leg raised by 45 degrees")
-    clean: float = Field(default=0.35, ge=0, le=1, description="share of clips with exact 2D joints")
-    focal: tuple[float, float] = Field(default=(0.6, 2.5), description="focal lengths, of the longer side")
-    height: tuple[float, float] = Field(
-        default=(0.25, 1.0), description="height of an upright person, of the picture's shorter side"
-    )
-    aspects: tuple[float, ...] = Field(
-        default=(1.0, 1.0, 0.5625, 0.5625, 0.75, 1.7778), description="height/width of the pictures"
-    )
-    follow: float = Field(default=0.3, ge=0, le=1, description="share of cameras that travel along")
-    wild: float = Field(default=0.06, ge=0, le=1, description="share of cameras with roll and steep pitch")
-    steep: tuple[float, float] = Field(default=(-60, 60), description="degrees down that these look")
-    straight: float = Field(default=0.0, ge=0, le=1, description="share of these without roll")
-    still: float = Field(default=0.03, ge=0, le=1, description="share of clips in which people hardly move")
-    cropped: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="share of cameras that see only a part of the body, joints beyond not found",
-    )
-    lost: float = Field(default=0.4, ge=0, le=1, description="share of noisy clips in which joints are away for a time")
-    lost_long: float = Field(
-        default=0.3, ge=0, le=1, description="share of these losses that last up to 90 frames, in place of 20"
-    )
-    lost_limbs: float = Field(default=0.0, ge=0, le=1, description="share of the long losses that are of a whole limb")
-    dropped: float = Field(default=0.15, ge=0, le=1, description="share of clips in which joints are lost by chance")
-    blind: float = Field(
-        default=0.3, ge=0, le=1, description="share of clips whose confidence says only what was found"
-    )
-    bones: bool = Field(default=True, description="vary the bodies, as much as detectors' joints differ")
-    conventions: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="share of those not natural whose bones lie between the motions', Human3.6M's and MediaPipe's",
-    )
-    natural: float = Field(default=0.0, ge=0, le=1, description="share of these as much as people differ only")
-    grafted: float = Field(default=0.0, ge=0, le=1, description="share of clips with arms or trunk of another motion")
-    turned: float = Field(default=0.0, ge=0, le=1, description="share of clips with shoulders, hips or trunk turned")
-    far: float = Field(
-        default=0.0, ge=0, le=1, description="share of these that turn hips and trunk two to three times as far"
-    )
-    tumbled: float = Field(default=0.0, ge=0, le=1, description="share of clips with bodies turned over as a whole")
-    backwards: float = Field(default=0.0, ge=0, le=1, description="share of motions that run backwards in time")
-    flip: bool = Field(default=True, description="mirror half of the clips")
+    motion: MotionOptions = Field(default_factory=MotionOptions, description="motions, and changes to them")
+    body: BodyOptions = Field(default_factory=BodyOptions, description="bone lengths")
+    camera: CameraOptions = Field(default_factory=CameraOptions, description="virtual cameras")
+    detector: DetectorOptions = Field(default_factory=DetectorOptions, description="errors of the 2D detector")

@@ -1,12 +1,12 @@
-"""New motions out of known ones: parts of one motion on the body of another, and joints turned a little.
+"""New motions out of captured ones: parts grafted from one motion to another, joints perturbed, bodies tumbled.
 
-What a lifter has not seen it lifts worse, and an hour of motion holds few combinations of what arms, trunk and legs
-do. Both operations keep every bone's length, and pelvis and legs of a grafted body stay on the ground that they stood
-on. The ideas are crossover and mutation of Li et al., "Cascaded deep monocular 3D human pose estimation with
+A lifter is worse at what it has not seen, and an hour of motion holds few combinations of arms, trunk and legs. All
+operations keep every bone's length. Pelvis and legs of a grafted body stay on the ground that they stood on. The ideas
+are crossover and mutation of Li et al., "Cascaded deep monocular 3D human pose estimation with
 evolutionary training data" (CVPR 2020), on whole motions here.
 
 Everything is batched and runs on the tensors' device without waiting for it.
-Shapes: B clips, T frames, J = 17 joints of Human3.6M, K = 6 ball joints (TURNED).
+Shapes: B clips, T frames, J = 17 joints of Human3.6M, K = 6 ball joints (BALL_JOINTS).
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from torch.nn import functional
 
 from posemamba.poses.skeletons import H36M17
 
-TURNED = ("spine", "neck", "left_shoulder", "right_shoulder", "right_hip", "left_hip")
-"""Ball joints that `turn` turns, in the order of its arguments' K."""
+BALL_JOINTS = ("spine", "neck", "left_shoulder", "right_shoulder", "right_hip", "left_hip")
+"""Joints that `rotate_joints` rotates, in the order of its arguments' K."""
 GRAFTS = ("both arms", "left arm", "right arm", "upper body")
-"""What `graft` takes of the other motion, by number."""
+"""Parts that `graft` takes from the other motion, by number."""
 
 _LEFT_ARM, _RIGHT_ARM, _TRUNK = slice(12, 14), slice(15, 17), slice(7, 17)
-# The bones, named by their lower joint, below each of TURNED but the spine.
+# The bones, named by their lower joint, below each of BALL_JOINTS but the spine.
 _BELOW = (slice(9, 11), _LEFT_ARM, _RIGHT_ARM, slice(2, 4), slice(5, 7))
 
 
 @lru_cache(maxsize=8)
 def _parents(device: torch.device) -> Tensor:
-    """Of all joints but the root; kept on the device, as copying them there each time would wait for it."""
+    """Parents of all joints but the root; kept on the device, as copying them there each time would wait for it."""
     with torch.inference_mode(False):  # or they could not be used in training afterwards
         return torch.tensor(H36M17.parents[1:], device=device)
 
 
 def bones_of(positions: Tensor) -> Tensor:
-    """(..., J, 3) joints to the vectors from each joint's parent to it; the root's is its place."""
+    """Return the vector from each joint's parent to it, of (..., J, 3) joints; the root's is its position."""
     parents = positions.index_select(-2, _parents(positions.device))
     return torch.cat([positions[..., :1, :], positions[..., 1:, :] - parents], -2)
 
 
 def joints_of(bones: Tensor) -> Tensor:
-    """The inverse of `bones_of`."""
+    """Return (..., J, 3) joints of bones: the inverse of `bones_of`."""
     placed: list[Tensor] = []
     for bone, parent in zip(bones.unbind(-2), H36M17.parents, strict=True):  # parents come before their children
         placed.append(placed[parent] + bone if parent >= 0 else bone)
@@ -105,35 +105,35 @@ def graft(positions: Tensor, other: Tensor, what: Tensor) -> Tensor:
 
 
 @dataclass
-class Turns:
-    """How joints are turned: by `steady + swing sin(2 pi (tempo t + phase))`, t from 0 to 1 over the clip.
+class Rotations:
+    """Rotations that oscillate over a clip: offset + amplitude sin(2 pi (cycles t + phase)), t from 0 to 1.
 
     Attributes:
-        steady, swing: (B, K, 3) axis times radians, in the axes of hips (spine, hips) or chest (neck, shoulders).
-        tempo: (B, K) swings in the clip.
+        offset, amplitude: (B, K, 3) axis times radians.
+        cycles: (B, K) oscillations in the clip.
         phase: (B, K) from 0 to 1.
     """
 
-    steady: Tensor
-    swing: Tensor
-    tempo: Tensor
+    offset: Tensor
+    amplitude: Tensor
+    cycles: Tensor
     phase: Tensor
 
     def angles(self, frames: int) -> Tensor:
         """(B, T, K, 3) axis times radians."""
-        time = torch.linspace(0, 1, frames, device=self.tempo.device)[None, :, None]
-        wave = torch.sin(2 * torch.pi * (self.tempo[:, None] * time + self.phase[:, None]))
-        return self.steady[:, None] + self.swing[:, None] * wave[..., None]
+        time = torch.linspace(0, 1, frames, device=self.cycles.device)[None, :, None]
+        wave = torch.sin(2 * torch.pi * (self.cycles[:, None] * time + self.phase[:, None]))
+        return self.offset[:, None] + self.amplitude[:, None] * wave[..., None]
 
 
-def turn(positions: Tensor, turns: Turns) -> Tensor:
-    """Turn ball joints, with all that hangs on them.
+def rotate_joints(positions: Tensor, rotations: Rotations) -> Tensor:
+    """Rotate ball joints, with all that hangs on them.
 
     Args:
         positions: (B, T, J, 3) metres, right-handed.
-        turns: by how much.
+        rotations: of BALL_JOINTS, in the axes of the hips (spine, hips) or of the chest (neck, shoulders).
     """
-    angles = turns.angles(positions.shape[1])
+    angles = rotations.angles(positions.shape[1])
     p = positions
     hips = _axes(p[:, :, 4] - p[:, :, 1], p[:, :, 7] - p[:, :, 0])
     chest = _axes(p[:, :, 11] - p[:, :, 14], p[:, :, 8] - p[:, :, 7])
@@ -146,14 +146,14 @@ def turn(positions: Tensor, turns: Turns) -> Tensor:
     return joints_of(bones)
 
 
-def tumble(positions: Tensor, turns: Turns) -> Tensor:
-    """Turn whole bodies about their pelvis, wherever the ground is.
+def tumble(positions: Tensor, rotations: Rotations) -> Tensor:
+    """Rotate whole bodies about their pelvis, wherever the ground is.
 
     Args:
         positions: (B, T, J, 3) metres.
-        turns: by how much, in the world's axes; K is 1.
+        rotations: in the world's axes; K is 1.
     """
-    angles = turns.angles(positions.shape[1])
+    angles = rotations.angles(positions.shape[1])
     pelvis = positions[:, :, :1]
     return pelvis + _rotate(positions - pelvis, angles)
 
