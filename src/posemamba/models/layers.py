@@ -1,6 +1,10 @@
-"""Layers that several models share: stochastic depth (Huang et al. 2016) and the MLP."""
+"""What several models share: stochastic depth (Huang et al. 2016), the MLP, layers in full precision, matrices."""
 
 from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -33,3 +37,50 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+_lock = threading.Lock()
+_highest = {"depth": 0, "before": "highest"}
+
+
+@contextlib.contextmanager
+def _no_rounding_of_products() -> Iterator[None]:
+    """Forbid TF32 and the like, for all threads, until the last that asked for it is done."""
+    with _lock:
+        if _highest["depth"] == 0:
+            _highest["before"] = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("highest")
+        _highest["depth"] += 1  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        with _lock:
+            _highest["depth"] -= 1  # type: ignore[operator]
+            if _highest["depth"] == 0:
+                torch.set_float32_matmul_precision(_highest["before"])  # type: ignore[arg-type]
+
+
+def in_full_precision(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Return layer(x), computed without autocast and TF32.
+
+    For layers that read or make coordinates. bfloat16 holds these to 1 part in 256: steps of 2 to 4 pixels in a
+    picture 1000 pixels wide, and of several millimetres in the result, more than a joint moves from one frame to the
+    next.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        if torch.compiler.is_compiling() or torch.get_float32_matmul_precision() == "highest":
+            return layer(x)
+        with _no_rounding_of_products():
+            return layer(x)
+
+
+def matrices_between_layers(model: nn.Module, ends: Iterable[nn.Module | None] = ()) -> list[nn.Parameter]:
+    """Return the weights of a model's linear layers, but for its `ends` and for gates and the like of 3 rows or less.
+
+    Args:
+        model: any.
+        ends: its embedding and heads, with all that is in them.
+    """
+    outside = {part for end in ends if end is not None for part in end.modules()}
+    layers = [m for m in model.modules() if isinstance(m, nn.Linear) and m not in outside]
+    return [layer.get_parameter("weight") for layer in layers if min(layer.weight.shape) > 3]

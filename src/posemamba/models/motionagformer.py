@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop_path
+from posemamba.models.layers import MLP, drop_path, matrices_between_layers
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
@@ -196,6 +196,14 @@ class MotionAGFormer(nn.Module):
         self.norm = nn.LayerNorm(E)
         self.rep_logit = nn.ModuleDict({"fc": nn.Linear(E, R)})
         self.head = nn.Linear(R, 3)
+
+    def full_precision_layers(self) -> tuple[nn.Module, ...]:
+        """Return the layers that training must keep from autocast and TF32: those that read or make coordinates."""
+        return self.joints_embed, self.head
+
+    def matrix_parameters(self, scans: bool = False) -> list[nn.Parameter]:
+        """Return the matrices between layers, not those of the embedding, of gates and of the head. It has no scans."""
+        return matrices_between_layers(self, (self.joints_embed, self.head))
 
     def compile_layers(self, **options: Any) -> None:
         """Compile the layers by torch.compile, once for all that are alike: a whole model compiles for minutes.

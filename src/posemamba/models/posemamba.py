@@ -9,7 +9,8 @@ the step size, N = 16 states, K = 4 scan directions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,10 +20,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from posemamba.models.layers import MLP
+from posemamba.models.integrity import Blueprint, Code, is_untouched
+from posemamba.models.layers import MLP, in_full_precision, matrices_between_layers
+from posemamba.ops import fused
 from posemamba.ops.conv_silu import conv_silu
-from posemamba.ops.fused import cpu as fused_cpu
-from posemamba.ops.fused import gpu as fused
+from posemamba.ops.fused.weights import EndWeights, LayerWeights, ModelLayout, centre
 from posemamba.ops.scan import OrderName, project, scan
 from posemamba.ops.scan.orders import DIRECTIONS
 from posemamba.poses.skeletons import LIMB_ORDER
@@ -32,6 +34,10 @@ from posemamba.weights.files import is_safetensors, parse_config, read_weights
 from posemamba.weights.names import find
 
 STATES = 16
+EPS = 1e-6
+"""Of the norms before and after blocks."""
+INNER_EPS = HEAD_EPS = 1e-5
+"""Of the norm after the scan and of the head's."""
 Size = Literal["s", "b", "l", "x"]
 
 
@@ -79,11 +85,8 @@ class PoseMambaConfig(BaseModel):
         return 3 if self.confidence else 2
 
     def placed(self, x_BTJC: Tensor) -> Tensor:
-        """The input as it is embedded: if `centred`, x and y relative to their mean over a clip's frames and joints."""
-        if not self.centred:
-            return x_BTJC
-        xy = x_BTJC[..., :2]
-        return torch.cat([xy - xy.mean((1, 2), keepdim=True), x_BTJC[..., 2:]], -1)
+        """Return the input as it is embedded: if `centred`, x and y relative to their mean over a clip."""
+        return centre(x_BTJC) if self.centred else x_BTJC
 
     @property
     def inner_width(self) -> int:
@@ -110,7 +113,7 @@ class StateSpace2D(nn.Module):
         self.dt_projs_bias = nn.Parameter(torch.empty(K, D))
         self.A_logs = nn.Parameter(torch.empty(K * D, N))
         self.Ds = nn.Parameter(torch.empty(K * D))
-        self.out_norm = nn.LayerNorm(D)
+        self.out_norm = nn.LayerNorm(D, eps=INNER_EPS)
         self.out_proj = nn.Linear(D, E, bias=False)
         self._scan_options: dict[str, Any] = {
             "limb": config.limb_order,
@@ -135,8 +138,15 @@ class StateSpace2D(nn.Module):
     def inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tokens to scan, their projections, and the gate: (B, T, J, D), (B, T, J, K, R + 2N), (B, T, J, D)."""
         x_BTJD, z_BTJD = self.in_proj(x_BTJE).chunk(2, dim=-1)
-        u_BTJD = conv_silu(x_BTJD, self.conv2d.weight, self.conv2d.bias)
+        u_BTJD = self._convolve(x_BTJD)
         return u_BTJD, project(u_BTJD, self.x_proj_weight, **self._scan_options), z_BTJD
+
+    def _convolve(self, x_BTJD: Tensor) -> Tensor:
+        """SiLU of `conv2d`: in one pass, as long as that is the convolution that it was."""
+        conv = self.conv2d
+        if is_untouched(conv, nn.Conv2d) and _is_3x3(conv):
+            return conv_silu(x_BTJD, conv.weight, conv.bias)
+        return F.silu(conv(x_BTJD.permute(0, 3, 1, 2))).permute(0, 2, 3, 1).contiguous()
 
     def output(self, u_BTJD: Tensor, proj_BTJKP: Tensor, z_BTJD: Tensor) -> Tensor:
         """Scan, norm and gate: (B, T, J, E)."""
@@ -155,6 +165,16 @@ class StateSpace2D(nn.Module):
         return self.output(*self.inputs(x_BTJE))
 
 
+def _is_3x3(conv: nn.Conv2d) -> bool:
+    """Tell whether `conv_silu` computes the convolution: depth-wise, 3x3, padded with zeros."""
+    return (
+        conv.kernel_size == (3, 3)
+        and conv.stride == conv.padding == conv.dilation == (1, 1)
+        and conv.groups == conv.in_channels == conv.out_channels
+        and conv.padding_mode == "zeros"
+    )
+
+
 def recomputed(function: Callable[[Tensor], Any], x: Tensor, recompute: bool) -> Any:
     """function(x); with `recompute`, what it computes on the way is made again in the backward pass, not kept."""
     if recompute and torch.is_grad_enabled():
@@ -167,9 +187,9 @@ class Block(nn.Module):
 
     def __init__(self, config: PoseMambaConfig, drop_path: float) -> None:
         super().__init__()
-        self.norm = nn.LayerNorm(config.width, eps=1e-6)
+        self.norm = nn.LayerNorm(config.width, eps=EPS)
         self.op = StateSpace2D(config)
-        self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
+        self.norm2 = nn.LayerNorm(config.width, eps=EPS)
         self.mlp = MLP(config.width, config.mlp_ratio)
         self.drop_path = drop_path
         self.recompute = False
@@ -184,9 +204,22 @@ class Block(nn.Module):
         return kept / keep
 
     def forward(self, x_BTJE: Tensor, scales: Tensor | None = None) -> Tensor:
+        """Compute the block.
+
+        Args:
+            x_BTJE: (B, T, J, E).
+            scales: of the two branches, by `draw_scales`, which is called if they are left out.
+        """
+        if scales is None:
+            scales = self.draw_scales(x_BTJE)
         op, mlp = (1, 1) if scales is None else (scales[0], scales[1])
-        x_BTJE = x_BTJE + op * self.op.output(*recomputed(self._scan_inputs, x_BTJE, self.recompute))
+        x_BTJE = x_BTJE + op * self._op(x_BTJE)
         return x_BTJE + mlp * recomputed(self._mlp, x_BTJE, self.recompute)
+
+    def _op(self, x_BTJE: Tensor) -> Tensor:
+        if self.recompute and is_untouched(self.op, StateSpace2D):
+            return self.op.output(*recomputed(self._scan_inputs, x_BTJE, True))
+        return self.op(self.norm(x_BTJE))
 
     def _scan_inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         return self.op.inputs(self.norm(x_BTJE))
@@ -194,10 +227,37 @@ class Block(nn.Module):
     def _mlp(self, x_BTJE: Tensor) -> Tensor:
         return self.mlp(self.norm2(x_BTJE))
 
+    def tensors(self) -> LayerWeights:
+        """Return the parameters as the fused kernels of `posemamba.ops.fused` want them."""
+        op, mlp = self.op, self.mlp
+        return LayerWeights.of(
+            norm=(self.norm.weight, self.norm.bias),
+            in_proj=op.in_proj.weight,
+            conv=(op.conv2d.weight, op.conv2d.bias),  # type: ignore[arg-type]
+            x_proj=op.x_proj_weight,
+            dt_projs=(op.dt_projs_weight, op.dt_projs_bias),
+            A_logs=op.A_logs,
+            Ds=op.Ds,
+            out_norm=(op.out_norm.weight, op.out_norm.bias),
+            out_proj=op.out_proj.weight,
+            norm2=(self.norm2.weight, self.norm2.bias),
+            fc1=(mlp.fc1.weight, mlp.fc1.bias),
+            fc2=(mlp.fc2.weight, mlp.fc2.bias),
+        )
+
 
 def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor | None) -> Tensor:
     """A block and the norm after it: a function, so that compiling it once serves all layers."""
     return norm(block(x_BTJE, scales))
+
+
+@lru_cache(maxsize=1)
+def _compiled_apply_block() -> Callable[..., Tensor]:
+    """`apply_block` by torch.compile, the same for all models."""
+    from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
+
+    allow_many_variants()
+    return torch.compile(apply_block, dynamic=False)
 
 
 class ErrorHead(nn.Module):
@@ -237,18 +297,29 @@ class PoseMamba(nn.Module):
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, config.frames, E))
         self.STEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
         self.TTEblocks = nn.ModuleList([Block(config, rate) for rate in rates])
-        self.Spatial_norm = nn.LayerNorm(E, eps=1e-6)
-        self.Temporal_norm = nn.LayerNorm(E, eps=1e-6)
-        self.head = nn.Sequential(nn.LayerNorm(E), nn.Linear(E, 3))
+        self.Spatial_norm = nn.LayerNorm(E, eps=EPS)
+        self.Temporal_norm = nn.LayerNorm(E, eps=EPS)
+        self.head = nn.Sequential(nn.LayerNorm(E, eps=HEAD_EPS), nn.Linear(E, 3))
         self.error_head = ErrorHead(E, config.error_width) if config.error_width else None
         self.apply_block: Callable[..., Tensor] = apply_block
 
-    def compile_layers(self) -> None:
-        """Train in fewer, larger kernels by torch.compile: a minute once for each input shape, then faster steps."""
-        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what torch.compile made, which can be neither pickled nor copied: a copy's layers run plainly."""
+        state = self.__dict__.copy()
+        if self._layers_compiled:
+            state["apply_block"] = apply_block
+        return state
 
-        allow_many_variants()
-        self.apply_block = torch.compile(apply_block, dynamic=False)
+    @property
+    def _layers_compiled(self) -> bool:
+        return _compiled_apply_block.cache_info().currsize > 0 and self.apply_block is _compiled_apply_block()
+
+    def compile_layers(self) -> None:
+        """Train in fewer, larger kernels by torch.compile: a minute once for each input shape, then faster steps.
+
+        Copies of the model and models that are loaded from pickles are not compiled.
+        """
+        self.apply_block = _compiled_apply_block()
 
     def recompute_activations(self, recompute: bool = True) -> None:
         """Train in half the memory: matrix products and convolutions before a scan, and MLPs, are computed again in the
@@ -287,22 +358,57 @@ class PoseMamba(nn.Module):
         load_strictly(path, model, state, f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks")
         return model.eval()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The parameters' type."""
+        return self.Spatial_pos_embed.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The parameters' device."""
+        return self.Spatial_pos_embed.device
+
+    def full_precision_layers(self) -> tuple[nn.Module, ...]:
+        """Return the layers that training must keep from autocast and TF32: none, the model does so itself."""
+        return ()
+
+    def matrix_parameters(self, scans: bool = False) -> list[nn.Parameter]:
+        """Return the matrices between layers, not those of the embedding and the heads.
+
+        Args:
+            scans: also the projections to step sizes, inputs and outputs of scans, each a matrix for each direction.
+        """
+        ends = self.Spatial_patch_to_embedding, self.head, self.error_head
+        scanning = [p for name, p in self.named_parameters() if name.endswith(("x_proj_weight", "dt_projs_weight"))]
+        return matrices_between_layers(self, ends) + (scanning if scans else [])
+
     def forward(self, x_BTJC: Tensor) -> Tensor:
         self._check(x_BTJC)
-        if fused.applies(self, x_BTJC):  # inference on an NVIDIA GPU: what follows, in a few kernels a layer
-            return fused.forward(self, x_BTJC)
-        if fused_cpu.applies(self, x_BTJC):  # the same on a CPU
-            return fused_cpu.forward(self, x_BTJC)
-        return self.head(self._features(x_BTJC))
+        y_BTJ3 = fused.run(self, x_BTJC)  # inference: what follows, in a few kernels a layer
+        return self._head(self._features(x_BTJC)) if y_BTJ3 is None else y_BTJ3
 
     def features(self, x_BTJC: Tensor) -> Tensor:
         """What the last layer knows of each joint, (B, T, J, E): `head` makes the output of it."""
         self._check(x_BTJC)
-        if fused.applies(self, x_BTJC):
-            return fused.features(self, x_BTJC)
-        if fused_cpu.applies(self, x_BTJC):
-            return fused_cpu.features(self, x_BTJC)
-        return self._features(x_BTJC)
+        x_BTJE = fused.run(self, x_BTJC, features=True)
+        return self._features(x_BTJC) if x_BTJE is None else x_BTJE
+
+    def execution(self, x_BTJC: Tensor) -> fused.Choice:
+        """Tell how `model(x)` computes here and now, and why: `path` is 'gpu', 'cpu' or 'plain'.
+
+        >>> with torch.inference_mode():
+        ...     print(model.execution(x).reason)
+        """
+        self._check(x_BTJC)
+        return fused.choose(self, x_BTJC)
+
+    def reload_weights(self) -> None:
+        """Drop the copies of the weights that fused kernels made: they are read anew at the next call.
+
+        Needed on a GPU alone, and after one thing alone: writing into a parameter past PyTorch, as
+        `parameter.data.mul_(2)` does.
+        """
+        fused.forget(self)
 
     def with_errors(self, x_BTJC: Tensor) -> tuple[Tensor, Tensor]:
         """The output, and how far each joint is expected to be off, (B, T, J), in the output's unit.
@@ -315,21 +421,26 @@ class PoseMamba(nn.Module):
         if self.error_head is None:
             raise PoseMambaError("these weights do not tell what error to expect; `posemamba calibrate` adds that")
         x_BTJE = self.features(x_BTJC)
-        with torch.autocast(x_BTJC.device.type, enabled=False):  # bfloat16 would round coordinates to millimetres
-            x_BTJE = x_BTJE.to(self.Spatial_pos_embed.dtype)
-            return self.head(x_BTJE), self.error_head(x_BTJE)
+        return self._head(x_BTJE), in_full_precision(self.error_head, x_BTJE.to(self.dtype))
 
     def _check(self, x_BTJC: Tensor) -> None:
-        _, T, J, C = x_BTJC.shape
-        if self.config.channels != C or self.config.joints != J or not 1 <= T <= self.config.frames:
+        config, shape = self.config, tuple(x_BTJC.shape)
+        if len(shape) != 4 or not (shape[0] and 1 <= shape[1] <= config.frames) or shape[2:] != (
+            config.joints,
+            config.channels,
+        ):
             raise ValueError(
-                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
-                f"{self.config.joints} joints, {self.config.channels})"
+                f"input is {shape}; expected (clips, 1 to {config.frames} frames, {config.joints} joints, "
+                f"{config.channels}), one clip at least"
             )
+
+    def _head(self, x_BTJE: Tensor) -> Tensor:
+        return in_full_precision(self.head, x_BTJE.to(self.dtype))
 
     def _features(self, x_BTJC: Tensor) -> Tensor:
         T = x_BTJC.shape[1]
-        x_BTJE = self.Spatial_patch_to_embedding(self.config.placed(x_BTJC)) + self.Spatial_pos_embed[:, None]
+        x_BTJC = self.config.placed(x_BTJC).to(self.dtype)
+        x_BTJE = in_full_precision(self.Spatial_patch_to_embedding, x_BTJC) + self.Spatial_pos_embed[:, None]
         for i, (spatial, temporal) in enumerate(zip(self.STEblocks, self.TTEblocks, strict=True)):
             x_BTJE = self._layer(spatial, self.Spatial_norm, x_BTJE)
             if i == 0:
@@ -339,6 +450,76 @@ class PoseMamba(nn.Module):
 
     def _layer(self, block: Any, norm: nn.LayerNorm, x_BTJE: Tensor) -> Tensor:
         return self.apply_block(block, norm, x_BTJE, block.draw_scales(x_BTJE))
+
+    # For posemamba.ops.fused, whose kernels know tensors only
+
+    def layout(self) -> ModelLayout:
+        """Return what the fused kernels must know besides tensors."""
+        c = self.config
+        return ModelLayout(c.width, c.scan_order, c.limb_order, c.centred, EPS, INNER_EPS, HEAD_EPS)
+
+    def tensors(self) -> Iterator[LayerWeights | EndWeights]:
+        """Yield the layers' weights, spatial and temporal in turn, and at last those of embedding, norms and head."""
+        for pair in zip(self.STEblocks, self.TTEblocks, strict=True):
+            for block in pair:
+                yield block.tensors()  # type: ignore[operator]
+        embedding, (norm, linear) = self.Spatial_patch_to_embedding, self.head
+        yield EndWeights(
+            embed_weight=embedding.weight,
+            embed_bias=embedding.bias,
+            joint_embedding=self.Spatial_pos_embed[0],
+            frame_embedding=self.Temporal_pos_embed[0],
+            spatial_norm_weight=self.Spatial_norm.weight,
+            spatial_norm_bias=self.Spatial_norm.bias,
+            temporal_norm_weight=self.Temporal_norm.weight,
+            temporal_norm_bias=self.Temporal_norm.bias,
+            head_norm_weight=norm.weight,  # type: ignore[arg-type]
+            head_norm_bias=norm.bias,  # type: ignore[arg-type]
+            head_weight=linear.weight,  # type: ignore[arg-type]
+            head_bias=linear.bias,  # type: ignore[arg-type]
+        )
+
+    def intact_parameters(self) -> list[Tensor] | None:
+        """Return all parameters but the error head's; None if the model is not as its class and config build it."""
+        if type(self.config) is not PoseMambaConfig or not self._applies_blocks_as_built or not _CODE.is_as_before():
+            return None
+        return _blueprint(self.config).parameters_of(self)
+
+    def difference(self) -> str:
+        """Name the first thing in which the model is not as its class and config build it; '' if it is."""
+        if type(self.config) is not PoseMambaConfig:
+            return f"the model's config is a {type(self.config).__name__}"
+        if not self._applies_blocks_as_built:
+            return "the model has an apply_block of its own"
+        return _CODE.difference() or _blueprint(self.config).difference(self)
+
+    @property
+    def _applies_blocks_as_built(self) -> bool:
+        return self.apply_block is _APPLY_BLOCK or self._layers_compiled
+
+
+_APPLY_BLOCK = apply_block
+_CODE = Code(
+    classes=(PoseMamba, Block, StateSpace2D, MLP),
+    calls=(nn.Module, nn.Linear, nn.LayerNorm, nn.Conv2d, nn.Sequential),
+    functions=(
+        (PoseMambaConfig, ("placed",)),
+        (F, ("linear", "layer_norm", "conv2d", "silu", "gelu", "softplus")),
+    ),
+)
+
+
+@lru_cache(maxsize=16)
+def _blueprint(config: PoseMambaConfig) -> Blueprint:
+    """What a model of this config looks like."""
+    with torch.device("meta"):
+        blank = PoseMamba(config)
+    attributes = {
+        nn.LayerNorm: ("normalized_shape", "eps"),
+        nn.Conv2d: ("kernel_size", "stride", "padding", "dilation", "groups", "padding_mode"),
+        StateSpace2D: ("_scan_options",),
+    }
+    return Blueprint(blank, attributes, apart=("error_head",))
 
 
 def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Tensor]]:

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from posemamba.data.clips import ClipBatch
 from posemamba.models.inputs import prepare_input
+from posemamba.models.layers import in_full_precision
 from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
@@ -63,25 +64,14 @@ def _numbers(count: int) -> DataLoader:
 
 @torch.compiler.disable
 def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")  # TF32 would round the coordinates, too
-    try:
-        with torch.autocast(x.device.type, enabled=False):
-            return forward(x.float())
-    finally:
-        torch.set_float32_matmul_precision(precision)
+    return in_full_precision(forward, x.float())
 
 
 def keep_ends_in_float32(model: nn.Module) -> None:
-    """Run the embedding and the head in float32 under autocast.
-
-    bfloat16 holds coordinates to 1 part in 256: steps of 2 to 4 pixels in a picture 1000 pixels wide, and of
-    several millimetres in the result, more than a joint moves from one frame to the next.
-    """
-    for name in ("Spatial_patch_to_embedding", "joints_embed", "head"):  # ours and the peers' names
-        layer = getattr(model, name, None)
-        if isinstance(layer, nn.Module):
-            layer.forward = functools.partial(_in_float32, layer.forward)  # type: ignore[method-assign]
+    """Run the layers that a model names so (`full_precision_layers`) in float32 under autocast, without TF32."""
+    layers = getattr(model, "full_precision_layers", tuple)()
+    for layer in layers:
+        layer.forward = functools.partial(_in_float32, layer.forward)
 
 
 class LiftingModule(pl.LightningModule):

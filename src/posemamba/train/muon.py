@@ -14,31 +14,27 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from posemamba.models.layers import matrices_between_layers
+
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al.): fast rather than exact, singular values end in 0.7 to 1.2."""
 _ITERATIONS = 5
 GPU_TYPE = torch.bfloat16
 """What it iterates in on a GPU: fast; rounding is made more of where singular values are small."""
-_OF_SCANS = ("x_proj_weight", "dt_projs_weight")
 _RMS = 0.2
 """Root mean square of a step's elements at learning rate 1: AdamW's (Liu et al. 2025, arXiv 2502.16982)."""
 
 
 def split_parameters(model: nn.Module, *, scans: bool = False) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """(weights of linear layers inside blocks, all others); embedding and head are of the others, as Muon wants.
+    """Split a model's parameters into the matrices between its layers and all others, as Muon wants.
 
     Args:
-        model: any lifter.
+        model: any lifter; one that does not name its matrices (`matrix_parameters`) has those of all linear layers.
         scans: a PoseMamba's projections to step sizes, inputs and outputs of its scans are matrices, too, one for each
             direction.
     """
-    matrices: list[nn.Parameter] = [
-        layer.get_parameter("weight")
-        for name, layer in model.named_modules()
-        if isinstance(layer, nn.Linear) and min(layer.weight.shape) > 3 and "head" not in name
-    ]
-    if scans:
-        matrices += [p for name, p in model.named_parameters() if name.endswith(_OF_SCANS)]
+    named = getattr(model, "matrix_parameters", None)
+    matrices: list[nn.Parameter] = matrices_between_layers(model) if named is None else named(scans)
     chosen = set(map(id, matrices))
     return matrices, [p for p in model.parameters() if id(p) not in chosen]
 

@@ -1,29 +1,27 @@
-"""PoseMamba's forward pass on a CPU without gradients: the same weights and results, three kernels a layer.
+"""A model's forward pass on a CPU without gradients: the same weights and results, three kernels a layer.
 
-`PoseMamba.forward` comes here by itself when `applies` says so; POSEMAMBA_FUSED=off switches it off. A change of a
-parameter is noticed as in `posemamba.ops.fused.gpu`.
+`posemamba.ops.fused.run` comes here. All changes of weights are noticed, also those that PyTorch does not count
+(`parameter.data.mul_(2)`): each call takes a fingerprint of their memory.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from posemamba.ops.fused.weights import LayerWeights, Weights
-from posemamba.ops.runtime.settings import fused_mode
+from posemamba.ops.fused.weights import LayerWeights, ModelLayout, Source, UnevenWeightsError, Weights
 from posemamba.ops.scan import choose_backend
 from posemamba.ops.scan.orders import scan_map
 
-if TYPE_CHECKING:
-    from posemamba.models.posemamba import PoseMamba
-
-__all__ = ["applies", "features", "forward"]
+__all__ = ["forget", "run", "why_not"]
 
 WHOLE = 64  # the model's width is a multiple of it: no product has a remainder
+PIECE = 16384  # numbers that one thread takes a fingerprint of at a time
 
 
 class _Layer:
@@ -41,78 +39,121 @@ class _Layer:
         self.end = [x.numpy() for x in (*end, *mlp)]
 
 
+class _Fingerprint:
+    """Numbers that change with any bit of some float32 tensors, wherever they are strided over.
+
+    The tensors must stay where they are.
+    """
+
+    def __init__(self, tensors: list[Tensor]) -> None:
+        pieces = []
+        for tensor in tensors:
+            numbers = 1 + sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride(), strict=True))
+            for start in range(0, numbers, PIECE):
+                pieces.append((tensor.data_ptr() + tensor.element_size() * start, min(PIECE, numbers - start)))
+        self._pieces = np.array(pieces, dtype=np.int64).T.copy()
+        self._value = self._take()
+
+    def _take(self) -> np.ndarray:
+        from posemamba.ops.fused.cpu.kernels import fingerprint
+        from posemamba.ops.scan.cpu import with_threads
+
+        value = np.empty(self._pieces.shape[1], dtype=np.uint64)
+        with_threads(fingerprint, *self._pieces, value)
+        return value
+
+    def changed(self) -> bool:
+        """Tell whether any bit is another than when this was made."""
+        return not np.array_equal(self._take(), self._value)
+
+
 class _FastModel:
-    """What is kept of a model: its weights in the kernels' layout, and hooks that would not be called."""
+    """What is kept of a model: its weights in the kernels' layout."""
 
-    def __init__(self, model: PoseMamba) -> None:
+    def __init__(self, model: Source) -> None:
+        self.layout = model.layout()
         self.weights = Weights(model, torch.float32, torch.device("cpu"))
+        self._pack()
+
+    def _pack(self) -> None:
         self.layers = [_Layer(layer) for layer in self.weights.layers]
-        parts = [module for module in model.modules() if module is not model]
-        self.hooks = [hooks for part in parts for hooks in (part._forward_hooks, part._forward_pre_hooks)]
+        self._fingerprint = _Fingerprint(self.weights.seen)
 
-    def refresh(self, model: PoseMamba) -> None:
-        if self.weights.refresh(model):
-            self.layers = [_Layer(layer) for layer in self.weights.layers]
-
-
-_fast_models: WeakKeyDictionary[PoseMamba, _FastModel] = WeakKeyDictionary()
-
-
-def _fast_model(model: PoseMamba) -> _FastModel:
-    if model not in _fast_models:
-        with torch.inference_mode(False), torch.no_grad():  # the copies are kept, and updated elsewhere too
-            _fast_models[model] = _FastModel(model)
-    return _fast_models[model]
+    def refresh(self, model: Source, parameters: list[Tensor]) -> None:
+        """Follow the model's weights."""
+        if self.weights.refresh(model, parameters):
+            self._pack()
+        elif self._fingerprint.changed():
+            self.weights.copy(model, parameters)
+            self._pack()
 
 
-def applies(model: PoseMamba, x: Tensor) -> bool:
-    """Whether `forward` can stand in for the plain model here: float32 on a CPU, no gradient, no dropping."""
-    if x.device.type != "cpu" or model.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
-        return False
-    return (
-        type(x) is Tensor
-        and x.dtype == model.Spatial_pos_embed.dtype == torch.float32
-        and model.Spatial_pos_embed.device.type == "cpu"
-        and not torch.is_autocast_enabled("cpu")
-        and model.config.width % WHOLE == 0
-        and fused_mode() != "off"
-        and choose_backend(x.device, x.dtype) == "numba"
-        and not any(_fast_model(model).hooks)
-    )
+_fast_models: WeakKeyDictionary[Source, _FastModel] = WeakKeyDictionary()
 
 
-def forward(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
-    """What `model(x_BTJC)` computes: (B, T, J, C) to (B, T, J, 3)."""
-    fast = _fast_model(model)
-    with torch.inference_mode(False), torch.no_grad():
-        fast.refresh(model)
-        x_BTJE, ends = _run(fast, model, x_BTJC), fast.weights.ends
-        normed = F.layer_norm(x_BTJE, x_BTJE.shape[-1:], ends.head_norm_weight, ends.head_norm_bias, model.head[0].eps)  # type: ignore[arg-type]
+def why_not(model: Source, x: Tensor) -> str:
+    """Name what of the model's kind or of the input the kernels cannot take; '' if they can."""
+    if x.dtype != torch.float32 or model.dtype != torch.float32:
+        return f"input {x.dtype}, model {model.dtype}: the fused kernels on a CPU compute in torch.float32"
+    if model.device.type != "cpu":
+        return f"the input is on a CPU, the model on '{model.device}'"
+    if torch.is_autocast_enabled("cpu"):
+        return "autocast is on: the fused kernels on a CPU compute in torch.float32"
+    if width := model.layout().width % WHOLE:
+        return f"a width of {width}: the fused kernels on a CPU want a multiple of {WHOLE}"
+    backend = choose_backend(x.device, x.dtype)
+    return "" if backend == "numba" else f"the scan's backend is '{backend}': the fused kernels contain 'numba'"
+
+
+def run(model: Source, x_BTJC: Tensor, features: bool = False) -> Tensor | None:
+    """Compute what the model computes of (B, T, J, C), or None if it is not as it was built.
+
+    Args:
+        model: one that `why_not` has nothing against, in evaluation mode.
+        x_BTJC: on a CPU, float32.
+        features: stop before the head.
+    """
+    parameters = model.intact_parameters()
+    if parameters is None:
+        return None
+    with torch.inference_mode(False), torch.no_grad():  # what is kept is updated elsewhere too
+        fast = _fast_models.get(model)
+        try:
+            if fast is None or fast.layout != model.layout():
+                fast = _fast_models[model] = _FastModel(model)
+            else:
+                fast.refresh(model, parameters)
+        except UnevenWeightsError:
+            return None
+        x_BTJE, ends = _forward(fast, x_BTJC), fast.weights.ends
+        if features:
+            return x_BTJE
+        shape, eps = x_BTJE.shape[-1:], fast.layout.head_eps
+        normed = F.layer_norm(x_BTJE, shape, ends.head_norm_weight, ends.head_norm_bias, eps)
         return F.linear(normed, ends.head_weight, ends.head_bias)
 
 
-def features(model: PoseMamba, x_BTJC: Tensor) -> Tensor:
-    """What `model.features(x_BTJC)` computes: (B, T, J, C) to (B, T, J, E)."""
-    fast = _fast_model(model)
-    with torch.inference_mode(False), torch.no_grad():
-        fast.refresh(model)
-        return _run(fast, model, x_BTJC)
+def forget(model: Source) -> None:
+    """Drop what is kept of the model."""
+    _fast_models.pop(model, None)
 
 
-def _run(fast: _FastModel, model: PoseMamba, x_BTJC: Tensor) -> Tensor:
+def _forward(fast: _FastModel, x_BTJC: Tensor) -> Tensor:
+    """What the last layer knows of each joint: (B, T, J, E)."""
     from posemamba.ops.fused.cpu import kernels
     from posemamba.ops.scan import cpu
 
-    config, ends = model.config, fast.weights.ends
+    layout: ModelLayout = fast.layout
+    ends = fast.weights.ends
     B, T, J, _ = x_BTJC.shape
-    E, D, N = config.width, config.inner_width, B * T * J
-    maps = scan_map(config.scan_order, T, J, config.limb_order)
+    E, D, N = layout.width, 2 * layout.width, B * T * J
+    maps = scan_map(layout.scan_order, T, J, layout.limb_order)
     x, y, inner, gate, u, proj = kernels.buffers(N, (E, D, D, D, D, fast.weights.layers[0].x_proj.shape[0]))
     x_BTJE = torch.from_numpy(x)[:N].view(B, T, J, E)
-    x_BTJE.copy_(F.linear(config.placed(x_BTJC), ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
+    x_BTJE.copy_(F.linear(layout.placed(x_BTJC), ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
     spatial = ends.spatial_norm_weight.numpy(), ends.spatial_norm_bias.numpy()
     temporal = ends.temporal_norm_weight.numpy(), ends.temporal_norm_bias.numpy()
-    eps, eps_inner = model.Spatial_norm.eps, model.STEblocks[0].op.out_norm.eps  # type: ignore[union-attr]
+    eps, eps_inner = layout.eps, layout.inner_eps
 
     cpu.with_threads(kernels.enter, x, inner, gate, *fast.layers[0].start, eps)
     for i, layer in enumerate(fast.layers):

@@ -2,7 +2,7 @@
 
 A work item takes `TOKENS` tokens through norms, products, gate and residuals while they lie in the first caches; in
 PyTorch each of these is a pass over memory. Buffers that all tokens share have a whole number of items; what lies past
-the last token is computed too and never read.
+the last token is computed too and never read. And a fingerprint of memory, by which a change of weights is noticed.
 
 Shapes: N tokens, E model width, D = 2E inner width, H hidden width of the MLP. `pack` says how weights lie.
 """
@@ -258,6 +258,55 @@ def leave(  # type: ignore[no-untyped-def]
                 x_, inner.ctypes.data + row * D, z_, gated.ctypes.data, zeros.ctypes.data,
                 norm_weight.ctypes.data, norm_bias.ctypes.data, weight_x.ctypes.data, weight_z.ctypes.data, eps, E, D,
             )  # fmt: skip
+
+
+def _load_intrinsic(bits: int) -> Any:
+    @intrinsic
+    def load(typingctx, address, offset):
+        """Bits at an address and an offset in bytes, as a whole number of 64 bits."""
+
+        def codegen(context, builder, signature, args):
+            pointer = builder.inttoptr(builder.add(*args), ir.IntType(bits).as_pointer())
+            value = builder.load(pointer, align=BYTES)
+            return value if bits == 64 else builder.zext(value, ir.IntType(64))
+
+        return types.uint64(types.int64, types.int64), codegen
+
+    return load
+
+
+_two_numbers, _one_number = _load_intrinsic(64), _load_intrinsic(32)
+_ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
+
+
+@njit
+def _mix(value, bits):  # type: ignore[no-untyped-def]
+    """One step of a hash: for a given value other bits give another result, and the other way round."""
+    value = (value ^ bits) * _ODD
+    return value ^ (value >> _HALF)
+
+
+@kernel
+def fingerprint(addresses, counts, values):  # type: ignore[no-untyped-def]
+    """values (n,) uint64 = hashes of pieces of memory, (n,) addresses and counts of float32 numbers.
+
+    A single number that changes always changes the hash; the order of numbers counts. Eight chains side by side, since
+    each waits for its products.
+    """
+    for i in prange(addresses.shape[0]):
+        at, end = addresses[i], addresses[i] + counts[i] * BYTES
+        a, b, c, d = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
+        e, f, g, h = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
+        for _ in range(counts[i] // 16):
+            a, b = _mix(a, _two_numbers(at, 0)), _mix(b, _two_numbers(at, 8))
+            c, d = _mix(c, _two_numbers(at, 16)), _mix(d, _two_numbers(at, 24))
+            e, f = _mix(e, _two_numbers(at, 32)), _mix(f, _two_numbers(at, 40))
+            g, h = _mix(g, _two_numbers(at, 48)), _mix(h, _two_numbers(at, 56))
+            at += 16 * BYTES
+        while at < end:
+            a = _mix(a, _one_number(at, 0))
+            at += BYTES
+        values[i] = _mix(_mix(_mix(_mix(_mix(_mix(_mix(a, b), c), d), e), f), g), h)
 
 
 def whole_items(tokens: int) -> int:

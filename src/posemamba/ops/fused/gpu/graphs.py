@@ -5,18 +5,14 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from posemamba.ops.fused.gpu.layers import forward, forward_and_features
-from posemamba.ops.fused.weights import Weights
+from posemamba.ops.fused.weights import ModelLayout, Weights
 from posemamba.ops.scan.orders import ScanMap, scan_map
 from posemamba.utils.errors import PoseMambaError
-
-if TYPE_CHECKING:
-    from posemamba.models.posemamba import PoseMambaConfig
 
 MOST = 4  # graphs of one model: so many shapes of input
 
@@ -39,8 +35,8 @@ class Graphs:
     Use a model on one stream at a time: all calls with one shape share their memory.
     """
 
-    def __init__(self, weights: Weights, config: PoseMambaConfig) -> None:
-        self._weights, self._config = weights, config
+    def __init__(self, weights: Weights, layout: ModelLayout) -> None:
+        self._weights, self._layout = weights, layout
         self._captured: OrderedDict[tuple[int, ...], _Captured] = OrderedDict()
         self._seen: OrderedDict[tuple[int, ...], None] = OrderedDict()
         self._pool = torch.cuda.graph_pool_handle()  # shared, since outputs are copied out before the next replay
@@ -71,11 +67,11 @@ class Graphs:
             before = torch.cuda.Stream()
             before.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(before):  # kernels are compiled and libraries make their workspaces
-                forward(x, self._weights, self._config)
+                forward(x, self._weights, self._layout)
             torch.cuda.current_stream().wait_stream(before)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-                y, features = forward_and_features(x, self._weights, self._config)
+                y, features = forward_and_features(x, self._weights, self._layout)
         except Exception as error:
             self._pool = torch.cuda.graph_pool_handle()  # the old one may still count as being captured into
             raise PoseMambaError(
@@ -84,5 +80,5 @@ class Graphs:
             ) from error
         _, T, J, _ = x.shape
         return _Captured(
-            graph, x, y, features, scan_map(self._config.scan_order, T, J, self._config.limb_order, x.device)
+            graph, x, y, features, scan_map(self._layout.scan_order, T, J, self._layout.limb_order, x.device)
         )

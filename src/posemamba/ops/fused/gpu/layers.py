@@ -5,25 +5,22 @@ Shapes: B clips, T frames, J joints, M = B * T * J tokens; E model width, D = 2E
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from posemamba.ops.fused.gpu.tiles import Tile, choose_tile
-from posemamba.ops.fused.weights import LayerWeights, Weights
+from posemamba.ops.fused.weights import LayerWeights, ModelLayout, Weights
 from posemamba.ops.scan import gpu
 from posemamba.ops.scan.orders import DIRECTIONS, scan_map
 
-if TYPE_CHECKING:
-    from posemamba.models.posemamba import PoseMambaConfig
 
-
-def scan(u_BTJD: Tensor, proj_BTJKP: Tensor, layer: LayerWeights, config: PoseMambaConfig) -> Tensor:
+def scan(u_BTJD: Tensor, proj_BTJKP: Tensor, layer: LayerWeights, layout: ModelLayout) -> Tensor:
     """The scan as slabs (B, S, T * J, D) that have yet to be added up; `proj` before limbs are merged."""
     B, T, J, D = u_BTJD.shape
-    maps = scan_map(config.scan_order, T, J, config.limb_order, u_BTJD.device)
+    maps = scan_map(layout.scan_order, T, J, layout.limb_order, u_BTJD.device)
     y, _ = gpu.forward_by_direction(u_BTJD, proj_BTJKP, layer.scan, maps, merge_rows=True)
     return y.view(B, -1, T * J, D)
 
@@ -82,13 +79,13 @@ def tail(y_BSLD: Tensor, weights: Weights, i: int, stream_ME: Tensor, frames: in
     return out
 
 
-def forward(x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Tile | None = None) -> Tensor:
+def forward(x_BTJC: Tensor, weights: Weights, layout: ModelLayout, tile: Tile | None = None) -> Tensor:
     """2D joints (B, T, J, C) to 3D joints (B, T, J, 3), float32. Call it without gradients and autocast."""
-    return forward_and_features(x_BTJC, weights, config, tile)[0]
+    return forward_and_features(x_BTJC, weights, layout, tile)[0]
 
 
 def forward_and_features(
-    x_BTJC: Tensor, weights: Weights, config: PoseMambaConfig, tile: Tile | None = None
+    x_BTJC: Tensor, weights: Weights, layout: ModelLayout, tile: Tile | None = None
 ) -> tuple[Tensor, Tensor]:
     """As `forward`, and what the last layer knows of each joint, (B, T, J, E), float32.
 
@@ -98,17 +95,17 @@ def forward_and_features(
     from posemamba.ops.conv_silu.gpu import convolve
 
     B, T, J, _ = x_BTJC.shape
-    x_BTJC = config.placed(x_BTJC.float()).contiguous()
+    x_BTJC = layout.placed(x_BTJC.float()).contiguous()
     layers = weights.layers
     dtype = layers[0].weight_x.dtype
-    tile = tile or choose_tile(config.width, B * T * J, dtype, x_BTJC.device)
-    stream_ME = x_BTJC.new_empty(B * T * J, config.width)
+    tile = tile or choose_tile(layout.width, B * T * J, dtype, x_BTJC.device)
+    stream_ME = x_BTJC.new_empty(B * T * J, layout.width)
     inner = embed(x_BTJC, weights, stream_ME, tile)
     for i, layer in enumerate(layers):
         u = convolve(inner, layer.taps, layer.conv_bias, activate=True)
         del inner
         proj = F.linear(u, layer.x_proj).view(B, T, J, DIRECTIONS, -1)
-        y = scan(u, proj, layer, config)
+        y = scan(u, proj, layer, layout)
         del u, proj
         inner = tail(y, weights, i, stream_ME, T, tile)
         del y
