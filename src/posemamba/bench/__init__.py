@@ -1,1 +1,1 @@
-"""A fair race of models and scans: speed, memory and exactness, in one run on one machine."""
+"""The benchmark of models and scans: speed, memory and exactness, in one run on one machine."""

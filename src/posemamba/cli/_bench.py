@@ -78,7 +78,7 @@ def bench(options: Options) -> bool:
 def _measure(options: Options) -> Any:
     from posemamba.bench.bench import Bench
     from posemamba.bench.report import headline
-    from posemamba.bench.specs import parse_contestant
+    from posemamba.bench.specs import parse_spec
     from posemamba.ops.runtime.device import choose_device
 
     device = choose_device(options.device)
@@ -92,7 +92,7 @@ def _measure(options: Options) -> Any:
                 f"{device}: give --device {'cuda' if preset.gpu else 'cpu'} or another preset"
             )
         planned = plan_preset(options.preset, _words(options.part))
-        taking_part = {str(contestant) for case in planned for contestant in case.contestants}
+        taking_part = {str(spec) for case in planned for spec in case.specs}
         if reference is None and preset.reference in taking_part:
             reference = preset.reference
     else:
@@ -100,7 +100,7 @@ def _measure(options: Options) -> Any:
             raise PoseMambaError("--part is of a preset: give --preset, too")
         frames = "" if options.frames is None and options.lengths is not None else options.frames or "243"
         planned = plan(
-            [parse_contestant(text) for text in options.contestants or ("s",)],
+            [parse_spec(text) for text in options.contestants or ("s",)],
             _words(options.task or "forward"),
             _numbers("--clips", options.clips or "1"),
             _numbers("--frames", frames),
@@ -110,7 +110,7 @@ def _measure(options: Options) -> Any:
         planned,
         device,
         command=options.command(),
-        reference=None if reference is None else parse_contestant(reference),
+        reference=None if reference is None else parse_spec(reference),
         rounds=options.rounds,
         limit_s=options.limit_s,
         json_file=options.json_file,
