@@ -1,1 +1,1 @@
-"""Kernels, each with its reference; they take tensors and know no model."""
+"""Kernels, each with its reference; they take tensors and are independent of any model."""

@@ -62,8 +62,8 @@ def read(source: Source) -> RawPeople:
         people = None if landmarks is None else _people(landmarks)
         if people is None:
             raise PoseMambaError(f"{where} is {describe(entry)}; {_EXPECTED}")
-        said = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
-        number = said if isinstance(said, int) and not isinstance(said, bool) else position
+        given = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
+        number = given if isinstance(given, int) and not isinstance(given, bool) else position
         if number in frames:
             raise PoseMambaError(f"{path}: frame {number} comes twice, expected each frame once")
         frames[number] = [_detection(where, person) for person in people]
