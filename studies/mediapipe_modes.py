@@ -17,9 +17,8 @@ from posemamba.detect import MODES, detect_people
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.mapping import to_h36m17
+from posemamba.poses.skeletons import H36M17
 from studies.command_line import report, study_parser
-
-_LEGS_AND_ARMS = ((4, 1), (5, 2), (6, 3), (11, 14), (12, 15), (13, 16))
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def steadiness(keypoints: Keypoints2D) -> Steadiness:
     xy = body.xy.astype(np.float64)
     size = float(np.nanmedian((np.nanmax(xy[body.seen], axis=1) - np.nanmin(xy[body.seen], axis=1)).max(-1)))
     bend = np.linalg.norm(np.diff(xy, 2, axis=0), axis=-1) / size
-    left, right = np.array(_LEGS_AND_ARMS).T
+    left, right = np.array(H36M17.pairs).T
     before, after = xy[:-1], xy[1:]
     kept = np.linalg.norm(after[:, [*left, *right]] - before[:, [*left, *right]], axis=-1).mean(-1)
     crossed = np.linalg.norm(after[:, [*left, *right]] - before[:, [*right, *left]], axis=-1).mean(-1)

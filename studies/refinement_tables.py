@@ -31,6 +31,7 @@ from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
 from posemamba.refine.upright import level_axes, upright
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.tables import markdown_table
 from studies.command_line import add_benchmark_options, every_nth_clip, report, study_parser
 
 Array = NDArray[np.float64]
@@ -115,11 +116,6 @@ def jittered(shot: Shot, seed: int, deviation_mm: float = 15.0) -> Poses3D:
     return replace(shot.truth, xyz=xyz.astype(np.float32))
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    """Markdown."""
-    return "\n".join("| " + " | ".join(r) + " |" for r in [header, ["---"] * len(header), *rows])
-
-
 def measure_smoothing(weights: str, split: str, every: int) -> str:
     """Position and acceleration error of each method and strength, lifted and truth with noise."""
     lifter = Lifter.from_pretrained(weights)
@@ -155,7 +151,7 @@ def measure_smoothing(weights: str, split: str, every: int) -> str:
         for (name, _), mean in zip(settings, means, strict=True)
     ]
     columns = ["", "lifted: mm", "lifted: m/s²", "truth and noise: mm", "truth and noise: m/s²"]
-    return f"{split}, {frames} frames, weights {weights}\n\n" + _table(columns, rows)
+    return f"{split}, {frames} frames, weights {weights}\n\n" + markdown_table(columns, rows)
 
 
 def measure_root(weights: str, split: str, every: int) -> str:
@@ -210,7 +206,7 @@ def measure_root(weights: str, split: str, every: int) -> str:
         "distance, %",
         "reprojection, px of 1000",
     ]
-    return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + _table(columns, rows)
+    return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + markdown_table(columns, rows)
 
 
 def measure_bones(weights: str, split: str, every: int) -> str:
@@ -244,7 +240,7 @@ def measure_bones(weights: str, split: str, every: int) -> str:
         mean = np.average(values, axis=0, weights=sizes)
         rows.append([name, *(f"{m:.1f}" for m in mean)])
     columns = ["", "joints to pelvis, mm", "bones vary by, %", "their lengths off by, mm"]
-    return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + _table(columns, rows)
+    return f"{split}, {len(sizes)} clips, {sum(sizes)} frames, weights {weights}\n\n" + markdown_table(columns, rows)
 
 
 def _stands(ankle: Array, fps: float) -> Mask:
@@ -357,7 +353,7 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
         f"{100 * slow / max(taken, 1e-9):.0f} % slower than {2 * STANDS:g} m/s"
         for kind, (hits, taken, slow) in stances.items()
     ]
-    return f"{text}{stood[1]:.0f} s\n\n" + _table([*columns, "held, s"], rows) + "\n\n" + "\n".join(notes)
+    return f"{text}{stood[1]:.0f} s\n\n" + markdown_table([*columns, "held, s"], rows) + "\n\n" + "\n".join(notes)
 
 
 def measure_upright(weights: str, split: str, every: int) -> str:
@@ -394,7 +390,7 @@ def measure_upright(weights: str, split: str, every: int) -> str:
         columns = ["pitch", *tilts, "refused clips, truth / lifted"]
         cells = [f"{np.mean(t):.1f} ({np.median(t):.1f})" for t in tilts.values()]
         rows.append([f"{pitch:g}", *cells, f"{refused['truth']} / {refused['lifted']}"])
-    return f"{split}, degrees, mean (median) over clips, weights {weights}\n\n" + _table(columns, rows)
+    return f"{split}, degrees, mean (median) over clips, weights {weights}\n\n" + markdown_table(columns, rows)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from posemamba.bench import timing
-from posemamba.bench.specs import MODELS, Model
+from posemamba.bench.specs import MODELS, ModelSpec
 from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
 from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
 from posemamba.models.posemamba import PoseMamba
@@ -28,10 +28,10 @@ def short_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, Model]:
+def tiny(monkeypatch: pytest.MonkeyPatch) -> dict[str, ModelSpec]:
     """`MODELS` with tiny models; a test may put its own into it by `monkeypatch.setitem`."""
 
-    def put(name: str, model: Model) -> None:
+    def put(name: str, model: ModelSpec) -> None:
         monkeypatch.setitem(MODELS, name, model)
 
     for size, depth in (("s", 1), ("l", 2)):

@@ -20,12 +20,12 @@ from torch._dynamo import eval_frame
 
 from posemamba import cli
 from posemamba.bench import bench as bench_module
-from posemamba.bench import runner as contender
+from posemamba.bench import runner as runner_module
 from posemamba.bench import timing
 from posemamba.bench.bench import Bench
 from posemamba.bench.plan import plan
 from posemamba.bench.report import Report, Row, plain_table, read_reports, rich_table
-from posemamba.bench.specs import Model, parse_contestant
+from posemamba.bench.specs import ModelSpec, parse_spec
 from posemamba.ops.scan import selftest as checks
 from posemamba.utils.errors import PoseMambaError
 
@@ -33,12 +33,12 @@ CPU = torch.device("cpu")
 
 
 def race(names: str, *, tasks: str = "forward", clips: tuple[int, ...] = (1,), **options: Any) -> Bench:
-    cases = plan([parse_contestant(name) for name in names.split()], tasks.split(), clips, [6])
+    cases = plan([parse_spec(name) for name in names.split()], tasks.split(), clips, [6])
     return Bench(cases, CPU, command="posemamba bench", **{"rounds": 2, **options})
 
 
 def rows_of(measured: Bench) -> dict[str, Row]:
-    return {row.contestant: row for rows in measured.run() for row in rows}
+    return {row.spec: row for rows in measured.run() for row in rows}
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def no_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_a_race_from_the_command_line(
-    tiny: dict[str, Model], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny: dict[str, ModelSpec], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "bench.json"
     command = "s s:bf16 motionbert motionagformer-s --clips 1,2 --frames 6 --task forward,train --rounds 2 --device cpu"
@@ -77,9 +77,9 @@ def test_a_race_from_the_command_line(
         assert row["frames_per_second"] == pytest.approx(6e3 * row["clips"] / row["median_ms"])
         assert row["us_per_frame"] == pytest.approx(1e6 / row["frames_per_second"])
         assert row["parameters"] > 0 and row["setup_s"] > 0
-        (other,) = (r for r in report["rows"] if r["contestant"] == "motionbert" and is_beside(r, row))
+        (other,) = (r for r in report["rows"] if r["spec"] == "motionbert" and is_beside(r, row))
         assert row["speed"] == pytest.approx(other["us_per_frame"] / row["us_per_frame"]) and row["memory"] is None
-    assert said.out.count("contestant") == 4 and "training step, 2 clips of 6 frames" in said.out
+    assert said.out.count("spec") == 4 and "training step, 2 clips of 6 frames" in said.out
     assert "4 x 3" in said.out, "the same number of frames in shorter clips"
     line = next(line.split() for line in said.out.splitlines() if line.startswith("  motionbert "))
     assert line[-1] == "1.00"
@@ -87,7 +87,7 @@ def test_a_race_from_the_command_line(
     # shown again, from two files, of which the later one counts
     assert cli.main(["bench", "--from", str(file), "--from", str(file), "--reference", "s"]) == 0
     again = capsys.readouterr().out
-    assert again.count("contestant") == 4 and "speed: times that of s\n" in again
+    assert again.count("spec") == 4 and "speed: times that of s\n" in again
 
 
 def is_beside(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -95,7 +95,7 @@ def is_beside(one: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 def test_no_figure_if_the_gate_is_shut(
-    tiny: dict[str, Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tiny: dict[str, ModelSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     right = checks.selective_scan
     monkeypatch.setattr(checks, "selective_scan", lambda **given: right(**given) * (1 + ("backend" not in given)))
@@ -108,7 +108,7 @@ def test_no_figure_if_the_gate_is_shut(
 
 
 def test_everyone_takes_turns_forwards_and_backwards(
-    tiny: dict[str, Model], no_gate: None, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, ModelSpec], no_gate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[int] = []
     monkeypatch.setattr(bench_module, "block_ms", lambda call, *unused: order.append(id(call)) or [1.0])
@@ -119,7 +119,7 @@ def test_everyone_takes_turns_forwards_and_backwards(
 
 
 def test_a_killed_race_keeps_what_it_had(
-    tiny: dict[str, Model], no_gate: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, ModelSpec], no_gate: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "bench.json"
     measured = race("s l", clips=(1, 2, 3), json_file=file)
@@ -138,9 +138,9 @@ def test_a_killed_race_keeps_what_it_had(
     assert [path.name for path in tmp_path.iterdir()] == ["bench.json"]
 
 
-def test_a_limit_ends_one_contestant_and_not_the_others(tiny: dict[str, Model], no_gate: None) -> None:
+def test_a_limit_ends_one_spec_and_not_the_others(tiny: dict[str, ModelSpec], no_gate: None) -> None:
     measured = race("s l", clips=(1, 2), rounds=3, limit_s=1000)
-    measured._spent[parse_contestant("l")] = 2000.0
+    measured._spent[parse_spec("l")] = 2000.0
     rows = list(measured.run())
     for quick, slow in rows:
         assert quick.status == "ok" and len(quick.times_ms) >= 3
@@ -184,7 +184,7 @@ def test_one_that_fails_says_so_in_its_row(
     status: str,
     code: int,
     task: str,
-    tiny: dict[str, Model],
+    tiny: dict[str, ModelSpec],
     no_gate: None,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -193,13 +193,13 @@ def test_one_that_fails_says_so_in_its_row(
     command = f"bench s motionbert l --frames 6 --rounds 2 --device cpu --reference motionbert --task {task}"
     assert cli.main(command.split()) == code
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")]
-    assert [line.split()[0] for line in lines] == ["contestant", "s", "motionbert", "l"]
+    assert [line.split()[0] for line in lines] == ["spec", "s", "motionbert", "l"]
     assert lines[2].endswith(f"1 x 6  {status}")
     assert "speed" not in lines[0], "there is nothing to compare with"
 
 
 def test_one_that_runs_out_of_memory_in_a_later_round(
-    tiny: dict[str, Model], no_gate: None, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, ModelSpec], no_gate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = {"number": 0}
     right = timing.block_ms
@@ -218,7 +218,7 @@ def test_one_that_runs_out_of_memory_in_a_later_round(
 
 @pytest.mark.parametrize(("task", "what"), [("forward", "output"), ("train", "loss")])
 def test_a_baseline_that_gives_nan_gets_no_figure(
-    task: str, what: str, tiny: dict[str, Model], no_gate: None, monkeypatch: pytest.MonkeyPatch
+    task: str, what: str, tiny: dict[str, ModelSpec], no_gate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def build(frames: int) -> nn.Module:
         model = tiny["motionagformer-s"].build(3)
@@ -241,7 +241,7 @@ def test_a_baseline_that_gives_nan_gets_no_figure(
     ],
 )
 def test_a_compiled_version_has_to_agree_with_the_plain_one(
-    task: str, change: Any, by: str, tiny: dict[str, Model], no_gate: None, monkeypatch: pytest.MonkeyPatch
+    task: str, change: Any, by: str, tiny: dict[str, ModelSpec], no_gate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for wrong in (False, True):
 
@@ -260,7 +260,7 @@ def test_a_compiled_version_has_to_agree_with_the_plain_one(
 
 
 def test_our_inference_has_to_agree_with_training_at_the_size_that_is_timed(
-    tiny: dict[str, Model], no_gate: None, monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, ModelSpec], no_gate: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = tiny["s"].build
 
@@ -287,12 +287,12 @@ def test_our_inference_has_to_agree_with_training_at_the_size_that_is_timed(
         ("s:bf16+graph", "the setting 'graph' is for NVIDIA GPUs"),
         ("--clips 1,0", "--clips is '1,0', expected positive numbers"),
         ("--lengths 27;81", "--lengths is '27;81'"),
-        ("--reference l", "the reference 'l' is none of the contestants: s"),
+        ("--reference l", "the reference 'l' is not timed, expected one of s"),
         ("motionagformer-xs --frames 100", "takes clips of 27 frames, which do not divide 100"),
         ("--part train", "--part is of a preset"),
         ("--preset paper", "unknown preset 'paper': known are paper-gpu, paper-cpu"),
         ("--preset paper-gpu", "is for an NVIDIA GPU, and this runs on cpu"),
-        ("--preset paper-cpu s", "leave out the contestant s"),
+        ("--preset paper-cpu s", "leave out the model s"),
         ("--preset paper-cpu --clips 2", "leave out --clips"),
         ("--preset paper-cpu --part q", "unknown part 'q' of paper-cpu: known are forward, best, train"),
         ("--from nowhere.json", "nowhere.json: cannot be read"),
@@ -311,7 +311,9 @@ def test_refusals_are_one_line(
     assert not list(tmp_path.iterdir())
 
 
-def test_reports_that_do_not_belong_together_are_refused(tiny: dict[str, Model], no_gate: None, tmp_path: Path) -> None:
+def test_reports_that_do_not_belong_together_are_refused(
+    tiny: dict[str, ModelSpec], no_gate: None, tmp_path: Path
+) -> None:
     measured = race("s", json_file=tmp_path / "a.json")
     list(measured.run())
     measured.report.runs[0].device = "another"
@@ -324,7 +326,7 @@ def test_reports_that_do_not_belong_together_are_refused(tiny: dict[str, Model],
 
 
 def test_of_a_row_in_several_files_the_last_that_was_measured_counts(
-    tiny: dict[str, Model], no_gate: None, tmp_path: Path
+    tiny: dict[str, ModelSpec], no_gate: None, tmp_path: Path
 ) -> None:
     measured = race("s")
     files = [tmp_path / f"{name}.json" for name in "abc"]
@@ -336,7 +338,7 @@ def test_of_a_row_in_several_files_the_last_that_was_measured_counts(
     assert row.times_ms == [2.0]
 
 
-def test_both_tables_show_the_same(tiny: dict[str, Model], no_gate: None) -> None:
+def test_both_tables_show_the_same(tiny: dict[str, ModelSpec], no_gate: None) -> None:
     from rich.console import Console
 
     measured = race("s l motionbert")
@@ -418,7 +420,7 @@ def test_times_and_memory_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("stale", [False, True])
 def test_a_graph_is_captured_after_warming_up_and_reads_its_input_anew(
-    stale: bool, tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+    stale: bool, tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cuda = FakeCuda(monkeypatch)
     kept: dict[str, Any] = {}
@@ -433,22 +435,22 @@ def test_a_graph_is_captured_after_warming_up_and_reads_its_input_anew(
         kept["captured"].copy_(kept["run"](read))
 
     cuda.replayed = replayed
-    (case,) = plan([parse_contestant("motionbert:graph")], ["forward"], [2], [6])
-    models = contender.Models(case, CPU)
-    contestant = case.contestants[0]
-    kept["x"], kept["run"] = models.input(contestant), torch.no_grad()(models.plain(contestant))
+    (case,) = plan([parse_spec("motionbert:graph")], ["forward"], [2], [6])
+    models = runner_module.Models(case, CPU)
+    spec = case.specs[0]
+    kept["x"], kept["run"] = models.input(spec), torch.no_grad()(models.plain(spec))
     want = kept["run"](kept["x"])
-    replay = contender._captured(torch.device("cuda"), kept["x"], call)
+    replay = runner_module._captured(torch.device("cuda"), kept["x"], call)
     kept["captured"] = kept["output"]
     assert cuda.said == [
-        *("side waits", "on side", *["call"] * contender.WARM_UP, "main waits"),
+        *("side waits", "on side", *["call"] * runner_module.WARM_UP, "main waits"),
         *("capture on side", "call"),
     ]
     got = replay()
     assert cuda.said[-1] == "replay" and torch.equal(got, want) != stale
     if stale:
-        with pytest.raises(contender.WrongOutputError, match="the plain version"):
-            contender._check_output(contestant, models, kept["x"], got)
+        with pytest.raises(runner_module.WrongOutputError, match="the plain version"):
+            runner_module._check_output(spec, models, kept["x"], got)
 
 
 def test_a_graph_of_training_reads_an_input_that_has_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -464,7 +466,7 @@ def test_a_graph_of_training_reads_an_input_that_has_a_gradient(monkeypatch: pyt
 
     clone = Tensor.clone
     monkeypatch.setattr(Tensor, "clone", lambda t: made.append(clone(t)) or made[-1])
-    replay = contender._captured(torch.device("cuda"), x, call)
+    replay = runner_module._captured(torch.device("cuda"), x, call)
     assert not x.any() and len(made) == 1 and made[0].grad_fn is None
     replay()
     assert torch.equal(x, want) and x.requires_grad and cuda.said[-1] == "replay"
@@ -479,7 +481,7 @@ def test_a_graph_keeps_what_was_made_before_it(monkeypatch: pytest.MonkeyPatch) 
         return lambda: state.add_(1).sum(), weakref.ref(state)
 
     call, state = make()
-    replay = contender._captured(torch.device("cuda"), torch.zeros(1), call)
+    replay = runner_module._captured(torch.device("cuda"), torch.zeros(1), call)
     del call
     gc.collect()
     assert state() is not None
@@ -489,13 +491,13 @@ def test_a_graph_keeps_what_was_made_before_it(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_one_by_one_nobody_else_is_in_memory(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_by_one_nobody_else_is_in_memory(tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     ready: list[weakref.ref[Any]] = []
 
-    def make(*given: Any) -> contender.Contender:
+    def make(*given: Any) -> runner_module.Runner:
         gc.collect()
         assert not any(each() for each in ready)
-        made = contender.make_ready(*given)
+        made = runner_module.make_ready(*given)
         ready.append(weakref.ref(made.call))
         return made
 
@@ -506,12 +508,14 @@ def test_one_by_one_nobody_else_is_in_memory(tiny: dict[str, Model], monkeypatch
     assert all(row.status == "ok" and len(row.times_ms) >= 3 for row in rows.values())
 
 
-def test_memory_counts_what_is_kept_from_call_to_call(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_counts_what_is_kept_from_call_to_call(
+    tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
     cuda = FakeCuda(monkeypatch)
-    (case,) = plan([parse_contestant("motionbert")], ["forward"], [1], [6])
-    models = contender.Models(case, CPU)
-    models.plain(case.contestants[0])
-    model = models._models[case.contestants[0]]
+    (case,) = plan([parse_spec("motionbert")], ["forward"], [1], [6])
+    models = runner_module.Models(case, CPU)
+    models.plain(case.specs[0])
+    model = models._models[case.specs[0]]
     forward, calls = model.forward, []
 
     def keeps_more(x: Tensor) -> Tensor:
@@ -520,21 +524,21 @@ def test_memory_counts_what_is_kept_from_call_to_call(tiny: dict[str, Model], mo
         return forward(x)
 
     model.forward = keeps_more  # type: ignore[method-assign, assignment]
-    x = models.input(case.contestants[0])
+    x = models.input(case.specs[0])
     monkeypatch.setattr(models, "device", torch.device("cuda"))
-    _, peak = contender._ready_to_infer(case.contestants[0], models, x)
-    assert peak == 250 + 70 and len(calls) >= contender.WARM_UP + 2
+    _, peak = runner_module._ready_to_infer(case.specs[0], models, x)
+    assert peak == 250 + 70 and len(calls) >= runner_module.WARM_UP + 2
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("task", ["forward", "train"])
-def test_a_race_on_a_gpu(task: str, tiny: dict[str, Model]) -> None:
+def test_a_race_on_a_gpu(task: str, tiny: dict[str, ModelSpec]) -> None:
     names = "s s:tf32 s:bf16 s:bf16+graph motionbert:tf32 motionbert:bf16+compile motionbert:bf16+compile+graph"
     names += " motionagformer-s:bf16+graph scan-s:bf16+graph"
-    cases = plan([parse_contestant(name) for name in names.split()], [task], [1, 4], [27])
+    cases = plan([parse_spec(name) for name in names.split()], [task], [1, 4], [27])
     measured = Bench(cases, torch.device("cuda"), command="posemamba bench", rounds=2)
     for rows in measured.run():
         print(plain_table(rows, None))
         for row in rows:
-            assert row.status == "ok", (row.contestant, row.status, row.note)
+            assert row.status == "ok", (row.spec, row.status, row.note)
             assert row.peak_bytes is not None and row.peak_bytes > 0

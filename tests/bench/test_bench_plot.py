@@ -13,7 +13,7 @@ import torch
 from posemamba.bench.bench import describe_run
 from posemamba.bench.plan import LENGTHS, plan
 from posemamba.bench.report import Report, Row
-from posemamba.bench.specs import parse_contestant
+from posemamba.bench.specs import parse_spec
 from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("matplotlib")
@@ -26,10 +26,10 @@ def report(names: str = NAMES, clips: tuple[int, ...] = (1, 16), **options: Any)
     """Made-up times: 1 ms for our shortest clips, more for others."""
     rows = []
     options = {"frames": [243], "lengths": [], **options}
-    for case in plan([parse_contestant(name) for name in names.split()], ["forward", "train"], clips, **options):
-        for i, contestant in enumerate(case.contestants):
-            row = Row.of(case, contestant)
-            power = 1 if contestant.entry.ours else 2
+    for case in plan([parse_spec(name) for name in names.split()], ["forward", "train"], clips, **options):
+        for i, spec in enumerate(case.specs):
+            row = Row.of(case, spec)
+            power = 1 if spec.entry.ours else 2
             row.times_ms, row.status = [(1 + i) * case.clips * (case.frames / 27) ** power], "ok"
             rows.append(row)
     return Report(runs=[describe_run(torch.device("cpu"), "posemamba bench", 7, 300)], rows=rows)

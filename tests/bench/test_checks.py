@@ -12,7 +12,7 @@ from torch import Tensor
 from posemamba.bench.bench import run_checks
 from posemamba.bench.plan import plan
 from posemamba.bench.report import Check
-from posemamba.bench.specs import MODELS, Model, parse_contestant
+from posemamba.bench.specs import MODELS, ModelSpec, parse_spec
 from posemamba.models import posemamba as model_module
 from posemamba.models.posemamba import PoseMamba
 from posemamba.ops.scan import selftest as checks
@@ -23,10 +23,10 @@ Scan = Callable[..., Tensor]
 
 
 def gate(*names: str) -> list[Check]:
-    return list(run_checks(plan([parse_contestant(name) for name in names], ["forward"], [1], [5]), CPU))
+    return list(run_checks(plan([parse_spec(name) for name in names], ["forward"], [1], [5]), CPU))
 
 
-def test_the_gate_lets_through_what_is_right(tiny: dict[str, Model]) -> None:
+def test_the_gate_lets_through_what_is_right(tiny: dict[str, ModelSpec]) -> None:
     passed = {check.what: check for check in gate("s", "s:bf16", "s:compile", "motionbert:bf16", "scan-s")}
     assert set(passed) == {
         "scan",
@@ -41,7 +41,7 @@ def test_the_gate_lets_through_what_is_right(tiny: dict[str, Model]) -> None:
 
 
 @pytest.mark.slow
-def test_a_forced_scan_is_what_is_checked(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forced_scan_is_what_is_checked(tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     forced = []
     for name in ("reference", "numba"):
         monkeypatch.setenv("POSEMAMBA_SCAN", name)
@@ -77,7 +77,7 @@ def broken_at_a_width(scan: Scan) -> Scan:
     ],
 )
 def test_a_broken_scan_is_seen(
-    damage: Callable[[Scan], Scan], what: str, tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+    damage: Callable[[Scan], Scan], what: str, tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checks, "selective_scan", damage(checks.selective_scan))
     with pytest.raises(PoseMambaError, match=f"{what}.*differs from float64.*no timings"):
@@ -85,7 +85,7 @@ def test_a_broken_scan_is_seen(
 
 
 def test_a_scan_that_is_broken_inside_the_model_is_seen(
-    tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
+    tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = model_module.scan
 
@@ -107,7 +107,7 @@ class Shortcut(PoseMamba):
 
 
 @pytest.mark.slow
-def test_a_wrong_shortcut_of_inference_is_seen(tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_shortcut_of_inference_is_seen(tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch) -> None:
     def build(frames: int) -> PoseMamba:
         return Shortcut(MODELS["l"].build(frames).config)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What a contestant's name says, and what is no name."""
+"""What a spec's name says, and what is no name."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pytest
 import torch
 
 from posemamba.bench.plan import LENGTHS, PRESETS, SWEEP, plan, plan_preset
-from posemamba.bench.specs import MODELS, PRECISIONS, WAYS, Contestant, parse_contestant
+from posemamba.bench.specs import MODELS, PRECISIONS, WAYS, BenchSpec, parse_spec
 from posemamba.utils.errors import PoseMambaError
 
 
 @pytest.mark.parametrize(
-    ("text", "contestant", "written"),
+    ("text", "spec", "written"),
     [
-        ("s", Contestant("s"), "s"),
-        ("l:bf16+graph", Contestant("l", precision="bf16", graph=True), "l:bf16+graph"),
-        ("l:graph+bf16", Contestant("l", precision="bf16", graph=True), "l:bf16+graph"),
-        (" MotionBERT:tf32 ", Contestant("motionbert", precision="tf32"), "motionbert:tf32"),
-        ("x:float32", Contestant("x"), "x"),
-        ("motionbert@27:compile", Contestant("motionbert", 27, compiled=True), "motionbert@27:compile"),
+        ("s", BenchSpec("s"), "s"),
+        ("l:bf16+graph", BenchSpec("l", precision="bf16", graph=True), "l:bf16+graph"),
+        ("l:graph+bf16", BenchSpec("l", precision="bf16", graph=True), "l:bf16+graph"),
+        (" MotionBERT:tf32 ", BenchSpec("motionbert", precision="tf32"), "motionbert:tf32"),
+        ("x:float32", BenchSpec("x"), "x"),
+        ("motionbert@27:compile", BenchSpec("motionbert", 27, compiled=True), "motionbert@27:compile"),
     ],
 )
-def test_names_are_read_and_written(text: str, contestant: Contestant, written: str) -> None:
-    assert parse_contestant(text) == contestant
-    assert str(contestant) == written and parse_contestant(written) == contestant
+def test_names_are_read_and_written(text: str, spec: BenchSpec, written: str) -> None:
+    assert parse_spec(text) == spec
+    assert str(spec) == written and parse_spec(written) == spec
 
 
 @pytest.mark.parametrize(
@@ -49,13 +49,13 @@ def test_names_are_read_and_written(text: str, contestant: Contestant, written: 
 )
 def test_what_is_no_name_is_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(PoseMambaError, match=re.escape(message)) as caught:
-        parse_contestant(text)
+        parse_spec(text)
     assert "\n" not in str(caught.value)
 
 
-def test_every_contestant_gets_as_many_frames() -> None:
+def test_every_spec_gets_as_many_frames() -> None:
     def window(text: str, frames: int, whole: bool = False) -> int:
-        return parse_contestant(text).window(frames, whole)
+        return parse_spec(text).window(frames, whole)
 
     assert [window(name, 243) for name in ("l", "motionbert", "motionagformer-l")] == [243] * 3
     assert (window("motionagformer-s", 243), window("motionagformer-xs", 243)) == (81, 27)
@@ -70,9 +70,9 @@ def test_every_contestant_gets_as_many_frames() -> None:
 def test_settings_of_gpus_are_refused_on_a_cpu() -> None:
     for text in ("s:tf32", "s:graph", "s:bf16+graph"):
         with pytest.raises(PoseMambaError, match="is for NVIDIA GPUs"):
-            parse_contestant(text).refuse_device(torch.device("cpu"))
-        parse_contestant(text).refuse_device(torch.device("cuda"))
-    parse_contestant("s:bf16+compile").refuse_device(torch.device("cpu"))
+            parse_spec(text).refuse_device(torch.device("cpu"))
+        parse_spec(text).refuse_device(torch.device("cuda"))
+    parse_spec("s:bf16+compile").refuse_device(torch.device("cpu"))
 
 
 @pytest.mark.slow
@@ -93,14 +93,14 @@ def test_published_errors_are_those_of_the_papers_table(shared: Callable[..., Pa
 
 
 def test_a_plan_has_every_combination_and_the_sweep() -> None:
-    names = [parse_contestant(text) for text in ("s", "s:graph", "motionagformer-s")]
+    names = [parse_spec(text) for text in ("s", "s:graph", "motionagformer-s")]
     cases = plan(names, ["forward", "train"], [1, 16], [243, 972], lengths=[27, 81])
     assert [(c.task, c.frames, c.clips, c.group) for c in cases] == [
         *(("forward", T, B, "") for T in (243, 972) for B in (1, 16)),
         *(("train", T, B, "") for T in (243, 972) for B in (1, 16)),
         *(("forward", T, 1, SWEEP) for T in (27, 81)),
     ]
-    assert all(set(c.contestants) == set(names) for c in cases)
+    assert all(set(c.specs) == set(names) for c in cases)
     assert all(c.whole == (c.group == SWEEP) for c in cases)
 
 
@@ -109,13 +109,13 @@ def test_a_plan_has_every_combination_and_the_sweep() -> None:
     [
         ("s", "sleep", "unknown task 'sleep'"),
         ("s s:float32", "forward", "'s' is given twice"),
-        ("s:recompute", "forward", "nobody is left"),
+        ("s:recompute", "forward", "all specs recompute"),
         ("s", "", "nothing to time"),
     ],
 )
 def test_a_plan_that_makes_no_sense_is_refused(names: str, tasks: str, message: str) -> None:
     with pytest.raises(PoseMambaError, match=message):
-        plan([parse_contestant(text) for text in names.split()], tasks.split(), [1], [27])
+        plan([parse_spec(text) for text in names.split()], tasks.split(), [1], [27])
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -124,17 +124,17 @@ def test_presets_can_be_run_part_by_part(name: str) -> None:
     cases = [case for part in preset.parts for case in plan_preset(name, [part])]
     assert cases == plan_preset(name, [])
     for case in cases:
-        for contestant in case.contestants:
-            contestant.refuse_device(torch.device("cuda" if preset.gpu else "cpu"))
-            assert parse_contestant(str(contestant)) == contestant
-    assert any(str(c) == preset.reference for case in cases for c in case.contestants)
+        for spec in case.specs:
+            spec.refuse_device(torch.device("cuda" if preset.gpu else "cpu"))
+            assert parse_spec(str(spec)) == spec
+    assert any(str(c) == preset.reference for case in cases for c in case.specs)
     with pytest.raises(PoseMambaError, match="unknown part 'q' of"):
         plan_preset(name, ["q"])
 
 
 def test_the_gpu_preset_shows_baselines_plain_and_at_their_best() -> None:
     cases = plan_preset("paper-gpu", [])
-    forward = {c.clips: set(map(str, c.contestants)) for c in cases if c.group.startswith("forward")}
+    forward = {c.clips: set(map(str, c.specs)) for c in cases if c.group.startswith("forward")}
     assert set(forward) == {1, 16, 64}
     for names in forward.values():
         for model in ("motionbert", "motionagformer-l"):
@@ -151,6 +151,6 @@ def test_help_and_docs_name_every_model_and_setting() -> None:
     docs = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
     for name in (*MODELS, *PRECISIONS, *WAYS, *PRESETS, *(part for p in PRESETS.values() for part in p.parts)):
         assert f"`{name}`" in docs, name
-    said = str(get_type_hints(BenchOptions, include_extras=True)["contestants"].__metadata__[0].help)
+    said = str(get_type_hints(BenchOptions, include_extras=True)["models"].__metadata__[0].help)
     for name in (*PRECISIONS, *WAYS):
         assert name in said, name

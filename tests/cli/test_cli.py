@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from fixtures.command_line import FILES, keypoints, refused, snapshot
 from posemamba import cli
 from posemamba.data.mocap.motions import Motions
-from posemamba.evaluate.mocap.robustness import TRIALS
+from posemamba.evaluate.mocap.robustness import PERTURBATIONS
 from posemamba.poses import Poses3D
 from posemamba.utils.files import atomic_files
 from posemamba.weights.names import bundled
@@ -183,7 +183,7 @@ def test_evaluate_in_full(
     arguments = ["evaluate", str(weights), "--quick", "--robustness", "--json", str(tmp_path / "rises.json")]
     assert cli.main(arguments) == 0
     assert "20 % of joints lost, by chance" in capsys.readouterr().out
-    assert len(json.loads((tmp_path / "rises.json").read_text())["rows"]) == len(TRIALS)
+    assert len(json.loads((tmp_path / "rises.json").read_text())["rows"]) == len(PERTURBATIONS)
     assert "leave out --baselines" in refused(capsys, "evaluate", weights, "--robustness", "--baselines")
     assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--robustness")
     assert "are for mocap" in refused(capsys, "evaluate", weights, tmp_path, "--split", "train")

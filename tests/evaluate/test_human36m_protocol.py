@@ -61,7 +61,7 @@ def test_agrees_with_the_released_evaluation(shared: Callable[..., Path], tmp_pa
 
 
 def plainly(made: Any, predict: Callable[[Tensor], Tensor], frames: int, tails: bool, exact: bool) -> dict[str, float]:
-    """P1 by action, one frame after another, without flip averaging."""
+    """P1 by action, one frame after another, without test-time flip."""
     split, errors = made["test"], {}
     begin = 0
     for name, action, camera, length in files.TEST:
@@ -187,9 +187,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(arguments) == 0, capsys.readouterr().err
         shown[" ".join(options)] = capsys.readouterr().out
         scores = json.loads((tmp_path / "s.json").read_text())
-    assert "protocol paper, detected 2D, clips of 9 frames, flip averaging" in shown[""]
+    assert "protocol paper, detected 2D, clips of 9 frames, test-time flip" in shown[""]
     assert "protocol all-frames" in shown["--protocol all-frames"] and "77" in shown["--protocol all-frames"]
-    assert "exact 2D, clips of 9 frames, no flip" in shown["--inputs exact --no-flip"]
+    assert "exact 2D, clips of 9 frames, no test-time flip" in shown["--inputs exact --no-flip"]
     opened = Human36M.open(tmp_path / "h36m")
     with torch.inference_mode():
         wanted = evaluate(model, opened, inputs="exact", flip=False, frames=9)

@@ -1,4 +1,4 @@
-"""MPI-INF-3DHP's test: against a plain reading of the official utilities, windows, mirror averaging, results."""
+"""MPI-INF-3DHP's test: against a plain reading of the official utilities, windows, test-time flip, results."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_table_and_json_say_the_same(data: MpiInf3dhp, tmp_path: Path) -> None:
         stand_in, data, frames=3, name="stand-in", progress=lambda now, total: done.append((now, total))
     )
     table = result.table().splitlines()
-    assert table[0].startswith("stand-in: MPI-INF-3DHP test, 3 frames, mirror averaging")
+    assert table[0].startswith("stand-in: MPI-INF-3DHP test, 3 frames, test-time flip")
     assert [line.split(" |")[0].strip() for line in table[3:]] == ["all", "green screen", *LENGTHS]
     result.save_json(tmp_path / "scores.json")
     content = json.loads((tmp_path / "scores.json").read_text())
@@ -167,7 +167,7 @@ def test_the_command(data: MpiInf3dhp, tmp_path: Path, capsys: pytest.CaptureFix
     save_model(weights, model, {})
     arguments = ["evaluate", str(weights), str(data.test_path), "--device", "cpu", "--json", str(tmp_path / "s.json")]
     assert cli.main(arguments) == 0, capsys.readouterr().err
-    assert "MPI-INF-3DHP test, 9 frames, mirror averaging" in capsys.readouterr().out
+    assert "MPI-INF-3DHP test, 9 frames, test-time flip" in capsys.readouterr().out
     with torch.inference_mode():
         wanted = mpi.evaluate(model, data, frames=9)
     scores = json.loads((tmp_path / "s.json").read_text())["overall"]

@@ -6,7 +6,7 @@ from posemamba.utils.lazy import lazy_names
 
 _HOMES = {
     "Bench": "posemamba.bench.bench",
-    "parse_contestant": "posemamba.bench.specs",
+    "parse_spec": "posemamba.bench.specs",
     "plan": "posemamba.bench.plan",
     "read_reports": "posemamba.bench.report",
 }

@@ -1,4 +1,4 @@
-"""What is timed: the cases of a call, and the presets, whose parts can be run one at a time."""
+"""The plan of a benchmark: the cases of a call, and presets, whose parts can be run one at a time."""
 
 from __future__ import annotations
 
@@ -6,52 +6,55 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from posemamba.bench.runner import TASKS, Case, Task
-from posemamba.bench.specs import Contestant, parse_contestant
+from posemamba.bench.specs import BenchSpec, parse_spec
 from posemamba.utils.errors import PoseMambaError
 
-SWEEP = "lengths"  # group of the cases that go through lengths
+SWEEP = "lengths"  # group of the cases of a sweep over lengths
 LENGTHS = (27, 81, 243, 729, 972, 1944, 3888)
 
 
 def plan(
-    contestants: Sequence[Contestant],
+    specs: Sequence[BenchSpec],
     tasks: Sequence[str],
     clips: Sequence[int],
     frames: Sequence[int],
     lengths: Sequence[int] = (),
     group: str = "",
 ) -> list[Case]:
-    """Return every combination, then the forward passes of a sweep over lengths.
+    """Plan all combinations, then the forward passes of a sweep over lengths.
 
     Args:
-        contestants: who takes part.
-        tasks: keys of `TASKS`; contestants that recompute activations sit out the forward pass.
+        specs: the specs to time.
+        tasks: keys of `TASKS`; specs that recompute activations skip the forward pass.
         clips: numbers of clips at once.
-        frames: of a clip; longer ones are cut for models that were published for fewer than 243.
-        lengths: of the sweep; every model is built for them, unless it names its own with '@'.
-        group: name of the cases, where a part of a preset is planned.
+        frames: frames of a clip; longer clips are cut for models that were published for fewer than 243.
+        lengths: of the sweep; every model is built for them, unless its spec gives frames with '@'.
+        group: name of the cases, for a part of a preset.
 
     Raises:
-        PoseMambaError: an unknown task, nothing to time, clips that do not divide into those of a model.
+        PoseMambaError: a task is unknown, there is nothing to time, or clips do not divide into those of a model.
     """
-    if len(set(contestants)) < len(contestants):
-        twice = next(c for i, c in enumerate(contestants) if c in contestants[:i])
-        raise PoseMambaError(f"the contestant '{twice}' is given twice")
+    if len(set(specs)) < len(specs):
+        twice = next(c for i, c in enumerate(specs) if c in specs[:i])
+        raise PoseMambaError(f"'{twice}' is given twice: give it once")
     cases = []
     for task in tasks:
         if task not in TASKS:
             raise PoseMambaError(f"unknown task '{task}': known are {', '.join(TASKS)}")
         known: Task = "train" if task == "train" else "forward"
-        taking_part = tuple(c for c in contestants if known == "train" or not c.recompute)
-        if not taking_part:
-            raise PoseMambaError("activations are computed again in training only: nobody is left for the forward pass")
-        cases += [Case(known, T, B, taking_part, group=group) for T in frames for B in clips]
-    cases += [Case("forward", T, clips[0], tuple(contestants), whole=True, group=SWEEP) for T in lengths]
+        timed = tuple(spec for spec in specs if known == "train" or not spec.recompute)
+        if not timed:
+            raise PoseMambaError(
+                "all specs recompute activations, which is for training; expected one without 'recompute' for the "
+                "forward pass"
+            )
+        cases += [Case(known, T, B, timed, group=group) for T in frames for B in clips]
+    cases += [Case("forward", T, clips[0], tuple(specs), whole=True, group=SWEEP) for T in lengths]
     if not cases:
         raise PoseMambaError("nothing to time: give a task, clips, and frames or lengths")
     for case in cases:
-        for contestant in case.contestants:
-            contestant.window(case.frames, case.whole)
+        for spec in case.specs:
+            spec.window(case.frames, case.whole)
     return cases
 
 
@@ -60,9 +63,9 @@ class Preset:
     """A published set of tables.
 
     Attributes:
-        gpu: it is for an NVIDIA GPU, else for a CPU.
-        reference: what the others are compared with.
-        parts: name to what `plan` takes.
+        gpu: True for an NVIDIA GPU, False for a CPU.
+        reference: the spec that others are compared with.
+        parts: name to specs, task, clips, frames and lengths of `plan`.
     """
 
     gpu: bool
@@ -113,10 +116,10 @@ PRESETS: dict[str, Preset] = {
 
 
 def plan_preset(name: str, parts: Sequence[str]) -> list[Case]:
-    """Return the cases of a preset's parts, all of them if none is named.
+    """Plan the cases of a preset's parts, or of all parts if none is named.
 
     Raises:
-        PoseMambaError: an unknown preset or part.
+        PoseMambaError: the preset or a part is unknown.
     """
     preset = find_preset(name)
     for part in parts:
@@ -124,13 +127,17 @@ def plan_preset(name: str, parts: Sequence[str]) -> list[Case]:
             raise PoseMambaError(f"unknown part '{part}' of {name}: known are {', '.join(preset.parts)}")
     cases = []
     for part in parts or preset.parts:
-        who, task, clips, frames, lengths = preset.parts[part]
-        cases += plan([parse_contestant(text) for text in who.split()], [task], clips, frames, lengths, part)
+        specs, task, clips, frames, lengths = preset.parts[part]
+        cases += plan([parse_spec(text) for text in specs.split()], [task], clips, frames, lengths, part)
     return cases
 
 
 def find_preset(name: str) -> Preset:
-    """Return a preset by name, or PoseMambaError."""
+    """Return a preset by its name.
+
+    Raises:
+        PoseMambaError: there is no such preset.
+    """
     if name not in PRESETS:
         raise PoseMambaError(f"unknown preset '{name}': known are {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -1,5 +1,7 @@
-"""Two figures of a report: error against cost, as the paper's Figure 1 but with time that was measured; cost against
-length, where linear and quadratic are told apart."""
+"""Two figures of a report: published error over measured cost, and cost over the length of clips.
+
+The first is the paper's Figure 1 with measured time. The second distinguishes linear from quadratic cost.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from posemamba.bench.plan import SWEEP
 from posemamba.bench.report import Report, Row
-from posemamba.bench.specs import MODELS, Model, parse_contestant
+from posemamba.bench.specs import MODELS, ModelSpec, parse_spec
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.plotting import GREY, new_figure, save_figure
 
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 Label = tuple[float, float, str, str]
 """x, y, text, colour."""
-PUBLISHED_FRAMES = 243  # of the clips on which the published errors were found
+PUBLISHED_FRAMES = 243  # frames of the clips of the published errors
 COLOURS = {"PoseMamba": "#0072B2", "MotionBERT": "#D55E00", "MotionAGFormer": "#009E73", "scan": "#555555"}
 MARKERS = "osD^vP*X<>"
 LABEL_LINE = 0.048  # height of a line of a label, in heights of the axes
 
 
 def plot_error_against_cost(report: Report, path: Path) -> None:
-    """Published error over measured cost per frame, a panel for each number of clips.
+    """Plot published error over measured cost per frame, a panel for each number of clips.
 
     Raises:
         PoseMambaError: no model with a published error was timed on clips of 243 frames.
@@ -36,7 +38,7 @@ def plot_error_against_cost(report: Report, path: Path) -> None:
     for row in report.rows:
         fits = row.task == "forward" and row.window == PUBLISHED_FRAMES and row.group != SWEEP
         if fits and row.us_per_frame and _published(row):
-            panels[row.clips * row.frames // PUBLISHED_FRAMES].setdefault(row.contestant, row)
+            panels[row.clips * row.frames // PUBLISHED_FRAMES].setdefault(row.spec, row)
     if not panels:
         raise PoseMambaError(
             f"{path}: nothing to draw: no forward pass of a model with a published error on clips of "
@@ -70,10 +72,10 @@ def plot_error_against_cost(report: Report, path: Path) -> None:
 
 
 def plot_cost_against_length(report: Report, path: Path) -> None:
-    """Time of one pass over the length of the clip, log-log: one line for each contestant.
+    """Plot the time of one forward pass over the length of the clip, log-log, one line for each spec.
 
     Raises:
-        PoseMambaError: nobody was timed at two lengths.
+        PoseMambaError: no spec was timed at two lengths.
     """
     gave_up = ("out of memory", "over the limit")
     rows_ = [row for row in report.rows if row.task == "forward" and (row.median_ms or row.status in gave_up)]
@@ -81,8 +83,8 @@ def plot_cost_against_length(report: Report, path: Path) -> None:
     clips = min((row.clips for row in rows_), default=1)
     lines: dict[str, dict[int, Row]] = defaultdict(dict)
     for row in rows_:
-        if row.clips == clips and (row.window == row.frames or "@" in row.contestant):
-            lines[row.contestant][row.frames] = row
+        if row.clips == clips and (row.window == row.frames or "@" in row.spec):
+            lines[row.spec][row.frames] = row
     timed = {name: {n: row for n, row in rows.items() if row.median_ms} for name, rows in lines.items()}
     timed = {name: rows for name, rows in timed.items() if len(rows) > 1}
     if not timed:
@@ -120,7 +122,7 @@ def plot_cost_against_length(report: Report, path: Path) -> None:
 
 
 def _draw_errors(ax: Axes, rows: Sequence[Row], markers: dict[str, str]) -> None:
-    """Each model at its published error: all its settings on one level, its name at the cheapest."""
+    """Draw each model at its published error: all its settings on one level, its name at the cheapest."""
     models: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         models[row.model].append(row)
@@ -141,14 +143,14 @@ def _draw_errors(ax: Axes, rows: Sequence[Row], markers: dict[str, str]) -> None
     for family, places in families.items():
         places.sort(key=lambda place: place[1])
         ax.plot(*zip(*places, strict=True), color=COLOURS.get(family, GREY), linewidth=1.2, zorder=1)
-        for (x0, y0), (x1, y1) in itertools.pairwise(places):  # names keep away from the line, too
+        for (x0, y0), (x1, y1) in itertools.pairwise(places):  # names avoid the line, too
             points += [(x0 * (x1 / x0) ** (i / 20), y0 + (y1 - y0) * i / 20) for i in range(1, 20)]
     ax.grid(alpha=0.25)
     _place_names(ax, names, points)
 
 
 def _place_names(ax: Axes, names: Sequence[Label], points: Sequence[tuple[float, float]]) -> None:
-    """A name beside each point, on the side where it covers no point, no other name and no edge."""
+    """Draw a name beside each point, on the side where it covers no point, no other name and no edge."""
     from matplotlib.transforms import Bbox
 
     renderer = ax.get_figure(root=True).canvas.get_renderer()  # type: ignore[union-attr]
@@ -171,7 +173,7 @@ def _place_names(ax: Axes, names: Sequence[Label], points: Sequence[tuple[float,
 
 
 def _label_ends(ax: Axes, ends: Sequence[Label]) -> None:
-    """The name of each line right of the axes, near the height of its end, none over another."""
+    """Draw the name of each line right of the axes, near the height of its end, without overlap."""
     to_axes = ax.transData + ax.transAxes.inverted()
     ends = sorted(ends, key=lambda end: end[1])
     places = [(float(px), float(py)) for px, py in to_axes.transform([end[:2] for end in ends])]
@@ -192,7 +194,7 @@ def _label_ends(ax: Axes, ends: Sequence[Label]) -> None:
 
 
 def _guides(ax: Axes, lengths: Sequence[int], rows: Sequence[Row]) -> None:
-    """How steep linear and quadratic cost are: a key below the right end of the lines."""
+    """Draw the slopes of linear and quadratic cost as a key below the right end of the lines."""
     times = [row.median_ms or 0.0 for row in rows]
     left, right = lengths[-1] / 5, lengths[-1] / 1.7
     growth = right / left
@@ -206,7 +208,7 @@ def _guides(ax: Axes, lengths: Sequence[int], rows: Sequence[Row]) -> None:
 
 
 def _plain_numbers(axis: Any) -> None:
-    """1, 2, 5, 10 ... in place of powers of ten."""
+    """Label an axis 1, 2, 5, 10 ... in place of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -214,8 +216,8 @@ def _plain_numbers(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _model(contestant: str) -> Model:
-    return parse_contestant(contestant).entry
+def _model(spec: str) -> ModelSpec:
+    return parse_spec(spec).entry
 
 
 def _published(row: Row) -> bool:

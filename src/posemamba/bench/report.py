@@ -1,4 +1,4 @@
-"""What a run of the benchmark found: rows, the file they are kept in, the table they are shown in."""
+"""The report of a benchmark: its rows, its JSON file and its tables."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
 
 from posemamba.bench.runner import Case, Task
-from posemamba.bench.specs import Contestant
+from posemamba.bench.specs import BenchSpec
 from posemamba.bench.timing import quartiles
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import atomic_path
+from posemamba.utils.files import atomic_path, writing
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,42 +22,43 @@ Status = Literal["not run", "ok", "out of memory", "over the limit", "wrong", "f
 
 
 class Row(BaseModel):
-    """One contestant in one case."""
+    """The measurements of one spec in one case."""
 
-    model_config = ConfigDict(extra="ignore")  # the computed fields come back from a file
+    model_config = ConfigDict(extra="ignore")  # files hold the computed fields, too
 
-    contestant: str
+    spec: str
     model: str
     precision: str
     compiled: bool
     graph: bool
     group: str = Field("", description="part of a preset, or sweep")
     task: Task
-    frames: int = Field(description="of each clip that was asked for")
-    clips: int = Field(description="that were asked for, at once")
-    window: int = Field(description="frames of the clips it took in their place, as many frames in all")
+    frames: int = Field(description="frames of each clip of the case")
+    clips: int = Field(description="clips of the case, at once")
+    window: int = Field(description="frames of the clips that the model takes, as many frames in total")
     status: Status = "not run"
-    note: str = Field("", description="why there is no figure, or fewer times than usual")
-    times_ms: list[float] = Field(default_factory=list, description="of single calls, in the order they were taken")
+    note: str = Field("", description="the reason why there is no figure, or why there are fewer times than usual")
+    times_ms: list[float] = Field(default_factory=list, description="times of single calls, in order")
     peak_bytes: int | None = Field(None, description="beyond weights and optimizer; null on a CPU")
     parameters: int | None = None
     setup_s: float | None = Field(None, description="building, compiling, checking and warming up, the first time")
-    speed: float | None = Field(None, description="times that of the reference in its case")
-    memory: float | None = Field(None, description="times the peak_bytes of the reference in its case")
+    speed: float | None = Field(None, description="in multiples of the reference in its case")
+    memory: float | None = Field(None, description="peak_bytes in multiples of the reference in its case")
 
     @classmethod
-    def of(cls, case: Case, contestant: Contestant) -> Row:
+    def of(cls, case: Case, spec: BenchSpec) -> Row:
+        """Make the row of a spec in a case, before it is run."""
         return cls(
-            contestant=str(contestant),
-            model=contestant.model,
-            precision=contestant.precision,
-            compiled=contestant.compiled,
-            graph=contestant.graph,
+            spec=str(spec),
+            model=spec.model,
+            precision=spec.precision,
+            compiled=spec.compiled,
+            graph=spec.graph,
             group=case.group,
             task=case.task,
             frames=case.frames,
             clips=case.clips,
-            window=contestant.window(case.frames, case.whole),
+            window=spec.window(case.frames, case.whole),
         )
 
     @property
@@ -90,7 +91,7 @@ class Row(BaseModel):
 
 
 class Check(BaseModel):
-    """A comparison that came before all timing."""
+    """A comparison with float64 before all timing: the error, relative to the largest value, and its bound."""
 
     what: str
     error: float
@@ -98,7 +99,7 @@ class Check(BaseModel):
 
 
 class Run(BaseModel):
-    """One call of the program."""
+    """One run of `posemamba bench`: its command, machine, versions and checks."""
 
     command: str
     date: str = Field(description="ISO, with the time zone")
@@ -106,7 +107,7 @@ class Run(BaseModel):
     cpu: str
     threads: int
     versions: dict[str, str]
-    environment: dict[str, str] = Field(default_factory=dict, description="variables that change how our models run")
+    environment: dict[str, str] = Field(default_factory=dict, description="variables that change how PoseMamba runs")
     rounds: int
     limit_s: float
     reference: str | None = None
@@ -115,38 +116,41 @@ class Run(BaseModel):
 
 
 class Report(BaseModel):
-    """Runs on one device, and what they found."""
+    """The report of one or several runs on one device."""
 
     format: Literal["posemamba-bench-1"] = "posemamba-bench-1"
     runs: list[Run]
     rows: list[Row]
 
     def save(self, path: Path | None) -> None:
-        """Write everything as JSON, whole or not at all; None: nowhere."""
+        """Write the report as JSON, whole or not at all; None writes nothing.
+
+        Raises:
+            PoseMambaError: `path` cannot be written.
+        """
         if path is None:
             return
         for rows in cases(self.rows):
             compare(rows, next((run.reference for run in self.runs if run.reference), None))
-        try:
-            with atomic_path(path) as temporary:
-                temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
+        with writing(path), atomic_path(path) as temporary:
+            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def read_reports(paths: Sequence[Path]) -> Report:
-    """Return the reports of several files as one; of a row that is in several, the last that was measured.
+    """Read the reports of several files as one; of a row in several files, the last measured one is kept.
 
     Raises:
-        PoseMambaError: a file that is no report, or reports of different devices.
+        PoseMambaError: a file is no report, or the reports are of different devices.
     """
     reports = [_read(path) for path in paths]
     devices = {run.device for report in reports for run in report.runs}
     if len(devices) > 1:
-        raise PoseMambaError(f"the files are of different devices ({', '.join(sorted(devices))}): one at a time")
+        raise PoseMambaError(
+            f"the files are of different devices ({', '.join(sorted(devices))}), expected one: give them one at a time"
+        )
     rows: dict[tuple[object, ...], Row] = {}
     for row in (row for report in reports for row in report.rows):
-        key = (*row.case, row.contestant)
+        key = (*row.case, row.spec)
         if key not in rows or row.status == "ok" or rows[key].status == "not run":
             rows[key] = row
     return Report(runs=[run for report in reports for run in report.runs], rows=list(rows.values()))
@@ -165,7 +169,7 @@ def _read(path: Path) -> Report:
 
 
 def headline(run: Run) -> str:
-    """Return where it was measured, and what was checked before."""
+    """Format the device, versions and checks of a run."""
     packages = [name for name in ("torch", "cuda", "posemamba") if name in run.versions]
     variables = [f"{name}={value}" for name, value in run.environment.items()]
     text = ", ".join([run.device, *(f"{name} {run.versions[name]}" for name in packages), *variables])
@@ -177,7 +181,7 @@ def headline(run: Run) -> str:
 
 
 def cases(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """The rows of one case after the other, in the order of the first of each."""
+    """Yield the rows of each case, in the order of the cases' first rows."""
     rows = list(rows)
     order = {key: i for i, key in enumerate(dict.fromkeys(row.case for row in rows))}
     for _, group in groupby(sorted(rows, key=lambda row: order[row.case]), key=lambda row: row.case):
@@ -185,8 +189,8 @@ def cases(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 def compare(rows: Sequence[Row], reference: str | None) -> Row | None:
-    """Set `speed` and `memory` in the rows of one case; returns the reference's row, None if it has no figure there."""
-    other = next((row for row in rows if row.contestant == reference and row.us_per_frame), None)
+    """Set `speed` and `memory` in the rows of one case; returns the reference's row, None if it has no figure."""
+    other = next((row for row in rows if row.spec == reference and row.us_per_frame), None)
     for row in rows:
         row.speed = row.memory = None
         if other is not None and other.us_per_frame and row.us_per_frame:
@@ -196,14 +200,14 @@ def compare(rows: Sequence[Row], reference: str | None) -> Row | None:
 
 
 def _digits(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Format a number with three digits, or all digits before the point."""
     places = next((n for n, least in enumerate((100, 10, 1)) if value >= least), 3)
     return f"{value:,.{places}f}"
 
 
 def _cells(row: Row, memory: bool, compared: bool) -> list[str]:
-    """Return the cells of a row; without figures the third one has the reason, and it is the last."""
-    cells = [row.contestant, f"{row.total_frames // row.window} x {row.window}"]
+    """Return the cells of a row; without figures the third and last one has the reason."""
+    cells = [row.spec, f"{row.total_frames // row.window} x {row.window}"]
     if row.median_ms is None or row.quartiles_ms is None or row.us_per_frame is None or row.frames_per_second is None:
         return [*cells, f"{row.status}: {row.note}" if row.note else row.status]
     cells += [_digits(row.median_ms), " - ".join(map(_digits, row.quartiles_ms)), _digits(row.us_per_frame)]
@@ -218,12 +222,12 @@ def _cells(row: Row, memory: bool, compared: bool) -> list[str]:
 
 
 def _table(rows: Sequence[Row], reference: str | None) -> tuple[str, list[str], list[list[str]]]:
-    """Title, headings and cells of one case."""
+    """Return the title, headings and cells of one case."""
     group, task, frames, clips = rows[0].case
     title = str(Case(task, frames, clips, (), group=group))
     compared = compare(rows, reference) is not None
     memory = any(row.peak_bytes is not None for row in rows)
-    headings = ["contestant", "clips", "median ms", "quartiles", "us/frame", "frames/s", *["MB"] * memory]
+    headings = ["spec", "clips", "median ms", "quartiles", "us/frame", "frames/s", *["MB"] * memory]
     if compared:
         headings += ["speed", *["memory"] * memory]
         title += f"; speed{' and memory' * memory}: times that of {reference}"
@@ -231,7 +235,7 @@ def _table(rows: Sequence[Row], reference: str | None) -> tuple[str, list[str], 
 
 
 def plain_table(rows: Sequence[Row], reference: str | None) -> str:
-    """Return the rows of one case as lines of text."""
+    """Format the rows of one case as lines of text."""
     title, headings, lines = _table(rows, reference)
     figures = [headings, *(cells for cells in lines if len(cells) > 3)]
     widths = [max(len(cells[i]) for cells in figures) for i in range(len(headings))]
@@ -248,7 +252,7 @@ def plain_table(rows: Sequence[Row], reference: str | None) -> str:
 
 
 def rich_table(rows: Sequence[Row], reference: str | None) -> Table:
-    """Return the rows of one case for a terminal."""
+    """Format the rows of one case for a terminal."""
     from rich import box
     from rich.table import Table
     from rich.text import Text

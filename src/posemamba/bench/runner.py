@@ -1,4 +1,4 @@
-"""One contestant made ready for one case: model, input, the call that is timed, and whether its output is right."""
+"""Runners: one spec made ready for one case, with model, input, the timed call, and a check of its output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from posemamba.bench.checks import MODEL_BOUNDS
-from posemamba.bench.specs import JOINTS, Contestant
+from posemamba.bench.specs import JOINTS, BenchSpec
 from posemamba.bench.timing import Call, held_bytes, peak_bytes, sample_ms
 from posemamba.models.posemamba import PoseMamba
 from posemamba.ops.scan.selftest import relative_error
@@ -21,30 +21,30 @@ TASKS: dict[Task, str] = {
     "forward": "inference, without gradients",
     "train": "a training step: forward, mean distance of the joints from 0, backward, AdamW",
 }
-WARM_UP = 3  # calls on a GPU before anything is measured or captured: kernels are compiled, workspaces made
+WARM_UP = 3  # calls on a GPU before measuring or capturing, in which kernels are compiled and workspaces made
 
 
 class WrongOutputError(Exception):
-    """A contestant computes something else than it should; it gets no figure."""
+    """An error for a spec whose output is wrong; it gets no figure."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What all contestants do side by side.
+    """A case in which all specs are compared.
 
     Attributes:
         task: a key of `TASKS`.
-        frames: of each clip that is asked for.
-        clips: at once.
-        contestants: who takes part.
-        whole: a model published for fewer frames is built for all of them, too, in place of cutting the clips.
-        group: part of a preset, or sweep, that it belongs to.
+        frames: frames of each clip.
+        clips: clips at once.
+        specs: the specs to time.
+        whole: True if models published for fewer frames are built for all frames, in place of cutting the clips.
+        group: the part of a preset, or the sweep, to which the case belongs.
     """
 
     task: Task
     frames: int
     clips: int
-    contestants: tuple[Contestant, ...]
+    specs: tuple[BenchSpec, ...]
     whole: bool = False
     group: str = ""
 
@@ -56,7 +56,7 @@ class Case:
 
 @contextlib.contextmanager
 def products(name: str) -> Iterator[None]:
-    """How float32 products round inside, by one of `PRECISIONS`; the backward pass needs it, too."""
+    """Set the rounding of float32 products within the block by one of `PRECISIONS`; backward passes need it, too."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("highest" if name == "float32" else "high")
     torch.backends.cudnn.allow_tf32 = name != "float32"
@@ -68,42 +68,45 @@ def products(name: str) -> Iterator[None]:
 
 
 def autocast(name: str, device: torch.device) -> torch.autocast:
-    """bfloat16 where the precision says so."""
+    """Return the autocast of one of `PRECISIONS`: to bfloat16 for ``bf16``, else disabled."""
     return torch.autocast(device.type, torch.bfloat16, enabled=name == "bf16")
 
 
 @torch.no_grad()
 def infer(precision: str, module: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Return a forward pass without gradients in one of `PRECISIONS`."""
+    """Run a forward pass without gradients in one of `PRECISIONS`."""
     with products(precision), autocast(precision, x.device):
         return module(x)
 
 
 class Models:
-    """The models of one case. Each contestant has its own, as a model may keep things for the way in which it is run;
-    what is compiled is shared by the contestant that replays it as a graph."""
+    """The models of one case.
+
+    Each spec has its own model, as models may cache data for the way in which they run. A compiled model is shared with
+    the spec that replays it as a graph.
+    """
 
     def __init__(self, case: Case, device: torch.device) -> None:
         self.case, self.device = case, device
-        self._models: dict[Contestant, nn.Module] = {}
-        self._compiled: dict[Contestant, Any] = {}
+        self._models: dict[BenchSpec, nn.Module] = {}
+        self._compiled: dict[BenchSpec, Any] = {}
 
-    def plain(self, contestant: Contestant) -> nn.Module:
-        key = self._key(contestant)
+    def plain(self, spec: BenchSpec) -> nn.Module:
+        key = self._key(spec)
         if key not in self._models:
             torch.manual_seed(0)
-            model = contestant.entry.build(contestant.window(self.case.frames, self.case.whole)).to(self.device)
+            model = spec.entry.build(spec.window(self.case.frames, self.case.whole)).to(self.device)
             self._models[key] = model.train(self.case.task == "train")
-            if contestant.recompute:
+            if spec.recompute:
                 cast(PoseMamba, model).recompute_activations()
         return self._models[key]
 
-    def as_run(self, contestant: Contestant) -> Callable[[Tensor], Tensor]:
-        """Return the model itself, or compiled: as a whole, or by layers for training and where the whole takes minutes."""
-        key, model = self._key(contestant), self.plain(contestant)
-        if not contestant.compiled:
+    def as_run(self, spec: BenchSpec) -> Callable[[Tensor], Tensor]:
+        """Return the model, compiled if the spec says so: as a whole, or by layers if that takes less time."""
+        key, model = self._key(spec), self.plain(spec)
+        if not spec.compiled:
             return model
-        entry, train = contestant.entry, self.case.task == "train"
+        entry, train = spec.entry, self.case.task == "train"
         by_layers = entry.whole if train else entry.by_layers and self.device.type == "cuda"
         if key not in self._compiled and by_layers:
             cast(Any, model).compile_layers()
@@ -113,101 +116,106 @@ class Models:
         return cast(Callable[[Tensor], Tensor], self._compiled[key])
 
     @staticmethod
-    def _key(contestant: Contestant) -> Contestant:
-        return replace(contestant, graph=False) if contestant.compiled else contestant
+    def _key(spec: BenchSpec) -> BenchSpec:
+        return replace(spec, graph=False) if spec.compiled else spec
 
-    def input(self, contestant: Contestant) -> Tensor:
-        """Random joints, (clips, frames of the model's clips, 17, channels): as many frames for every contestant."""
-        case, entry = self.case, contestant.entry
-        window = contestant.window(case.frames, case.whole)
+    def input(self, spec: BenchSpec) -> Tensor:
+        """Make random joints, (clips, frames of the model's clips, 17, channels), as many frames for every spec."""
+        case, entry = self.case, spec.entry
+        window = spec.window(case.frames, case.whole)
         g = torch.Generator().manual_seed(1)
         x = torch.randn(case.clips * case.frames // window, window, JOINTS, entry.channels, generator=g).to(self.device)
-        if entry.channels > 2:  # features inside a layer: in the layer's type, and they have a gradient
-            x = x.bfloat16() if contestant.precision == "bf16" else x
+        if entry.channels > 2:  # features inside a layer have the layer's type, and a gradient
+            x = x.bfloat16() if spec.precision == "bf16" else x
             x.requires_grad_(case.task == "train")
         return x
 
 
 @dataclass
-class Contender:
-    """A contestant that is ready.
+class Runner:
+    """A spec that is ready to be timed.
 
     Attributes:
-        call: what is timed.
-        warm_ms: time of one warm call.
-        peak_bytes: memory beyond weights, optimizer and what the others hold; None on a CPU. In inference with what
-            it keeps from call to call.
-        parameters: of the model.
+        spec: the spec.
+        call: the call to time.
+        warm_ms: time of one warm call, milliseconds.
+        peak_bytes: memory beyond weights, optimizer and other runners' memory; None on a CPU. In inference it includes
+            the memory that the runner keeps between calls.
+        parameters: the number of the model's parameters.
     """
 
-    contestant: Contestant
+    spec: BenchSpec
     call: Call
     warm_ms: float
     peak_bytes: int | None
     parameters: int
 
 
-def make_ready(contestant: Contestant, models: Models) -> Contender:
-    """Build, check and warm up.
+def make_ready(spec: BenchSpec, models: Models) -> Runner:
+    """Build a spec's model, check its output and warm it up.
 
     Raises:
-        WrongOutputError: the output is not finite, or not that of the plain version.
+        WrongOutputError: the output is not finite, or differs from the plain version's.
     """
-    model, x = models.plain(contestant), models.input(contestant)
+    model, x = models.plain(spec), models.input(spec)
     ready = _ready_to_train if models.case.task == "train" else _ready_to_infer
-    call, peak = ready(contestant, models, x)
+    call, peak = ready(spec, models, x)
     parameters = sum(p.numel() for p in model.parameters())
     if models.device.type == "cuda":
-        call()  # takes again the memory that was given back for measuring it
-    return Contender(contestant, call, sample_ms(call, models.device), peak, parameters)
+        call()  # allocates again the memory that was freed for measuring
+    return Runner(spec, call, sample_ms(call, models.device), peak, parameters)
 
 
-def _ready_to_infer(contestant: Contestant, models: Models, x: Tensor) -> tuple[Call, int | None]:
-    forward, device = models.as_run(contestant), models.device
+def _ready_to_infer(spec: BenchSpec, models: Models, x: Tensor) -> tuple[Call, int | None]:
+    forward, device = models.as_run(spec), models.device
     before = held_bytes(device)
 
     def call() -> Tensor:
-        return infer(contestant.precision, forward, x)
+        return infer(spec.precision, forward, x)
 
     run: Callable[[], Tensor] = call
     for _ in range(WARM_UP if device.type == "cuda" else 0):
         call()
-    if contestant.graph:
+    if spec.graph:
         run = _captured(device, x, call)
-    _check_output(contestant, models, x, run())
-    # what it keeps from call to call, copies of weights or graphs, and what a call takes on top of that
+    _check_output(spec, models, x, run())
+    # the memory kept between calls (copies of weights, graphs), and that of a call on top
     peak, after = peak_bytes(run, device), held_bytes(device)
     return run, None if peak is None else peak + after - before
 
 
-def _check_output(contestant: Contestant, models: Models, x: Tensor, got: Tensor) -> None:
-    """Finite; that of the plain version; for our models also that of the way training takes, in float32."""
+def _check_output(spec: BenchSpec, models: Models, x: Tensor, got: Tensor) -> None:
+    """Check that an output is finite, and that of the plain version; for our models also that of training in float32.
+
+    Raises:
+        WrongOutputError: it is not.
+    """
     if not got.isfinite().all():
         raise WrongOutputError("the output is not finite")
-    model, bound = models.plain(contestant), MODEL_BOUNDS[contestant.precision]
-    if contestant != contestant.plain:
+    model, bound = models.plain(spec), MODEL_BOUNDS[spec.precision]
+    if spec != spec.plain:
         with torch.compiler.set_stance("force_eager"):  # its layers may be compiled in place
-            plain = infer(contestant.precision, model, x)
-        _refuse(relative_error(got, plain), bound, "the plain version")
-    if contestant.entry.ours:
-        _refuse(relative_error(got[:1], as_training(model, x[:1].float())), bound, "training's forward pass")
+            plain = infer(spec.precision, model, x)
+        _check(relative_error(got, plain), bound, "the plain version")
+    if spec.entry.ours:
+        _check(relative_error(got[:1], as_training(model, x[:1].float())), bound, "training's forward pass")
 
 
 def as_training(model: nn.Module, x: Tensor) -> Tensor:
-    """Return the forward pass as training runs it, which inference need not, in float32; nothing is kept for a backward."""
+    """Run the forward pass as training does, in float32, without keeping tensors for a backward pass."""
     forget = torch.autograd.graph.saved_tensors_hooks(lambda kept: None, lambda kept: kept)
     with torch.enable_grad(), forget, products("float32"):
         return model(x).detach()
 
 
-def _refuse(error: float, bound: float, other: str) -> None:
+def _check(error: float, bound: float, other: str) -> None:
     if not error < bound:
         raise WrongOutputError(f"the output differs from that of {other} by {error:.1e}, expected {bound:.0e}")
 
 
 def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Callable[[], Tensor]:
-    """Return the call as a CUDA graph: what is timed copies the input to where the graph reads it, and replays."""
-    x = x.detach()  # the same memory; a clone with a gradient would tie the input to the stream that it was made on
+    """Capture a call as a CUDA graph; the timed call copies the input to where the graph reads it, and replays."""
+    x = x.detach()  # the same memory; a clone with a gradient would tie the input to the stream of its creation
     given = x.clone()
     side = torch.cuda.Stream(device)
     side.wait_stream(torch.cuda.current_stream(device))
@@ -218,31 +226,29 @@ def _captured(device: torch.device, x: Tensor, call: Callable[[], Tensor]) -> Ca
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, stream=side):
         output = call()
-    x.zero_()  # so that a replay which does not read its input anew is seen
+    x.zero_()  # so that a replay that does not read its input is found
 
     def replay() -> Tensor:
         x.copy_(given)
         graph.replay()
         return output
 
-    # a graph holds only memory of its own: what `call` made while it warmed up, as an optimizer's state, must stay
+    # a graph owns only its own memory: tensors that `call` made while warming up, as an optimizer's state, must stay
     replay.call = call  # type: ignore[attr-defined]
     return replay
 
 
-def _ready_to_train(contestant: Contestant, models: Models, x: Tensor) -> tuple[Call, int | None]:
-    model, forward, device = models.plain(contestant), models.as_run(contestant), models.device
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=2e-4, weight_decay=0.01, fused=True, capturable=contestant.graph
-    )
+def _ready_to_train(spec: BenchSpec, models: Models, x: Tensor) -> tuple[Call, int | None]:
+    model, forward, device = models.plain(spec), models.as_run(spec), models.device
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4, weight_decay=0.01, fused=True, capturable=spec.graph)
 
     def loss_of(run: Callable[[Tensor], Tensor]) -> Tensor:
-        with autocast(contestant.precision, device):
+        with autocast(spec.precision, device):
             y = run(x)
         return torch.linalg.vector_norm(y.float(), dim=-1).mean()
 
     def step() -> Tensor:
-        with products(contestant.precision):
+        with products(spec.precision):
             loss = loss_of(forward)
             loss.backward()
         optimizer.step()
@@ -251,17 +257,17 @@ def _ready_to_train(contestant: Contestant, models: Models, x: Tensor) -> tuple[
         return loss.detach()
 
     want = None
-    if contestant.compiled and not contestant.entry.ours:  # ours drops branches at random in training
-        with torch.no_grad(), products(contestant.precision), torch.compiler.set_stance("force_eager"):
+    if spec.compiled and not spec.entry.ours:  # ours drops branches at random in training
+        with torch.no_grad(), products(spec.precision), torch.compiler.set_stance("force_eager"):
             want = loss_of(model)
     loss = step()
     if not loss.isfinite():
         raise WrongOutputError("the loss is not finite")
     if want is not None:
-        _refuse(relative_error(loss, want), MODEL_BOUNDS[contestant.precision], "the plain version")
-    if not contestant.graph:
+        _check(relative_error(loss, want), MODEL_BOUNDS[spec.precision], "the plain version")
+    if not spec.graph:
         return step, peak_bytes(step, device)
-    peak = peak_bytes(step, device)  # of what is captured; a replay's own memory is not counted by PyTorch
+    peak = peak_bytes(step, device)  # of the captured step, as PyTorch does not count a replay's memory
     replay = _captured(device, x, step)
     before = [parameter.detach().clone() for parameter in model.parameters()]
     if not replay().isfinite() or all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True)):

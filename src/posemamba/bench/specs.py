@@ -1,7 +1,7 @@
-"""Who can be timed: a model, the length of its clips and its settings, `MODEL[@FRAMES][:SETTING[+SETTING...]]`.
+"""Benchmark specs: a model, the length of its clips and its settings, `MODEL[@FRAMES][:SETTING[+SETTING...]]`.
 
-`l:bf16+graph` is PoseMamba-L under bfloat16 autocast, replayed as a CUDA graph; `motionagformer-l@243:tf32` is that
-model on clips of 243 frames, however long the clips asked for are.
+`l:bf16+graph` is PoseMamba-L under bfloat16 autocast, replayed as a CUDA graph. `motionagformer-l@243:tf32` is that
+model on clips of 243 frames, into which the case's clips are cut.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRECISIONS = {
     "bf16": "autocast to bfloat16; products that stay float32 may use TF32",
 }
 WAYS = {
-    "compile": "torch.compile for the very shapes that are timed",
+    "compile": "torch.compile for the timed shapes",
     "graph": "the forward pass, or the whole training step, replayed as a CUDA graph; GPUs only",
     "recompute": "less memory: cheap activations computed again in the backward pass; our models' training step only",
 }
@@ -35,7 +35,7 @@ GRAMMAR = "MODEL[@FRAMES][:SETTING[+SETTING...]], e.g. l:bf16+graph"
 
 
 class OneScan(nn.Module):
-    """The scan of one layer of a PoseMamba with its projections. (B, T, J, D) to the same."""
+    """The scan of one layer of a PoseMamba with its projections, (B, T, J, D) to the same shape."""
 
     def __init__(self, size: str) -> None:
         super().__init__()
@@ -49,18 +49,18 @@ class OneScan(nn.Module):
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelSpec:
     """A model that can be timed.
 
     Attributes:
         label: its name in figures.
-        build: makes it for clips of so many frames, with fresh weights.
-        family: what one line of the error-against-cost figure joins.
-        scan_width: D of its scan; such a model is ours, and checked against float64 before anything is timed.
-        own_frames: frames of its clips as published where those are fewer than 243: tables cut longer clips into such.
-        published_p1: mm on Human3.6M, detected 2D joints, 243 frames: Table 1 of the PoseMamba paper.
+        build: makes it for clips of that many frames, with fresh weights.
+        family: the models that a line joins in the figure of error over cost.
+        scan_width: D of its scan, for our models, which are checked against float64 before anything is timed.
+        own_frames: frames of its clips as published, if fewer than 243; longer clips are cut into such.
+        published_p1: MPJPE (P1) in mm on Human3.6M, detected 2D joints, 243 frames: Table 1 of the PoseMamba paper.
         channels: of the input; 2 are the coordinates of a joint, more are features inside a layer.
-        by_layers: compiled by its layers for inference on a GPU, too, as the whole takes minutes for every size.
+        by_layers: True if it is compiled by layers for inference on a GPU, too, as the whole takes minutes.
     """
 
     label: str
@@ -74,16 +74,17 @@ class Model:
 
     @property
     def ours(self) -> bool:
+        """True for PoseMamba and its scans."""
         return self.scan_width is not None
 
     @property
     def whole(self) -> bool:
-        """A model, not one scan: it has layers to compile in training."""
+        """True for a whole model, which has layers to compile in training; False for one scan."""
         return self.channels == 2
 
 
-def _posemamba(size: str, published_p1: float) -> Model:
-    return Model(
+def _posemamba(size: str, published_p1: float) -> ModelSpec:
+    return ModelSpec(
         f"PoseMamba-{size.upper()}",
         lambda frames: PoseMamba.preset(size, frames=frames),
         "PoseMamba",
@@ -92,8 +93,8 @@ def _posemamba(size: str, published_p1: float) -> Model:
     )
 
 
-def _motionagformer(size: str, own_frames: int | None = None, published_p1: float | None = None) -> Model:
-    return Model(
+def _motionagformer(size: str, own_frames: int | None = None, published_p1: float | None = None) -> ModelSpec:
+    return ModelSpec(
         f"MotionAGFormer-{size.upper()}",
         lambda frames: MotionAGFormer.preset(size, frames=frames),
         "MotionAGFormer",
@@ -103,20 +104,22 @@ def _motionagformer(size: str, own_frames: int | None = None, published_p1: floa
     )
 
 
-def _one_scan(size: str) -> Model:
+def _one_scan(size: str) -> ModelSpec:
     width = PoseMambaConfig.preset(size).inner_width
-    return Model(f"scan, width {width}", lambda frames: OneScan(size), "scan", scan_width=width, channels=width)
+    return ModelSpec(f"scan, width {width}", lambda frames: OneScan(size), "scan", scan_width=width, channels=width)
 
 
-MODELS: dict[str, Model] = {
+MODELS: dict[str, ModelSpec] = {
     "s": _posemamba("s", 41.8),
     "b": _posemamba("b", 40.8),
     "l": _posemamba("l", 38.1),
     "x": _posemamba("x", 37.1),
-    "motionbert": Model(
+    "motionbert": ModelSpec(
         "MotionBERT", lambda frames: MotionBERT.preset("base", frames=frames), "MotionBERT", published_p1=39.2
     ),
-    "motionbert-lite": Model("MotionBERT-Lite", lambda frames: MotionBERT.preset("lite", frames=frames), "MotionBERT"),
+    "motionbert-lite": ModelSpec(
+        "MotionBERT-Lite", lambda frames: MotionBERT.preset("lite", frames=frames), "MotionBERT"
+    ),
     "motionagformer-xs": _motionagformer("xs", own_frames=27),
     "motionagformer-s": _motionagformer("s", own_frames=81),
     "motionagformer-b": _motionagformer("b"),
@@ -128,14 +131,15 @@ MODELS: dict[str, Model] = {
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A model and how it is run.
+class BenchSpec:
+    """A model and the settings with which it is run.
 
     Attributes:
         model: a key of `MODELS`.
-        frames: of its clips; None: as many as are asked for, or the model's own number where that is less.
+        frames: of its clips; None: as many as in the case, or the model's own number if that is less.
         precision: a key of `PRECISIONS`.
         compiled, graph, recompute: the `WAYS`.
+        entry: the model's entry in `MODELS`.
     """
 
     model: str
@@ -144,7 +148,7 @@ class Contestant:
     compiled: bool = False
     graph: bool = False
     recompute: bool = False
-    entry: Model = field(init=False, repr=False, compare=False)
+    entry: ModelSpec = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "entry", MODELS[self.model])
@@ -156,38 +160,44 @@ class Contestant:
         return self.model + (f"@{self.frames}" if self.frames else "") + (f":{settings}" if settings else "")
 
     @property
-    def plain(self) -> Contestant:
-        """The same without torch.compile and CUDA graph: what it has to agree with."""
+    def plain(self) -> BenchSpec:
+        """The same spec without torch.compile, CUDA graph and recomputation, with which it has to agree."""
         return replace(self, compiled=False, graph=False, recompute=False)
 
     def window(self, frames: int, whole: bool = False) -> int:
-        """Frames of each clip that it takes where clips of `frames` are asked for.
+        """Return the frames of the clips that the model takes in a case.
 
         Args:
-            frames: of the clips asked for.
-            whole: a model published for fewer frames is built for all of them, too.
+            frames: of the case's clips.
+            whole: True if models published for fewer frames are built for all frames.
 
         Raises:
-            PoseMambaError: the clips asked for do not divide into its own.
+            PoseMambaError: the case's clips do not divide into the model's.
         """
         own = self.frames or (None if whole else self.entry.own_frames)
         window = frames if own is None or (own > frames and self.frames is None) else own
         if frames % window:
-            raise PoseMambaError(f"'{self}' takes clips of {window} frames, which do not divide {frames}")
+            raise PoseMambaError(
+                f"'{self}' takes clips of {window} frames, which do not divide {frames}: choose others"
+            )
         return window
 
     def refuse_device(self, device: torch.device) -> None:
-        """Raise PoseMambaError if a setting is not for this device."""
+        """Check that all settings are for this device.
+
+        Raises:
+            PoseMambaError: one is not.
+        """
         for setting in [self.precision] * (self.precision == "tf32") + ["graph"] * self.graph:
             if device.type != "cuda":
                 raise PoseMambaError(f"'{self}': the setting '{setting}' is for NVIDIA GPUs, and this runs on {device}")
 
 
-def parse_contestant(text: str) -> Contestant:
-    """Read `MODEL[@FRAMES][:SETTING[+SETTING...]]`.
+def parse_spec(text: str) -> BenchSpec:
+    """Parse `MODEL[@FRAMES][:SETTING[+SETTING...]]`.
 
     Raises:
-        PoseMambaError: an unknown model or setting, two precisions, frames that are no positive number.
+        PoseMambaError: the model or a setting is unknown, there are two precisions, or frames are no positive number.
     """
     head, colon, tail = text.strip().lower().partition(":")
     name, at, number = head.partition("@")
@@ -207,7 +217,7 @@ def parse_contestant(text: str) -> Contestant:
     precisions = [setting for setting in settings if setting in PRECISIONS]
     if len(precisions) > 1:
         raise PoseMambaError(f"'{text}': {' and '.join(precisions)} exclude each other")
-    return Contestant(
+    return BenchSpec(
         name,
         frames=int(number) if at else None,
         precision=precisions[0] if precisions else "float32",

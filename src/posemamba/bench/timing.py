@@ -1,4 +1,4 @@
-"""How time and memory are taken: CUDA events on a GPU, the wall clock on a CPU, in rounds that take turns."""
+"""Measurement of time and memory: CUDA events on a GPU, the wall clock on a CPU, in alternating turns."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import torch
 
 Call = Callable[[], Any]
 
-BLOCK_MS = 100.0  # a contestant's turn in a round lasts about this long, in at most ...
+BLOCK_MS = 100.0  # a spec's turn in a round lasts about this long, in at most ...
 BLOCK_CALLS = 20  # ... so many calls
 
 
 def sample_ms(call: Call, device: torch.device) -> float:
-    """Time of one call in milliseconds; the device is idle before and after it."""
+    """Time one call in milliseconds; the device is idle before and after it."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         torch.cuda.synchronize(device)
@@ -32,15 +32,15 @@ def sample_ms(call: Call, device: torch.device) -> float:
 
 
 def block_ms(call: Call, device: torch.device, calls: int) -> list[float]:
-    """Return a contestant's turn: one call that is not counted, as the one before left its own data in the caches, then times.
+    """Time the calls of a spec's turn, in milliseconds, after one call to warm the caches.
 
     Args:
-        call: what is timed.
-        device: where it runs.
-        calls: that are counted.
+        call: the call to time.
+        device: the device on which it runs.
+        calls: the number of timed calls.
     """
     if device.type == "cuda":
-        # what others have kept for later would be given back in the midst of a call that needs it
+        # memory that the allocator caches for other runners would be freed in the middle of a timed call
         total = torch.cuda.get_device_properties(device).total_memory
         if torch.cuda.memory_reserved(device) > total / 2:
             torch.cuda.empty_cache()
@@ -49,26 +49,26 @@ def block_ms(call: Call, device: torch.device, calls: int) -> list[float]:
 
 
 def calls_in_block(warm_ms: float) -> int:
-    """How many calls make a turn, from the time of one warm call."""
+    """Return the number of calls of a turn, from the time of one warm call."""
     return max(1, min(BLOCK_CALLS, int(BLOCK_MS / max(warm_ms, 1e-3))))
 
 
-def turns(contestants: Sequence[Any], number: int) -> list[Any]:
-    """Return the order within round `number`: forwards and backwards in turn, so that nobody always follows the same one."""
-    return list(contestants) if number % 2 == 0 else list(reversed(contestants))
+def turns(specs: Sequence[Any], number: int) -> list[Any]:
+    """Return the order of a round, forwards or backwards by turns, so that no spec always follows the same one."""
+    return list(specs) if number % 2 == 0 else list(reversed(specs))
 
 
 def quartiles(times_ms: Sequence[float]) -> tuple[float, float, float]:
-    """First quartile, median, third quartile."""
+    """Return the first quartile, median and third quartile."""
     low, middle, high = np.percentile(np.asarray(times_ms, dtype=float), [25, 50, 75]).tolist()
     return low, middle, high
 
 
 def peak_bytes(call: Call, device: torch.device) -> int | None:
-    """Most bytes allocated during a call beyond those held before it.
+    """Measure the most bytes allocated during a call beyond those held before it.
 
-    None on a CPU, without calling: nothing counts the bytes there, and the process's size says more about its
-    allocator than about a model.
+    None on a CPU, without a call: PyTorch does not count bytes there, and the process's size depends more on its
+    allocator than on the model.
     """
     if device.type != "cuda":
         return None
@@ -81,7 +81,7 @@ def peak_bytes(call: Call, device: torch.device) -> int | None:
 
 
 def held_bytes(device: torch.device) -> int:
-    """Memory that is not given back though nothing runs, the private memory of CUDA graphs with it; 0 on a CPU."""
+    """Return the bytes that stay allocated while nothing runs, including CUDA graphs' private memory; 0 on a CPU."""
     if device.type != "cuda":
         return 0
     torch.cuda.synchronize(device)
@@ -90,7 +90,7 @@ def held_bytes(device: torch.device) -> int:
 
 
 def make_workspaces(device: torch.device) -> None:
-    """Have cuBLAS take its working memory, which it keeps for all, before anybody's memory is measured."""
+    """Make cuBLAS allocate its workspaces, which all models share, before any memory is measured."""
     if device.type == "cuda":
         for dtype in (torch.float32, torch.bfloat16):
             square = torch.ones(512, 512, device=device, dtype=dtype)
@@ -99,7 +99,7 @@ def make_workspaces(device: torch.device) -> None:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what nobody uses any more to a GPU's others; on a CPU that happens by itself."""
+    """Free a GPU's unused memory; on a CPU this happens by itself."""
     if device.type == "cuda":
         gc.collect()
         torch.cuda.empty_cache()

@@ -19,7 +19,7 @@ CHOICES = ("preset", "part", "task", "clips", "frames", "lengths")  # options th
 class BenchOptions:
     """Options of ``posemamba bench``; None means that an option was not given."""
 
-    contestants: Annotated[
+    models: Annotated[
         list[str] | None,
         argument(
             "A model and how it is run: MODEL, MODEL:SETTINGS or MODEL@FRAMES:SETTINGS, e.g. s (the default), "
@@ -52,7 +52,7 @@ class BenchOptions:
 
     def command(self) -> str:
         """Return the command that measures the same again, without names of files."""
-        words = ["posemamba", "bench", *(self.contestants or ())]
+        words = ["posemamba", "bench", *(self.models or ())]
         for name in (*CHOICES, "reference"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", getattr(self, name)]
@@ -90,7 +90,7 @@ def _measure(options: BenchOptions) -> Any:
     from posemamba.bench.bench import Bench
     from posemamba.bench.plan import Preset, find_preset, plan, plan_preset
     from posemamba.bench.report import headline
-    from posemamba.bench.specs import parse_contestant
+    from posemamba.bench.specs import parse_spec
     from posemamba.ops.runtime.device import choose_device
 
     device = choose_device(options.device)
@@ -104,7 +104,7 @@ def _measure(options: BenchOptions) -> Any:
                 f"{device}: give --device {'cuda' if preset.gpu else 'cpu'} or another preset"
             )
         planned = plan_preset(options.preset, words(options.part))
-        taking_part = {str(contestant) for case in planned for contestant in case.contestants}
+        taking_part = {str(spec) for case in planned for spec in case.specs}
         if reference is None and preset.reference in taking_part:
             reference = preset.reference
     else:
@@ -112,7 +112,7 @@ def _measure(options: BenchOptions) -> Any:
             raise PoseMambaError("--part is of a preset: give --preset, too")
         frames = "" if options.frames is None and options.lengths is not None else options.frames or "243"
         planned = plan(
-            [parse_contestant(text) for text in options.contestants or ("s",)],
+            [parse_spec(text) for text in options.models or ("s",)],
             words(options.task or "forward"),
             _numbers("--clips", options.clips or "1"),
             _numbers("--frames", frames),
@@ -122,7 +122,7 @@ def _measure(options: BenchOptions) -> Any:
         planned,
         device,
         command=options.command(),
-        reference=None if reference is None else parse_contestant(reference),
+        reference=None if reference is None else parse_spec(reference),
         rounds=options.rounds,
         limit_s=options.limit_s,
         json_file=options.json_file,
@@ -141,7 +141,7 @@ def _measure(options: BenchOptions) -> Any:
 
 
 def _refuse_beside(options: BenchOptions, option: str, names: Sequence[str]) -> None:
-    given = [f"the contestant {options.contestants[0]}"] if options.contestants else []
+    given = [f"the model {options.models[0]}"] if options.models else []
     given += [f"--{name}" for name in names if getattr(options, name) is not None]
     if given:
         raise PoseMambaError(f"{option} says what is shown: leave out {given[0]}")

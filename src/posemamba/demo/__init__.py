@@ -1,1 +1,1 @@
-"""A made-up walker with a known 3D truth, filmed by a made-up camera."""
+"""A synthetic walker with a known 3D truth, filmed by a synthetic camera."""

@@ -1,4 +1,4 @@
-"""A pinhole camera without lens distortion, in numpy: enough to film a walking person for demos and tests.
+"""A pinhole camera without lens distortion, to film a synthetic walker for demos and tests.
 
 World: metres, z up. Camera: x to the right, y down, z away from the camera. Image: pixels from the top left
 corner.
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 @dataclass(frozen=True)
 class CameraPose:
-    """Where a camera stands and which way it looks.
+    """The position and orientation of a camera.
 
     Attributes:
         position: (3,) metres, in the world.
@@ -35,7 +35,7 @@ def look_at(position: Sequence[float], target: Sequence[float]) -> CameraPose:
         target: (3,) metres; not straight above or below `position`.
 
     Raises:
-        ValueError: the view is vertical or has no length, so that "upright" means nothing.
+        ValueError: the view is vertical or has no length, so there is no upright direction.
     """
     eye = np.asarray(position, dtype=np.float64)
     ahead = np.asarray(target, dtype=np.float64) - eye

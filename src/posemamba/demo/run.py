@@ -1,6 +1,6 @@
-"""The demo: a walker made by formula is filmed, seen by a bad detector, lifted, and compared with the truth.
+"""The demo: a synthetic walker is filmed, detected with noise, lifted, and compared with the truth.
 
-Nothing is read but the weights, and the base installation is enough.
+It reads no file but the weights, and needs only the base installation.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ CAMERA = look_at((5.5, -2.5, 1.5), (0.0, 0.0, 0.95))
 
 @dataclass(frozen=True)
 class Score:
-    """Errors in millimetres, means over frames.
+    """The errors in millimetres, means over frames.
 
     Attributes:
-        p1: mean distance of the joints.
-        p2: the same after each frame is aligned by rotation, translation and scale.
+        p1: MPJPE (P1), the mean distance of the joints.
+        p2: PA-MPJPE (P2), the same after each frame is aligned by rotation, translation and scale.
     """
 
     p1: float
@@ -40,14 +40,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Filmed:
-    """A walk and what the camera and the detector made of it.
+    """A filmed walk: the detected joints and the truth.
 
     Attributes:
         keypoints: noisy, with a few joints lost; Human3.6M's joints, pixels.
-        truth: (F, 17, 3) millimetres, relative to the pelvis, camera's frame, in Human3.6M's convention: the
-            depth is the true one; x and y are the exact places in the picture times `mm_per_pixel`. Models
-            that are trained as the paper's give this, so a perfect one has no error. The metric pose is some
-            20 mm off it, by perspective: what is nearer than the pelvis is seen larger.
+        truth: (F, 17, 3) millimetres, relative to the pelvis, in the camera's frame, in Human3.6M's convention: the
+            true depth, with x and y the exact image positions times `mm_per_pixel`. Models trained as in the paper
+            predict this, so a perfect one has no error. By perspective, the metric pose differs by some 20 mm, as
+            joints nearer than the pelvis appear larger.
         mm_per_pixel: (F,) at the pelvis's depth.
     """
 
@@ -64,16 +64,16 @@ class Filmed:
 
     @property
     def flat(self) -> NDArray[np.float32]:
-        """(F, 17, 3) pixels: keypoints at the pelvis's depth: what anything that sees depth must beat."""
+        """The keypoints at the pelvis's depth, (F, 17, 3) pixels: a baseline that any lifter must beat."""
         xy = fill_missing(self.keypoints.xy)
         return np.concatenate([xy - xy[:, :1], np.zeros_like(xy[..., :1])], -1)
 
 
 def film(frames: int = 400, seed: int = 0) -> Filmed:
-    """Film a person who walks round in a circle, 4 to 8 m from the camera, at 50 frames a second.
+    """Film a person who walks in a circle, 4 to 8 m from the camera, at 50 frames a second.
 
     Args:
-        frames: F.
+        frames: the number of frames F.
         seed: of the gait and of the detector's errors.
     """
     exact, points = project(walk(frames, FPS, seed=seed), CAMERA, IMAGE_SIZE, FOCAL)
@@ -89,12 +89,12 @@ def film(frames: int = 400, seed: int = 0) -> Filmed:
 
 @dataclass(frozen=True)
 class DemoResult:
-    """How the demo went.
+    """The result of the demo.
 
     Attributes:
         poses: lifted from the noisy keypoints.
-        score: theirs.
-        flat_score: that of the keypoints at depth zero.
+        score: the score of `poses`.
+        flat_score: the score of the keypoints at depth zero.
     """
 
     poses: Poses3D
@@ -106,9 +106,9 @@ def run_demo(lifter: Lifter, *, frames: int = 400, seed: int = 0, progress: Prog
     """Film, lift and score.
 
     Args:
-        lifter: with whatever weights.
+        lifter: with any weights.
         frames, seed: see `film`.
-        progress: called with the frames lifted and the frames in all.
+        progress: called with the frames lifted and the frames in total.
     """
     filmed = film(frames, seed)
     poses = lifter(filmed.keypoints, progress=progress)

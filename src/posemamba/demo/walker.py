@@ -1,8 +1,8 @@
-"""A walking person made by formula: motion for the demo, the docs and the tests, with no data and no network.
+"""A synthetic walker: motion for the demo, the docs and the tests, by formulas, without data.
 
-The feet lead: each is planted, rolls over heel and ball, and swings to the next place on the path; the pelvis
-rides above them as high as the legs reach, and two-bone inverse kinematics puts the knees. Trunk and arms
-swing against the legs. World: metres, z up. Shapes: F frames, J = 17 joints (Human3.6M).
+The feet lead: each is planted, rolls over heel and ball, and swings to the next foothold on the path. The pelvis
+is above them as high as the legs reach, and two-bone inverse kinematics places the knees. Trunk and arms swing
+against the legs. World: metres, z up. Shapes: F frames, J = 17 joints (Human3.6M).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ GRAVITY = 9.81
 
 @dataclass(frozen=True)
 class Body:
-    """Lengths of a body in metres; the defaults are close to an average Human3.6M actor, 1.70 m tall.
+    """The lengths of a body in metres; the defaults are close to an average Human3.6M actor, 1.70 m tall.
 
     The hips, shoulders and foot points are offsets from their segment's middle; the rest are bones.
     """
@@ -47,7 +47,7 @@ class Body:
 
     @property
     def height(self) -> float:
-        """Metres from the floor to the top of the head, standing straight."""
+        """The standing height from the floor to the top of the head, in metres."""
         trunk = self.lower_trunk + self.upper_trunk + self.neck + self.head
         return self.ankle_height + self.shin + self.thigh + trunk
 
@@ -67,7 +67,7 @@ def walk(
     height: float = 1.72,
     body: Body | None = None,
 ) -> NDArray[np.float32]:
-    """Return a person walking around a circle whose centre is the world's origin, or along a straight line.
+    """Make the motion of a person walking around a circle about the world's origin, or along a straight line.
 
     The same seed gives the same person and gait; a longer clip continues a shorter one.
 
@@ -85,20 +85,21 @@ def walk(
         lengths are the same in all frames, and a flat foot does not move.
 
     Raises:
-        ValueError: a parameter lies outside what walking allows.
+        ValueError: a parameter is out of the range of walking.
     """
     if frames < 1 or not fps > 0:
         raise ValueError(f"need at least 1 frame and a positive frame rate, got {frames} and {fps}")
     if not 0.5 <= speed <= 2.2 or not abs(radius) >= 0.8 or not 1.0 <= height <= 2.3:
         raise ValueError(
-            f"walk wants speed 0.5-2.2 m/s, radius of at least 0.8 m, height 1.0-2.3 m; got {speed}, {radius}, {height}"
+            f"expected a speed of 0.5-2.2 m/s, a radius of at least 0.8 m and a height of 1.0-2.3 m, "
+            f"got {speed}, {radius}, {height}"
         )
     gait = _Gait(body or Body().scaled(height), speed, radius, np.random.default_rng(seed))
     return gait.pose(np.arange(frames) / fps).astype(np.float32)
 
 
 class _Gait:
-    """One person's manner of walking: world joints as a function of time."""
+    """The gait of one person: world joints as a function of time."""
 
     def __init__(self, body: Body, speed: float, radius: float, rng: np.random.Generator) -> None:
         self.body, self.speed = body, speed
@@ -120,7 +121,7 @@ class _Gait:
     # --- the path
 
     def heading(self, t: Array) -> Array:
-        """Angle in radians of the walking direction, from the world's x axis towards y."""
+        """Return the angle of the walking direction in radians, from the world's x axis towards y."""
         return self.start + self.speed * self.curvature * t
 
     def ground(self, t: Array) -> Array:
@@ -153,7 +154,7 @@ class _Gait:
         return np.where(c[..., None] < STANCE, stance, swing)
 
     def _planted(self, t: Array, step: Array, cycles: Array, side: int, rolling: Array) -> Array:
-        """World position of an ankle which is `rolling` (..., 2: ahead, up) over the `step`-th foothold."""
+        """Return the world position of an ankle that is `rolling` (..., 2: ahead, up) over the `step`-th foothold."""
         middle = t + (step + STANCE / 2 - cycles) / self.cadence  # when the body passes over this foothold
         angle = self.heading(middle)
         ahead, left = (
@@ -176,7 +177,7 @@ class _Gait:
     # --- the body
 
     def _pelvis(self, t: Array) -> tuple[Array, Array]:
-        """Position (..., 3) and axes (..., 3, 3: columns ahead, left, up) of the pelvis."""
+        """Return the position (..., 3) and axes (..., 3, 3: columns ahead, left, up) of the pelvis."""
         swing = 2 * math.pi * (self.cadence * t + self.phase)  # 0 when the left heel strikes
         over = swing - math.pi * STANCE  # 0 when the left foot is under the body
         angle = self.heading(t)
@@ -272,7 +273,7 @@ def _axes(yaw: Array, pitch: Array, roll: Array) -> Array:
 
 
 def _limb(axes: Array, lift: Array, out: Array, side: int) -> Array:
-    """Unit direction of a hanging limb, lifted forward and held away from the body by angles in radians."""
+    """Return the unit direction of a hanging limb, lifted forward and away from the body by angles in radians."""
     down = -axes[..., 2] * np.cos(lift)[..., None] + axes[..., 0] * np.sin(lift)[..., None]
     return _unit(down * np.cos(out)[..., None] + side * axes[..., 1] * np.sin(out)[..., None])
 
@@ -297,17 +298,17 @@ def noisy(
     correlation: float = 0.12,
     dropped: float = 0.01,
 ) -> Keypoints2D:
-    """Keypoints as a detector gives them: jitter that drifts in time, spells of doubt, a few lost joints.
+    """Add a detector's errors to keypoints: correlated jitter, times of low confidence, and a few lost joints.
 
     Args:
         keypoints: clean ones; joints that are NaN stay so.
         seed: of the random numbers.
         pixels: typical standard deviation of the jitter on each axis; more for hands and feet.
-        correlation: seconds over which the jitter forgets itself.
-        dropped: share of the joints that are lost (NaN, confidence 0), in spells of about 0.2 s.
+        correlation: correlation time of the jitter, in seconds.
+        dropped: share of the joints that are lost (NaN, confidence 0), for about 0.2 s at a time.
 
     Returns:
-        New `Keypoints2D`; the confidence falls where the jitter is larger.
+        New `Keypoints2D`; the confidence is lower where the jitter is larger.
     """
     if pixels < 0 or correlation < 0 or not 0 <= dropped < 1:
         raise ValueError(f"pixels {pixels}, correlation {correlation} or dropped {dropped} is out of range")
@@ -327,13 +328,13 @@ def noisy(
 
 
 def _joint_noise(name: str) -> float:
-    """How far a detector misses this joint, against an average one."""
+    """Return the size of a joint's jitter, relative to an average joint's."""
     factors = {"wrist": 1.5, "ankle": 1.3, "elbow": 1.2, "knee": 1.0, "shoulder": 0.8, "hip": 0.9}
     return next((f for part, f in factors.items() if part in name), 0.7)
 
 
 def _drift(rng: np.random.Generator, shape: tuple[int, ...], frames: float) -> Array:
-    """Normal noise of unit variance along axis 0, whose correlation falls to 1/e after `frames` frames."""
+    """Make normal noise of unit variance whose correlation along axis 0 falls to 1/e after `frames` frames."""
     keep = math.exp(-1 / frames) if frames > 0 else 0.0
     noise = rng.standard_normal(shape)
     for i in range(1, len(noise)):

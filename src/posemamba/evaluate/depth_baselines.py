@@ -1,4 +1,4 @@
-"""Predictors that see no depth: the picture at depth zero, or each joint at its mean depth."""
+"""Baselines without depth: the picture at depth zero, or each joint at its mean depth."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from posemamba.models.inputs import person_size
 
 
 def flat_baseline(joints: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the picture itself at depth zero: what anything that claims to see depth must beat."""
+    """Predict the picture at depth zero, a baseline that any lifter must beat."""
     xy = joints[..., :2]
     return np.concatenate([xy - xy[:, :, :1], np.zeros_like(xy[..., :1])], -1)
 
 
 def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDArray[np.float32]:
-    """Return (17,) each joint's mean depth over training clips, in units of `models.inputs.person_size`.
+    """Compute each joint's mean depth over training clips, (17,) in units of `models.inputs.person_size`.
 
-    Cameras stand all around, so front and back cancel; what remains is the lean that their pitch gives.
+    Cameras stand all around, so front and back cancel; the lean by their pitch remains.
     """
     options = MocapOptions(
         motion=MotionOptions(flip=False),
@@ -39,7 +39,7 @@ def mean_depths(motions: Motions, *, batches: int = 32, batch: int = 64) -> NDAr
 
 
 def mean_depth_baseline(depths: NDArray[np.float32]) -> Predict:
-    """Return the picture with each joint at the mean depth that `mean_depths` gives, whatever the pose."""
+    """Make a predictor that puts each joint of any pose at its mean depth (`mean_depths`)."""
 
     def predict(joints: NDArray[np.float32]) -> NDArray[np.float32]:
         xy = joints[..., :2]

@@ -1,7 +1,7 @@
-"""Do joints that are expected to be far off turn out to be? Measured where the truth is known.
+"""Validation of a model's expected errors against true errors on motion capture.
 
-One camera a clip of the mocap benchmark, windows end to end, mirror averaging, joints relative to the pelvis, without
-the pelvis itself.
+The clips of the mocap benchmark are seen by one camera each and lifted in windows end to end, with test-time flip.
+Joints are relative to the pelvis, which is left out.
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ from posemamba.evaluate.mocap.scenes import VARIANTS, scenes
 from posemamba.evaluate.windows import lift_windows_with_errors
 from posemamba.models.posemamba import PoseMamba
 from posemamba.utils.progress import Progress
+from posemamba.utils.tables import markdown_table
 
 BINS = 5
 
 
 @dataclass(frozen=True)
 class ExpectedError:
-    """One input variant's errors, expected and true, millimetres.
+    """The expected and true errors of one input variant, millimetres.
 
     Attributes:
         expected, true: means over all joints and frames.
-        rank_joints, rank_frames, rank_clips: Spearman's correlation over joints, and over means of frames and clips.
+        rank_joints, rank_frames, rank_clips: Spearman's rank correlation over joints, and over means of frames and
+            clips.
         bins: (BINS, 2) mean expected and true error of the fifths of all joints, sorted by expected error.
-        covered: share of joints that are off by no more than twice what was expected.
+        covered: share of joints whose true error is at most twice the expected one.
     """
 
     expected: float
@@ -45,21 +47,21 @@ class ExpectedError:
 def expected_errors(
     model: PoseMamba, motions: Motions, *, person_size: float | None, progress: Progress | None = None
 ) -> dict[str, ExpectedError]:
-    """By variant (``exact``, ``noisy``).
+    """Compare expected with true errors, by variant (``exact``, ``noisy``).
 
     Args:
         model: with an error head.
         motions: e.g. of the test split.
-        person_size: as the model was trained.
-        progress: called with clips done and in all.
+        person_size: as in the model's training.
+        progress: called with the clips done and the clips in total.
     """
     kept: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {v: [] for v in VARIANTS}
     device = next(model.parameters()).device
     for scene in scenes(motions, quick=True):
         for variant in VARIANTS:
             given = torch.from_numpy(scene.inputs(variant)).to(device)
-            told = lift_windows_with_errors(model, given, person_size=person_size)
-            lifted = told.double().cpu().numpy()
+            with_errors = lift_windows_with_errors(model, given, person_size=person_size)
+            lifted = with_errors.double().cpu().numpy()
             predicted, truth = scene.millimetres(lifted[..., :3])
             expected = lifted[0, :, 1:, 3] * scene.mm_per_unit[0, :, None]
             kept[variant].append((expected.astype(np.float64), np.linalg.norm(predicted - truth, axis=-1)[0, :, 1:]))
@@ -85,17 +87,22 @@ def _compare(clips: list[tuple[NDArray[np.float64], NDArray[np.float64]]]) -> Ex
 
 
 def table(found: dict[str, dict[str, ExpectedError]]) -> str:
-    """Markdown: a row for each split and variant."""
-    lines = [
-        "| split, 2D | expected, mm | true, mm | rank: joints | frames | clips | within twice the expected | "
-        "true error of the fifths by expected error (expected) |",
-        "|---|---|---|---|---|---|---|---|",
+    """Format a Markdown table with a row for each split and variant."""
+    header = [
+        "split, 2D",
+        "expected, mm",
+        "true, mm",
+        "rank: joints",
+        "frames",
+        "clips",
+        "within twice the expected",
+        "true error of the fifths by expected error (expected)",
     ]
+    rows = []
     for split, variants in found.items():
         for variant, e in variants.items():
             fifths = ", ".join(f"{true:.0f} ({expected:.0f})" for expected, true in e.bins)
-            lines.append(
-                f"| {split}, {variant} | {e.expected:.0f} | {e.true:.0f} | {e.rank_joints:.2f} | {e.rank_frames:.2f} | "
-                f"{e.rank_clips:.2f} | {100 * e.covered:.0f} % | {fifths} |"
-            )
-    return "\n".join(lines)
+            ranks = [f"{rank:.2f}" for rank in (e.rank_joints, e.rank_frames, e.rank_clips)]
+            covered = f"{100 * e.covered:.0f} %"
+            rows.append([f"{split}, {variant}", f"{e.expected:.0f}", f"{e.true:.0f}", *ranks, covered, fifths])
+    return markdown_table(header, rows)

@@ -1,8 +1,8 @@
-"""Human3.6M's test as published: P1 and P2 in millimetres, per action and averaged over actions.
+"""Human3.6M's test as published: MPJPE (P1) and PA-MPJPE (P2) in millimetres, per action and averaged over actions.
 
-The prediction's joint 0 is set to zero (not subtracted), as the released evaluation does; prediction times the
-frame's millimetres per unit is compared with the target relative to its joint 0. Each frame is scored once; where a
-short video was stretched to a clip, the errors of a frame's copies are averaged.
+As in the released evaluation, the prediction's joint 0 is set to zero (not subtracted). The prediction times the
+frame's millimetres per unit is compared with the target relative to its joint 0. Each frame is scored once; if a short
+video was stretched to a clip, the errors of a frame's copies are averaged.
 
 Shapes: B clips, T frames, J = 17 joints.
 """
@@ -32,7 +32,7 @@ on any device."""
 
 @dataclass(frozen=True)
 class ActionScore:
-    """Means over an action's frames, P1 and P2 in millimetres."""
+    """MPJPE (P1) and PA-MPJPE (P2) of an action in millimetres, means over its frames."""
 
     frames: int
     p1_mm: float
@@ -41,13 +41,13 @@ class ActionScore:
 
 @dataclass(frozen=True)
 class Human36MResult:
-    """Scores of one predictor.
+    """The scores of one predictor.
 
     Attributes:
-        name: of the predictor.
-        protocol, inputs, flip, clip_frames: what was run.
-        frames: that were scored.
-        blocked: videos that were left out.
+        name: the predictor's name.
+        protocol, inputs, flip, clip_frames: the options of the run.
+        frames: the number of scored frames.
+        blocked: the number of videos that were left out.
         p1_mm, p2_mm: means over actions of the means over frames, millimetres.
         actions: by the file's names, sorted.
     """
@@ -64,9 +64,9 @@ class Human36MResult:
     actions: dict[str, ActionScore]
 
     def table(self, *, actions: bool = True) -> str:
-        """Plain text: the mean over actions, before it a line for each."""
+        """Format a table: with `actions` a line for each, then their mean."""
         width = max(20, *(len(name) for name in self.actions))
-        flip = "flip averaging" if self.flip else "no flip averaging"
+        flip = "test-time flip" if self.flip else "no test-time flip"
         lines = [
             f"{self.name}: Human3.6M test, protocol {self.protocol}, {self.inputs} 2D, clips of {self.clip_frames} "
             f"frames, {flip}; mm",
@@ -78,7 +78,7 @@ class Human36MResult:
         return "\n".join(lines)
 
     def save_json(self, path: str | Path) -> None:
-        """Everything, as JSON."""
+        """Write the result as JSON."""
         with atomic_path(path) as temporary:
             content = {"format": "posemamba-human36m-1", **asdict(self)}
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -101,20 +101,20 @@ def evaluate(
     """Score a predictor on the test subjects.
 
     Args:
-        predict: see `Predict`; joint 0 of what it gives is set to zero here.
+        predict: see `Predict`; joint 0 of its result is set to zero here.
         data: the opened file.
-        protocol: ``paper``: clips end to end, tails of videos not scored, as published; ``all-frames``: a further
-            clip at each video's end, a frame that two clips hold being scored by the earlier one.
+        protocol: ``paper``: clips end to end, tails of videos not scored, as published; ``all-frames``: with a further
+            clip at each video's end; a frame in two clips is scored by the earlier one.
         inputs: ``detected`` or ``exact`` 2D joints.
-        flip: average with the mirrored prediction of the mirrored picture.
-        progress: called with the clips done and the clips in all, blocked videos not counted.
+        flip: test-time flip: average with the mirrored prediction of the mirrored joints.
+        progress: called with the clips done and the clips in total, without blocked videos.
         name: for the table.
         frames: of a clip.
         batch: clips at a time.
         confidence: give the predictor (B, T, 17, 3), with the detector's confidence.
 
     Raises:
-        PoseMambaError: an unknown protocol or input, or a prediction of a wrong shape or that is not finite.
+        PoseMambaError: the protocol or input is unknown, or a prediction has a wrong shape or is not finite.
     """
     clips = data.test_clips(frames, protocol=protocol)
     total = sum(not data.test.videos[int(v)].blocked for v in clips.video)
@@ -131,7 +131,7 @@ def evaluate(
         target -= target[:, :, :1]
         errors = np.stack([mpjpe_per_frame(pred_mm, target), p_mpjpe_per_frame(pred_mm, target)])
         for row, index in enumerate(given.index):
-            new = counts[index] == 0  # an earlier clip has the frames that two hold; copies of one come together
+            new = counts[index] == 0  # frames of an earlier clip are scored already; copies of a frame are in one clip
             for error, summed in zip(errors[:, row], sums, strict=True):
                 np.add.at(summed, index[new], error[new])
             np.add.at(counts, index[new], 1)

@@ -1,7 +1,7 @@
-"""Errors of 3D poses. Per frame, batched, NumPy arrays in float64 inside.
+"""Metrics of 3D poses: MPJPE (protocol 1, P1), PA-MPJPE (protocol 2, P2), MPJVE and others, in float64.
 
-Shapes: (..., F, J, 3): F frames, J joints; any dimensions before. The unit of the result is that of the
-poses, millimetres in this package's tables.
+Shapes: (..., F, J, 3): F frames, J joints, any dimensions before. Results are in the unit of the poses, millimetres in
+this package's tables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def mpjpe_per_frame(pred: ArrayLike, target: ArrayLike, root: int | None = None) -> NDArray[np.float64]:
-    """Protocol 1: mean distance of joints.
+    """Compute each frame's MPJPE (protocol 1): the mean distance of joints.
 
     Args:
         pred, target: (..., F, J, 3).
@@ -29,7 +29,7 @@ def mpjpe_per_frame(pred: ArrayLike, target: ArrayLike, root: int | None = None)
 
 
 def align(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Lay each predicted frame on its target: the best rotation, translation and scale, without reflection.
+    """Align each predicted frame with its target by the best rotation, translation and scale, without reflection.
 
     Least squares by singular values (Umeyama 1991).
 
@@ -50,12 +50,12 @@ def align(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
 
 
 def p_mpjpe_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Protocol 2: mean distance of joints after `align`. (..., F)."""
+    """Compute each frame's PA-MPJPE (protocol 2), (..., F): the mean distance of joints after `align`."""
     return mpjpe_per_frame(align(pred, target), target)
 
 
 def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Mean distance between the predicted and the true difference of a frame to the next (MPJVE).
+    """Compute the MPJVE: the mean distance between the predicted and the true difference of a frame to the next.
 
     Per frame, not per second: at 50 frames a second, 1 mm here is 50 mm/s.
 
@@ -70,17 +70,17 @@ def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
 
 
 def joint_errors(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """Return (..., F, J): the distance of each joint from its place."""
+    """Return the distance of each joint from its target, (..., F, J)."""
     return np.asarray(np.linalg.norm(np.asarray(pred, np.float64) - np.asarray(target, np.float64), axis=-1))
 
 
 def acceleration(poses: ArrayLike, fps: float) -> NDArray[np.float64]:
-    """Return (..., F - 2, J, 3) second differences in time, per second squared."""
+    """Return the accelerations, (..., F - 2, J, 3) second differences in time, per second squared."""
     return np.diff(np.asarray(poses, np.float64), n=2, axis=-3) * fps**2
 
 
 def bone_length_variation(poses: ArrayLike, bones: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
-    """Standard deviation over time of each bone's length over its mean, in per cent.
+    """Compute the standard deviation over time of each bone's length, in per cent of its mean.
 
     Args:
         poses: (..., F, J, 3).
@@ -98,16 +98,15 @@ def bone_length_variation(poses: ArrayLike, bones: Sequence[tuple[int, int]]) ->
 def side_flips(
     pred: ArrayLike, target: ArrayLike, pairs: Sequence[tuple[int, int]], *, gain: float = 0.3
 ) -> NDArray[np.bool_]:
-    """Frames in which left and right were taken for each other: to exchange them would lower the mean error of these
-    joints by more than `gain` of it.
+    """Find left-right swaps: frames in which swapping the predicted sides lowers the error clearly.
 
     Args:
         pred, target: (..., F, J, 3), relative to the root.
         pairs: (left, right) joints, e.g. of both legs.
-        gain: see above.
+        gain: the share of these joints' mean error by which swapping must lower it.
 
     Returns:
-        (..., F).
+        (..., F) bool.
     """
     p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
     left, right = (list(side) for side in zip(*pairs, strict=True))
@@ -119,15 +118,15 @@ def side_flips(
 def depth_flips(
     pred: ArrayLike, target: ArrayLike, bones: Sequence[tuple[int, int]], *, least: float = 100.0
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Bones that point away from the camera and were predicted to point towards it, or the other way round.
+    """Find depth flips: bones that point away from the camera and were predicted to point towards it, or vice versa.
 
     Args:
         pred, target: (..., F, J, 3), z away from the camera.
         bones: the two joints of each.
-        least: only where the true depths of the two differ by more.
+        least: the smallest difference of the two joints' true depths for which a bone is scored.
 
     Returns:
-        (..., F, bones) each: where the depths differ by so much, and where in these the sign is wrong.
+        (..., F, bones) bool each: the scored bones, and those of them with the wrong sign.
     """
     first, second = np.array(bones).T
     depth = np.asarray(target, np.float64)[..., 2]

@@ -1,11 +1,11 @@
-"""MPI-INF-3DHP's test as its official utilities count it: MPJPE, PCK at 150 mm, AUC (docs/mpi_inf_3dhp.md).
+"""MPI-INF-3DHP's test as its official utilities define it: MPJPE, PCK at 150 mm, AUC (docs/mpi_inf_3dhp.md).
 
-What they count (mpii_test_predictions.m, mpii_evaluate_errors.m, mpii_compute_3d_pck.m,
-mpii_get_pck_auc_joint_groups.m of the test set's release): frames with `valid` = 1, poses relative to the pelvis.
-MPJPE is the mean over all 17 joints, the pelvis with its error of zero among them. PCK and AUC are of 14 joints,
-without pelvis, spine and head; a joint counts if its error is less than the threshold, not equal to it. AUC is the
-mean of the PCK at 0, 5, ..., 150 mm; as nothing is less than 0, it cannot exceed 96.8 %. Overall numbers are of all
-sequences' frames together.
+The rules are those of mpii_test_predictions.m, mpii_evaluate_errors.m, mpii_compute_3d_pck.m and
+mpii_get_pck_auc_joint_groups.m of the test set's release. Frames with `valid` = 1 are scored, poses relative to the
+pelvis. MPJPE is the mean over all 17 joints, including the pelvis with its error of zero. PCK and AUC are over 14
+joints, without pelvis, spine and head; a joint counts if its error is less than the threshold, not equal to it. AUC is
+the mean of the PCK at 0, 5, ..., 150 mm; as no error is less than 0, it cannot exceed 96.8 %. Overall numbers are over
+the frames of all sequences together.
 
 Shapes: F frames, B windows, T frames of a window, 17 joints.
 """
@@ -49,15 +49,15 @@ SCENES = {
 
 @dataclass(frozen=True)
 class Mpi3dhpScore:
-    """Of `frames` frames.
+    """MPJPE, PCK and AUC over `frames` frames.
 
     Attributes:
-        frames: how many.
+        frames: the number of frames.
         mpjpe: millimetres, 17 joints.
         p_mpjpe: millimetres, each frame aligned by rotation, translation and scale; not official.
-        pck, auc: per cent, 14 joints: the official ones.
-        pck_17, auc_17: per cent, all joints and with them the pelvis, which is always right: what Python code that
-            does not select joints gives.
+        pck, auc: per cent, 14 joints: the official numbers.
+        pck_17, auc_17: per cent, all joints including the pelvis, which is always right: the numbers of Python code
+            that does not select joints.
     """
 
     frames: int
@@ -71,14 +71,14 @@ class Mpi3dhpScore:
 
 @dataclass(frozen=True)
 class Mpi3dhpResult:
-    """Scores of one predictor.
+    """The scores of one predictor.
 
     Attributes:
-        name: of the predictor.
+        name: the predictor's name.
         frames: T, frames of a window.
-        flip: whether the mirrored lifting was averaged in.
-        overall: of all frames of all sequences.
-        sequences, scenes: by sequence, and by kind of scene where its sequences are there.
+        flip: True for test-time flip.
+        overall: over all frames of all sequences.
+        sequences, scenes: by sequence, and by kind of scene if its sequences are there.
         joint_mpjpe: millimetres by joint.
     """
 
@@ -91,11 +91,11 @@ class Mpi3dhpResult:
     joint_mpjpe: dict[str, float]
 
     def table(self) -> str:
-        """Plain text: a line for all, each kind of scene and each sequence."""
+        """Format a table: a line for all frames, each kind of scene and each sequence."""
         rows = {"all": self.overall, **self.scenes, **self.sequences}
         width = max(16, *map(len, rows))
         lines = [
-            f"{self.name}: MPI-INF-3DHP test, {self.frames} frames{', mirror averaging' if self.flip else ''}; "
+            f"{self.name}: MPI-INF-3DHP test, {self.frames} frames{', test-time flip' if self.flip else ''}; "
             "errors in mm, PCK at 150 mm and AUC in %",
             " " * width + " |                  | official, 14 joints | all 17 joints   |",
             " " * width + f" | {'MPJPE':>7} {'P-MPJPE':>8} | {'PCK':>9} {'AUC':>9} | {'PCK':>7} {'AUC':>7} | frames",
@@ -108,26 +108,27 @@ class Mpi3dhpResult:
         return "\n".join(lines)
 
     def save_json(self, path: str | Path) -> None:
-        """Everything, as JSON."""
+        """Write the result as JSON."""
         with atomic_path(path) as temporary:
             content = {"format": "posemamba-mpi-inf-3dhp-1", **asdict(self)}
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def pck(errors: NDArray[np.floating], threshold: float = PCK_MM) -> float:
-    """Per cent of joint errors (any shape, millimetres) that are less than the threshold."""
+    """Return the per cent of joint errors (any shape, millimetres) that are less than the threshold."""
     return 100 * float(np.mean(errors < threshold))
 
 
 def auc(errors: NDArray[np.floating]) -> float:
-    """Mean of the PCK at the 31 thresholds 0, 5, ..., 150 mm, per cent."""
+    """Return the mean of the PCK at the 31 thresholds 0, 5, ..., 150 mm, per cent."""
     return float(np.mean(100 * np.searchsorted(np.sort(errors, axis=None), AUC_MM, side="left") / errors.size))
 
 
 def windows_around(centres: NDArray[np.integer], frames: int, length: int) -> NDArray[np.int64]:
-    """Return (F, T) frame numbers of the windows around `centres`; beyond the ends of `length` frames the last is repeated.
+    """Return the (F, T) frame numbers of the windows around `centres`, in a video of `length` frames.
 
-    A window of an even number of frames has one more after its centre than before it.
+    Beyond the video's ends its first or last frame is repeated. A window of an even number of frames has one more after
+    its centre than before it.
     """
     around = np.arange(frames) - (frames - 1) // 2
     return np.clip(centres[:, None] + around, 0, length - 1).astype(np.int64)
@@ -143,13 +144,13 @@ def lift_centres(
         video: of V frames.
         centres: (F,) numbers of the frames.
         frames: T.
-        flip: average with the mirrored lifting of the mirrored picture.
+        flip: test-time flip: average with the mirrored lifting of the mirrored joints.
 
     Returns:
         (F, 17, 3) millimetres, in Human3.6M's order; joint 0 is set to zero, the others stay as predicted.
 
     Raises:
-        PoseMambaError: a prediction of a wrong shape or that is not finite.
+        PoseMambaError: a prediction has a wrong shape or is not finite.
     """
     x = torch.from_numpy(video.xy[windows_around(centres, frames, len(video.xy))])
     y = _checked(predict(x), x, video.name)
@@ -173,17 +174,17 @@ def evaluate(
     """Score a predictor on the test sequences.
 
     Args:
-        predict: see `Predict`; the unit is millimetres / W * 2, relative to the pelvis. What it gives for the pelvis
-            itself is set to zero here, not subtracted from the others, as in P-STMO and MotionAGFormer.
+        predict: see `Predict`; the unit is millimetres / W * 2, relative to the pelvis. Its pelvis is set to zero here,
+            not subtracted from the others, as in P-STMO and MotionAGFormer.
         data: with its test file.
         frames: T, frames of a window; its centre frame is scored.
-        flip: average with the mirrored lifting of the mirrored picture.
-        progress: called with the frames done and the frames in all.
+        flip: test-time flip: average with the mirrored lifting of the mirrored joints.
+        progress: called with the frames done and the frames in total.
         name: for the table.
         batch: B, at most.
 
     Raises:
-        PoseMambaError: no test file, no frame to score, or a prediction of a wrong shape or that is not finite.
+        PoseMambaError: there is no test file or no frame to score, or a prediction has a wrong shape or is not finite.
     """
     if frames < 1 or batch < 1:
         raise PoseMambaError(f"windows of {frames} frames, {batch} at a time: expected 1 or more of both")

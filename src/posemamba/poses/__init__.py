@@ -1,4 +1,4 @@
-"""What flows through the program: skeletons, 2D keypoints, 3D poses and refined motions, without PyTorch."""
+"""The data types of the package: skeletons, 2D keypoints, 3D poses and refined motions, without PyTorch."""
 
 from posemamba.poses.keypoints import Keypoints2D
 from posemamba.poses.motion3d import Motion3D, Step

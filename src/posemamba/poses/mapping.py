@@ -11,48 +11,44 @@ from posemamba.poses.keypoints import Keypoints2D
 from posemamba.poses.skeletons import H36M17, MPI3DHP17, SKELETONS, Skeleton, _both
 from posemamba.utils.errors import PoseMambaError
 
-# Where the training data's motion capture has the joints that detectors do not give, as multiples of the
-# vector from the middle of the hips to the middle of the shoulders (its length is the trunk, about 0.5 m):
-# medians over 71 minutes of motion. The ears' place (0.36) is that of BlazePose on a person seen upright.
+# Heights of joints that detectors do not give, as multiples of the vector from the middle of the hips to the
+# middle of the shoulders (its length is the trunk, about 0.5 m): medians over 71 minutes of the training data's
+# motion capture. The ears' height (0.36 above the shoulders) is that of BlazePose on a person seen upright.
 SPINE = 0.515
 THORAX = 1.07
 _NOSE = 1.31
 _EARS = 1.36
 _HEAD_TOP = 1.52
-# The same heights as shares of the way from the thorax to the middle of the ears: so they follow the head.
+# The same heights as shares of the way from the thorax to the middle of the ears, so that they follow the head.
 _NOSE_ON_NECK = (_NOSE - THORAX) / (_EARS - THORAX)
 _HEAD_TOP_BEYOND_EARS = (_HEAD_TOP - _EARS) / (_EARS - THORAX)
-# Up in the head's own frame is a sum of vectors of the face: from the tip of the nose to the eyes, less the
-# part of it that points backwards (0.3 of the way from the eyes to the ears). It is about 0.09 trunks long.
+# Up in the head's own frame is the vector from the tip of the nose to the eyes, less its backward part (0.3 of
+# the vector from the eyes to the ears). It is about 0.09 trunks long.
 _EYES_BACKWARDS = 0.3
 _HEAD_TOP_PER_FACE = (_HEAD_TOP - _EARS) / 0.09
 _LIMBS = _both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 
 
 def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
-    """Convert to Human3.6M's 17 joints: (F, J, 2) pixels in, (F, 17, 2) pixels out, same image and times.
+    """Convert to Human3.6M's 17 joints: (F, J, 2) pixels to (F, 17, 2) pixels, in the same image and at the same times.
 
-    Hips, knees, ankles, shoulders, elbows and wrists are the same joints in all skeletons and are copied.
-    The others are sums of vectors between detected joints, so they hold in any view as far as perspective
-    within one body can be neglected:
+    Hips, knees, ankles, shoulders, elbows and wrists are the same joints in all skeletons and are copied. The others
+    are sums of vectors between detected joints, valid in any view if perspective within one body is neglected:
 
     - pelvis: the middle of the hips;
-    - spine and thorax: on the line from the pelvis to the middle of the shoulders, at 0.515 and 1.07 of
-      it;
-    - nose (in Human3.6M a point between neck and face): on the line from the thorax to the middle of the
-      ears;
-    - head top: Halpe-26 has it, and where it was found it is copied. Elsewhere it is extrapolated from the
-      middle of the ears, half along the line from the thorax and half along the head's own up direction,
-      which eyes, nose and ears show also of somebody who looks down or sideways. The second half counts as
-      much as the face is trusted: of somebody seen from behind only the first remains. Expect errors of a
-      few centimetres.
+    - spine and thorax: on the line from the pelvis to the middle of the shoulders, at 0.515 and 1.07 of it;
+    - nose (in Human3.6M a point between neck and face): on the line from the thorax to the middle of the ears;
+    - head top: copied from Halpe-26 where it was found. Else it is extrapolated from the middle of the ears, half along
+      the line from the thorax and half along the head's own up direction. Eyes, nose and ears show that direction even
+      if the person looks down or sideways; it is weighted by the face's confidence, so from behind the first half is
+      used alone. Expect errors of a few centimetres.
 
-    Where a hip or a shoulder is missing, the pelvis or neck that Halpe-26 and BODY_25 give stands for the
-    middle; they are trained to lie there. MPI-INF-3DHP's 17 joints stand for Human3.6M's one by one.
+    If a hip or a shoulder is missing, the pelvis or neck of Halpe-26 and BODY_25 is used as the middle, where it is
+    trained to lie. MPI-INF-3DHP's 17 joints correspond to Human3.6M's one by one.
 
-    A derived joint's confidence is the least of its sources'; the two ears (and the eyes) count as one
-    source with their mean, since one of them is hidden in every side view and the other then stands for
-    both. A joint whose sources are missing is NaN with confidence 0.
+    A derived joint's confidence is the least of its sources'. The two ears (and the eyes) count as one source with
+    their mean; one of them is hidden in every side view, and the other is then used for both. A joint with a missing
+    source is NaN with confidence 0.
 
     Raises:
         PoseMambaError: the skeleton has no known conversion.
@@ -117,14 +113,14 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
 
 
 def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
-    """Convert to another skeleton, same image and times: (F, J, 2) pixels in, (F, J', 2) pixels out.
+    """Convert to another skeleton: (F, J, 2) pixels to (F, J', 2) pixels, in the same image and at the same times.
 
-    To Human3.6M's see `to_h36m17`. To any other, joints of the same name are copied, neck and pelvis are the middles of
-    shoulders and hips, and what the source does not have is NaN with confidence 0. Human3.6M's nose, a point within the
-    head, is not taken for the tip of a nose.
+    For Human3.6M's skeleton see `to_h36m17`. For others, joints of the same name are copied, neck and pelvis are the
+    middles of shoulders and hips, and joints that the source lacks are NaN with confidence 0. Human3.6M's nose, a point
+    within the head, is not used as the tip of the nose.
 
     Raises:
-        PoseMambaError: nothing in common, or no conversion to Human3.6M's joints.
+        PoseMambaError: the skeletons have no joint in common, or there is no conversion to Human3.6M's joints.
     """
     source = keypoints.skeleton
     if source == target:
@@ -151,13 +147,13 @@ def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
             )
             xy[:, j], confidence[:, j] = point.xy, point.confidence
     if not np.isfinite(xy).any() and found.any():
-        raise PoseMambaError(f"skeleton '{source.name}' has no joint of '{target.name}' that was found")
+        raise PoseMambaError(f"skeleton '{source.name}' has no joint of '{target.name}' that was found: choose another")
     return replace(keypoints, xy=xy, confidence=confidence, skeleton=target)
 
 
 @dataclass(frozen=True)
 class _Points:
-    """All joints over time: xy (F, J, 2), NaN where missing, and confidence (F, J)."""
+    """The joints over time: xy (F, J, 2), NaN where missing, and confidence (F, J)."""
 
     xy: NDArray[np.floating]
     confidence: NDArray[np.floating]

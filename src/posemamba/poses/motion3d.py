@@ -17,13 +17,13 @@ from posemamba.poses.skeletons import H36M17
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that refinement did to a motion.
+    """The record of one refinement step.
 
     Attributes:
         name: of the step, e.g. ``smooth``, ``scale``, ``root_path``, ``upright``.
-        parameters: what it was told, with every default written out.
-        report: what it found: sizes of residuals, spreads; numbers and short texts.
-        estimate: the result rests on a guess (a typical body, a guessed field of view), not on a measurement.
+        parameters: its parameters, including defaults.
+        report: its measurements, such as residuals and spreads; numbers and short texts.
+        estimate: True if the result rests on a guess (a typical body, a guessed field of view), not on a measurement.
     """
 
     name: str
@@ -34,18 +34,18 @@ class Step:
 
 @dataclass
 class Motion3D:
-    """One person's motion as others use it: refined from `Poses3D`, which stays beside it as the model gave it.
+    """One person's refined motion, with the `Poses3D` from which it was made.
 
     Attributes:
         xyz: (F, 17, 3) float32 in `units` and `frame`; NaN in frames where nobody was seen.
-        seen: (F,) bool.
+        seen: (F,) bool, frames in which the person was seen.
         units: ``pixel`` (at the pelvis's depth, scale unknown) or ``metre``.
         frame: ``camera``: x right, y down, z away from the camera. ``world``: x to the camera's right, y away from
-            the camera, both level, z up against gravity; right-handed both.
-        absolute: the root's path is in `xyz` (from the camera's centre, or from the world's origin); else every frame
-            is relative to the pelvis.
-        poses: what was refined.
-        steps: what was done, in order.
+            the camera, both level, z up against gravity. Both are right-handed.
+        absolute: True if `xyz` holds the root's path (from the camera's centre, or from the world's origin); else every
+            frame is relative to the pelvis.
+        poses: the poses as the model gave them.
+        steps: the refinement steps, in order.
     """
 
     xyz: NDArray[np.float32]
@@ -60,7 +60,7 @@ class Motion3D:
 
     @classmethod
     def raw(cls, poses: Poses3D) -> Motion3D:
-        """Return the poses with nothing done to them."""
+        """Make a motion of poses without any refinement."""
         return cls(poses.xyz.copy(), poses.seen.copy(), "pixel", "camera", False, poses)
 
     def __len__(self) -> int:
@@ -68,19 +68,21 @@ class Motion3D:
 
     @property
     def fps(self) -> float:
+        """Frames per second."""
         return self.poses.fps
 
     @property
     def person(self) -> int:
+        """The person's number in the source, from 1."""
         return self.poses.keypoints.person
 
     def frame_times(self) -> NDArray[np.float64]:
-        """Return (F,) seconds."""
+        """Return the frames' times, (F,) seconds."""
         return self.poses.keypoints.frame_times()
 
     @property
     def expected_error(self) -> NDArray[np.float32] | None:
-        """(F, 17) how far each joint is expected to be off, relative to the pelvis, in `units`; None: not known."""
+        """The joints' expected errors relative to the pelvis, (F, 17) in `units`; None: not known."""
         if self.poses.expected_error is None:
             return None
         parents = np.array(self.skeleton.parents[1:])

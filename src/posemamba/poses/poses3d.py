@@ -1,4 +1,4 @@
-"""3D joints as a model gives them, and their file.
+"""Lifted 3D poses and their file format.
 
 Shapes: F frames.
 """
@@ -23,17 +23,16 @@ class Poses3D:
     """3D joints of one person over time, as the model gives them.
 
     Attributes:
-        xyz: (F, 17, 3) float32 in the camera's frame: x to the right, y down, z away from the camera; relative
-            to the pelvis; in pixels at the pelvis's depth (so up to scale: a metre is an unknown number of them).
-            NaN in frames where nobody was seen.
-        confidence: (F, 17) float32 in [0, 1]: the 2D confidence carried through the skeleton's conversion.
-        seen: (F,) bool: frames in which the person was seen; nothing is invented for the others.
+        xyz: (F, 17, 3) float32 in the camera's frame: x to the right, y down, z away from the camera. Relative to the
+            pelvis, in pixels at the pelvis's depth, so the scale is unknown. NaN in frames where nobody was seen.
+        confidence: (F, 17) float32 in [0, 1], the 2D confidence after the skeleton's conversion.
+        seen: (F,) bool, frames in which the person was seen.
         keypoints: the 2D joints that were lifted, in Human3.6M's skeleton.
         model: name of the weights.
-        details: whatever else a reader of the file should know (options, versions).
-        expected_error: (F, 17) float32, how far each joint is expected to be off, relative to the pelvis, in the unit
-            of `xyz`; a share of the body's size in pixels is one of its size in metres. NaN where nobody was seen;
-            None: the weights do not tell.
+        details: further facts for a reader of the file (options, versions).
+        expected_error: (F, 17) float32, each joint's expected error relative to the pelvis, in the unit of `xyz`; it
+            scales with the body when `xyz` is converted to metres. NaN where nobody was seen; None: the weights have no
+            error head.
     """
 
     xyz: NDArray[np.float32]
@@ -53,6 +52,7 @@ class Poses3D:
 
     @property
     def fps(self) -> float:
+        """Frames per second."""
         return self.keypoints.fps
 
     def _header(self) -> dict[str, Any]:
@@ -71,8 +71,10 @@ class Poses3D:
         }
 
     def save_npz(self, path: str | Path) -> None:
-        """Write arrays xyz, confidence, seen, keypoints_xy, times, if it is known expected_error, and a JSON text
-        `header`; no pickles."""
+        """Write an npz file without pickles.
+
+        Its arrays are xyz, confidence, seen, keypoints_xy, times, expected_error (if known), and a JSON text `header`.
+        """
         known: dict[str, Any] = {} if self.expected_error is None else {"expected_error": self.expected_error}
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
@@ -88,7 +90,7 @@ class Poses3D:
 
     @classmethod
     def load_npz(cls, path: str | Path) -> Poses3D:
-        """Read what `save_npz` wrote."""
+        """Read a file of `save_npz`."""
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
             width, height = header["image_size"]
@@ -108,7 +110,7 @@ class Poses3D:
             )
 
     def save_json(self, path: str | Path) -> None:
-        """Write the same as JSON: one object a frame, null where nobody was seen."""
+        """Write the poses as JSON: the header, and one object for each frame; null where nobody was seen."""
         times = self.keypoints.frame_times()
 
         def frame(i: int) -> dict[str, Any]:
@@ -116,10 +118,10 @@ class Poses3D:
                 np.round(a[i].astype(float), digits)
                 for a, digits in ((self.xyz, 3), (self.keypoints.xy, 2), (self.confidence, 3))
             )
-            told: dict[str, Any] = {}
+            known: dict[str, Any] = {}
             if self.expected_error is not None:
                 errors = np.round(self.expected_error[i].astype(float), 3).tolist()
-                told["expected_error"] = errors if self.seen[i] else None
+                known["expected_error"] = errors if self.seen[i] else None
             return {
                 "frame": i,
                 "time": round(float(times[i]), 6),
@@ -127,11 +129,11 @@ class Poses3D:
                 "xyz": xyz.tolist() if self.seen[i] else None,
                 "keypoints": [p if np.isfinite(p).all() else None for p in xy.tolist()],
                 "confidence": confidence.tolist(),
-                **told,
+                **known,
             }
 
         with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-            # frame by frame: an hour of poses as Python's numbers would take gigabytes
+            # frame by frame, as an hour of poses as Python's numbers would take gigabytes
             file.write(json.dumps(self._header(), allow_nan=False)[:-1] + ', "frames": [')
             for i in range(len(self)):
                 file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))

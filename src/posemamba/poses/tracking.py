@@ -1,4 +1,4 @@
-"""Who is who: detections of several people in each frame, joined to one track a person.
+"""Tracking: detections of several people in each frame, joined to one track for each person.
 
 Shapes: P detections of a frame, T tracks, J joints, n frames of a track.
 """
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 LOST_AFTER = 30
-"""Frames without a match, after which somebody who comes back is somebody new (about a second)."""
+"""Frames without a match after which a track ends (about a second)."""
 
-# Detections. Of three who cross in one place, each overlooked in a tenth of the frames, 7 of 100 made-up clips had two
-# swapped with 6, and 2 with 12.
+# Detections over which the speed is measured. With three people who cross in one place, each missed in a tenth of the
+# frames, 7 of 100 synthetic clips had two people swapped with 6 detections, and 2 with 12.
 _SPEED_OVER = 12
-_SLOWING = 0.95  # of the speed, in each frame without a detection: nobody walks on for ever
-# How far from the place where a person is expected a detection of them may lie, in the median of the joints, as shares
-# of the body's longer side: at first, and once they have been followed for a while.
+_SLOWING = 0.95  # factor of the speed in each frame without a detection
+# The distance of a detection from the person's expected position, in the median of the joints, up to which it matches:
+# shares of the body's longer side, for a new track and for one that has been followed for a while.
 _NEW, _STEADY = 0.5, 0.2
 _WIDER_PER_FRAME = 0.05  # for each frame without a detection
 _WIDEST = 1.0
@@ -34,7 +34,7 @@ class Detection:
     Attributes:
         xy: (J, 2), NaN where a joint is missing; any unit of length, the same for all.
         confidence: (J,), 0 to 1.
-        id: whatever the detector calls this person in all frames (a track number, a name); None if nothing.
+        id: the detector's identity of this person in all frames (a track number, a name); None if it has none.
     """
 
     xy: NDArray[np.floating]
@@ -44,13 +44,13 @@ class Detection:
 
 @dataclass
 class Track:
-    """One person over time; only the frames in which they were seen.
+    """One person over time, in the frames in which they were seen.
 
     Attributes:
         frames: (n,) increasing frame numbers.
         xy: (n, J, 2), NaN where a joint is missing.
         confidence: (n, J).
-        id: what the detector called this person last; None if nothing.
+        id: the detector's last identity of this person; None if it has none.
     """
 
     frames: NDArray[np.int64]
@@ -62,7 +62,11 @@ class Track:
         return len(self.frames)
 
     def over(self, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return all `frames` frames from 0 on: xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there."""
+        """Expand the track to `frames` frames from 0 on.
+
+        Returns:
+            xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there.
+        """
         joints = self.xy.shape[1]
         xy = np.full((frames, joints, 2), np.nan, np.float32)
         confidence = np.zeros((frames, joints), np.float32)
@@ -72,7 +76,7 @@ class Track:
 
 @dataclass
 class _Open:
-    """A track that may go on."""
+    """A track that may continue."""
 
     number: int
     id: Hashable
@@ -98,22 +102,22 @@ class _Open:
             self.speed = np.where(np.isfinite(step), step / (frame - first), 0.0)
 
     def expected(self, frame: int) -> NDArray[np.float64]:
-        """Return (J, 2): the last detection moved on at the speed of the last few, slowing down: tells those who cross."""
+        """Predict the joints in a frame, (J, 2): the last detection, moved at the recent speed, slowing down."""
         gap = frame - self.frames[-1]
         return self.recent[-1][1] + self.speed * (1 - _SLOWING**gap) / (1 - _SLOWING)
 
     def reach(self, frame: int) -> float:
-        """How far a detection may lie from the expected place, as a share of the body."""
+        """Return the largest distance of a detection from the expected position, as a share of the body."""
         near = min(max(_STEADY, 4 * self.error), _NEW)
         return min(near + _WIDER_PER_FRAME * (frame - self.frames[-1] - 1), _WIDEST)
 
 
 class Tracker:
-    """Follows people frame by frame, as a camera gives them; for whole clips see `track`.
+    """A tracker of people frame by frame, e.g. of a live camera; for whole clips see `track`.
 
     Args:
-        lost_after: frames without a detection after which a track ends. Somebody with an id that was seen before goes
-            on with their track however long they were away.
+        lost_after: frames without a detection after which a track ends. A person with a known id continues their track
+            after any time.
     """
 
     def __init__(self, *, lost_after: int = LOST_AFTER) -> None:
@@ -124,18 +128,18 @@ class Tracker:
         self._last = -1
 
     def update(self, frame: int, detections: Sequence[Detection]) -> list[int | None]:
-        """Match the detections of one frame to the tracks, or begin new ones.
+        """Match the detections of one frame to the tracks, or begin new tracks.
 
         Args:
             frame: its number, larger than the one before.
-            detections: everybody seen, with the same joints in all frames.
+            detections: all people in the frame, with the same joints in all frames.
 
         Returns:
             For each detection the number of its track, from 1, in order of appearance; None for a detection without
-            a single joint.
+            any joint.
 
         Raises:
-            ValueError: frames that do not go forward.
+            ValueError: the frame's number is not larger than the one before.
         """
         if frame <= self._last:
             raise ValueError(f"frame {frame} after frame {self._last}: frames must go forward")
@@ -148,7 +152,7 @@ class Tracker:
         sizes = _sizes(xy)
         free = [p for p in range(len(detections)) if np.isfinite(sizes[p])]
         ids: list[Hashable] = [d.id for d in detections]
-        ids = [None if name in ids[:p] else name for p, name in enumerate(ids)]  # nobody is in a frame twice
+        ids = [None if name in ids[:p] else name for p, name in enumerate(ids)]  # an id counts once in a frame
         apart = self._apart(frame, xy, sizes)
         taken: set[int] = set()
         jumped: set[Hashable] = set()
@@ -162,11 +166,11 @@ class Tracker:
                 self._by_id[ids[p]] = open_track
 
         index = {t.number: i for i, t in enumerate(self._active)}
-        for p in list(free):  # ids first: the detector saw the picture
+        for p in list(free):  # ids first, as the detector saw the picture
             known = self._by_id.get(ids[p]) if ids[p] is not None else None
             if known is None or known.number in taken:
                 continue
-            if known.number not in index:  # away for long: where they were says nothing any more
+            if known.number not in index:  # away for too long to predict a position
                 self._active.append(known)
                 give(p, known, None)
             elif (error := apart[index[known.number], p]) <= _WIDEST or not np.isfinite(error):
@@ -180,10 +184,10 @@ class Tracker:
             for row, i in enumerate(waiting):
                 for column, p in enumerate(free):
                     ours, theirs = self._active[i].id, ids[p]
-                    # somebody else by name is somebody else, unless the name has just jumped
+                    # different ids do not match, unless one has just jumped
                     if ours is not None and theirs is not None and not {ours, theirs} & jumped:
                         cost[row, column] = 1.0
-            cost = np.where(cost < 1, cost, 1.0)  # a match out of reach costs as much as none: NaN too
+            cost = np.where(cost < 1, cost, 1.0)  # a match out of reach, or NaN, costs as much as no match
             pairs = [(w, f) for w, f in zip(*linear_sum_assignment(cost), strict=True) if cost[w, f] < 1]
             for i, p in [(waiting[w], free[f]) for w, f in pairs]:
                 give(p, self._active[i], float(apart[i, p]))
@@ -195,20 +199,20 @@ class Tracker:
         return numbers
 
     def _apart(self, frame: int, xy: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return (T, P): median distance of the joints from where they are expected, as a share of the body's size."""
+        """Return the median distances of joints from their expected positions, (T, P), as shares of the body's size."""
         if not self._active:
             return np.zeros((0, len(xy)))
         expected = np.stack([t.expected(frame) for t in self._active])
         distance = _median(np.sqrt(np.square(expected[:, None] - xy[None]).sum(-1)))
         size = np.fmax(np.array([t.size for t in self._active])[:, None], sizes[None])
-        # a single joint has no size and can be followed only where it stays
+        # a single joint has no size and can be followed only where it does not move
         return distance / np.where(size > 0, size, np.finfo(np.float64).tiny)
 
     def tracks(self, *, min_frames: int = 1) -> list[Track]:
-        """What was followed so far, most-seen first (then the more confident, then the earlier).
+        """Return the tracks so far, most-seen first (then the more confident, then the earlier).
 
         Args:
-            min_frames: leave out whoever was seen in fewer frames.
+            min_frames: leave out people seen in fewer frames.
         """
         kept = [t for t in self._all if len(t.frames) >= min_frames]
         made = [
@@ -229,24 +233,24 @@ def track(
     lost_after: int = LOST_AFTER,
     min_frames: int = 1,
 ) -> list[Track]:
-    """Follow everybody from frame to frame.
+    """Track all people of a clip from frame to frame.
 
-    Each person is expected where they were, moved on at their speed. A detection belongs to them if its joints lie, in
-    the median, near that place as measured by the body's size, and all detections of a frame are given out together so
-    that the sum of distances is least (Hungarian assignment); so people who cross keep their tracks. How near is near
-    enough follows from how well a person was predicted so far: somebody else who stands where a person vanished begins
-    a track of their own. Ids that the detections bring are believed, but for one that jumps to another place within
-    `lost_after` frames; there the track is split and the person who stands where it ought to go on takes it over.
+    Each person's position is predicted from their last one and their speed. A detection matches if the median distance
+    of its joints from the prediction is small in relation to the body's size. All detections of a frame are assigned
+    together with the least sum of distances (Hungarian assignment), so people who cross keep their tracks. The allowed
+    distance follows from how well the person was predicted so far, so another person who stands where one vanished
+    begins a new track. Ids of the detections are kept, unless one jumps to another place within `lost_after` frames:
+    then the track is split, and the person at the predicted position takes it over.
 
     Args:
         people_by_frame: the detections of each frame, by its number from 0 on, or a list of all frames in order; an
-            empty list, or a number that is left out, for frames without anybody.
-        lost_after: frames without a detection across which a track is joined; after more, somebody who comes back
-            without an id is somebody new.
-        min_frames: leave out whoever was seen in fewer frames.
+            empty list, or a number that is left out, for frames without people.
+        lost_after: frames without a detection after which a track ends; after more, a person who returns without an id
+            begins a new track.
+        min_frames: leave out people seen in fewer frames.
 
     Returns:
-        One `Track` a person, most-seen first; so number i of the list is person i + 1. `Track.over(frames)` gives
+        One `Track` for each person, most-seen first; number i of the list is person i + 1. `Track.over(frames)` gives
         arrays over all frames, NaN in gaps. Empty if nobody was seen.
     """
     tracker = Tracker(lost_after=lost_after)
@@ -257,7 +261,7 @@ def track(
 
 
 def _sizes(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return (P, J, 2) to (P,): the longer side of the joints' box; NaN if there are none."""
+    """Return the longer sides of the joints' boxes, (P, J, 2) to (P,); NaN without joints."""
     missing = np.isnan(xy).any(-1, keepdims=True)
     high = np.where(missing, -np.inf, xy).max(1)
     low = np.where(missing, np.inf, xy).min(1)
@@ -266,7 +270,10 @@ def _sizes(xy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Over the last axis, without NaN; NaN if there is nothing else. Many times as fast as numpy.nanmedian."""
+    """Return the median over the last axis without NaN; NaN if there is nothing else.
+
+    It is many times faster than numpy.nanmedian.
+    """
     ordered = np.sort(values, axis=-1)  # NaN comes last
     count = np.isfinite(values).sum(-1)
     low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]

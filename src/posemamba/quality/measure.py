@@ -1,4 +1,4 @@
-"""All checks of one person's poses, and the quality that they measure."""
+"""The quality of one person's poses, measured by all checks."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ STAYS_WITHIN = 0.0125
 """Body lengths (2 cm): the radius in the picture within which a standing foot stays. It grows with the detector's
 jitter, and `STANDS_SPEED` with it."""
 _JITTERS = 5.5  # the radius in units of the jitter: the median distance from local parabolas
-_STAYS_WITHIN_MOST = 0.03  # body lengths: the largest radius; with more jitter no stance can be told
+_STAYS_WITHIN_MOST = 0.03  # body lengths: the largest radius; with more jitter no stance can be found
 _SAME_FOOTHOLD, _ELSEWHERE = 0.5, 0.1
 """Seconds for which a standing ankle may be lost, and for which it may be seen elsewhere, within one stance. No foot is
 lifted and put back as quickly, but detectors take it for the other one."""

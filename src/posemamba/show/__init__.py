@@ -1,1 +1,1 @@
-"""Results to look at: the web page and the overlay."""
+"""Visualisation of results: the web page and the overlay video."""

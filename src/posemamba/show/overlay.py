@@ -1,4 +1,4 @@
-"""A video of the result: the filmed frame with the 2D skeletons on it, and the 3D skeletons from another side.
+"""The overlay video: each frame with the 2D skeletons on it, beside the 3D skeletons from another viewpoint.
 
 Shapes: P people, F frames, J = 17 joints.
 """
@@ -21,9 +21,10 @@ from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Poses3D
 from posemamba.show.people import Colour, Sides, as_people, colours, numbers, side_by_side
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.files import writing
 from posemamba.utils.progress import Progress
 
-YAW, PITCH = math.radians(-35), math.radians(12)  # the 3D panel's eye: to the camera's right, a little above it
+YAW, PITCH = math.radians(-35), math.radians(12)  # the 3D panel's viewpoint: to the camera's right, a little above
 PAPER: Colour = (246, 247, 249)
 GRID: Colour = (206, 212, 221)
 SHADOW: Colour = (190, 197, 208)
@@ -44,25 +45,24 @@ def write_overlay(
 ) -> None:
     """Write a video of `poses` beside the frames they come from, frame for frame and at the same times.
 
-    On the left the frame with the 2D keypoints; on the right the 3D pose, turned by 35 degrees about the
-    image's upright axis, at one scale over the whole clip. Of one person left limbs are blue, right ones orange.
-    Several people have a number and a hue each, the left side the darker shade, and stand side by side in 3D, in
-    the order of their places in the image and equally large: how far apart they are is not known. Uncertain joints
-    are faint; frames in which nobody was seen say so. The sound of the video goes along.
+    On the left is the frame with the 2D keypoints. On the right is the 3D pose, turned by 35 degrees about the image's
+    upright axis, at one scale over the whole clip. One person has blue left limbs and orange right ones. Several people
+    have a number and a hue each, the left side in the darker shade. In 3D they stand side by side, ordered as in the
+    image and equally large, as their distances are not known. Joints of low confidence are faint; frames in which
+    nobody was seen are marked. The video's sound is kept.
 
     Args:
         path: the video to write, e.g. overlay.mp4.
         video: the video that the poses come from; None draws the keypoints on an empty background.
         poses: one person, or several of one clip; F frames, one for each frame of the video (a longer video is cut
             off after them).
-        height: the greatest height of the result in pixels; smaller videos are not enlarged beyond 360.
-        sound: copy the video's sound, if it has any (encoded again only where an mp4 cannot hold it).
+        height: the largest height of the result in pixels; smaller videos are enlarged to 360 at most.
+        sound: copy the video's sound, if it has any (encoded again only if an mp4 cannot hold it).
         progress: called as progress(frames done, F).
 
     Raises:
-        PoseMambaError: the video cannot be read, has fewer frames than there are poses or another shape than
-            the keypoints' image, or the result cannot be written; Pillow or PyAV is not installed; the people are
-            not of one clip.
+        PoseMambaError: the video cannot be read, has fewer frames than the poses, or another shape than the keypoints'
+            image; the result cannot be written; Pillow or PyAV is not installed; or the people are not of one clip.
         ValueError: there is nobody, or no frame.
     """
     require("PIL", "video")
@@ -71,10 +71,8 @@ def write_overlay(
         with tempfile.TemporaryDirectory(prefix="posemamba-") as folder:
             silent = Path(folder) / f"silent{Path(path).suffix}"
             _draw(silent, video, people, height, progress)
-            try:
+            with writing(path):
                 add_sound(silent, video, path)
-            except OSError as error:
-                raise PoseMambaError(f"{path}: cannot write there ({error.strerror})") from error
     else:
         _draw(Path(path), video, people, height, progress)
 
@@ -118,7 +116,7 @@ def _frames(video: str | Path | None, poses: Poses3D, painter: _Painter) -> Iter
 
 @dataclass(frozen=True)
 class _View:
-    """The 3D panel's fixed view: pixels of the panel for a point of the pose."""
+    """The 3D panel's fixed view, which projects points of the pose to pixels of the panel."""
 
     centre: NDArray[np.float64]
     distance: float
@@ -126,7 +124,7 @@ class _View:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return (..., 3) in pose units -> (..., 3): x and y in the panel, and the depth."""
+        """Project (..., 3) in pose units to (..., 3): x and y in the panel, and the depth."""
         x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64) - self.centre, -1, 0)
         x, z = x * math.cos(YAW) - z * math.sin(YAW), x * math.sin(YAW) + z * math.cos(YAW)
         y, z = y * math.cos(PITCH) - z * math.sin(PITCH), y * math.sin(PITCH) + z * math.cos(PITCH)
@@ -135,7 +133,7 @@ class _View:
 
 
 class _Painter:
-    """Draws frames; all that does not change from frame to frame is made once."""
+    """A painter of frames; parts that are the same in all frames are made once."""
 
     def __init__(self, people: Sequence[Poses3D], height: int) -> None:
         from PIL import ImageFont
@@ -164,13 +162,13 @@ class _Painter:
         self.panel = self._empty_panel()
 
     def _empty_panel(self) -> Any:
-        """Return the 3D panel without a person; sets the view and the height of the grid."""
+        """Make the 3D panel without a person; sets the view and the height of the grid."""
         from PIL import Image, ImageDraw
 
         points = np.concatenate([self._placed(i, seen).reshape(-1, 3) for i, seen in enumerate(self.seen)])
         if not len(points):
             points = np.array([[-100.0, -100, -100], [100, 100, 100]])
-        # all but the outermost thousandth: a stray joint must not shrink all the rest
+        # without the outermost thousandth, as a stray joint must not shrink everything else
         low, high = np.percentile(points, [0.1, 99.9], axis=0)
         radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
         body = radius if not self.several else max(0.6 * float(high[1] - low[1]), 1e-3)
@@ -210,7 +208,7 @@ class _Painter:
         return panel
 
     def _mark_camera(self, near: float, wing: float) -> None:
-        """Prepare an arrow for the grid's near edge, the way the camera looks; it goes over the shadow."""
+        """Prepare the arrow of the camera's direction for the grid's near edge; it is drawn over the shadow."""
         from PIL import Image, ImageDraw
 
         tip = near + 5 * wing
@@ -226,12 +224,12 @@ class _Painter:
         self.mark, self.mark_corner = mark.crop(box), box[:2]
 
     def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
-        """Return (..., 17, 3): where the joints of these frames are in the panel's space."""
+        """Return the joints of these frames in the panel's space, (..., 17, 3)."""
         place = self.places[person]
         return self.people[person].xyz[frames].astype(np.float64) * place.scale + place.shift
 
     def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
-        """Return (height, width + panel_width, 3) uint8."""
+        """Paint a frame, (height, width + panel_width, 3) uint8."""
         from PIL import Image, ImageDraw
 
         whole = Image.new("RGB", (self.width + self.panel_width, self.height))
@@ -278,7 +276,7 @@ class _Painter:
         found = np.isfinite(points).all(-1)
         if not found.any():
             return
-        # Pillow's lines have hard steps: draw twice as large, where the image needs it, and shrink
+        # Pillow's lines are not antialiased: draw the needed part twice as large, and shrink
         margin = 2 * width + 2
         low = np.floor(np.maximum(points[found, :2].min(0) - margin, 0)).astype(int)
         high = np.ceil(np.minimum(points[found, :2].max(0) + margin, image.size)).astype(int)
@@ -302,7 +300,7 @@ class _Painter:
         image.paste(layer, tuple(low), layer)
 
     def _number(self, image: Any, text: str, points: NDArray[np.floating], sides: Sides, ink: Colour) -> None:
-        """A person's number on a badge above the highest joint; points as for `_skeleton`."""
+        """Draw a person's number on a badge above the highest joint; points as in `_skeleton`."""
         from PIL import ImageDraw
 
         found = points[np.isfinite(points).all(-1)]
@@ -330,7 +328,7 @@ class _Painter:
 
 
 def _even(length: float) -> int:
-    """Return the nearest even number of pixels, which video formats want."""
+    """Return the nearest even number of pixels, as video formats require."""
     return max(2, 2 * round(length / 2))
 
 

@@ -1,4 +1,4 @@
-"""Several people in one picture: who is drawn where and in which colours.
+"""Several people in one picture: their places and colours.
 
 Shapes: P people, F frames, J = 17 joints.
 """
@@ -18,20 +18,20 @@ Colour = tuple[int, int, int]
 Sides = tuple[Colour, Colour, Colour]
 """Colours of (left, right, middle)."""
 
-# blue and orange: told apart by all common kinds of colour vision
+# blue and orange are distinguished by all common kinds of colour vision
 ONE_ON_PAPER: Sides = ((0, 104, 168), (207, 82, 0), (74, 79, 89))
 ONE_ON_VIDEO: Sides = ((60, 170, 255), (255, 140, 30), (240, 240, 240))
 
-# hue and saturation, neighbours far apart; left and right differ in lightness, which all colour vision sees
+# hue and saturation, neighbours far apart; left and right differ in lightness, visible to all colour vision
 _HUES = ((212, 0.85), (24, 0.95), (150, 0.75), (290, 0.60), (48, 0.95), (338, 0.75), (184, 0.90), (220, 0.12))
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person of unknown place stands in the picture of all: points are scaled and shifted so.
+    """The scale and shift that place a person beside others, as their positions are not known.
 
     Attributes:
-        scale: makes all people equally large, since nobody's size in metres is known.
+        scale: makes all people equally large, as sizes in metres are not known.
         shift: added to scaled points, pixels: side by side along x, feet on one level.
     """
 
@@ -40,11 +40,11 @@ class Place:
 
 
 def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
-    """One or several people of one clip.
+    """Return one or several people as a tuple, after a check that they are of one clip.
 
     Raises:
         ValueError: there is nobody, or no frame.
-        PoseMambaError: they are not of one clip: other numbers of frames or other image sizes.
+        PoseMambaError: people have different numbers of frames or image sizes.
     """
     people = (poses,) if isinstance(poses, Poses3D) else tuple(poses)
     if not people:
@@ -66,15 +66,15 @@ def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
 
 
 def numbers(people: Sequence[Poses3D]) -> list[int]:
-    """Return (P,) the people's numbers in their source, or 1 to P where these do not tell them apart."""
+    """Return the people's numbers in their source, (P,), or 1 to P if these are not unique."""
     given = [p.keypoints.person for p in people]
     return given if len(set(given)) == len(given) else list(range(1, len(people) + 1))
 
 
 def side_by_side(people: Sequence[Poses3D]) -> list[Place]:
-    """Return (P,) places in a row, in the order in which people stand in the image, their feet on one level.
+    """Return the people's places in a row, (P,), ordered as in the image, with their feet on one level.
 
-    Poses are relative to the pelvis, so how far people are from each other is not known and not shown.
+    Poses are relative to the pelvis, so the people's distances are not known and not shown.
     """
     if len(people) == 1:
         return [Place()]
@@ -110,10 +110,10 @@ def _shade(hue: float, saturation: float, lightness: float) -> Colour:
 
 
 def colours(count: int, *, dark: bool) -> list[Sides]:
-    """Return (P,) colours of the people's sides, for a dark background (a video) or a light one.
+    """Return the colours of people's sides, (P,), for a dark background (a video) or a light one.
 
-    One person: left blue, right orange. Several: a hue for each, eight before they come again; the left side is
-    the darker, the right the lighter shade.
+    One person is blue on the left and orange on the right. Several people have a hue each, of eight that repeat; the
+    left side is the darker shade, the right the lighter one.
     """
     if count == 1:
         return [ONE_ON_VIDEO if dark else ONE_ON_PAPER]

@@ -1,4 +1,4 @@
-"""A web page that shows a clip's 2D keypoints and 3D poses: one file, opened from disk, with no network.
+"""The viewer: a web page of a clip's 2D keypoints and 3D poses, in one file that needs no network.
 
 Shapes: P people, F frames, J = 17 joints.
 """
@@ -24,10 +24,10 @@ from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress
 
-_UNSEEN = -32768  # int16 marks of the page's script
+_UNSEEN = -32768  # the page's int16 mark of a value that was not seen
 _MISSING = 65535
 PICTURE_HEIGHT = 240  # pixels of an embedded picture
-MOST_PICTURES = 1500  # of a long clip every second, third, ... frame is embedded: 10 to 20 kB each
+MOST_PICTURES = 1500  # 10 to 20 kB each; for a long clip every second, third, ... frame is embedded
 
 Angles = Mapping[str, NDArray[np.floating]]
 """Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known. An
@@ -55,10 +55,10 @@ def write_viewer(
         poses: one person, or several of one clip, of F frames each; frames that were not seen are shown as such.
             Expected errors, where there are any, can be shown as discs around the joints and over time.
         title: heading of the page; any text is safe. Empty means the source's name.
-        motions: what refinement made of each person, in the same order; shown in their own unit and frame, and where
-            that is metres in the world with the floor at z = 0.
-        video: the video that the poses come from; small pictures of its frames are put into the page (10 to 20 kB each,
-            at most 1,500 of them). Without it, the page's user can still pick a video from their disk.
+        motions: the refined motion of each person, in the same order; shown in their own unit and frame, with the floor
+            at z = 0 if that is metres in the world.
+        video: the video that the poses come from; small pictures of its frames are embedded in the page (10 to 20 kB
+            each, at most 1,500 of them). Without it, the page's user can still open a video from their disk.
         angles: joint angles of each person, in the same order, to plot.
         progress: called as progress(frames of the video done, F).
 
@@ -169,7 +169,7 @@ def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
 
 
 def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_]) -> dict[str, object]:
-    """Return (F, J) expected errors in the unit of the joints; nothing at all where none is known."""
+    """Return the page's data of (F, J) expected errors in the unit of the joints; empty if unknown."""
     if errors is None:
         return {}
     known = np.isfinite(errors) & seen[:, None]
@@ -181,15 +181,15 @@ def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_]) -> d
 
 
 def _height_of_bones(bones: int) -> dict[str, object]:
-    """How much of each bone's length counts in the standing height: pixels mean little, a share of the height more."""
-    from posemamba.refine.common import body_length  # loads PyTorch
+    """Return the share of each bone's length that counts in the standing height, for errors as shares of the height."""
+    from posemamba.refine.common import body_length  # loads SciPy
     from posemamba.refine.scale import BODY_LENGTH
 
     return {"height_of_bones": [body_length(bone) / BODY_LENGTH for bone in np.eye(bones)]}
 
 
 def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Return (F, J, 3) as whole multiples of the step that is returned beside them."""
+    """Quantise (F, J, 3) to whole multiples of a step, which is returned too."""
     known = np.where(seen[:, None, None], xyz, 0).astype(np.float64)
     step = float(np.abs(known).max()) / 32767 or 1.0
     return np.where(seen[:, None, None], np.round(known / step), _UNSEEN), step
@@ -198,7 +198,7 @@ def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[
 def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
     seen = motion.seen & np.isfinite(motion.xyz).all((1, 2))
     root = np.where(seen[:, None], motion.xyz[:, 0], 0)
-    # relative to the pelvis, so that a long way does not make the steps coarse
+    # relative to the pelvis, so that a long path does not make the steps coarse
     whole, step = _whole(motion.xyz - root[:, None], seen)
     return {
         "units": motion.units,
@@ -213,7 +213,7 @@ def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
 
 
 def _shifts(motions: Sequence[Motion3D]) -> list[float]:
-    """Return (P,) along x: people whose path is not known stand side by side."""
+    """Return the people's shifts along x, (P,): people without a path stand side by side."""
     if not motions or motions[0].absolute:
         return [0.0] * len(motions)
     widths = []
@@ -232,7 +232,7 @@ def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
 
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
-    """Return the video's frames as small JPEGs one after another, base64, and how to take them apart."""
+    """Return the video's frames as small consecutive JPEGs in base64, and the data to separate them."""
     from posemamba.io.video import read_frames
 
     require("PIL", "video")
@@ -273,6 +273,6 @@ def _packed(array: NDArray[np.generic], dtype: str) -> str:
 
 
 def _embedded(data: dict[str, object]) -> str:
-    """JSON that is safe between script tags: no character in it can end the element or start a comment."""
+    """Format JSON that is safe between script tags: no character in it can end the element or start a comment."""
     text = json.dumps(data, allow_nan=False)  # ASCII: other characters are escaped already
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

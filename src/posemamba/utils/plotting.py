@@ -28,12 +28,12 @@ def check_plot_file(path: Path) -> None:
     require("matplotlib", "plot")
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """Make an empty figure, width and height in inches."""
+def new_figure(width: float, height: float, *, dpi: float = 150, layout: str | None = None) -> Figure:
+    """Make an empty figure, width and height in inches; `layout` is Matplotlib's layout engine."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), dpi=150)
+    figure = Figure(figsize=(width, height), dpi=dpi, layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)  # no window, whatever the user's settings are
     return figure
 

@@ -1,10 +1,10 @@
-"""Pickles that come from the internet: arrays, plain containers, numbers and strings, and nothing else.
+"""A safe reader of untrusted pickles: arrays, plain containers, numbers and strings, and nothing else.
 
-An ordinary unpickler runs whatever the file names. This one knows a short list of names, those by which NumPy's
-arrays, types and scalars are rebuilt (of all NumPy versions and of Python 2 and 3), and refuses any other by name
-before it is imported. The names stand for the functions below and not for NumPy's own: a type comes from a short
-description alone, so that a file cannot make NumPy take bytes for pointers. Objects of other classes, structured
-types and persistent ids are refused. What a file can still do is ask for more memory than there is.
+An ordinary unpickler runs any code that the file names. This one has a short list of names, by which NumPy's arrays,
+types and scalars are rebuilt (of all NumPy versions and of Python 2 and 3), and refuses other names before importing
+them. The names map to the functions below and not to NumPy's own: a type is made from a short description alone, so a
+file cannot make NumPy take bytes for pointers. Objects of other classes, structured types and persistent ids are
+refused. A file can still ask for more memory than there is.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from posemamba.utils.errors import PoseMambaError
 
 
 class _RefusedError(Exception):
-    """What the file wants and does not get."""
+    """An error for something in the file that is refused."""
 
 
 class _Name:
-    """What stands for an allowed name: may be called or passed on, and cannot be changed by the file."""
+    """The stand-in of an allowed name: the file may call it or pass it on, but not change it."""
 
     __slots__ = ("_does",)
     _does: Callable[..., Any]
@@ -54,7 +54,7 @@ def _numpy_type(text: str, order: str) -> np.dtype:
 
 
 class _Type:
-    """A dtype in the making: NumPy gives its description first and its byte order afterwards."""
+    """An unfinished dtype: NumPy gives its description first and its byte order afterwards."""
 
     __slots__ = ("dtype", "text")
 
@@ -70,7 +70,7 @@ class _Type:
 
 
 class _Array:
-    """An array in the making: its shape, type and bytes come after it."""
+    """An unfinished array: its shape, type and bytes follow in the file."""
 
     __slots__ = ("array",)
 
@@ -83,7 +83,7 @@ class _Array:
 
 
 def _array(data: Any, kind: object, shape: tuple, order: str) -> np.ndarray:
-    """Of bytes, or of a list of objects, after their number is checked: NumPy itself would trust the file."""
+    """Make an array of bytes, or of a list of objects, after checking their number, as NumPy would trust the file."""
     if not isinstance(kind, _Type) or order not in ("C", "F"):
         raise _RefusedError("an array without a type or in an unknown order")
     count = 1
@@ -106,7 +106,7 @@ def _array(data: Any, kind: object, shape: tuple, order: str) -> np.ndarray:
         if kind.dtype.kind == "U" and len(raw):
             codes = flat.view(np.dtype("u4").newbyteorder(kind.dtype.byteorder))
             if codes.max() > 0x10FFFF:
-                raise ValueError("text that is none")
+                raise ValueError("text with invalid characters")
     return flat.reshape(shape, order=order)  # type: ignore[call-overload, no-any-return]
 
 
@@ -126,7 +126,7 @@ def _reconstruct(subtype: object, *unused: object) -> _Array:
 def _scalar(kind: _Type, data: Any = None) -> Any:
     if not isinstance(kind, _Type) or kind.dtype.hasobject:
         raise _RefusedError("a NumPy scalar that holds an object")
-    if kind.dtype.kind == "U" and isinstance(data, bytes):  # there are millions of them: the short way
+    if kind.dtype.kind == "U" and isinstance(data, bytes):  # a shortcut, as there may be millions of them
         return sys.intern(data.decode("utf-32-be" if kind.dtype.str[0] == ">" else "utf-32-le").rstrip("\0"))
     value = _array(b"" if data is None else data, kind, (), "C")[()]
     return str(value) if kind.dtype.kind == "U" else value
@@ -143,7 +143,7 @@ def _encode(text: str, encoding: str = "latin1") -> bytes:
 
 
 def _plain(kind: type) -> Callable[..., Any]:
-    """Return the type, but for a number as its length: that would take memory for nothing."""
+    """Return the type, without numbers as its argument, which would allocate that many bytes."""
 
     def make(*arguments: Any) -> Any:
         if kind in (bytes, bytearray) and any(isinstance(a, int) for a in arguments):
@@ -182,7 +182,7 @@ _PLAIN = (str, bytes, int, float, bool, type(None))
 
 
 def _finished(value: Any, seen: set[int]) -> Any:
-    """Ordinary arrays and types in place of those in the making; lists and dicts in place."""
+    """Replace unfinished arrays and types by ordinary ones; lists and dicts are changed in place."""
     if type(value) in _PLAIN:
         return value
     if isinstance(value, _Type):
@@ -223,7 +223,7 @@ def _load(stream: IO[bytes], where: str) -> Any:
     except OSError as error:
         raise PoseMambaError(f"{where}: not readable ({error.strerror or error})") from None
     except (
-        ValueError,  # all that a damaged pickle may end in
+        ValueError,  # and others that a damaged pickle may raise
         TypeError,
         KeyError,
         IndexError,
@@ -246,7 +246,7 @@ def load_pickle(path: str | Path) -> Any:
     Arrays are the file's bytes as they were read, without a copy, and may be read-only.
 
     Raises:
-        PoseMambaError: not there, not a pickle, cut short, or it asks for something else (named).
+        PoseMambaError: the file is missing, not a pickle, cut short, or asks for something that is refused (named).
     """
     path = Path(path)
     try:
@@ -264,12 +264,13 @@ _DAMAGED = (
 
 
 def load_npz_object(path: str | Path, key: str) -> Any:
-    """Read the entry `key` of an npz, also one that holds Python objects.
+    """Read the entry `key` of an npz, which may hold Python objects.
 
-    An array of no dimensions that holds one object gives that object, as ``numpy.load(...)[key].item()`` does.
+    An array without dimensions that holds one object gives that object, as ``numpy.load(...)[key].item()`` does.
 
     Raises:
-        PoseMambaError: not there, not an npz, no such entry, cut short, or it asks for something refused (named).
+        PoseMambaError: the file is missing, not an npz, cut short, without such an entry, or asks for something that
+            is refused (named).
     """
     path = Path(path)
     where = f"{path} ['{key}']"

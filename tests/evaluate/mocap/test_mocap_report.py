@@ -37,8 +37,8 @@ def test_the_truth_has_no_error_anywhere(motions):
         assert variant.acceleration["predicted"] == pytest.approx(variant.acceleration["true"]) != 0
         assert all(pred == pytest.approx(true) for pred, true in variant.bones.values())
         assert variant.bones_mean[0] == pytest.approx(variant.bones_mean[1])
-    assert report.variants["exact"].calibration is None
-    bins = report.variants["noisy"].calibration.bins
+    assert report.variants["exact"].by_confidence is None
+    bins = report.variants["noisy"].by_confidence.bins
     assert sum(b.joints for b in bins) == 4 * 290 * 16 and bins[0].label == "lost" and bins[0].joints
     assert all(b.p1 < 1e-3 for b in bins if b.joints)
 
@@ -92,18 +92,18 @@ def test_depth_the_wrong_way_round_counts_as_flipped_everywhere(motions):
     assert report.depth_flips["right knee to right ankle"] == 100
 
 
-def test_calibration_finds_an_error_that_grows_where_the_confidence_falls(motions):
+def test_it_finds_an_error_that_grows_where_the_confidence_falls(motions):
     def change(target, scene, variant):
         if variant == "noisy":
             target[..., 2] += 100 * (1 - scene.confidence) / scene.mm_per_unit[..., None]
             target[..., 0, 2] = scene.target[..., 0, 2]
         return target
 
-    calibration = run(motions, change).variants["noisy"].calibration
-    assert calibration.spearman < -0.999 and calibration.spearman_within_joints < -0.999
-    p1 = [b.p1 for b in calibration.bins if b.joints]
+    by_confidence = run(motions, change).variants["noisy"].by_confidence
+    assert by_confidence.spearman < -0.999 and by_confidence.spearman_within_joints < -0.999
+    p1 = [b.p1 for b in by_confidence.bins if b.joints]
     assert p1[0] == pytest.approx(100, abs=0.1) and p1 == sorted(p1, reverse=True)
-    assert all(100 * (1 - b.high) - 0.1 <= b.p1 <= 100 * (1 - b.low) + 0.1 for b in calibration.bins if b.joints)
+    assert all(100 * (1 - b.high) - 0.1 <= b.p1 <= 100 * (1 - b.low) + 0.1 for b in by_confidence.bins if b.joints)
 
 
 def test_what_is_written(motions, tmp_path, monkeypatch):
@@ -116,11 +116,11 @@ def test_what_is_written(motions, tmp_path, monkeypatch):
     p1 = report.result.overall["noisy"].p1
     assert content["scores"]["overall"]["noisy"]["p1_mm"] == p1 and f"| {p1:.1f} |" in text
     assert set(content["variants"]["noisy"]["joints"]) == set(H36M17.joints)
-    assert content["variants"]["exact"]["calibration"] is None and len(content["variants"]["exact"]["sequences"]) == 3
+    assert content["variants"]["exact"]["by_confidence"] is None and len(content["variants"]["exact"]["sequences"]) == 3
     from PIL import Image
 
     pictures = {line[4:-1] for line in text.splitlines() if line.startswith("![](")}
-    assert pictures == {"by_joint.png", "by_pitch.png", "calibration.png", "worst_exact.png", "worst_noisy.png"}
+    assert pictures == {"by_joint.png", "by_pitch.png", "by_confidence.png", "worst_exact.png", "worst_noisy.png"}
     assert {figure.name for figure in figures} == pictures
     for name in pictures:
         assert np.asarray(Image.open(path.parent / name).convert("L")).std() > 10

@@ -1,6 +1,6 @@
-"""A fixed benchmark on real motion: predictors scored on the mocap's test subjects (docs/mocap_benchmark.md).
+"""A fixed benchmark on motion capture: predictors scored on its test subjects (docs/mocap_benchmark.md).
 
-What they are given, and how errors are measured, is in `mocap_scenes`.
+`scenes` has the inputs and the errors.
 
 Shapes: F frames, K cameras, J = 17 joints.
 """
@@ -25,15 +25,18 @@ from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress
 
 Predict = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""(K, F, 17, 3) of one motion from K cameras, x and y normalised and confidence from 0 to 1, -> (K, F, 17, 3) in the
-same unit."""
+"""A predictor: (K, F, 17, 3) of one motion from K cameras, normalised x and y and confidence from 0 to 1, to
+(K, F, 17, 3) in the same unit."""
 Observe = Callable[[Scene, str, NDArray[np.floating]], None]
 """Called with a scene, a variant and the (K, F, 17, 3) prediction."""
 
 
 @dataclass(frozen=True)
 class Score:
-    """Means over `frames` frames, millimetres (MPJVE: millimetres per frame of 1/50 s)."""
+    """MPJPE (`p1`), PA-MPJPE (`p2`) and MPJVE, means over `frames` frames.
+
+    P1 and P2 are in millimetres, MPJVE in millimetres per frame of 1/50 s.
+    """
 
     frames: int
     p1: float
@@ -42,7 +45,7 @@ class Score:
 
 
 def score_fields(value: object) -> object:
-    """Return a score, or dictionaries of scores, as JSON has them."""
+    """Convert a score, or dictionaries of scores, to JSON's types."""
     if isinstance(value, Score):
         return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
     return {k: score_fields(v) for k, v in value.items()} if isinstance(value, dict) else value
@@ -50,14 +53,14 @@ def score_fields(value: object) -> object:
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Scores of one predictor.
+    """The scores of one predictor.
 
     Attributes:
-        name: of the predictor.
-        split: whose motions: ``test``, ``validation`` or ``train``.
-        cameras: what was run: all cameras of each clip, or one (`quick`).
-        overall, subjects, actions: for each variant (``exact``, ``noisy``): the score, and by subject and by
-            description of the motion.
+        name: the predictor's name.
+        split: of the motions: ``test``, ``validation`` or ``train``.
+        cameras: all cameras of each clip, or one (`quick`).
+        overall, subjects, actions: for each variant (``exact``, ``noisy``) the score, the scores by subject, and those
+            by description of the motion.
     """
 
     name: str
@@ -68,7 +71,7 @@ class BenchmarkResult:
     actions: dict[str, dict[str, Score]]
 
     def table(self, *, actions: bool = False) -> str:
-        """Plain text: a line for all, for each subject and, if wanted, for each kind of motion."""
+        """Format a table: a line for all frames, for each subject and, with `actions`, for each kind of motion."""
         variants = list(self.overall)
         groups: list[tuple[str, dict[str, Score]]] = [("all", self.overall)]
         for chosen in (self.subjects, self.actions if actions else {}):
@@ -86,7 +89,7 @@ class BenchmarkResult:
         return "\n".join(lines)
 
     def save_json(self, path: str | Path) -> None:
-        """Everything, as JSON."""
+        """Write the result as JSON."""
         content = {"format": "posemamba-mocap-benchmark-1", **{k: score_fields(v) for k, v in vars(self).items()}}
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -107,20 +110,19 @@ def run_benchmark(
     """Score a predictor on the test motions.
 
     Args:
-        predict: (K, F, 17, 3) normalised 2D joints and confidence of one motion from K cameras, any F from 58 to
-            1009, to (K, F, 17, 3) in the same unit; the pelvis need not be at 0. `one_by_one` adapts a function of
-            one sequence, `model_predictor` a model.
+        predict: see `Predict`; F is from 58 to 1009, and the pelvis need not be at 0. `one_by_one` adapts a function
+            of one sequence, `model_predictor` a model.
         name: for the table.
         directory: of the mocap files (`posemamba.data.mocap.motions.mocap_directory`).
         motions: in place of the split's.
-        split: which side of the split by subject.
-        variants: which inputs: ``exact`` 2D joints, ``noisy`` ones.
+        split: part of the split by subject.
+        variants: the inputs: ``exact`` 2D joints, ``noisy`` ones.
         quick: one camera for each clip (number i mod 4) in place of four.
-        progress: called with the clips done and the clips in all.
-        observe: called with every scene, variant and prediction: what else is to be measured in the same pass.
+        progress: called with the clips done and the clips in total.
+        observe: called with every scene, variant and prediction, for further measurements in the same pass.
 
     Raises:
-        PoseMambaError: no mocap files, or a prediction of a wrong shape or that is not finite.
+        PoseMambaError: there are no mocap files, or a prediction has a wrong shape or is not finite.
     """
     motions = load_motions(directory, split) if motions is None else motions
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
@@ -156,10 +158,10 @@ def run_benchmark(
 
 
 def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray[np.floating]:
-    """Return the prediction for (K, F, J, 3) joints with confidence.
+    """Return the checked prediction for (K, F, J, 3) joints with confidence.
 
     Raises:
-        PoseMambaError: `what` has another shape, or is not finite.
+        PoseMambaError: the prediction, named `what`, has another shape, or is not finite.
     """
     pred = np.asarray(predict(joints))
     if pred.shape != joints.shape or not np.isfinite(pred).all():
@@ -168,7 +170,7 @@ def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray
 
 
 def one_by_one(predict: Predict) -> Predict:
-    """Make a predictor of (F, 17, 3), joints with confidence, -> (F, 17, 3) one of all cameras' sequences."""
+    """Make a predictor of all cameras' sequences from one of a single sequence, (F, 17, 3) -> (F, 17, 3)."""
     return lambda joints: np.stack([predict(sequence) for sequence in joints])
 
 
@@ -181,7 +183,7 @@ def model_predictor(
     person_size: float | None = None,
     batch: int | None = None,
 ) -> Predict:
-    """Return a model as a predictor (`lift_windows`), on the device of its parameters, in inference mode."""
+    """Make a predictor from a model (`lift_windows`), on the device of its parameters, in inference mode."""
     device = next(model.parameters()).device
     model.eval()
 

@@ -1,4 +1,4 @@
-"""How a lifter's error goes with the detector's confidence in the 2D joints."""
+"""A lifter's error as a function of the detector's confidence in the 2D joints."""
 
 from __future__ import annotations
 
@@ -13,8 +13,15 @@ EDGES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
-class Bin:
-    """The error of joints whose confidence was above `low` and up to `high` (both 0: lost); None: there were none."""
+class ConfidenceBin:
+    """The error of joints in a range of confidence.
+
+    Attributes:
+        label: the range as text.
+        low, high: the range (low, high]; both 0 for lost joints.
+        joints: the number of joints.
+        p1: their mean error, millimetres; None: there are no joints.
+    """
 
     label: str
     low: float
@@ -24,22 +31,30 @@ class Bin:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """How the error goes with the detector's confidence; the pelvis, whose error is 0, is left out.
+class ErrorByConfidence:
+    """The error by the detector's confidence, without the pelvis, whose error is 0.
 
     Attributes:
-        bins: from lost to sure.
+        bins: by rising confidence, lost joints first.
         spearman: rank correlation of confidence and error, over all joints.
-        spearman_within_joints: its mean over the joints, each by itself: without what joints have in common.
+        spearman_within_joints: mean of the joints' own rank correlations, without differences between joints.
     """
 
-    bins: tuple[Bin, ...]
+    bins: tuple[ConfidenceBin, ...]
     spearman: float
     spearman_within_joints: float
 
 
-def calibrate(errors: NDArray[np.floating], confidence: NDArray[np.floating]) -> Calibration | None:
-    """How errors (N, joints) go with confidence (N, joints); None where that is the same everywhere."""
+def error_by_confidence(errors: NDArray[np.floating], confidence: NDArray[np.floating]) -> ErrorByConfidence | None:
+    """Measure the error by confidence.
+
+    Args:
+        errors: (N, joints) millimetres.
+        confidence: (N, joints) from 0 to 1.
+
+    Returns:
+        None if all confidences are equal.
+    """
     if np.ptp(confidence) == 0:
         return None
     bins = []
@@ -47,11 +62,13 @@ def calibrate(errors: NDArray[np.floating], confidence: NDArray[np.floating]) ->
         inside = confidence == 0 if high == 0 else (confidence > low) & (confidence <= high)
         label = "lost" if high == 0 else f"{low:g} to {high:g}"
         found = errors[inside]
-        bins.append(Bin(label, low, high, found.size, float(found.mean(dtype=np.float64)) if found.size else None))
+        bins.append(
+            ConfidenceBin(label, low, high, found.size, float(found.mean(dtype=np.float64)) if found.size else None)
+        )
     within = [
         spearmanr(c, e).statistic
         for c, e in zip(confidence.T, errors.T, strict=True)
         if np.ptp(c) > 0 and np.ptp(e) > 0
     ]
     whole = spearmanr(confidence.ravel(), errors.ravel()).statistic if np.ptp(errors) > 0 else 0.0
-    return Calibration(tuple(bins), float(whole), float(np.mean(within)) if within else 0.0)
+    return ErrorByConfidence(tuple(bins), float(whole), float(np.mean(within)) if within else 0.0)

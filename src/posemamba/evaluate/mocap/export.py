@@ -1,9 +1,9 @@
 """The mocap benchmark written as a Human3.6M file and as MPI-INF-3DHP's files.
 
-Neither data set can be passed on, and whoever has none cannot try their loaders, recipes and protocols. These files
-have exactly their layout, filled with people of the CMU database whom virtual cameras see (docs/mocap_benchmark.md):
-the training motions and the benchmark's test motions, cameras and noise by the benchmark's own rules, the same numbers
-on every machine. Scores on them are **not** scores on Human3.6M or MPI-INF-3DHP.
+Neither data set can be passed on. These files have exactly their layout, so that loaders, recipes and protocols can be
+tried without them (docs/mocap_benchmark.md). They hold people of the CMU database seen by virtual cameras: the training
+motions and the benchmark's test motions, with cameras and noise by the benchmark's rules, the same numbers on every
+machine. Scores on them are **not** scores on Human3.6M or MPI-INF-3DHP.
 
 Shapes: K cameras, F frames, 17 joints.
 """
@@ -32,10 +32,11 @@ from posemamba.utils.progress import Progress
 
 SPLITS = ("train", "test")
 NOTE = "ORIGIN.txt"
-"""Beside the files: says that they are mocap, as their names do not."""
+"""The file beside them that names their origin, as their own names do not."""
 FIRST_TRAIN_NUMBER = 1000
-"""Cameras and noise go by a clip's number; the training clips' begin here, so that none has a test clip's noise."""
-_FIRST_ACT = 20  # Human3.6M's own go to 16, and some of those are left out of its scores
+"""Number of the first training clip. Cameras and noise follow from a clip's number, so no training clip has a test
+clip's noise."""
+_FIRST_ACT = 20  # above Human3.6M's own numbers, up to 16, some of which are left out of its scores
 
 
 def _clip_number(split: str, clip: int) -> int:
@@ -47,10 +48,10 @@ def _load(motions: dict[str, Motions] | None, mocap: str | Path | None) -> dict[
 
 
 def _prepare(directory: str | Path, names: tuple[str, ...]) -> Path:
-    """Return the folder to write into, which holds none of these files: they might be the real ones.
+    """Make the folder to write into.
 
     Raises:
-        PoseMambaError: it does.
+        PoseMambaError: it holds files of these names, which might be the real data sets'.
     """
     directory = Path(directory)
     for name in names:
@@ -75,9 +76,9 @@ def _write_note(directory: Path, layout: str, quick: bool) -> None:
 
 
 def _pixels(normalised: NDArray[np.floating], width: int, height: int) -> NDArray[np.float64]:
-    """Normalised (..., 2) or (..., 3) back to pixels of a picture of that size, the optical axis at its centre.
+    """Convert normalised (..., 2) or (..., 3) to pixels of a picture of that size, the optical axis at its centre.
 
-    Virtual pictures have sides of other proportions: their width becomes `width`, and portraits go beyond `height`.
+    The virtual cameras have other aspects: their width becomes `width`, and portraits exceed `height`.
     """
     offset = np.array([1, height / width, 0])[: normalised.shape[-1]]
     return (normalised.astype(np.float64) + offset) * (width / 2)
@@ -96,12 +97,12 @@ def write_human36m(
 ) -> Path:
     """Write `h36m_sh_conf_cam_source_final.pkl`.
 
-    `joint_2d` is the benchmark's noisy variant, with its confidence; the label's own x and y are the exact one. Each
-    action is a description of the motion, so that means per action are those of the benchmark's table. The test
-    subjects stand as 9 and 11, those of training as 1, 5, 6, 7 and 8.
+    `joint_2d` is the benchmark's noisy variant, with its confidence; the label's own x and y are the exact variant.
+    Each action is a description of the motion, so means per action match the benchmark's table. The test subjects are
+    numbered 9 and 11, the training subjects 1, 5, 6, 7 and 8.
 
     Args:
-        directory: made where it is missing.
+        directory: made if it is missing.
         mocap: folder of the motion files (`mocap.mocap_directory`).
         motions: ``train`` and ``test`` to write in place of the database's.
         quick: camera i mod 4 of clip i only, in place of all four.
@@ -111,7 +112,7 @@ def write_human36m(
         The file's path.
 
     Raises:
-        PoseMambaError: no motion files, or a file of that name that this function did not write.
+        PoseMambaError: there are no motion files, or there is a file of that name that this function did not write.
     """
     directory = _prepare(directory, (h36m.FILE,))
     there = _load(motions, mocap)
@@ -174,7 +175,7 @@ def write_mpi_inf_3dhp(
     """Write `data_train_3dhp.npz` and `data_test_3dhp.npz`.
 
     2D joints are the exact ones, 3D joints metric. Each training clip is a sequence ``S<subject> Seq<take>`` of four
-    cameras. Test clip i is the sequence ``TS<i+1>`` as camera i mod 4 sees it, all frames valid.
+    cameras. Test clip i is the sequence ``TS<i+1>`` seen by camera i mod 4, with all frames valid.
 
     Args:
         directory, mocap, motions, progress: as for `write_human36m`.
@@ -184,7 +185,7 @@ def write_mpi_inf_3dhp(
         The folder.
 
     Raises:
-        PoseMambaError: no motion files, or a file of these names that this function did not write.
+        PoseMambaError: there are no motion files, or there is a file of these names that this function did not write.
     """
     directory = _prepare(directory, (TRAIN_FILE, TEST_FILE))
     there = _load(motions, mocap)
@@ -217,7 +218,7 @@ def write_mpi_inf_3dhp(
 def _views(
     motions: Motions, clip: int, cameras: tuple[int, ...], number: int, size: tuple[int, int]
 ) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """What each camera sees of a clip, in the file's joint order: pixels and millimetres in the camera's frame."""
+    """Yield each camera's view of a clip, in the file's joint order: pixels, and millimetres in the camera's frame."""
     body = torch.from_numpy(motions.clip(clip)).double().expand(CAMERAS, -1, -1, -1)
     view = see(body, benchmark_cameras(number))
     for camera in cameras:
@@ -234,12 +235,12 @@ FORMATS: dict[str, Callable[..., Path]] = {"human36m": write_human36m, "mpi_inf_
 
 
 def _once(texts: tuple[str, ...]) -> list[str]:
-    """Each text once, in order of appearance."""
+    """Return each text once, in order of appearance."""
     return list(dict.fromkeys(texts))
 
 
 class _Steps:
-    """Counts clips for the progress bar."""
+    """A counter of clips for the progress bar."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self.done, self.total, self.progress = 0, total, progress

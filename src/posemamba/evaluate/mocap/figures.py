@@ -10,52 +10,47 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.evaluate.mocap.report import Report
-from posemamba.evaluate.mocap.variants import Snapshot
+from posemamba.evaluate.mocap.variants import WorstFrame
 from posemamba.poses.skeletons import H36M17
-from posemamba.utils.errors import PoseMambaError, require
-from posemamba.utils.files import atomic_path
+from posemamba.utils.errors import require
+from posemamba.utils.files import atomic_path, writing
+from posemamba.utils.plotting import GREY, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 COLOURS = {"exact": "#0072B2", "noisy": "#D55E00"}
-GREY = "#777777"
 _TRUTH = "#9aa1ad"
 _LEFT, _RIGHT, _MIDDLE = "#0072B2", "#D55E00", "#333333"
 _FROM_TOP = (10, 9, 8, 7, 0, 14, 15, 16, 11, 12, 13, 1, 2, 3, 4, 5, 6)
 
 
 def write_figures(report: Report, directory: str | Path) -> list[Path]:
-    """by_joint.png, by_pitch.png, calibration.png (where confidence differs) and worst_VARIANT.png.
+    """Write by_joint.png, by_pitch.png, by_confidence.png (if confidences differ) and worst_VARIANT.png.
+
+    Returns:
+        Their paths.
 
     Raises:
-        PoseMambaError: no matplotlib.
+        PoseMambaError: matplotlib is not installed, or a file cannot be written.
     """
     require("matplotlib", "plot")
     figures = {"by_joint": _by_joint(report), "by_pitch": _by_pitch(report)}
-    if any(v.calibration for v in report.variants.values()):
-        figures["calibration"] = _calibration(report)
+    if any(v.by_confidence for v in report.variants.values()):
+        figures["by_confidence"] = _by_confidence(report)
     for name, variant in report.variants.items():
         figures[f"worst_{name}"] = _worst(variant.worst, f"{report.result.name}: the worst clips, {name} 2D joints")
     paths = []
     for name, figure in figures.items():
         paths.append(path := Path(directory) / f"{name}.png")
-        try:
-            with atomic_path(path) as temporary:
-                figure.savefig(temporary)
-        except OSError as error:
-            raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error})") from error
+        with writing(path), atomic_path(path) as temporary:
+            figure.savefig(temporary)
     return paths
 
 
 def _figure(width: float, height: float, layout: str | None = "constrained") -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=120, layout=layout)  # type: ignore[arg-type]
-    FigureCanvasAgg(figure)  # no window, whatever the user's settings say
-    return figure
+    return new_figure(width, height, dpi=120, layout=layout)
 
 
 def _frame(ax: Axes, title: str) -> None:
@@ -104,36 +99,36 @@ def _by_pitch(report: Report) -> Figure:
     return figure
 
 
-def _calibration(report: Report) -> Figure:
+def _by_confidence(report: Report) -> Figure:
     figure = _figure(7.2, 4.2)
     ax = figure.subplots()
-    calibrated = {n: v.calibration for n, v in report.variants.items() if v.calibration is not None}
-    words = "; ".join(f"{n} 2D: rank correlation {c.spearman:+.2f}" for n, c in calibrated.items())
+    variants = {n: v.by_confidence for n, v in report.variants.items() if v.by_confidence is not None}
+    words = "; ".join(f"{n} 2D: rank correlation {c.spearman:+.2f}" for n, c in variants.items())
     _frame(ax, f"{report.result.name}: error by the detector's confidence ({words})")
-    width = 0.8 / len(calibrated)
-    for i, (name, calibration) in enumerate(calibrated.items()):
-        at = np.arange(len(calibration.bins)) + (i + 0.5) * width - 0.4
-        ax.bar(at, [b.p1 or 0.0 for b in calibration.bins], width, color=COLOURS.get(name, GREY), label=name)
-        for x, b in zip(at, calibration.bins, strict=True):
+    width = 0.8 / len(variants)
+    for i, (name, by_confidence) in enumerate(variants.items()):
+        at = np.arange(len(by_confidence.bins)) + (i + 0.5) * width - 0.4
+        ax.bar(at, [b.p1 or 0.0 for b in by_confidence.bins], width, color=COLOURS.get(name, GREY), label=name)
+        for x, b in zip(at, by_confidence.bins, strict=True):
             text = f"{b.joints:,}\njoints" if b.p1 is None else f"{b.p1:.0f} mm\n{b.joints:,}\njoints"
             ax.annotate(
                 text, (x, b.p1 or 0.0), (0, 3), textcoords="offset points", ha="center", va="bottom", fontsize=8
             )
-        ax.set_xticks(np.arange(len(calibration.bins)), [b.label for b in calibration.bins])
+        ax.set_xticks(np.arange(len(by_confidence.bins)), [b.label for b in by_confidence.bins])
     ax.margins(y=0.22)
     ax.set_xlabel("confidence of the 2D joint")
     ax.set_ylabel("P1 of the joint, mm")
     return figure
 
 
-def _worst(shots: Sequence[Snapshot], title: str) -> Figure:
-    """Three pictures for each clip: the input, and the poses as the camera sees them and from the side."""
+def _worst(shots: Sequence[WorstFrame], title: str) -> Figure:
+    """Draw three pictures for each clip: the input, and the poses as the camera sees them and from the side."""
     from matplotlib.lines import Line2D
 
     columns = 2
     rows = max(1, -(-len(shots) // columns))
     height = 0.5 + 2.8 * rows
-    figure = _figure(13.0, height, layout=None)  # to solve for the places of 18 axes takes seconds
+    figure = _figure(13.0, height, layout=None)  # the layout engine would take seconds for 18 axes
     grid = figure.subplots(rows, 3 * columns, squeeze=False)
     figure.subplots_adjust(0.01, 0.2 / height, 0.99, 1 - 0.85 / height, 0.06, 0.34)
     figure.text(0.01, 1 - 0.3 / height, title, fontsize=12)
@@ -162,7 +157,7 @@ def _worst(shots: Sequence[Snapshot], title: str) -> Figure:
 
 
 def _draw(ax: Axes, poses: Sequence[tuple[NDArray[np.floating], str | None]], name: str) -> None:
-    """Poses (17, 2) in one colour or, None, left and right in theirs; y down."""
+    """Draw poses (17, 2), y down, in one colour each; None: left and right in their own colours."""
     everything = np.concatenate([points for points, _ in poses])
     middle = (everything.max(0) + everything.min(0)) / 2
     reach = 0.56 * max(float(np.ptp(everything, axis=0).max()), 1e-6)

@@ -1,7 +1,7 @@
-"""The noisy variant of the mocap benchmark: a detector's errors and confidence, by a rule.
+"""The noisy variant of the mocap benchmark: a detector's errors and confidence, by fixed formulas.
 
-Nothing is random: numbers are drawn from the raw 64-bit stream of PCG64, whose values NumPy guarantees, and turned into
-normal numbers by formulas written here. docs/mocap_benchmark.md describes it in full.
+Nothing is random: numbers come from the raw 64-bit stream of PCG64, whose values NumPy guarantees, and become normal
+numbers by formulas given here. docs/mocap_benchmark.md describes it in full.
 
 Shapes: F frames, J = 17 joints.
 """
@@ -22,7 +22,7 @@ _LIMB_JOINTS = (2, 3, 5, 6, 12, 13, 15, 16)
 
 
 class FixedNumbers:
-    """Numbers that are the same on every machine and with every NumPy; `key` says which."""
+    """A stream of numbers, fixed by its key, that is the same on every machine and with every NumPy."""
 
     def __init__(self, *key: int) -> None:
         self._bits = np.random.PCG64(list(key))
@@ -43,20 +43,20 @@ def benchmark_noise(xy: NDArray[np.float64], clip: int, camera: int) -> NDArray[
 def benchmark_detections(
     xy: NDArray[np.float64], clip: int, camera: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the noisy variant of one exact picture. Lengths in units of h, 0.3 of an upright person's height in it.
+    """Make the noisy variant of one clip. Lengths are in units of h, 0.3 of an upright person's height in the picture.
 
     1. jitter: 0.02 h times the joint's difficulty, first-order autoregressive, 0.8 from frame to frame;
-    2. each joint constantly displaced by 0.015 h times its difficulty;
-    3. one joint and frame in 200 off by another 0.3 h;
-    4. for each knee, ankle, elbow and wrist: not found for 15 frames, once in every 150 frames, filled in as
+    2. displacement: each joint constantly by 0.015 h times its difficulty;
+    3. outliers: one joint and frame in 200 off by another 0.3 h;
+    4. lost joints: each knee, ankle, elbow and wrist is lost for 15 frames, once in every 150 frames, and filled in as
        in lifting (`fill_missing`);
-    5. left and right leg exchanged for 4 frames, once in every 200 frames.
+    5. left-right swaps: left and right leg swapped for 4 frames, once in every 200 frames.
 
     The confidence is that of `benchmark_confidence`.
 
     Args:
         xy: (F, J, 2) exact.
-        clip, camera: what the numbers depend on.
+        clip, camera: seed the numbers.
 
     Returns:
         (F, J, 2) noisy, and (F, J) confidence.
@@ -68,15 +68,15 @@ def benchmark_detections(
 def benchmark_confidence(
     exact: NDArray[np.float64], noisy: NDArray[np.float64], lost: NDArray[np.bool_], clip: int, camera: int
 ) -> NDArray[np.float64]:
-    """How sure the detector is: sigmoid(2.2 - 9 e / h + n), and 0 where a joint was lost.
+    """Compute the detector's confidence: sigmoid(2.2 - 9 e / h + n), and 0 for lost joints.
 
-    e is the distance of the noisy from the exact joint, h as in `benchmark_detections`; n is unit normal, of each joint
-    by itself, first-order autoregressive, 0.9 from frame to frame. Its numbers are a stream of their own.
+    e is the distance of the noisy from the exact joint, and h as in `benchmark_detections`. n is unit normal noise,
+    independent for each joint, first-order autoregressive with 0.9 from frame to frame, from a stream of its own.
 
     Args:
         exact, noisy: (F, J, 2).
-        lost: (F, J).
-        clip, camera: what the numbers depend on.
+        lost: (F, J) lost joints.
+        clip, camera: seed the numbers.
 
     Returns:
         (F, J) from 0 to 1.
@@ -88,7 +88,7 @@ def benchmark_confidence(
 
 
 def carried_on(white: NDArray[np.float64], keep: float, new: float) -> NDArray[np.float64]:
-    """First-order autoregressive noise: each frame is `keep` of the one before and `new` of white noise (F, ...)."""
+    """Make first-order autoregressive noise: each frame is `keep` times the one before plus `new` times white noise."""
     slow = white.copy()
     for f in range(1, len(slow)):
         slow[f] = keep * slow[f - 1] + new * white[f]
@@ -96,12 +96,12 @@ def carried_on(white: NDArray[np.float64], keep: float, new: float) -> NDArray[n
 
 
 def unit_of(xy: NDArray[np.float64]) -> float:
-    """h: 0.3 of an upright person's height."""
+    """Return h, 0.3 of an upright person's height, in the unit of (F, J, 2) joints."""
     return float(person_size(torch.from_numpy(xy)[None])[0])
 
 
 def _noise(xy: NDArray[np.float64], clip: int, camera: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Return the noisy joints, and (F, J) which were lost."""
+    """Return the noisy joints, and (F, J) the mask of lost ones."""
     frames, joints = xy.shape[:2]
     fixed = FixedNumbers(20250101, clip, camera)
     h = unit_of(xy)

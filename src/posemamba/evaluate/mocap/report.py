@@ -1,8 +1,8 @@
-"""How good a lifter is, in full: everything that one run of the mocap benchmark can tell.
+"""The full report on a lifter from one run of the mocap benchmark.
 
-`Measurements.observe` looks on while `mocap_benchmark.run_benchmark` lifts; `Report` holds what came out,
-`write_report` writes it as report.json and report.md, and `mocap_figures.write_figures` draws the figures that
-report.md shows (`posemamba evaluate WEIGHTS mocap --report DIR` does both).
+`Measurements.observe` collects while `benchmark.run_benchmark` lifts. `Report` holds the measurements; `write_report`
+writes them as report.json and report.md, and `figures.write_figures` draws the figures that report.md shows
+(`posemamba evaluate WEIGHTS mocap --report DIR` does both).
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from posemamba.utils.files import atomic_path
 
 
 class Measurements:
-    """Collects while the benchmark runs: give `observe` to `run_benchmark`, and then ask for `report`."""
+    """The measurements of a benchmark run: give `observe` to `run_benchmark`, then call `report`."""
 
     def __init__(self, fps: float = 50.0) -> None:
         self._variants: dict[str, VariantMeasurements] = defaultdict(lambda: VariantMeasurements(fps))
 
     def observe(self, scene: Scene, variant: str, pred: NDArray[np.floating]) -> None:
-        """As `mocap_benchmark.Observe`."""
+        """Measure a prediction (`benchmark.Observe`)."""
         self._variants[variant].add(scene, scene.inputs(variant), *scene.millimetres(pred))
 
     def report(self, result: BenchmarkResult) -> Report:
-        """What was seen, with the scores of the same run."""
+        """Make the report, with the scores of the same run."""
         return Report(result, {name: variant.report() for name, variant in self._variants.items()})
 
 
@@ -42,15 +42,15 @@ class Report:
     """One predictor's report.
 
     Attributes:
-        result: the benchmark's scores: over all, by subject and by action.
-        variants: the rest, by variant.
+        result: the benchmark's scores: overall, by subject and by action.
+        variants: the further measurements, by variant.
     """
 
     result: BenchmarkResult
     variants: dict[str, VariantReport]
 
     def save_json(self, path: str | Path) -> None:
-        """Everything, as JSON."""
+        """Write the report as JSON."""
         content = {
             "format": "posemamba-mocap-report-1",
             "name": self.result.name,
@@ -62,12 +62,12 @@ class Report:
             temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
     def markdown(self) -> str:
-        """Return the tables in plain words; figures are named as `mocap_figures.write_figures` does."""
+        """Format the report as Markdown, with links to the figures of `figures.write_figures`."""
         return mocap_report_text.markdown(self.result, self.variants)
 
 
 def write_report(report: Report, directory: str | Path) -> Path:
-    """Write report.json and report.md, which shows the figures of `mocap_figures`; the path of report.md."""
+    """Write report.json and report.md, which shows the figures of `figures.write_figures`; returns report.md's path."""
     directory = Path(directory)
     report.save_json(directory / "report.json")
     with atomic_path(directory / "report.md") as temporary:

@@ -1,10 +1,10 @@
-"""What the mocap benchmark shows: motions seen by cameras that a rule places, exactly and with a detector's errors.
+"""The scenes of the mocap benchmark: motions seen by virtual cameras, exactly and with a detector's errors.
 
-Nothing is random: cameras follow closed formulas in the clip's and the camera's number (`benchmark_cameras`), and so
-does the noise (`mocap_noise`). docs/mocap_benchmark.md describes it in full.
+Nothing is random: cameras and noise follow closed formulas in the clip's and the camera's number (`benchmark_cameras`,
+`noise`). docs/mocap_benchmark.md describes them in full.
 
-Errors are in Human3.6M's convention (`posemamba.data.cameras`): prediction and target relative to the pelvis,
-times each frame's millimetres per unit at the pelvis's depth.
+Errors are in Human3.6M's convention (`posemamba.data.cameras`): prediction and target are relative to the pelvis, times
+each frame's millimetres per unit at the pelvis's depth.
 
 Shapes: F frames, K cameras, J = 17 joints.
 """
@@ -71,13 +71,13 @@ def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
 
 @dataclass(frozen=True)
 class Scene:
-    """One motion as K cameras see it.
+    """One motion seen by K cameras.
 
     Attributes:
         clip: its number among the test clips.
         name, description, subject: of the motion.
         cameras: (K,) numbers of the cameras.
-        pitches: (K,) degrees down that they look.
+        pitches: (K,) the cameras' pitches, degrees down.
         exact, noisy: (K, F, J, 2) normalised 2D joints.
         confidence: (K, F, J) of the noisy joints, 0 where one was lost; that of the exact ones is 1.
         target: (K, F, J, 3) normalised, relative to joint 0.
@@ -97,18 +97,18 @@ class Scene:
     mm_per_unit: NDArray[np.float32]
 
     def inputs(self, variant: str) -> NDArray[np.float32]:
-        """Return (K, F, J, 3) what a predictor is given: the ``exact`` or ``noisy`` joints, and their confidence."""
+        """Return a predictor's input, (K, F, J, 3): the ``exact`` or ``noisy`` joints, and their confidence."""
         xy = {"exact": self.exact, "noisy": self.noisy}[variant]
         confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
         return np.concatenate([xy, confidence[..., None]], -1)
 
     def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return (K, F, J, 3) prediction and target in millimetres, relative to the pelvis."""
+        """Convert a prediction and the target, (K, F, J, 3) each, to millimetres relative to the pelvis."""
         scale = self.mm_per_unit[:, :, None, None].astype(np.float64)
         return (pred - pred[:, :, :1]) * scale, self.target * scale
 
     def errors(self, pred: NDArray[np.floating]) -> dict[str, NDArray[np.float64]]:
-        """P1, P2 (K, F) and MPJVE (K, F - 1) in millimetres of (K, F, J, 3) normalised predictions."""
+        """Score (K, F, J, 3) normalised predictions: P1, P2 (K, F) and MPJVE (K, F - 1), millimetres."""
         p, t = self.millimetres(pred)
         return {"p1": mpjpe_per_frame(p, t), "p2": p_mpjpe_per_frame(p, t), "mpjve": mpjve_per_frame(p, t)}
 
@@ -123,14 +123,17 @@ def make_scene(
     change: Callable[[Cameras], Cameras] | None = None,
     body: Callable[[Tensor], Tensor] | None = None,
 ) -> Scene:
-    """See clip number `clip` of `motions` with the benchmark's cameras of those numbers.
+    """Make the scene of a clip, seen by the benchmark's cameras.
 
     Args:
-        number: which clip's cameras and noise to use; None: its own.
-        fps: frames a second that the cameras take, which stand where they stand; None: the motion's own. The detector's
-            errors come frame by frame, whatever the time between two.
-        change: other cameras out of the benchmark's.
-        body: another body out of the motion's (K, F, J, 3), metres in the world.
+        motions: the clips.
+        clip: the clip's number.
+        cameras: the cameras' numbers.
+        number: the clip's number for its cameras and noise; None: `clip`.
+        fps: frames per second of the cameras; None: the motion's. The detector's errors are the same for each frame
+            number, at any frame rate.
+        change: makes other cameras from the benchmark's.
+        body: makes another body from the motion's (K, F, J, 3), metres in the world.
     """
     number = clip if number is None else number
     positions = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
@@ -159,7 +162,7 @@ def make_scene(
 
 
 def _resampled(positions: Tensor, rate: float) -> Tensor:
-    """Return (K, F, J, 3) at `rate` frames for each frame, from the first on."""
+    """Resample (K, F, J, 3) to `rate` frames for each frame, from the first on."""
     views, frames = positions.shape[:2]
     time = torch.arange(math.floor((frames - 1) * rate + 1e-9) + 1, dtype=torch.float64) / rate
     first = torch.arange(views) * frames
@@ -167,6 +170,6 @@ def _resampled(positions: Tensor, rate: float) -> Tensor:
 
 
 def scenes(motions: Motions, *, quick: bool = False) -> Iterator[Scene]:
-    """All clips with all cameras; `quick`: clip i with camera i mod 4 only."""
+    """Yield the scenes of all clips with all cameras; `quick`: clip i with camera i mod 4 only."""
     for i in range(len(motions)):
         yield make_scene(motions, i, (i % CAMERAS,) if quick else tuple(range(CAMERAS)))

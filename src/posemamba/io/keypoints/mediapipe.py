@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.keypoints import table
 from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_shares
-from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, number, numbers, pixels
+from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, numbers, pixels
 from posemamba.poses.skeletons import BLAZEPOSE33
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
@@ -62,8 +62,8 @@ def read(source: Source) -> RawPeople:
         people = None if landmarks is None else _people(landmarks)
         if people is None:
             raise PoseMambaError(f"{where} is {describe(entry)}; {_EXPECTED}")
-        said = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
-        index = said if isinstance(said, int) and not isinstance(said, bool) else position
+        given = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
+        index = given if isinstance(given, int) and not isinstance(given, bool) else position
         if index in frames:
             raise PoseMambaError(f"{path}: frame {index} comes twice, expected each frame once")
         frames[index] = [_detection(where, person) for person in people]

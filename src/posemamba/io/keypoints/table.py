@@ -220,14 +220,14 @@ def _wide(path: Path, header: _Header, reader: Iterator[list[str]], start: int) 
         if not row or not any(cell.strip() for cell in row):
             continue
         values = cells(path, line, pick(path, line, row, columns)).reshape(len(kept), -1)
-        said = cells(path, line, pick(path, line, row, facts)) if facts else np.zeros(0)
+        facts_of_row = cells(path, line, pick(path, line, row, facts)) if facts else np.zeros(0)
         name = row[header.person].strip() if header.person is not None and header.person < len(row) else None
         joints = np.full((len(groups), 3), np.nan)
         joints[:, 2] = 0
         joints[present, : values.shape[1]] = values
         if not confident:
             joints[present, 2] = np.isfinite(values).all(-1)
-        collected.add(line, joints, header, said, name or None)
+        collected.add(line, joints, header, facts_of_row, name or None)
     return collected.finish(skeleton, header, confident)
 
 
@@ -240,7 +240,7 @@ def _long(path: Path, header: _Header, reader: Iterator[list[str]]) -> RawPeople
     if header.frame is None:
         raise PoseMambaError(f"{path}: one row for each joint, but no column 'frame': add one")
     bodies: dict[tuple[float, str | None], dict[str, NDArray[np.float64]]] = {}
-    told: dict[tuple[float, str | None], tuple[int, NDArray[np.float64]]] = {}
+    rows_by_key: dict[tuple[float, str | None], tuple[int, NDArray[np.float64]]] = {}
     names: dict[str, None] = {}
     for line, row in enumerate(reader, 2):
         if not row or not any(cell.strip() for cell in row):
@@ -250,7 +250,7 @@ def _long(path: Path, header: _Header, reader: Iterator[list[str]]) -> RawPeople
         name = row[header.person].strip() if header.person is not None and header.person < len(row) else None
         key = float(values[len(columns)]), name or None
         bodies.setdefault(key, {})[landmark.strip()] = values[: len(columns)]
-        told.setdefault(key, (line, values[len(columns) :]))
+        rows_by_key.setdefault(key, (line, values[len(columns) :]))
         names[landmark.strip()] = None
     if not bodies:
         raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
@@ -266,7 +266,7 @@ def _long(path: Path, header: _Header, reader: Iterator[list[str]]) -> RawPeople
             if group is not None and group in body:
                 joints[j, : len(body[group])] = body[group]
                 joints[j, 2] = joints[j, 2] if confident else 1
-        collected.add(told[key][0], joints, header, told[key][1], key[1])
+        collected.add(rows_by_key[key][0], joints, header, rows_by_key[key][1], key[1])
     return collected.finish(skeleton, header, confident)
 
 
@@ -279,14 +279,19 @@ class _Collected:
         self.times: dict[int, float] = {}
 
     def add(
-        self, line: int, joints: NDArray[np.float64], header: _Header, said: NDArray[np.float64], name: str | None
+        self,
+        line: int,
+        joints: NDArray[np.float64],
+        header: _Header,
+        facts_of_row: NDArray[np.float64],
+        name: str | None,
     ) -> None:
         """Add one person of one frame, (J, 3), with the row's frame number and time, NaN where it lacks them."""
         number = len(self.frames)
         if header.frame is not None:
-            if not np.isfinite(said[0]) or said[0] != round(said[0]):
-                raise PoseMambaError(f"{self.path}: line {line} has frame {said[0]:g}, expected 0, 1, 2, ...")
-            number = int(said[0])
+            if not np.isfinite(facts_of_row[0]) or facts_of_row[0] != round(facts_of_row[0]):
+                raise PoseMambaError(f"{self.path}: line {line} has frame {facts_of_row[0]:g}, expected 0, 1, 2, ...")
+            number = int(facts_of_row[0])
         if header.person is None and number in self.frames and self.frames[number]:
             raise PoseMambaError(
                 f"{self.path}: line {line} is frame {number} again; expected each frame once, or a column 'person'"
@@ -296,7 +301,7 @@ class _Collected:
         if np.isfinite(joints[:, :2]).all(-1).any():
             people.append(detection(joints[:, :2], joints[:, 2], name))
         if header.time is not None:
-            self.times[number] = float(said[-1]) * header.time[1]
+            self.times[number] = float(facts_of_row[-1]) * header.time[1]
 
     def finish(self, skeleton: Skeleton | None, header: _Header, confident: bool) -> RawPeople:
         first, last = check_frames(self.path, self.frames)

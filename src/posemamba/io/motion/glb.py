@@ -52,7 +52,7 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
             "count the times from the clip's start, or write csv, trc or bvh"
         )
     shown, held = held_frames(xyz, motion.seen)
-    said = notes(motion, held)
+    remarks = notes(motion, held)
     rig = make_rig(xyz[shown])
     file = _Buffer()
     content = _scene(file, rig, motion.person)
@@ -66,7 +66,7 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
             "frames_per_second": motion.fps,
             "frames": len(motion),
             "held_frames": held,
-            "notes": list(said),
+            "notes": list(remarks),
         },
     }
     content |= {"accessors": file.accessors, "bufferViews": file.views, "buffers": [{"byteLength": file.size}]}
@@ -79,7 +79,7 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         out.write(struct.pack("<I4s", file.size, b"BIN\0"))
         for array in file.arrays:
             out.write(array.data)
-    return said
+    return remarks
 
 
 class _Buffer:

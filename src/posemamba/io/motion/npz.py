@@ -129,8 +129,8 @@ def save_motion_json(path: str | Path, motion: Motion3D) -> None:
             xyz = np.round(motion.xyz[i].astype(float), digits).tolist() if motion.seen[i] else None
             frame = {"frame": i, "time": round(float(times[i]), 6), "seen": bool(motion.seen[i]), "xyz": xyz}
             if errors is not None:
-                told = np.round(errors[i].astype(float), digits)
-                frame["expected_error"] = told.tolist() if np.isfinite(told).all() else None
+                known = np.round(errors[i].astype(float), digits)
+                frame["expected_error"] = known.tolist() if np.isfinite(known).all() else None
             file.write((", " if i else "") + json.dumps(frame, allow_nan=False))
         file.write("]}")
 

@@ -40,10 +40,10 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     check(path, motion, "trc")
     frames, markers = len(motion), motion.skeleton.joints
     rate = f"{motion.fps:.6f}".rstrip("0").rstrip(".")
-    said = f"posemamba; metres; {Y_UP}" + ("" if motion.absolute else "; pelvis at the origin")
+    remark = f"posemamba; metres; {Y_UP}" + ("" if motion.absolute else "; pelvis at the origin")
     values = [rate, rate, str(frames), str(len(markers)), "m", rate, "1", str(frames)]
     header = [
-        ["PathFileType", "4", "(X/Y/Z)", Path(path).name, said],
+        ["PathFileType", "4", "(X/Y/Z)", Path(path).name, remark],
         list(KEYS),
         values,
         # a marker's name stands over its x; from here on every line ends with a tab, as OpenSim's own do: without it

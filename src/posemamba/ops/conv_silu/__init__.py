@@ -1,6 +1,6 @@
-"""Depth-wise 3x3 convolution over (frames, joints) with bias and SiLU, channels last: one pass on a GPU.
+"""Depth-wise 3x3 convolution over (frames, joints) with bias and SiLU, channels last, in one pass on a GPU.
 
-Triton kernels where a GPU runs them, PyTorch elsewhere. Shapes: B clips, T frames, J joints, D channels.
+Triton kernels run on GPUs that support them, PyTorch elsewhere. Shapes: B clips, T frames, J joints, D channels.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from posemamba.ops.runtime import triton as triton_support
 
 
 def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | None = None) -> Tensor:
-    """SiLU of the depth-wise convolution, zero padded.
+    """Compute SiLU of the depth-wise convolution, zero padded.
 
     Args:
-        x: (B, T, J, D), any strides; half of a wider tensor is read where it lies.
+        x: (B, T, J, D), any strides; half of a wider tensor is read without a copy.
         weight: (D, 1, 3, 3), rows are frames, columns joints.
         bias: (D,); None is zero.
-        backend: 'triton', 'torch' or None to choose.
+        backend: 'triton', 'torch' or None to choose by the device.
 
     Returns:
         (B, T, J, D) contiguous, in x's type.

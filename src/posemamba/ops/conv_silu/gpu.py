@@ -1,8 +1,8 @@
 """Triton kernels of the depth-wise convolution with SiLU.
 
 A program is one warp: the channels lie in its lanes, a few frames in each lane, and it walks along the joints. Each
-step loads one joint of those frames and of their two neighbours, once, and gives it to the three sums it belongs to:
-of the joint before, of its own and of the next. Sums are float32.
+step loads one joint of those frames and of their two neighbours once, and adds it to three sums: of the joint before,
+of its own and of the next. Sums are float32.
 
 Names: i_ program index, o_ offsets, m_ mask; `row` one (frame, joint) of a clip, `taps` the nine weights (9, D).
 """
@@ -16,10 +16,10 @@ from torch import Tensor
 
 from posemamba.ops.runtime.triton_math import sigmoid, silu
 
-FRAMES = 4  # that a program walks along at once
+FRAMES = 4  # frames of a program
 BLOCK_D = 128  # channels of a program
-PROGRAMS = 1024  # forward so many at least, if cutting the joints makes them; backward at most twice as many
-STAGES = 3  # joints on their way from memory at once, plus one
+PROGRAMS = 1024  # at least so many forward, if cutting the joints makes them; at most twice as many backward
+STAGES = 3  # joints loaded from memory at once, plus one
 
 
 @triton.jit
@@ -32,7 +32,7 @@ def _load_taps(taps, D, o_d, m_d):
 
 @triton.jit
 def _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES: tl.constexpr):
-    """Joint j of the frames from t - 1 to t + FRAMES, zero outside of the clip."""
+    """Load joint j of the frames from t - 1 to t + FRAMES, zero outside of the clip."""
     rows = ()
     for i in tl.static_range(FRAMES + 2):
         f = t + i - 1
@@ -43,7 +43,7 @@ def _load_rows(x, t, j, T, J, token_stride, m_d, FRAMES: tl.constexpr):
 
 @triton.jit
 def _add_joint(sums, rows, k0, k1, k2, FRAMES: tl.constexpr):
-    """sums (one for each frame) plus one joint's part in them; k0, k1, k2: its taps for the three frames."""
+    """Add one joint to the sums, one for each frame; k0, k1, k2 are its taps for the three frames."""
     added = ()
     for i in tl.static_range(FRAMES):
         added += (sums[i] + rows[i] * k0 + rows[i + 1] * k1 + rows[i + 2] * k2,)
@@ -55,7 +55,7 @@ def conv_silu_kernel(
     x, taps, bias, y, T, J, D, clip_stride, token_stride, chunks, joints,
     FRAMES: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr, ACTIVATE: tl.constexpr,
 ):  # fmt: skip
-    """y = SiLU(conv(x) + bias), or without ACTIVATE the convolution alone, for `joints` joints of FRAMES frames."""
+    """Compute y = SiLU(conv(x) + bias), or conv(x) without ACTIVATE, for `joints` joints of FRAMES frames."""
     i_b, t = tl.program_id(0) // chunks, tl.program_id(0) % chunks * FRAMES
     o_d, first = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D), tl.program_id(2) * joints
     m_d = o_d < D
@@ -80,8 +80,10 @@ def conv_silu_gradient_kernel(
     dy, x, taps, bias, dsum, partial, T, J, D, clip_stride, token_stride, chunks, frames,
     FRAMES: tl.constexpr, BLOCK_D: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
-    """dsum: the gradient before SiLU and bias (the sums are computed again); partial (programs, 10, D): of each
-    program's `frames` frames, the gradients of the nine taps and of the bias."""
+    """Compute the gradient before SiLU and bias in `dsum` (the sums are computed again), and the taps' and bias's.
+
+    `partial` (programs, 10, D) gets the gradients of the nine taps and of the bias, over each program's `frames`.
+    """
     i_b, start = tl.program_id(0) // chunks, tl.program_id(0) % chunks * frames
     o_d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
     m_d = o_d < D
@@ -91,8 +93,8 @@ def conv_silu_gradient_kernel(
     k = _load_taps(taps, D, o_d, m_d)
     empty = tl.load(bias + o_d, mask=m_d, other=0.0).to(tl.float32)
     zero = tl.zeros([BLOCK_D], dtype=tl.float32)
-    # Triton carries through a loop what its first pass leaves with another value: one zero for both rows_2 and rows_1
-    # would leave rows_2 at zero for ever.
+    # Triton's loop carries only values that its first pass changes: with one zero for both rows_2 and rows_1, rows_2
+    # would stay zero
     another_zero = tl.zeros([BLOCK_D], dtype=tl.float32)
     total = (zero,) * 10
     for t in range(start, tl.minimum(start + frames, T), FRAMES):
@@ -122,18 +124,18 @@ def conv_silu_gradient_kernel(
 
 
 def _as_rows(x: Tensor) -> Tensor:
-    """x (B, T, J, D) itself if its rows follow one another at one distance, as in half of a projection; else a copy."""
+    """Return x (B, T, J, D) if its rows have a constant stride, as in half of a projection; else a copy."""
     regular = x.stride(3) == 1 and x.stride(1) == x.shape[2] * x.stride(2)
     return x if regular else x.contiguous()
 
 
 def taps_of(weight: Tensor) -> Tensor:
-    """Return the weight (D, 1, 3, 3) as taps (9, D), float32."""
+    """Convert the weight (D, 1, 3, 3) to taps (9, D), float32."""
     return weight.detach().float().reshape(-1, 9).T.contiguous()
 
 
 def convolve(x: Tensor, taps: Tensor, bias: Tensor, activate: bool) -> Tensor:
-    """Return the convolution of x (B, T, J, D) with taps (9, D), plus bias, with or without SiLU after it."""
+    """Convolve x (B, T, J, D) with taps (9, D) and add the bias, with or without SiLU."""
     x = _as_rows(x)
     B, T, J, D = x.shape
     y = x.new_empty(x.shape)
@@ -148,12 +150,12 @@ def convolve(x: Tensor, taps: Tensor, bias: Tensor, activate: bool) -> Tensor:
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """SiLU(conv(x) + bias), (B, T, J, D)."""
+    """Compute SiLU(conv(x) + bias), (B, T, J, D)."""
     return convolve(x, taps_of(weight), bias, activate=True)
 
 
 def backward(dy: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return gradients of x, weight and bias."""
+    """Compute the gradients of x, weight and bias."""
     x, dy, taps = _as_rows(x), dy.contiguous(), taps_of(weight)
     B, T, J, D = x.shape
     blocks = triton.cdiv(D, BLOCK_D)

@@ -13,6 +13,6 @@ FAIL_ON_LIMIT = "fail_on_recompile_limit_hit" if _RENAMED else "fail_on_cache_li
 
 
 def allow_many_variants() -> None:
-    """Let torch.compile make `MANY_VARIANTS` of one function, as layers are compiled for each size of input."""
+    """Allow torch.compile `MANY_VARIANTS` of one function, as layers are compiled for each size of input."""
     config = torch._dynamo.config
     setattr(config, LIMIT, max(getattr(config, LIMIT), MANY_VARIANTS))

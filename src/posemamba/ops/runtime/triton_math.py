@@ -46,7 +46,7 @@ def silu(x):
 
 @triton.jit
 def gelu(x):
-    """x times the normal distribution's integral, by Abramowitz and Stegun's formula 7.1.26: off by 4e-7 at most."""
+    """Return x times the normal distribution's integral, by Abramowitz and Stegun's formula 7.1.26, to 4e-7."""
     size = tl.abs(x)
     t = reciprocal(1.0 + 0.23164189 * size)  # 0.3275911 / sqrt(2)
     series = 0.5307027145

@@ -1,8 +1,8 @@
-"""The selective scan over (frames, joints): one operator, three ways to run it.
+"""The selective scan over (frames, joints): one operator with three backends.
 
-`selective_scan` is the whole interface. Backends: 'cuda' on NVIDIA GPUs, 'numba' on CPUs, 'reference' anywhere and
-in any precision. One is chosen by the tensors' device and type; the argument `backend` or the environment variable
-POSEMAMBA_SCAN forces one. `why(device)` says what is chosen and why, for `posemamba doctor`.
+`selective_scan` is the whole interface. The backends are 'cuda' for NVIDIA GPUs, 'numba' for CPUs, and 'reference' for
+any device and precision. One is chosen by the tensors' device and type; the argument `backend` or the environment
+variable POSEMAMBA_SCAN forces one. `why(device)` returns the choice and its reason, for `posemamba doctor`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ BACKENDS = ("cuda", "numba", "reference")
 
 
 def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple[str, str]:
-    """Return (backend, reason) for tensors of this device and type when nothing is forced."""
+    """Return the backend for tensors of this device and type when none is forced, and the reason for it."""
     device = torch.device(device)
     if dtype == torch.float64:
         return "reference", "float64 tensors: only the reference computes in float64"
@@ -47,7 +47,7 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
 
 @lru_cache(maxsize=8)
 def _warn_of_reference(reason: str) -> None:
-    """Once for each reason: nobody should run the slow reference without knowing."""
+    """Warn that the slow reference runs, once for each reason."""
     warnings.warn(f"the scan runs step by step in plain PyTorch: {reason}", stacklevel=4)
 
 
@@ -65,7 +65,7 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
             _warn_of_reference(reason)
         return chosen
     if name not in BACKENDS:
-        raise PoseMambaError(f"unknown scan backend '{name}': known are auto, {', '.join(BACKENDS)}")
+        raise PoseMambaError(f"unknown scan backend '{name}', expected auto, {' or '.join(BACKENDS)}")
     needs = {"cuda": device.type == "cuda", "numba": device.type == "cpu", "reference": True}
     if not needs[name]:
         raise PoseMambaError(f"the scan backend '{name}' does not run on device '{device}': leave it on auto")
@@ -76,9 +76,9 @@ def project(
     u: Tensor, x_proj_weight: Tensor, *, limb: tuple[int, ...], order: str = "global_local",
     limb_gradient: bool = True, backend: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """Return (B, T, J, K, P): what W_k makes of the tokens, for `scan`. Arguments as `selective_scan`'s.
+    """Project tokens by W_k for `scan`, to (B, T, J, K, P). Arguments as in `selective_scan`.
 
-    W (x + x_limb) = W x + W x_limb: limb partners are merged on these narrow projections, here or by the backend.
+    As W (x + x_limb) = W x + W x_limb, limb partners are merged on these narrow projections, here or by the backend.
     """
     B, T, J, D = u.shape
     K, P = x_proj_weight.shape[:2]
@@ -97,7 +97,7 @@ def scan(
     u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A_log: Tensor, Ds: Tensor, *, limb: tuple[int, ...],
     order: str = "global_local", limb_gradient: bool = True, backend: str | None = None,
 ) -> Tensor:  # fmt: skip
-    """`selective_scan` of tokens that are projected already (by `project`, with the same options)."""
+    """Run `selective_scan` on tokens that `project` has projected with the same options."""
     B, T, J, D = u.shape
     K, P = proj.shape[-2:]
     N = A_log.shape[-1]
@@ -144,7 +144,7 @@ def selective_scan(
         limb: for each joint the joint merged with it.
         order: one of `ORDERS`.
         limb_gradient: False leaves the limb partner out of u's gradient, as the published training did.
-        backend: 'cuda', 'numba', 'reference' or None to choose.
+        backend: 'cuda', 'numba', 'reference' or None to choose by the device.
 
     Returns:
         (B, T, J, D), the sum over directions in natural order, in u's type; the state is float32 (float64 for float64).

@@ -1,9 +1,9 @@
-"""The selective scan on a CPU: Numba kernels of explicit vector code, no compiler needed on the user's machine.
+"""The selective scan on a CPU: Numba kernels of explicit vector code, which need no compiler on the user's machine.
 
-A lane is a channel; the 16 states of 16 channels are 16 vectors that stay in registers while the four directions walk
-the grid through their index tables, in tiles of a few steps. In a tile the step sizes of all tokens come first, as they
-do not wait for each other; they stay in the first cache. Parallel over (clip, group of channels): an item owns its
-columns of the output. Backward: states are computed anew from those at the starts of tiles.
+A lane is a channel. The 16 states of 16 channels are 16 vectors that stay in registers while the four directions walk
+the grid through their index tables, in tiles of a few steps. In a tile the step sizes of all tokens are computed first,
+as they are independent; they stay in the L1 cache. Work is parallel over (clip, group of channels), and each item owns
+its columns of the output. The backward pass recomputes states from those at the starts of tiles.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from posemamba.ops.scan.lanes import AVX512, LOG2_E, WIDTH, ForwardLanes, Lanes,
 from posemamba.ops.scan.orders import ScanMap
 
 STATES = 16
-TILE = 32  # steps that are prepared together; what is kept of them stays in the first cache
-ABREAST = 4  # of them whose step sizes are computed in lockstep; divides TILE
-CHUNK = 16  # the same for the backward pass, which keeps more
-TOGETHER = 8  # states that the backward pass treats at once: what it carries of them fits into registers
+TILE = 32  # steps that are prepared together; their data stay in the L1 cache
+ABREAST = 4  # steps whose step sizes are computed in lockstep; divides TILE
+CHUNK = 16  # the tile of the backward pass, which keeps more data
+TOGETHER = 8  # states that the backward pass handles at once, so that its carried values fit into registers
 VECS = STATES * WIDTH  # floats of the states of 16 channels
 SLOT = 2 * VECS + 5 * WIDTH  # floats that the backward pass keeps of a step
 
 numba_config: Any = numba.config  # its attributes are made when Numba is imported
 if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER == "default":
-    # Numba's own thread pool fights with PyTorch's OpenMP threads; OpenMP beside OpenMP does not.
+    # Numba's own thread pool competes with PyTorch's OpenMP threads; its OpenMP layer does not.
     numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
 def _step_sizes_of(g: Lanes, rows: Sequence[Any], weight: Any, bias: Vec, D: Any, R: Any) -> list[Vec]:
-    """Of each row s, before the softplus: bias + sum over r of s_r * weight_r, R known at run time only."""
+    """Emit the step size of each row s before the softplus: bias + sum of s_r * weight_r; R is known at run time."""
     totals = [g.variable(bias) for _ in rows]
 
     def add(first: Any, ranks: int) -> None:
@@ -57,16 +57,16 @@ def _step_sizes_of(g: Lanes, rows: Sequence[Any], weight: Any, bias: Vec, D: Any
 
 
 def _token_input(g: Lanes, u: Any, partner: Any, token: Any, D: Any, merged: Any) -> Vec:
-    """u of the token, plus that of its limb partner where the direction merges them."""
+    """Emit u of the token, plus its limb partner's where the direction merges them."""
     x = g.load(u, g.mul(token, D))
     limb = g.load(u, g.mul(g.load_index(partner, token), D))
-    # Selected, not multiplied by zero: 0 * NaN would carry a NaN over.
+    # selected, not multiplied by zero, as 0 * NaN is NaN
     return x + g.select(g.builder.icmp_signed("!=", merged, g.i64(0)), limb, g.const(0.0))
 
 
 @intrinsic
 def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
-    """Projections of `count` tokens to `rows`, (count, P) without gaps; with those of the limb partner if `merged`."""
+    """Gather projections of `count` tokens in `rows`, (count, P) contiguous; with the limb partners' if `merged`."""
 
     def codegen(context, builder, signature, args):
         proj, tokens, partner, rows, count, K, R, k, merged = args
@@ -99,10 +99,10 @@ def _gather(typingctx, proj, tokens, partner, rows, count, K, R, k, merged):
 
 def _step_sizes(g: ForwardLanes, u: Any, rows: Any, weight: Any, ds: Any, bias: Any, tokens: Any, partner: Any,
                 out: Any, scratch: Any, count: Any, D: Any, R: Any, merged: Any, first: Any) -> Vec:  # fmt: skip
-    """To `scratch`, for each token: dt, dt x, and what the output is before the states are added. The largest dt.
+    """Store in `scratch`, for each token, dt, dt x, and the output before the states are added; return the largest dt.
 
-    Tokens do not wait for each other here, in the recurrence they do: several at a time, the last one again where no
-    more are left.
+    Tokens are independent here, unlike in the recurrence, so several are computed at a time; where fewer are left, the
+    last one is repeated.
     """
     b = g.builder
     width, last = g.add(R, 2 * STATES), b.sub(count, g.i64(1))
@@ -124,7 +124,7 @@ def _step_sizes(g: ForwardLanes, u: Any, rows: Any, weight: Any, ds: Any, bias: 
 
 @intrinsic
 def _scatter(typingctx, dproj, tokens, partner, drows, count, K, R, k, merged):
-    """The gradient of `_gather`: adds `drows` to `dproj` at the tokens, and at their limb partners if `merged`."""
+    """Add `drows` to `dproj` at the tokens, and at their limb partners if `merged` (the gradient of `_gather`)."""
 
     def codegen(context, builder, signature, args):
         dproj, tokens, partner, drows, count, K, R, k, merged = args
@@ -155,7 +155,7 @@ def _scatter(typingctx, dproj, tokens, partner, drows, count, K, R, k, merged):
 def _forward_tile(
     typingctx, u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first
 ):
-    """`count` steps of one direction for 16 channels, from `state` and back to it. Adds to `out` unless `first`."""
+    """Run `count` steps of one direction for 16 channels, updating `state`; add to `out`, or set it if `first`."""
 
     def codegen(context, builder, signature, args):
         u, rows, weight, a2, ds, bias, tokens, partner, out, state, scratch, count, D, R, merged, first = args
@@ -230,8 +230,8 @@ def _states_intrinsic(keep: bool) -> Any:
     return states
 
 
-# As `_forward_tile` without an output: `state` only. The second leaves in `scratch` what `_gradient_tile` needs, for
-# each step 16 decays, 16 decayed states, then dt, its derivative and x.
+# Like `_forward_tile`, but they only update `state`. The second also stores in `scratch` the data for `_gradient_tile`:
+# for each step 16 decays, 16 decayed states, then dt, its derivative and x.
 _states_tile, _replay_tile = _states_intrinsic(keep=False), _states_intrinsic(keep=True)
 
 
@@ -240,11 +240,11 @@ def _gradient_tile(
     typingctx, rows, a2, ds, tokens, dout, scratch, carry, du, dBC, ddelta, da, dds, dbias, count, D, R, pitch,
     partner, credit,
 ):  # fmt: skip
-    """`count` steps of one direction backwards for 16 channels, after `_replay_tile`.
+    """Run `count` steps of one direction backwards for 16 channels, after `_replay_tile`.
 
-    `carry` holds the gradient that flows to the state after the last step and is left with that for the state before
-    the first. Sets `ddelta` (count, pitch), the gradient before the softplus. Adds to `dBC`, (count, 32) with the lanes
-    not added up yet, and to all other gradients; to that of `u` at the limb partner too if `credit`.
+    `carry` holds the gradient of the state after the last step, and is updated to that of the state before the first.
+    `ddelta` (count, pitch), the gradient before the softplus, is set. The other gradients are added to: `dBC` is
+    (count, 32) with the lanes not summed yet; the gradient of `u` also reaches the limb partner if `credit`.
     """
 
     def codegen(context, builder, signature, args):
@@ -307,7 +307,7 @@ def _gradient_tile(
 
 @intrinsic
 def _rows_gradient(typingctx, rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch):
-    """The gradient of `rows`, set, and that of `weight`, added to, from what `_gradient_tile` left of all channels."""
+    """Set the gradient of `rows`, and add to that of `weight`, from the data of `_gradient_tile` for all channels."""
 
     def codegen(context, builder, signature, args):
         rows, weight, dBC, ddelta, dweight, drows, count, D, R, pitch = args
@@ -334,7 +334,7 @@ def _rows_gradient(typingctx, rows, weight, dBC, ddelta, dweight, drows, count, 
 
 @njit
 def floats(count):  # type: ignore[no-untyped-def]
-    """`count` float32, aligned to a vector: a load across two lines of the cache costs twice."""
+    """Allocate `count` float32, aligned to a vector, as a load across two cache lines costs twice."""
     memory = np.empty(count + WIDTH, dtype=np.float32)
     start = (-(memory.ctypes.data >> 2)) % WIDTH
     return memory[start : start + count]
@@ -397,7 +397,7 @@ def _backward(
         for k in range(K):
             add_rows, sums = merged[k] * inside, clip * K + k
             for forward in (True, False):
-                state[:] = 0  # on the way back the gradient that flows to the state
+                state[:] = 0  # in the backward pass the gradient of the state
                 for i in range(tiles):
                     tile = i if forward else tiles - 1 - i
                     step = tile * CHUNK
@@ -458,7 +458,7 @@ def _backward(
 def _arguments(
     u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap
 ) -> list[Any]:
-    """Return the kernels' arrays: float32, contiguous, channels padded to whole vectors, A as log2(e) * A by state."""
+    """Return the kernels' arrays: float32, contiguous, channels padded to whole vectors, A times log2(e) by state."""
     B, T, J, D = u.shape
     if A.shape[-1] != STATES:
         raise ValueError(f"the CPU kernel is made for {STATES} states, not {A.shape[-1]}")
@@ -480,13 +480,13 @@ def _arguments(
 
 
 def with_threads(kernel: Any, *arguments: Any) -> None:
-    """Run with as many threads as PyTorch is set to use."""
+    """Run a kernel with PyTorch's number of threads."""
     numba.set_num_threads(max(1, min(torch.get_num_threads(), numba_config.NUMBA_NUM_THREADS)))
     kernel(*arguments)
 
 
 def scan_tokens(u: Any, proj: Any, weights: list[Any], maps: ScanMap, out: Any) -> None:
-    """The forward scan on NumPy arrays as the kernel takes them: u and `out` (B, L, D), D a multiple of 16.
+    """Run the forward scan on NumPy arrays as the kernel takes them: u and `out` (B, L, D), D a multiple of 16.
 
     Args:
         u, proj: tokens and their projections, (B, L, K * P), limb partners' not added.
@@ -503,7 +503,7 @@ def _tables(maps: ScanMap) -> tuple[Any, Any, Any]:
 
 
 def _blocks_of_an_item(clips: int, blocks: int) -> int:
-    """Blocks of 16 channels that a work item takes: as many as leave every thread something to do."""
+    """Return the blocks of 16 channels of a work item: as many as keep every thread busy."""
     threads = torch.get_num_threads()
     return blocks if clips >= threads else max(1, blocks * clips // threads)
 
@@ -511,9 +511,9 @@ def _blocks_of_an_item(clips: int, blocks: int) -> int:
 def forward(
     u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap, inside: bool
 ) -> Tensor:
-    """Output (B, T, J, D) in u's type, computed in float32. Shapes as in operator.py.
+    """Run the scan: output (B, T, J, D) in u's type, computed in float32. Shapes as in operator.py.
 
-    `inside`: the projections of limb partners are still to be added in the directions that merge.
+    `inside`: the limb partners' projections are still to be added in the merged directions.
     """
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
     B, L, wide = arguments[0].shape
@@ -526,7 +526,7 @@ def backward(
     dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
     inside: bool, credit: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """Float32 gradients of u, proj and the rest. `credit`: that of u also reaches the limb partners merged with it."""
+    """Compute float32 gradients of u, proj and the parameters; with `credit`, u's also reaches merged limb partners."""
     B, T, J, D = u.shape
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
     K, R, wide = arguments[2].shape

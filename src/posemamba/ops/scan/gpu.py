@@ -1,9 +1,8 @@
-"""The selective scan on NVIDIA GPUs: launches the kernels in cuda/, which say how they work.
+"""The selective scan on NVIDIA GPUs: launches of the kernels in cuda/, which document how they work.
 
-The sequence of a few clips is cut into segments that run side by side, so that the GPU has enough to do: one pass
-finds each segment's last state from a zero state, `scan_carry` the true state that enters each, and a second pass the
-outputs.
-The backward pass walks a clip in one go; it serves training, where there are many clips.
+With few clips, the sequence is cut into segments that run in parallel to fill the GPU. One pass computes each segment's
+last state from a zero state, `scan_carry` the true state that enters each segment, and a second pass the outputs.
+The backward pass walks a clip in one go, as training has many clips.
 
 Everything is float32 inside; u, projections and outputs may be bfloat16.
 """
@@ -22,28 +21,28 @@ from posemamba.ops.runtime import nvrtc
 from posemamba.ops.scan.orders import DIRECTIONS, ScanMap
 from posemamba.utils.errors import PoseMambaError
 
-TILE = 32  # steps; the state before each tile is what the forward pass keeps for the backward pass
-BLOCKS_WANTED = 4  # for each multiprocessor; segments are made until there are so many
+TILE = 32  # steps; the forward pass keeps the state before each tile for the backward pass
+BLOCKS_WANTED = 4  # blocks for each multiprocessor, for which segments are made
 SHORTEST_SEGMENT = 4 * TILE
-MOST_REPEATED = 4  # fewer segments than this would gain less than finding their first states costs
+MOST_REPEATED = 4  # fewer segments gain less than computing their first states costs
 LOG2_E = 1.4426950408889634
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the forward kernel spreads its work: see forward.cu."""
+    """The layout of the forward kernel's work (see forward.cu)."""
 
     warps: int
     parts: int
 
     @property
     def threads(self) -> int:
-        """Of a block."""
+        """The threads of a block."""
         return 32 * self.warps
 
     @property
     def channels(self) -> int:
-        """Of a block."""
+        """The channels of a block."""
         return self.warps // self.parts * 16
 
 
@@ -63,7 +62,7 @@ def _multiprocessors(device: torch.device) -> int:
 
 
 def _layout(u: Tensor, few: Layout, many: Layout, enough: float) -> Layout:
-    """`many` where it makes `enough` blocks for each multiprocessor. Measured on an H100.."""
+    """Choose the layout: `many` if it makes `enough` blocks for each multiprocessor (measured on an H100)."""
     B, D = u.shape[0], u.shape[-1]
     blocks = B * DIRECTIONS * -(-D // many.channels)
     return many if blocks >= enough * _multiprocessors(u.device) else few
@@ -96,8 +95,10 @@ def _forward_kernel(
 
 
 def _sum_directions(x: Tensor, maps: ScanMap, credit: bool) -> Tensor:
-    """Return (B, T, J, D): the sum of (B, K, T, J, D) over directions; with `credit` each token also gets what merged
-    directions gave to the tokens whose limb partner it is."""
+    """Sum (B, K, T, J, D) over directions, to (B, T, J, D).
+
+    With `credit`, each token also gets the merged directions' values of the tokens whose limb partner it is.
+    """
     B, K, T, J, D = x.shape
     half = x.dtype == torch.bfloat16
     pack = 16 // x.element_size()
@@ -127,7 +128,7 @@ def _segments(clips: int, K: int, D: int, L: int, channels: int, device: torch.d
 
 
 def states_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
-    """Of what the forward pass keeps: (B, K, tiles, N, D)."""
+    """Return the shape of the states that the forward pass keeps, (B, K, tiles, N, D)."""
     B, T, J, D = u.shape
     K, _, N = A.shape
     return (B, K, -(-T * J // TILE), N, D)
@@ -144,7 +145,7 @@ class Parameters:
 
     @classmethod
     def of(cls, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor) -> Parameters:
-        """From (K, D, R), (K, D), (K, D, N) and (K, D)."""
+        """Convert the parameters from (K, D, R), (K, D), (K, D, N) and (K, D)."""
         if A.shape[-1] != 16:
             raise PoseMambaError(f"the scan on GPUs has 16 states, not {A.shape[-1]}: use the backend 'reference'")
         return cls(
@@ -165,16 +166,16 @@ def forward_by_direction(
     u: Tensor, proj: Tensor, parameters: Parameters, maps: ScanMap, merge_rows: bool, keep: bool = False,
     layout: Layout | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Outputs of the single directions, to be added: (B, K, T, J, D) in u's type; and the states before tiles.
+    """Run the scan without adding the directions: outputs (B, K, T, J, D) in u's type, and the states before tiles.
 
     Args:
         u: (B, T, J, D).
         proj: (B, T, J, K, P) in u's type.
         parameters: of the layer.
         maps: the scan order's tables.
-        merge_rows: `proj` does not hold the limb partners' share yet: add it in merged directions.
+        merge_rows: True if the limb partners' projections are still to be added in merged directions.
         keep: return the states that the backward pass needs, else an empty tensor.
-        layout: how the work is spread; None chooses.
+        layout: the layout of the work; None chooses.
     """
     layout = layout or _layout(u, FORWARD, FORWARD_MANY, 3)
     B, T, J, D = u.shape
@@ -209,7 +210,10 @@ def forward(
     u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
     merge_rows: bool, keep: bool,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
-    """Output (B, T, J, D) in u's type, and the states before tiles (empty unless `keep`). Shapes: operator.py."""
+    """Run the scan: output (B, T, J, D) in u's type, and the states before tiles (empty unless `keep`).
+
+    Shapes as in operator.py.
+    """
     parameters = Parameters.of(dt_weight, dt_bias, A, Ds)
     y, states = forward_by_direction(u, proj, parameters, maps, merge_rows, keep)
     return _sum_directions(y, maps, credit=False), states
@@ -219,7 +223,7 @@ def backward(
     dy: Tensor, u: Tensor, proj: Tensor, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor, maps: ScanMap,
     states: Tensor, merge_rows: bool, credit: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
-    """Return gradients of u in u's type and of proj and the parameters in float32.
+    """Compute the gradients of u in u's type, and of proj and the parameters in float32.
 
     `credit`: limb partners get their share of u's gradient.
     """

@@ -1,4 +1,4 @@
-"""A small vector language over LLVM IR: float32 in 16 lanes, for Numba kernels that leave nothing to the vectoriser.
+"""A small vector language over LLVM IR: float32 in 16 lanes, for Numba kernels independent of LLVM's vectoriser.
 
 LLVM cuts the 16 lanes into whatever registers the processor has (one AVX-512, two AVX, four NEON).
 Addresses are int64 values; offsets count float32 (or int32) elements.
@@ -48,7 +48,7 @@ _ERFC = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592, 0.0)
 
 
 def _target_has_avx512() -> bool:
-    """Return whether the code is compiled for a processor with AVX-512; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override."""
+    """Return True if the target processor has AVX-512; NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override the host."""
     features = numba_config.CPU_FEATURES
     if features is None:
         return bool(llvm.get_host_cpu_features().get("avx512f", False))
@@ -60,7 +60,7 @@ AVX512 = _target_has_avx512()
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's cache on disk, which alone would look at the kernel's own file only."""
+    """A cache of Numba's on disk with this module's code in its key, not only the kernel's own file."""
 
     _sources = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in ("lanes.py", "cpu.py")))
 
@@ -69,14 +69,14 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 def kernel(function: Any) -> Any:
-    """Compile for several threads at the first call; kept on disk until its code or the vector language changes."""
+    """Compile for several threads at the first call; cached on disk until the kernel or this module changes."""
     compiled: Any = numba.njit(parallel=True)(function)
     compiled._cache = _Cache(function)
     return compiled
 
 
 class Vec:
-    """16 float32 lanes with the arithmetic that the kernels need."""
+    """A vector of 16 float32 lanes with the arithmetic that the kernels need."""
 
     def __init__(self, lanes: Lanes, value: Any) -> None:
         self.lanes, self.value = lanes, value
@@ -95,7 +95,7 @@ class Vec:
 
 
 class Lanes:
-    """Emits vector code at the builder's position."""
+    """An emitter of vector code at the builder's position."""
 
     def __init__(self, builder: Any) -> None:
         self.builder = builder
@@ -132,7 +132,7 @@ class Lanes:
         self.builder.store(vec.value, self._pointer(address, offset), align=4)
 
     def load_all(self, address: Any, offset: Any, count: int) -> list[Vec]:
-        """`count` vectors one after another."""
+        """Load `count` consecutive vectors."""
         return [self.load(address, self.add(self._index(offset), i * WIDTH)) for i in range(count)]
 
     def store_all(self, address: Any, offset: Any, vecs: Sequence[Vec]) -> None:
@@ -144,7 +144,7 @@ class Lanes:
         return self.builder.sext(value, I64)
 
     def load_splat(self, address: Any, offset: Any) -> Vec:
-        """One float32 from memory in all lanes."""
+        """Load one float32 from memory into all lanes."""
         return self.splat(self.load_scalar(address, offset))
 
     def load_scalar(self, address: Any, offset: Any) -> Any:
@@ -182,7 +182,7 @@ class Lanes:
         return Vec(self, self.builder.shuffle_vector(first, undefined, zeros))
 
     def fma(self, a: Vec, b: Vec, c: Vec) -> Vec:
-        """a * b + c, fused where the processor can."""
+        """Emit a * b + c, fused where the processor can."""
         kind = ir.FunctionType(VEC, [VEC] * 3)
         function = cgutils.get_or_insert_function(self.module, kind, f"llvm.fmuladd.v{WIDTH}f32")
         return Vec(self, self.builder.call(function, [a.value, b.value, c.value]))
@@ -197,14 +197,14 @@ class Lanes:
         return self.select(self.builder.fcmp_ordered("<", a.value, b.value), a, b)
 
     def _polynomial(self, coefficients: Sequence[float], x: Vec) -> Vec:
-        """Coefficients from the highest power down to the constant."""
+        """Evaluate a polynomial; coefficients go from the highest power down to the constant."""
         total = self.const(coefficients[0])
         for coefficient in coefficients[1:]:
             total = self.fma(total, x, self.const(coefficient))
         return total
 
     def exp2(self, x: Vec) -> Vec:
-        """2^x for x <= 0; without AVX-512 it stays at 2^-126 below -126."""
+        """Emit 2^x for x <= 0; without AVX-512 it stays at 2^-126 below -126."""
         b = self.builder
         if AVX512:
             whole = self._avx512("rndscale", x, ir.Constant(I32, 8))  # to the nearest integer
@@ -219,7 +219,7 @@ class Lanes:
         return Vec(self, b.bitcast(bits, VEC))
 
     def exp2_of_small(self, x: Vec) -> Vec:
-        """2^x for -126 <= x <= 0, by a table of 32 powers: a sixth faster where it is called 16 times. AVX-512 only."""
+        """Emit 2^x for -126 <= x <= 0 by a table of 32 powers, a sixth faster for 16 calls. AVX-512 only."""
         b = self.builder
         magic = self.const(12582912.0 / 32)  # adding it rounds to the nearest 1/32
         shifted = x + magic
@@ -234,42 +234,42 @@ class Lanes:
         return self.fma(power, self._polynomial(_EXP2_NEAR_0, fraction) * fraction, power)
 
     def any_below(self, x: Vec, bound: float) -> Any:
-        """Return whether any lane of x is less than `bound`."""
+        """Emit a flag: any lane of x is less than `bound`."""
         below = self.builder.fcmp_ordered("<", x.value, self.const(bound).value)
         return self.builder.icmp_unsigned("!=", self.builder.bitcast(below, I16), ir.Constant(I16, 0))
 
     def _avx512(self, name: str, x: Vec, operand: Any) -> Vec:
-        """Return an AVX-512 instruction on all lanes, rounding as usual."""
+        """Emit an AVX-512 instruction on all lanes, with the default rounding."""
         kind = ir.FunctionType(VEC, [VEC, operand.type, VEC, I16, I32])
         function = cgutils.get_or_insert_function(self.module, kind, f"llvm.x86.avx512.mask.{name}.ps.512")
         every_lane, rounding = ir.Constant(I16, -1), ir.Constant(I32, 4)
         return Vec(self, self.builder.call(function, [x.value, operand, x.value, every_lane, rounding]))
 
     def _exp_of_minus_magnitude(self, x: Vec) -> tuple[Vec, Any]:
-        """e^-|x| and the mask of lanes where x > 0."""
+        """Emit e^-|x| and the mask of lanes where x > 0."""
         positive = self.builder.fcmp_ordered(">", x.value, self.const(0.0).value)
         return self.exp2(self.select(positive, x, self.const(0.0) - x) * self.const(-LOG2_E)), positive
 
     def softplus(self, x: Vec) -> Vec:
-        """log(1 + e^x), to float32's precision at either end."""
+        """Emit log(1 + e^x), to float32's precision at either end."""
         e, positive = self._exp_of_minus_magnitude(x)
         return self.fma(self._polynomial(_LOG1P, e), e, self.select(positive, x, self.const(0.0)))
 
     def logistic(self, x: Vec) -> Vec:
-        """1 / (1 + e^-x), the derivative of softplus."""
+        """Emit 1 / (1 + e^-x), the derivative of softplus."""
         e, positive = self._exp_of_minus_magnitude(x)
         one = self.const(1.0)
         return self.select(positive, one, e) / (one + e)
 
     def gelu(self, x: Vec) -> Vec:
-        """x times the normal distribution function of x, to 1.5e-07 of |x|."""
+        """Emit x times the normal distribution function of x, to 1.5e-07 of |x|."""
         magnitude = self.maximum(x, self.const(0.0) - x)
         t = self.const(1.0) / self.fma(magnitude, self.const(0.3275911 / 2**0.5), self.const(1.0))
         tail = self._polynomial(_ERFC, t) * self.exp2(x * x * self.const(-LOG2_E / 2))  # erfc(|x| / sqrt 2)
         return self.fma(magnitude * self.const(-0.5), tail, self.maximum(x, self.const(0.0)))
 
     def sums(self, vecs: Sequence[Vec]) -> Vec:
-        """Lane i of the result is the sum over the lanes of vecs[i]; 16 vectors in, one out."""
+        """Sum each of 16 vectors over its lanes; lane i of the result is the sum of vecs[i]."""
         even = ir.Constant(IVEC, [ir.Constant(I32, 2 * i) for i in range(WIDTH)])
         odd = ir.Constant(IVEC, [ir.Constant(I32, 2 * i + 1) for i in range(WIDTH)])
         level = list(vecs)
@@ -282,7 +282,7 @@ class Lanes:
         return level[0]
 
     def total(self, vec: Vec) -> Any:
-        """Sum over the lanes as a scalar."""
+        """Sum over the lanes to a scalar."""
         half = WIDTH // 2
         while half:
             other = ir.Constant(IVEC, [ir.Constant(I32, (i + half) % WIDTH) for i in range(WIDTH)])
@@ -298,13 +298,13 @@ def _float32(value: float) -> float:
 
 
 class ForwardLanes(Lanes):
-    """Shorter softplus, SiLU and GELU for the forward pass, with AVX-512; elsewhere those of `Lanes`."""
+    """An emitter with shorter softplus, SiLU and GELU for the forward pass, with AVX-512; else those of `Lanes`."""
 
     def _exp2_of_product(self, x: Vec, rate: float) -> Vec:
         return self._exp2_of_products([x], rate)[0]
 
     def _exp2_of_products(self, xs: Sequence[Vec], rate: float) -> list[Vec]:
-        """2^(x * rate) to 3e-07 of each; infinite or 0 where it leaves float32."""
+        """Emit 2^(x * rate) to 3e-07 of each; infinite or 0 outside of float32's range."""
         b = self.builder
         moved = [self.fma(x, self.const(rate), self.const(_SHIFT)) for x in xs]
         # Adding 1.5 * 2^18 rounds to the nearest 1/32; 46/32 of the shift go out of it again before.
@@ -326,7 +326,7 @@ class ForwardLanes(Lanes):
         return self.softpluses([x])[0]
 
     def softpluses(self, xs: Sequence[Vec]) -> list[Vec]:
-        """Of several, written out side by side: the compiler keeps to that order, and none waits for another."""
+        """Emit the softplus of several vectors, interleaved: the compiler keeps the order, so none waits for others."""
         if not AVX512:
             return [super(ForwardLanes, self).softplus(x) for x in xs]
         es = self._exp2_of_products([self._magnitude(x) for x in xs], -LOG2_E)
@@ -338,7 +338,7 @@ class ForwardLanes(Lanes):
         ]
 
     def silu(self, x: Vec) -> Vec:
-        """x / (1 + e^-x)."""
+        """Emit x / (1 + e^-x)."""
         if not AVX512:
             return x * self.logistic(x)
         return x / (self.const(1.0) + self._exp2_of_product(x, -LOG2_E))

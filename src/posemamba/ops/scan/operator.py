@@ -14,7 +14,7 @@ from posemamba.ops.scan.orders import ScanMap, scan_map
 
 
 def merges_inside(backend: str, limb_gradient: bool) -> bool:
-    """Return whether the backend adds limb partners' projections itself and wants them as they are."""
+    """Return True if the backend adds limb partners' projections itself."""
     return backend in ("cuda", "numba") and limb_gradient
 
 
@@ -36,7 +36,7 @@ def scan_op(
     backend: str,
     keep_states: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Output (B, T, J, D) like u, and what the backward pass keeps of the states (empty unless `keep_states`)."""
+    """Run the scan: output (B, T, J, D) like u, and states for the backward pass (empty unless `keep_states`)."""
     maps = _map(u, order, limb)
     inside = merges_inside(backend, limb_gradient)
     if backend == "cuda":
@@ -78,7 +78,7 @@ def scan_backward_op(
     limb_gradient: bool,
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return gradients of u, proj, dt_weight, dt_bias, A and Ds, each of its tensor's shape and type."""
+    """Compute the gradients of u, proj, dt_weight, dt_bias, A and Ds, in their shapes and types."""
     maps = _map(u, order, limb)
     inputs = (u, proj, dt_weight, dt_bias, A, Ds)
     options = merges_inside(backend, limb_gradient), any(maps.merged) and limb_gradient

@@ -1,7 +1,7 @@
-"""Scan orders as index maps: where in the (frames, joints) grid each step of a direction reads and writes.
+"""Scan orders as index maps: the token of the (frames, joints) grid that each step of a direction reads and writes.
 
-Token (t, j) has index t * J + j. A direction walks all L = T * J tokens. Nothing is ever re-ordered in memory:
-kernels read the token from a table of int32 that all clips and layers share.
+Token (t, j) has index t * J + j. A direction walks all L = T * J tokens. Nothing is re-ordered in memory: kernels read
+the token from a table of int32 that all clips and layers share.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ class Direction:
 
     spatial: bool
     inner_backward: bool = False
-    """The inner loop (joints of a frame, or frames of a joint) runs backwards."""
+    """True if the inner loop (joints of a frame, or frames of a joint) runs backwards."""
     outer_backward: bool = False
     merged: bool = False
-    """The token read is x[t, j] + x[t, limb[j]]: the global and the local (limb by limb) order merged."""
+    """True if the token read is x[t, j] + x[t, limb[j]]: the global and the local (limb by limb) order merged."""
 
     def steps(self, frames: int, joints: int) -> Tensor:
         """Return (L,) int64: the token visited at each step."""
@@ -74,8 +74,8 @@ class ScanMap:
     Attributes:
         tokens: (K, L) int32, the token visited at each step of each direction.
         partner: (L,) int32, for each token the limb token that is merged with it.
-        merged: for each direction whether it merges.
-        limb_rows: (J, J) float32, row j picks the limb partner of joint j.
+        merged: for each direction True if it merges.
+        limb_rows: (J, J) float32, row j selects the limb partner of joint j.
         merging: (K, 1) float32, 1 for the directions that merge.
         steps: (K, L, 2) int32, at each step the token and, where the direction merges, its limb partner, else -1.
         first_giver, givers: (J + 1) and (J) int32: joint j is the limb partner of the joints
@@ -93,7 +93,7 @@ class ScanMap:
 
 
 def merges(order: str) -> bool:
-    """Return whether any direction of the order merges limb partners."""
+    """Return True if any direction of the order merges limb partners."""
     return any(direction.merged for direction in _DIRECTIONS[order])
 
 
@@ -101,13 +101,13 @@ def merges(order: str) -> bool:
 def scan_map(
     order: str, frames: int, joints: int, limb: tuple[int, ...], device: torch.device | str = "cpu"
 ) -> ScanMap:
-    """Index tables for `order` on a (frames, joints) grid.
+    """Return the index tables for `order` on a (frames, joints) grid.
 
     Args:
         order: one of `ORDERS`; 'global_local' is the paper's, the others are its Table 4's ablations.
         limb: for each joint the joint merged with it (skeleton.LIMB_ORDER for Human3.6M's skeleton).
     """
-    with torch.inference_mode(False):  # the tables are kept, and used in training too
+    with torch.inference_mode(False):  # the tables are cached, and used in training too
         return _scan_map(_DIRECTIONS[order], frames, joints, limb, device)
 
 

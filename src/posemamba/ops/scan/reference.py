@@ -1,4 +1,4 @@
-"""The selective scan in a few plain lines: slow, any precision, differentiable by autograd. All else must agree.
+"""The reference of the selective scan in a few plain lines: slow, for any precision, differentiable by autograd.
 
 B batch, L tokens, D inner width, N states, K directions, R rank of the step size.
 """
@@ -22,9 +22,9 @@ def selective_scan_reference(
     merged: tuple[bool, ...],
     limb_gradient: bool = True,
 ) -> Tensor:
-    """Return the sum over directions of the scan's outputs, (B, L, D), in token order. Paper equations 2 to 6.
+    """Scan in all directions and sum the outputs, (B, L, D), in token order. Paper equations 2 to 6.
 
-    P = R + 2N: `proj` holds the low-rank step size s, B and C of each token and direction, merging done.
+    P = R + 2N: `proj` holds the low-rank step size s, B and C of each token and direction, already merged.
     """
     D, N, R = u_BLD.shape[-1], A_KDN.shape[-1], dt_weight_KDR.shape[-1]
     limb_BLD = (u_BLD if limb_gradient else u_BLD.detach())[:, partner_L.long()]

@@ -1,4 +1,4 @@
-"""What has to be right before anything is timed: the scan, its gradients and whole models, against float64."""
+"""Self-test of the scan and its gradients against float64."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRADIENT_BOUND = 1e-4
 def scan_inputs(
     clips: int, frames: int, inner_width: int, rank: int, device: torch.device, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Random inputs of `selective_scan` like those inside a trained model."""
+    """Make random inputs of `selective_scan` like those inside a trained model."""
     g = torch.Generator().manual_seed(0)
     K, N, D, R = 4, 16, inner_width, rank
     values = {
@@ -33,14 +33,14 @@ def scan_inputs(
 
 
 def relative_error(got: Tensor, want: Tensor) -> float:
-    """Largest difference, relative to the largest value wanted; infinite where something is not finite."""
+    """Return the largest difference, relative to the largest wanted value; infinite if anything is not finite."""
     difference = (got.detach().to(want.device, torch.float64) - want.detach().double()).abs().max()
     error = (difference / want.detach().double().abs().max()).item()
     return error if error == error else float("inf")
 
 
 def check_scan(device: torch.device, *, clips: int = 2, frames: int = 21, inner_width: int = 64) -> float:
-    """Largest error of the scan against float64, relative to the largest output."""
+    """Return the largest error of the scan against float64, relative to the largest output."""
     inputs = scan_inputs(clips, frames, inner_width, max(1, inner_width // 32), device, torch.float32)
     exact = {name: value.double() for name, value in inputs.items()}
     with torch.no_grad():
@@ -49,7 +49,7 @@ def check_scan(device: torch.device, *, clips: int = 2, frames: int = 21, inner_
 
 
 def check_scan_gradients(device: torch.device) -> float:
-    """Largest error of the gradients of the scan's inputs and weights, each relative to its largest value."""
+    """Return the largest error of the gradients of the scan's inputs and weights, relative to their largest values."""
 
     def gradients(dtype: torch.dtype, **options: str) -> tuple[Tensor, ...]:
         inputs = scan_inputs(2, 11, 64, 4, device, torch.float32)
