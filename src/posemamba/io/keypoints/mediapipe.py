@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.keypoints import table
 from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_shares
-from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, numbers, pixels
+from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, number, numbers, pixels
 from posemamba.poses.skeletons import BLAZEPOSE33
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
