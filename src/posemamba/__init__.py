@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from posemamba.io.motion.npz import load_motion_npz as read_motion
     from posemamba.io.motion.npz import load_poses_npz as read_poses
     from posemamba.io.motion.npz import save_motion_npz as save_motion
-    from posemamba.io.video import Clip as Clip
+    from posemamba.io.video.clip import Clip as Clip
     from posemamba.lifting.lifter import Lifter as Lifter
     from posemamba.models.posemamba import PoseMamba as PoseMamba
     from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from posemamba.poses import Keypoints2D as Keypoints2D
     from posemamba.poses import Motion3D as Motion3D
     from posemamba.poses import Poses3D as Poses3D
-    from posemamba.poses.choosing import choose_people as choose_people
+    from posemamba.poses.keypoints import choose_people as choose_people
     from posemamba.poses.mapping import to_skeleton as convert_skeleton
     from posemamba.poses.skeletons import Skeleton as Skeleton
     from posemamba.poses.skeletons import get_skeleton as get_skeleton
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from posemamba.weights.names import bundled as bundled_weights
 
 _HOMES = {
-    "Clip": "posemamba.io.video",
+    "Clip": "posemamba.io.video.clip",
     "Keypoints2D": "posemamba.poses",
     "Lifter": "posemamba.lifting.lifter",
     "Motion3D": "posemamba.poses",
@@ -62,7 +62,7 @@ _HOMES = {
     "Skeleton": "posemamba.poses.skeletons",
     "__version__": "posemamba.utils.version",
     "bundled_weights": "posemamba.weights.names:bundled",
-    "choose_people": "posemamba.poses.choosing",
+    "choose_people": "posemamba.poses.keypoints",
     "convert_skeleton": "posemamba.poses.mapping:to_skeleton",
     "detect_people": "posemamba.detect",
     "get_skeleton": "posemamba.poses.skeletons",

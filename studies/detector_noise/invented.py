@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from posemamba.data.augment import DetectorErrors, add_detector_errors
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing
 from studies.detector_noise.common import Array, person_unit
 
 TYPICAL_JITTER = 0.024

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from fixtures.paths import SHARED
 from posemamba.detect import Detection, detect_people, detect_video
-from posemamba.io.video import Clip
+from posemamba.io.video.clip import Clip
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Keypoints2D
-from posemamba.poses.choosing import choose_people
-from posemamba.poses.keypoints import find_jumps
+from posemamba.poses.keypoints import choose_people, find_jumps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, Skeleton
 from posemamba.utils.errors import PoseMambaError

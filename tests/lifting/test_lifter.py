@@ -19,8 +19,7 @@ from posemamba.demo.walker import walk
 from posemamba.io.motion.npz import load_motion_npz, save_motion_npz
 from posemamba.lifting.lifter import Lifter
 from posemamba.lifting.windows import windows
-from posemamba.models.inputs import mirror, zoom_factor
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing, mirror, zoom_factor
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import save_model
 from posemamba.ops.runtime.device import choose_device
@@ -165,7 +164,7 @@ def test_a_long_clip_is_lifted_window_by_window(frames: int) -> None:
 def test_windows_in_batches_give_the_same(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
     keypoints = walker_keypoints(200)
     want = lifter(keypoints).xyz
-    monkeypatch.setattr("posemamba.lifting.batch.batch_size", lambda device: 4)
+    monkeypatch.setattr("posemamba.lifting.windows.batch_size", lambda device: 4)
     np.testing.assert_allclose(lifter(keypoints).xyz, want, atol=0.01)
 
 
@@ -450,7 +449,7 @@ def test_people_together_are_as_one_by_one(lifter: Lifter, monkeypatch: pytest.M
     people[2].image_size = (720, 1280)
     with pytest.warns(UserWarning, match="right_ankle"):
         single = [lifter(person) for person in people]
-    monkeypatch.setattr("posemamba.lifting.batch.batch_size", lambda device: batch)
+    monkeypatch.setattr("posemamba.lifting.windows.batch_size", lambda device: batch)
     calls: list[tuple[int, int | None]] = []
     with pytest.warns(UserWarning, match="right_ankle"):
         together = lifter.lift_people(people, progress=lambda done, total: calls.append((done, total)))

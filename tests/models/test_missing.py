@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from posemamba.models.missing import fill_missing, fill_missing_batch
+from posemamba.models.inputs import fill_missing, fill_missing_batch
 
 
 def test_lines_in_time_and_held_ends():

@@ -16,7 +16,7 @@ from posemamba.utils.errors import PoseMambaError
 pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("PIL", reason="Pillow is not installed")
 
-from posemamba.io.video import probe, read_frames
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
 from posemamba.show.overlay import write_overlay
 

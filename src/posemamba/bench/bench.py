@@ -19,7 +19,7 @@ from posemamba.bench.report import Check, Report, Row, Run
 from posemamba.bench.runner import Case, Models, Runner, WrongOutputError, infer, make_ready
 from posemamba.bench.specs import BenchSpec
 from posemamba.bench.timing import block_ms, calls_in_block, free_memory, make_workspaces, turns
-from posemamba.ops.runtime.memory import is_out_of_memory
+from posemamba.ops.runtime.device import is_out_of_memory
 from posemamba.ops.scan import selftest
 from posemamba.utils.errors import PoseMambaError
 

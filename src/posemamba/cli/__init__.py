@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _out_of_memory(error: Exception) -> bool:
     if "torch" not in sys.modules:  # takes two seconds
         return isinstance(error, MemoryError)
-    from posemamba.ops.runtime.memory import is_out_of_memory
+    from posemamba.ops.runtime.device import is_out_of_memory
 
     return is_out_of_memory(error)
 

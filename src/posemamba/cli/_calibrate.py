@@ -14,7 +14,7 @@ from posemamba.data.mocap.clips import MocapSource
 from posemamba.data.mocap.motions import load_motions
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.evaluate.expected_error import ExpectedError, expected_errors, table
-from posemamba.lifting.batch import HELD
+from posemamba.lifting.windows import HELD
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
 from posemamba.ops.runtime.device import choose_device

@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from posemamba.data.mocap.recombine import bones_of, joints_of
-from posemamba.models.inputs import person_size
-from posemamba.models.missing import fill_missing_batch
+from posemamba.models.inputs import fill_missing_batch, person_size
 from posemamba.poses.mapping import SPINE, THORAX
 from posemamba.poses.skeletons import H36M17
 
@@ -293,7 +292,7 @@ def add_detector_errors(exact: Tensor, errors: DetectorErrors, generator: torch.
 
     In this order: left-right swaps; jitter, shared along limbs, with a constant displacement of each joint and
     outliers; a trunk computed from hips and shoulders; joints that are not detected, filled in as in lifting
-    (`posemamba.models.missing`).
+    (`posemamba.models.inputs`).
 
     Args:
         exact: (B, T, J, 2) normalised coordinates.

@@ -14,7 +14,7 @@ from posemamba.demo.camera import look_at, project
 from posemamba.demo.walker import noisy, walk
 from posemamba.evaluate.metrics import mpjpe_per_frame, p_mpjpe_per_frame
 from posemamba.lifting.lifter import Lifter
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing
 from posemamba.poses import Keypoints2D, Poses3D
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.progress import Progress

@@ -16,7 +16,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video import Source, VideoInfo, probe, read_frames
+from posemamba.io.video.clip import Source, VideoInfo
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.skeletons import Skeleton
@@ -131,10 +132,6 @@ def detect_people(
     if not follow:
         _warn_of_jumps(people[0])
     return people
-
-
-
-
 
 
 def _tracks(found: list[list[Detection]], fps: float) -> list[Track]:

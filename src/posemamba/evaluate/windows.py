@@ -7,10 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from posemamba.lifting.batch import batch_size, lift_batch, lift_batch_with_errors
-from posemamba.lifting.windows import windows
+from posemamba.lifting.windows import batch_size, lift_batch, lift_batch_with_errors, windows
 from posemamba.models.inputs import input_format
-from posemamba.ops.runtime.memory import in_parts
+from posemamba.ops.runtime.device import in_parts
 
 
 def window_starts(frames: int, window: int) -> list[int]:

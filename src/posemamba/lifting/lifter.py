@@ -25,13 +25,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posemamba.lifting.batch import batch_size, lift_batch_with_errors
-from posemamba.lifting.windows import Window, windows
-from posemamba.models.inputs import input_format
-from posemamba.models.missing import fill_missing
+from posemamba.lifting.windows import Window, batch_size, lift_batch_with_errors, windows
+from posemamba.models.inputs import fill_missing, input_format
 from posemamba.models.registry import load_model
-from posemamba.ops.runtime.device import choose_device
-from posemamba.ops.runtime.memory import in_parts
+from posemamba.ops.runtime.device import choose_device, in_parts
 from posemamba.poses import Keypoints2D, Poses3D
 from posemamba.poses.keypoints import find_jumps, split_at_gaps
 from posemamba.poses.mapping import to_h36m17

@@ -425,9 +425,14 @@ class PoseMamba(nn.Module):
 
     def _check(self, x_BTJC: Tensor) -> None:
         config, shape = self.config, tuple(x_BTJC.shape)
-        if len(shape) != 4 or not (shape[0] and 1 <= shape[1] <= config.frames) or shape[2:] != (
-            config.joints,
-            config.channels,
+        if (
+            len(shape) != 4
+            or not (shape[0] and 1 <= shape[1] <= config.frames)
+            or shape[2:]
+            != (
+                config.joints,
+                config.channels,
+            )
         ):
             raise ValueError(
                 f"input is {shape}; expected (clips, 1 to {config.frames} frames, {config.joints} joints, "

@@ -6,64 +6,82 @@ T up to `config.frames`. Every one has `config` and `preset`.
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from torch import Tensor
 
-from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
-from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, read_released_checkpoint
+from posemamba.models.posemamba import read_released_checkpoint
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights import shards
 from posemamba.weights.checkpoints import load_strictly
 from posemamba.weights.files import FORMAT, float32, is_safetensors, parse_config, read_weights
 from posemamba.weights.names import find
 
+if TYPE_CHECKING:
+    from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
+    from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
+    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+
+AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT"
+AnyConfig: TypeAlias = "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig"
 ArchitectureName: TypeAlias = Literal["posemamba", "motionagformer", "motionbert"]
-AnyModel: TypeAlias = PoseMamba | MotionAGFormer | MotionBERT
-AnyConfig: TypeAlias = PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A trainable model architecture.
+    """A trainable model architecture; its module is imported when it is used.
 
     Attributes:
-        label: its name in sentences.
-        model: the class of the model.
-        config: the class of the model's `config`.
+        label: the class's name, also in sentences.
+        home: the module of the class and of its config, which is called as the class with "Config" after it.
         sizes: what `preset` takes; the first is the default.
         positional_embedding: name of the parameter with an entry on axis 1 for each frame, which can be cut for
             shorter clips; None: the architecture has none.
     """
 
     label: str
-    model: type[Any]
-    config: type[Any]
+    home: str
     sizes: tuple[str, ...]
     positional_embedding: str | None
 
+    @property
+    def model(self) -> type[Any]:
+        """The class of the model."""
+        model: type[Any] = getattr(importlib.import_module(self.home), self.label)
+        return model
+
+    @property
+    def config(self) -> type[Any]:
+        """The class of the model's `config`."""
+        config: type[Any] = getattr(importlib.import_module(self.home), f"{self.label}Config")
+        return config
+
+    def made(self, part: object, suffix: str = "") -> bool:
+        """Tell whether a model, or with the suffix "Config" a config, is of this architecture, without importing it."""
+        return any((c.__module__, c.__name__) == (self.home, self.label + suffix) for c in type(part).__mro__)
+
 
 ARCHITECTURES: dict[str, Architecture] = {
-    "posemamba": Architecture("PoseMamba", PoseMamba, PoseMambaConfig, ("s", "b", "l", "x"), "Temporal_pos_embed"),
-    "motionagformer": Architecture("MotionAGFormer", MotionAGFormer, MotionAGFormerConfig, ("s", "xs", "b", "l"), None),
-    "motionbert": Architecture("MotionBERT", MotionBERT, MotionBERTConfig, ("base", "lite"), "temp_embed"),
+    "posemamba": Architecture("PoseMamba", "posemamba.models.posemamba", ("s", "b", "l", "x"), "Temporal_pos_embed"),
+    "motionagformer": Architecture("MotionAGFormer", "posemamba.models.motionagformer", ("s", "xs", "b", "l"), None),
+    "motionbert": Architecture("MotionBERT", "posemamba.models.motionbert", ("base", "lite"), "temp_embed"),
 }
 
 
 def architecture_of(model: AnyModel) -> str:
     """Return the registry's name of a model's architecture."""
-    return next(name for name, entry in ARCHITECTURES.items() if isinstance(model, entry.model))
+    return next(name for name, entry in ARCHITECTURES.items() if entry.made(model))
 
 
 def describe(config: AnyConfig) -> str:
     """Describe a model in a few words, for error messages."""
-    name = next(entry.label for entry in ARCHITECTURES.values() if isinstance(config, entry.config))
-    layers = "layers" if isinstance(config, MotionAGFormerConfig) else "pairs of blocks"
+    name = next(entry.label for entry in ARCHITECTURES.values() if entry.made(config, "Config"))
+    layers = "layers" if name == "MotionAGFormer" else "pairs of blocks"
     return f"a {name} of width {config.width}, {config.depth} {layers}, {config.frames} frames"
 
 

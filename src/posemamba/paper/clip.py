@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.npz import load_poses_npz
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from posemamba.io.inputs import Input
 from posemamba.poses import Keypoints2D
-from posemamba.poses.choosing import choose_people
+from posemamba.poses.keypoints import choose_people
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
 if TYPE_CHECKING:
     from posemamba.detect import Detector, Mode
-    from posemamba.io.video import Clip
+    from posemamba.io.video.clip import Clip
 
 DETECTORS = ("mediapipe", "rtmpose", "rtmpose-lightweight", "rtmpose-performance")
 MEDIAPIPE = "mediapipe"
@@ -101,7 +101,7 @@ class Reading:
 
     def clip(self, path: Path, kind: str) -> Clip:
         """Return the part of a source between `start` and `end`."""
-        from posemamba.io.video import Clip
+        from posemamba.io.video.clip import Clip
 
         return Clip(path, self.start, self.end, self.fps if kind == "pictures" else None)
 
@@ -175,7 +175,7 @@ class Reading:
 
         fps, size = self.fps, self.image_size
         if self.video is not None:
-            from posemamba.io.video import probe
+            from posemamba.io.video.reading import probe
 
             if not self.video.exists():
                 raise PoseMambaError(f"{self.video}: no such file")

@@ -4,7 +4,6 @@ See docs/quality.md for what each check does, where its limits come from, and ho
 """
 
 from posemamba.quality.common import Fault
-from posemamba.quality.measure import measure_quality
-from posemamba.quality.result import CHECKS, Quality
+from posemamba.quality.measure import CHECKS, Quality, measure_quality
 
 __all__ = ["CHECKS", "Fault", "Quality", "measure_quality"]

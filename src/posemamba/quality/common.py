@@ -15,8 +15,7 @@ from posemamba.poses import Motion3D, Poses3D
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import H36M17
 from posemamba.refine.common import MIN_CONFIDENCE, Array, Mask, fit_size, true_spans
-from posemamba.refine.root_path import GUESSED_FOV
-from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
+from posemamba.refine.scale import BODY_LENGTH, GUESSED_FOV, SIZE_CUTOFF, TYPICAL_HEIGHT
 
 JOINTS = tuple(name.replace("_", " ") for name in H36M17.joints)
 

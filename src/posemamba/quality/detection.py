@@ -6,7 +6,20 @@ import numpy as np
 
 from posemamba.poses.keypoints import Span, find_jumps
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
-from posemamba.quality.common import JOINTS, MIN_CONFIDENCE, Array, CheckResult, JudgedClip, Mask, number, true_spans
+from posemamba.quality.common import (
+    JOINTS,
+    MIN_CONFIDENCE,
+    Array,
+    CheckResult,
+    JudgedClip,
+    Mask,
+    frame_mean,
+    joined,
+    known_mean,
+    number,
+    percentile,
+    true_spans,
+)
 
 SWAPPED = 0.1
 """Share of the body's size by which a limb's joints, swapped, must lie nearer to those of the frame before."""
@@ -103,3 +116,33 @@ def _changes(xy: Array, pairs: tuple[tuple[int, int], ...]) -> Mask:
     kept = np.linalg.norm(after[:, [*left, *right]] - before[:, [*left, *right]], axis=-1).mean(-1)
     crossed = np.linalg.norm(after[:, [*left, *right]] - before[:, [*right, *left]], axis=-1).mean(-1)
     return np.asarray(kept - crossed > SWAPPED * size)
+
+
+EXPECTED_LOOK = 75.0
+"""Millimetres of expected error, mean of the joints, from which on a frame is marked."""
+_LEAST = 0.2  # seconds
+
+
+def check_expected(clip: JudgedClip) -> CheckResult:
+    """Check the expected errors of joints relative to the pelvis, in millimetres of this body."""
+    result = CheckResult()
+    frames = len(clip.times)
+    errors = np.full((frames, len(JOINTS) - 1), np.nan)
+    if clip.poses.expected_error is not None:
+        mm = 1000 * clip.metre / clip.size
+        errors = clip.poses.expected_error[:, 1:].astype(np.float64) * mm[:, None]  # all joints but the pelvis
+        errors[~clip.usable] = np.nan
+    mean = frame_mean(errors)
+    by_joint = {name: number(known_mean(errors[:, j])) for j, name in enumerate(JOINTS[1:])}
+    known = {name: value for name, value in by_joint.items() if value is not None}
+    result.numbers = {
+        "mean_mm": number(known_mean(mean)),
+        "p95_mm": number(percentile(mean, 95)),
+        "worst": max(known, key=known.__getitem__) if known else None,
+        "by_joint_mm": by_joint,
+    }
+    result.series["expected error"] = mean
+    for a, b in true_spans(joined(np.nan_to_num(mean) > EXPECTED_LOOK, clip.frames_in(0.1)), clip.frames_in(_LEAST)):
+        text = f"joints are expected to be {np.nanmean(mean[a:b]):.0f} mm off on average: the depth is a guess"
+        result.faults.append(clip.fault("uncertain", "", (a, b), text))
+    return result

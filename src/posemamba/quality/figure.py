@@ -13,8 +13,8 @@ import numpy as np
 
 from posemamba.quality.body import BONES_OFF, TURN_LIMITS
 from posemamba.quality.common import MIN_CONFIDENCE, Array
-from posemamba.quality.expected_error import EXPECTED_LOOK
-from posemamba.quality.result import Quality
+from posemamba.quality.detection import EXPECTED_LOOK
+from posemamba.quality.measure import Quality
 from posemamba.quality.scene import REPROJECTION_FRAME
 from posemamba.quality.verdict import verdict
 from posemamba.utils.plotting import GREY, new_figure, save_figure

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
-from posemamba.quality.common import CheckResult, Fault, prepare
-from posemamba.quality.detection import check_detection
-from posemamba.quality.expected_error import check_expected
-from posemamba.quality.result import CHECKS, Quality
+from posemamba.quality.common import Array, CheckResult, Fault, Mask, prepare
+from posemamba.quality.detection import check_detection, check_expected
 from posemamba.quality.scene import check_feet, check_reprojection, check_smoothness
 
 _SECTIONS = {
@@ -63,3 +65,40 @@ def _sorted_faults(results: Sequence[CheckResult]) -> list[Fault]:
 
     kept = (f for f in faults if not follows_from_flip(f))
     return sorted(kept, key=lambda f: (f.first, CHECKS.index(f.check), f.part))
+
+
+CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection", "uncertain")
+"""The values of `Fault.check`."""
+
+
+@dataclass
+class Quality:
+    """The quality of one person's poses.
+
+    Attributes:
+        person: the person's number in the source.
+        source: the name of what was lifted.
+        times: (F,) seconds.
+        seen: (F,) frames in which the person was seen.
+        numbers: by section, then by name; JSON's types.
+        faults: in order of time.
+        series: name to (F,): confidence, bones, turning, reprojection, expected error.
+        remarks: for the reader.
+    """
+
+    person: int
+    source: str
+    times: Array
+    seen: Mask
+    numbers: dict[str, dict[str, Any]]
+    faults: list[Fault]
+    series: dict[str, Array]
+    remarks: list[str]
+
+    def marked(self, chosen: Callable[[Fault], bool] = lambda fault: True) -> Mask:
+        """Return (F,) the frames with a chosen fault."""
+        mask = np.zeros(len(self.times), bool)
+        for fault in self.faults:
+            if chosen(fault):
+                mask[fault.first : fault.last + 1] = True
+        return mask

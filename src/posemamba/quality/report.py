@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from posemamba.quality.common import Fault
-from posemamba.quality.result import Quality
+from posemamba.quality.measure import Quality
 from posemamba.quality.verdict import is_heavy, verdict
 
 _MOST_FAULTS = 25

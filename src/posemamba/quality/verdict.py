@@ -9,8 +9,7 @@ import numpy as np
 
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.quality.common import Fault, Mask, true_spans
-from posemamba.quality.measure import measure_quality
-from posemamba.quality.result import Quality
+from posemamba.quality.measure import Quality, measure_quality
 from posemamba.utils.errors import PoseMambaError
 
 HEAVY = ("doubt", "jump", "flip", "bend")

@@ -36,13 +36,11 @@ from posemamba.refine.common import (
     stiffness,
     with_step,
 )
-from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
+from posemamba.refine.scale import BODY_LENGTH, GUESSED_FOV, SIZE_CUTOFF
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["GUESSED_FOV", "root_path"]
 
-GUESSED_FOV = 55.0
-"""Degrees along the picture's longer side, where none is given: between phones (60 to 70) and longer lenses."""
 PATH_CUTOFF = 4.0
 """Hertz: how fast the pelvis may move in the picture."""
 _ROUNDS = 8

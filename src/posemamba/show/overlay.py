@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video import Frame, probe, read_frames
+from posemamba.io.video.clip import Frame
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.sound import add_sound, has_sound
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Poses3D

@@ -233,7 +233,7 @@ def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
     """Return the video's frames as small consecutive JPEGs in base64, and the data to separate them."""
-    from posemamba.io.video import read_frames
+    from posemamba.io.video.reading import read_frames
 
     require("PIL", "video")
     from PIL import Image

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from posemamba.data.mocap.motions import Motions
-from posemamba.ops.runtime.memory import is_out_of_memory
+from posemamba.ops.runtime.device import is_out_of_memory
 from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, save_weights, scores
 from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe

@@ -154,7 +154,7 @@ def test_parts_of_videos_and_pictures_with_everybody(
     """A folder of videos, each into its own folder, from one second on; pictures; one overlay with everybody."""
     from PIL import Image
 
-    from posemamba.io.video import probe
+    from posemamba.io.video.reading import probe
 
     monkeypatch.setattr("posemamba.detect.rtmpose.RTMPoseDetector", lambda *a, **k: Two())
     (tmp_path / "films").mkdir()

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from made_up_videos import bars
 
-from posemamba.io.video import Clip, probe, read_frames
+from posemamba.io.video.clip import Clip
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
 from posemamba.utils.errors import PoseMambaError
 

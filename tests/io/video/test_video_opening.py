@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posemamba.io.video import probe, read_frames
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="videos need the extra 'video'")

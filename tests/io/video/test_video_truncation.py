@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up_videos import write_noise
 
-from posemamba.io.video import probe, read_frames
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="videos need the extra 'video'")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from made_up_videos import COLOURS, bars
 
-from posemamba.io.video import probe, read_frames
+from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
 from posemamba.utils.errors import PoseMambaError
 

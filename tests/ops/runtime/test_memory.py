@@ -10,7 +10,7 @@ from torch import Tensor
 from posemamba import cli
 from posemamba.lifting import lifter as lift
 from posemamba.lifting.lifter import Lifter
-from posemamba.ops.runtime.memory import in_parts, is_out_of_memory
+from posemamba.ops.runtime.device import in_parts, is_out_of_memory
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import H36M17
 

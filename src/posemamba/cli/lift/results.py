@@ -16,7 +16,7 @@ from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
 
 if TYPE_CHECKING:
-    from posemamba.io.video import Clip
+    from posemamba.io.video.clip import Clip
     from posemamba.poses import Motion3D, Poses3D
 
 UNITS_NOTE = (

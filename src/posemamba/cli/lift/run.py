@@ -16,7 +16,7 @@ from posemamba.utils.progress import Stages
 
 if TYPE_CHECKING:
     from posemamba.detect import Detector
-    from posemamba.io.video import Clip
+    from posemamba.io.video.clip import Clip
     from posemamba.lifting.lifter import Lifter
     from posemamba.poses import Keypoints2D
 

@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from posemamba.models.inputs import person_size
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing, person_size
 
 JITTER = 0.02  # of h, at a shoulder
 JITTER_OF_JOINT = np.array([1, 1, 1.2, 1.7, 1, 1.2, 1.7, 1, 0.8, 0.8, 1, 1, 1.4, 2.0, 1, 1.4, 2.0])

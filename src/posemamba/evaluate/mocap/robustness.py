@@ -35,7 +35,7 @@ from posemamba.evaluate.mocap.noise import (
     unit_of,
 )
 from posemamba.evaluate.mocap.scenes import CAMERAS, VARIANTS, Scene, make_scene, scenes
-from posemamba.models.missing import fill_missing
+from posemamba.models.inputs import fill_missing
 from posemamba.poses.skeletons import H36M17, LIMBS
 from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress

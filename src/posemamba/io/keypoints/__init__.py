@@ -228,11 +228,14 @@ def _recognise(source: Source) -> str:
             f"({_list_formats()})"
         )
     if kind == "npz":
-        from posemamba.io.keypoints import detectron2
+        if {"positions_2d", "boxes"} & set(source.names):
+            from posemamba.io.keypoints import detectron2
 
-        if detectron2.recognises_data_set(source.names):
-            return "videopose3d"
-        return "detectron2" if detectron2.recognises_detections(source.names) else "npz"
+            if detectron2.recognises_data_set(source.names):
+                return "videopose3d"
+            if detectron2.recognises_detections(source.names):
+                return "detectron2"
+        return "npz"
     if kind == "json":
         return _recognise_json(source)
     if kind == "csv":

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from typing import TypeVar
 
 from posemamba.utils.errors import PoseMambaError
 
@@ -51,3 +52,16 @@ def use(*, scan: str | None = None, fused: str | None = None) -> Iterator[None]:
     finally:
         _scan.reset(before[0])
         _fused.reset(before[1])
+
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+
+def constant_for_compiler(function: Function) -> Function:
+    """Mark a function whose result torch.compile may take as a constant, as torch.compiler.assume_constant_result does.
+
+    That function imports torch._dynamo to set this one attribute. A test compiles a marked function without a graph
+    break, so that a change of the attribute's name is noticed.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import torch
 
-from posemamba.ops.runtime.constant import constant_for_compiler
+from posemamba.ops.runtime.settings import constant_for_compiler
 
 
 @lru_cache(maxsize=16)

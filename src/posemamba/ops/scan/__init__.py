@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from posemamba.ops.runtime import settings
-from posemamba.ops.runtime.constant import constant_for_compiler
+from posemamba.ops.runtime.settings import constant_for_compiler
 from posemamba.ops.scan.operator import merges_inside, scan_op
 from posemamba.ops.scan.orders import ORDERS, OrderName, merges, scan_map
 from posemamba.ops.scan.reference import selective_scan_reference
