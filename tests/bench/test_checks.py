@@ -84,6 +84,7 @@ def test_a_broken_scan_is_seen(
         gate("s")
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_broken_inside_the_model_is_seen(
     tiny: dict[str, Model], monkeypatch: pytest.MonkeyPatch
 ) -> None:
