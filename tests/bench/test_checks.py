@@ -73,7 +73,7 @@ def broken_at_a_width(scan: Scan) -> Scan:
     [
         (broken_output, "scan:"),
         (broken_gradient, "scan's gradients"),
-        (broken_at_a_width, "scan of 5 frames, width 32"),
+        pytest.param(broken_at_a_width, "scan of 5 frames, width 32", marks=pytest.mark.slow),
     ],
 )
 def test_a_broken_scan_is_seen(
