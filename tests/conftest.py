@@ -12,13 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from fixtures.paths import shared_path
-from posemamba.ops.scan import selective_scan
-from posemamba.ops.scan.selftest import scan_inputs
-from posemamba.poses.skeletons import LIMB_ORDER
 
+# The process of pytest -n that only hands out tests reads this file too: what takes seconds to import, PyTorch above
+# all, is imported in the fixtures that need it, here and in fixtures/.
 pytest_plugins = [f"fixtures.{name}" for name in ("motions", "lift", "mpi_inf_3dhp_files", "browser", "documents")]
 
 
@@ -30,6 +28,12 @@ def shared() -> Callable[..., Path]:
 @pytest.fixture
 def poisoned(monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory that is allocated without being set starts as NaN: an element that nobody writes is seen."""
+    import torch
+
+    from posemamba.ops.scan import selective_scan
+    from posemamba.ops.scan.selftest import scan_inputs
+    from posemamba.poses.skeletons import LIMB_ORDER
+
     inputs = scan_inputs(1, 1, 16, 1, torch.device("cpu"), torch.float32)
     inputs["u"].requires_grad_()
     # Numba compiles now: it would not know the functions that are put in NumPy's place below.

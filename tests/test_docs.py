@@ -131,10 +131,8 @@ def _examples() -> Iterator[Any]:
         found = re.finditer(r"(<!-- not run: .+ -->\n)?^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
         for number, (reason, block) in enumerate((match.groups() for match in found), 1):
             if not reason:
-                trains = re.search(
-                    r"^from posemamba\.(train|evaluate)|posemamba\.(train|evaluate)\.", block, re.MULTILINE
-                )
-                marks = [pytest.mark.slow] if trains else []
+                slow = re.search(r"posemamba\.(train|evaluate)\b|detect_|write_overlay", block)
+                marks = [pytest.mark.slow] if slow else []
                 yield pytest.param(page, block, id=f"{Path(page).stem}-{number}", marks=marks)
 
 

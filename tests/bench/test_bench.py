@@ -178,7 +178,7 @@ def wrapped() -> Exception:
         (ValueError("no kernel\nfor this"), "failed: ValueError: no kernel", 1),
     ],
 )
-@pytest.mark.parametrize("task", ["forward", "train"])
+@pytest.mark.parametrize("task", ["forward", pytest.param("train", marks=pytest.mark.slow)])
 def test_one_that_fails_says_so_in_its_row(
     error: Exception,
     status: str,

@@ -106,6 +106,7 @@ def test_nothing_to_draw_is_said(draw: Any, found: Report, message: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     from posemamba import cli
 

@@ -73,7 +73,7 @@ def broken_at_a_width(scan: Scan) -> Scan:
     [
         (broken_output, "scan:"),
         (broken_gradient, "scan's gradients"),
-        (broken_at_a_width, "scan of 5 frames, width 32"),
+        pytest.param(broken_at_a_width, "scan of 5 frames, width 32", marks=pytest.mark.slow),
     ],
 )
 def test_a_broken_scan_is_seen(
@@ -84,6 +84,7 @@ def test_a_broken_scan_is_seen(
         gate("s")
 
 
+@pytest.mark.slow
 def test_a_scan_that_is_broken_inside_the_model_is_seen(
     tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ def test_the_input_is_in_human36ms_order(data: MpiInf3dhp) -> None:
     np.testing.assert_array_equal(seen[0][0, 0, 8], to_3dhp(video.xy[5])[1])
 
 
+@pytest.mark.slow
 def test_the_command(data: MpiInf3dhp, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model, weights = PoseMamba.preset("s", width=16, depth=1, frames=9).eval(), tmp_path / "tiny.safetensors"

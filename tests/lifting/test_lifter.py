@@ -420,6 +420,7 @@ def test_from_a_checkpoint_of_the_authors_code(tmp_path: Path) -> None:
     assert (lifter.name, lifter.person_size, lifter.window) == ("best_epoch", None, 9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("posemamba-s" not in bundled(), reason="the bundled weights are not there")
 def test_the_bundled_weights_lift() -> None:
     lifter = posemamba.Lifter.from_pretrained("posemamba-s", device="cpu")
@@ -436,7 +437,7 @@ def test_the_package_exports_what_users_need() -> None:
         _ = posemamba.Lift
 
 
-@pytest.mark.parametrize("batch", [1, 4, 16])
+@pytest.mark.parametrize("batch", [1, 4, pytest.param(16, marks=pytest.mark.slow)])
 def test_people_together_are_as_one_by_one(lifter: Lifter, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """Of different lengths and image sizes, with gaps, so that windows of people and segments mix in a batch."""
     people = []

@@ -27,7 +27,7 @@ def test_the_papers_counts_to_the_digit(size: str) -> None:
 
 
 @pytest.mark.parametrize(("size", "E", "N"), [("s", 64, 20), ("b", 128, 20), ("l", 128, 40), ("x", 256, 40)])
-@pytest.mark.parametrize("frames", [1, 27, 243])
+@pytest.mark.parametrize("frames", [1, *(pytest.param(f, marks=pytest.mark.slow) for f in (27, 243))])
 def test_formulas(size: str, E: int, N: int, frames: int) -> None:
     counts = count_preset(size, frames)
     L, D, R, K, states = frames * 17, 2 * E, E // 16, 4, 16

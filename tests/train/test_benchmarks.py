@@ -92,6 +92,7 @@ def test_last_scores_the_test_set_once_at_the_end(tmp_path):
     assert load_weights(result.best)[2]["step"] == 12
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_seed_are_identical_and_of_another_are_not(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         fit(recipe(seed=seed, epochs=1), tmp_path / name, Clips())

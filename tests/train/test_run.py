@@ -117,7 +117,7 @@ class Waits(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("graphed", [False, True])
+@pytest.mark.parametrize("graphed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypatch, graphed):
     """Lightning's own `log` would in every step after one that logs."""
     if graphed:

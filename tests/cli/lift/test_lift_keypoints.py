@@ -105,6 +105,7 @@ def two_walkers(path: Path, frames: int = 40) -> Path:
 TOLD = ["--skeleton", "h36m17", "--fps", "50", "--image-size", "640x480", "--no-overlay"]
 
 
+@pytest.mark.slow
 def test_one_of_several_people_or_all(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, out = two_walkers(tmp_path / "two.json"), tmp_path / "out"
     arguments = [path, "-o", out, "--weights", weights, *TOLD]

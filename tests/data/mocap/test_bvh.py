@@ -245,6 +245,7 @@ def test_the_command(mocap_folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert "no motion capture files" in capsys.readouterr().err and not out.exists()
 
 
+@pytest.mark.slow
 def test_it_can_be_trained_on(mocap_files: Path, mocap_folder: Path, tmp_path: Path) -> None:
     assert convert(mocap_folder, tmp_path / "more.npz") == 5
     more = load_motions(mocap_files, "train", [tmp_path / "more.npz"])

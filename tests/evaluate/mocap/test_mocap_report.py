@@ -106,6 +106,7 @@ def test_it_finds_an_error_that_grows_where_the_confidence_falls(motions):
     assert all(100 * (1 - b.high) - 0.1 <= b.p1 <= 100 * (1 - b.low) + 0.1 for b in by_confidence.bins if b.joints)
 
 
+@pytest.mark.slow
 def test_what_is_written(motions, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib")
     report = run(motions, lambda target, scene, variant: 0.9 * target, quick=True)

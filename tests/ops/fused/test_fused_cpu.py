@@ -34,10 +34,10 @@ def error(model: PoseMamba, x: Tensor) -> float:
 # the reference takes its time for each step of the scan: the longest clips, and each further width, run with -m slow
 @pytest.mark.parametrize(
     ("width", "clips", "frames"),
-    [(64, 1, 1), (64, 3, 5), (128, 1, 1), (192, 3, 5)]
+    [(64, 1, 1), (64, 3, 5), (128, 1, 1), (192, 1, 1)]
     + [
         pytest.param(*size, marks=pytest.mark.slow)
-        for size in ((64, 2, 13), (128, 2, 13), (128, 3, 5), (192, 1, 1), (192, 2, 13))
+        for size in ((64, 2, 13), (128, 2, 13), (128, 3, 5), (192, 3, 5), (192, 2, 13))
     ],
 )
 def test_agrees_with_the_plain_model_in_float64(width, clips, frames, request):
