@@ -38,13 +38,15 @@ def run(model: PoseMamba, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def check(change: Change, model: PoseMamba, x: Tensor, fast: str, monkeypatch: pytest.MonkeyPatch, bound: float) -> None:
+def check(
+    change: Change, model: PoseMamba, x: Tensor, fast: str, monkeypatch: pytest.MonkeyPatch, bound: float
+) -> None:
     """Before the change, with it, and after it was taken back: the right path, the plain model's numbers."""
     before = plainly(model, x)
     for _ in range(3):  # a graph on a GPU from the second time on
         assert model.execution(x).path == fast
         assert (run(model, x) - before).abs().max() < bound
-    undo = change.make(model, monkeypatch)
+    undo = change.make(model, patch)
     if fast == "gpu" and not change.counted and not change.reason:
         model.reload_weights()
     for _ in range(2):
@@ -189,7 +191,7 @@ def test_a_reason_is_given_for_input_and_model() -> None:
     mixed = small_model()
     mixed.STEblocks[1].norm.double()
     assert mixed.execution(x).reason == "parameters are torch.float32 and torch.float64"
-    with pytest.raises(RuntimeError, match="type|dtype"):
+    with pytest.raises(RuntimeError, match=r"type|dtype"):
         mixed(x)
 
 
@@ -254,8 +256,8 @@ def test_looking_at_a_model_draws_no_random_numbers_and_keeps_none_alive() -> No
         model(x)
         gpu._fast_models.setdefault(model, {})
 
-        def hook(*_: object) -> None:
-            assert isinstance(model, PoseMamba)  # a way from its parts back to it
+        def hook(*_: object, kept: PoseMamba = model) -> None:
+            """A way from a part back to the model."""
 
         model.STEblocks[0].register_forward_hook(hook)
         model(x)

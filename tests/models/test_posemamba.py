@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, apply_block
+from posemamba.ops.runtime import settings
 from posemamba.ops.scan import ORDERS
 
 
@@ -109,9 +113,161 @@ def test_a_centred_model_sees_no_place() -> None:
 
 def test_wrong_input_shapes_are_named() -> None:
     model = PoseMamba(PoseMambaConfig(width=16, depth=1, frames=9))
-    for shape in ((1, 10, 17, 2), (1, 9, 16, 2), (1, 9, 17, 3)):
-        with pytest.raises(ValueError, match="expected"):
-            model(torch.zeros(shape))
+    many = ((1, 10, 17, 2), (1, 9, 16, 2), (1, 9, 17, 3), (1, 0, 17, 2), (1, 9, 17, 2, 1))
+    for shape in (*many, (0, 9, 17, 2), (9, 17, 2), (17, 2), ()):
+        for call in (model, model.features, model.execution):
+            expected = r"expected \(clips, 1 to 9 frames, 17 joints, 2\), one clip at least"
+            with pytest.raises(ValueError, match=expected) as error:
+                call(torch.zeros(shape))
+            assert f"input is {shape};" in str(error.value)
+
+
+def tiny(**changes: Any) -> PoseMamba:
+    torch.manual_seed(0)
+    return PoseMamba(PoseMambaConfig.model_validate({"width": 16, "depth": 2, "frames": 4, **changes}))
+
+
+def test_a_block_by_itself_drops_paths_in_training() -> None:
+    block, x = tiny(drop_path=0.5).STEblocks[1], torch.randn(8, 2, 17, 16)
+    torch.manual_seed(1)
+    scales = block.draw_scales(x)  # type: ignore[operator]
+    torch.manual_seed(1)
+    with torch.no_grad():
+        assert 0 < (scales == 0).sum() < scales.numel()
+        assert torch.equal(block(x), block(x, scales))
+        block.eval()
+        assert torch.equal(block(x), block(x, None)) and not torch.equal(block(x), block(x, scales))
+
+
+def gradients(model: PoseMamba, x: torch.Tensor) -> list[torch.Tensor]:
+    model.zero_grad()
+    model(x).square().mean().backward()
+    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_hooks_on_the_state_space_fire_with_its_input(recompute: bool) -> None:
+    model, x = tiny(drop_path=0), torch.randn(2, 3, 17, 2)
+    want = gradients(model, x)
+    model.recompute_activations(recompute)
+    block: Any = model.TTEblocks[1]
+    seen: list[torch.Tensor] = []
+    handles = [
+        block.norm.register_forward_hook(lambda module, inputs, y: seen.append(y)),
+        block.op.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0])),
+        block.op.register_forward_hook(lambda module, inputs, y: seen.append(y)),
+        block.op.register_full_backward_hook(lambda module, inputs, outputs: seen.append(outputs[0])),
+    ]
+    got = gradients(model, x)
+    normed, inside, y, dy = seen
+    assert torch.equal(normed, inside) and y.shape == dy.shape == inside.shape
+    assert torch.equal(y, block.op(inside))
+    for handle in handles:
+        handle.remove()
+    for a, b, c in zip(want, got, gradients(model, x), strict=True):
+        assert torch.allclose(a, b, atol=1e-7) and torch.allclose(a, c, atol=1e-7)
+
+
+class Mean(nn.Module):
+    """Not a state-space layer: the mean over frames, times a parameter."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(3.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scale * x.mean(1, keepdim=True).expand_as(x)
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("name", ["op", "mlp", "norm", "norm2"])
+def test_parts_of_another_class_take_their_place(name: str, recompute: bool) -> None:
+    model, x = tiny(drop_path=0).eval(), torch.randn(2, 3, 17, 2)
+    model.recompute_activations(recompute)
+    before = model(x)
+    setattr(model.STEblocks[1], name, Mean())
+    y = model(x)
+    assert not torch.allclose(y, before, atol=1e-3)
+    with torch.no_grad():
+        assert torch.allclose(model(x), y, atol=1e-6)
+    gradients(model, x)
+    scale = getattr(model.STEblocks[1], name).scale
+    assert scale.grad is not None and scale.grad != 0
+
+
+@pytest.mark.parametrize("changes", [{}, {"recompute": True}, {"centred": True, "confidence": True}])
+@pytest.mark.parametrize("training", [False, True])
+def test_ends_stay_in_float32(training: bool, changes: dict[str, bool]) -> None:
+    """Under autocast, and where the rest may be rounded to TF32 or bfloat16."""
+    config = {name: value for name, value in changes.items() if name != "recompute"}
+    model = tiny(drop_path=0, **config).train(training)
+    model.recompute_activations("recompute" in changes)
+    x = torch.randn(2, 3, 17, model.config.channels)
+    want = model(x)
+    seen: dict[str, tuple[object, ...]] = {}
+
+    def look(name: str) -> Any:
+        def hook(module: Any, inputs: Any, y: torch.Tensor) -> None:
+            seen[name] = inputs[0].dtype, y.dtype, torch.get_float32_matmul_precision()
+
+        return hook
+
+    for name in ("Spatial_patch_to_embedding", "head.1", "STEblocks.1.mlp.fc1"):
+        model.get_submodule(name).register_forward_hook(look(name))
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.autocast("cpu", torch.bfloat16):
+            got = model(x)
+            features = model.features(x)
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    for name in ("Spatial_patch_to_embedding", "head.1"):
+        assert seen[name] == (torch.float32, torch.float32, "highest")
+    assert seen["STEblocks.1.mlp.fc1"][1:] == (torch.bfloat16, "high")
+    assert got.dtype == features.dtype == torch.float32
+    assert 0 < (got - want).abs().max() < 0.03
+    assert torch.equal(got, model.head(features))
+
+
+def test_input_is_taken_in_any_precision() -> None:
+    model, x = tiny().eval(), torch.randn(2, 3, 17, 2)
+    assert torch.allclose(model(x.double()), model(x), atol=1e-6)
+    half = copy.deepcopy(model).bfloat16()
+    with torch.no_grad():
+        assert half(x).dtype == torch.bfloat16
+        assert (half(x) - model(x)).abs().max() < 0.1
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_compiled_as_a_whole_for_any_clips_and_frames(training: bool) -> None:
+    torch._dynamo.reset()
+    model = tiny(drop_path=0, frames=9).train(training)
+    graphs: list[object] = []
+
+    def count(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph.forward
+
+    compiled = torch.compile(model, dynamic=True, fullgraph=True, backend=count)
+    with torch.set_grad_enabled(training):
+        for clips, frames in ((3, 4), (5, 3), (4, 7)):  # not 2 first, which PyTorch would take for x and y
+            x = torch.randn(clips, frames, 17, 2)
+            with settings.use(fused="off"):
+                assert torch.allclose(compiled(x), model(x), atol=1e-6)
+    assert len(graphs) == 1
+
+
+def test_a_model_with_compiled_layers_is_copied_and_pickled_without_them() -> None:
+    model, x = tiny().eval(), torch.randn(1, 3, 17, 2)
+    want = model(x)
+    model.compile_layers()
+    compiled = model.apply_block
+    for made in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert made.apply_block is apply_block and torch.equal(made(x), want)
+        made.compile_layers()
+        assert made.apply_block is compiled
+    assert model.apply_block is compiled
 
 
 def test_config_refuses_nonsense() -> None:

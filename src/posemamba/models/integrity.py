@@ -9,10 +9,10 @@ that a forward pass reads, by loops that run in C, and take no references to the
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import compress, repeat
 from operator import attrgetter, contains, getitem, itemgetter
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -73,8 +73,7 @@ class Blueprint:
             level = [level[i].get_submodule(name) for i, name in found]
         self._levels.pop()  # the last level has no children
 
-        modules = self._modules(blank)
-        spaces = list(map(vars, modules))
+        modules, spaces = self._walk(blank)
         self._types = list(map(type, modules))
         self._sizes = list(map(len, spaces))
         self._known = [{*space, *m._parameters, *m._modules} for m, space in zip(modules, spaces, strict=True)]
@@ -85,7 +84,7 @@ class Blueprint:
             [name for module in modules for name in module._parameters],
         )
         parameters = self._parameters(list(map(_parameters, spaces)))
-        self._parameter_types = list(map(type, parameters))
+        self._parameter_types: list[Any] = list(map(type, parameters))
         self._there = [parameter is not None for parameter in parameters]
         self._shapes = list(map(_shape, compress(parameters, self._there)))
         read = [(i, name) for i, kind in enumerate(self._types) for name in attributes.get(kind, ())]
@@ -98,10 +97,9 @@ class Blueprint:
         An equal value of an attribute is no difference, and neither is anything that no forward pass reads.
         """
         try:
-            modules = self._modules(model)
+            modules, spaces = self._walk(model)
             if list(map(type, modules)) != self._types:
                 return None
-            spaces = list(map(vars, modules))
             parameters = self._parameters(list(map(_parameters, spaces)))
             if (
                 any(map(_training, spaces))
@@ -119,13 +117,16 @@ class Blueprint:
         except Exception:  # what cannot be looked up or compared is not as it was built
             return None
 
-    def _modules(self, model: nn.Module) -> list[nn.Module]:
-        """The model and its modules, level by level."""
-        modules = level = [model]
+    def _walk(self, model: nn.Module) -> tuple[list[nn.Module], list[dict[str, Any]]]:
+        """The model and its modules, level by level, and their namespaces."""
+        modules, spaces = [model], [vars(model)]
+        level = spaces
         for lookup in self._levels:
-            level = lookup(list(map(_children, map(vars, level))))
-            modules = modules + level
-        return modules
+            children = lookup(list(map(_children, level)))
+            level = list(map(vars, children))
+            modules += children
+            spaces = spaces + level
+        return modules, spaces
 
     def _shadows(self, i: int, module: nn.Module) -> str:
         """Name an attribute of a module that was not there and that hides something of its class or inside of it."""
@@ -217,6 +218,7 @@ class Code:
         functions: Iterable[tuple[Any, Iterable[str]]],
     ) -> None:
         self._places: dict[tuple[int, str], tuple[Any, str]] = {}
+        self._used = set(_CALL)
         for kind in (own := tuple(classes)):
             for name, value in vars(kind).items():
                 if isinstance(value, FunctionType | property) and not name.startswith("__"):
@@ -225,7 +227,7 @@ class Code:
         for kind in self._classes:
             for name in _CALL:
                 if hasattr(kind, name):
-                    self._add(kind, name, None)
+                    self._add(kind, name, getattr(kind, name))
         for holder, names in functions:
             for name in names:
                 self._add(holder, name, getattr(holder, name))
@@ -235,17 +237,20 @@ class Code:
         self._known = [set(vars(kind)) for kind in self._classes]
         self._sizes = list(map(len, self._known))
 
-    def _add(self, holder: Any, name: str, function: Callable[..., Any] | None) -> None:
+    def _add(self, holder: Any, name: str, function: object) -> None:
+        """Enter a function, and if it is of this package also the functions that it finds in its module."""
         if (id(holder), name) in self._places:
             return
         self._places[id(holder), name] = holder, name
-        home = function.__globals__["__name__"] if isinstance(function, FunctionType) else ""
-        if not home.startswith("posemamba."):
+        if not isinstance(function, FunctionType):
             return
-        module = sys.modules[home]
+        self._used.update(function.__code__.co_names)
+        if not function.__globals__["__name__"].startswith("posemamba."):
+            return
+        module = sys.modules[function.__globals__["__name__"]]
         for used in function.__code__.co_names:
-            value = function.__globals__.get(used)  # type: ignore[union-attr]
-            if isinstance(value, FunctionType | BuiltinFunctionType | type | ModuleType) or callable(value):
+            value = function.__globals__.get(used)
+            if isinstance(value, ModuleType) or callable(value):
                 self._add(module, used, value)
 
     def is_as_before(self) -> bool:
@@ -260,11 +265,9 @@ class Code:
             return False
 
     def _added(self) -> Iterator[str]:
-        """Attributes that classes did not have, but for those that Python itself adds."""
+        """Attributes that classes did not have, of names that functions read: they come before those of an instance."""
         for kind, known in zip(self._classes, self._known, strict=True):
-            for name in vars(kind).keys() - known:
-                if name in _CALL or not name.startswith("__"):
-                    yield f"{kind.__name__}.{name}"
+            yield from (f"{kind.__name__}.{name}" for name in (vars(kind).keys() - known) & self._used)
 
     def difference(self) -> str:
         """Name what was replaced; '' if nothing was."""

@@ -132,7 +132,8 @@ class StateSpace2D(nn.Module):
             low, high = math.log(1e-3), math.log(1e-1)
             dt = torch.exp(torch.rand_like(self.dt_projs_bias) * (high - low) + low).clamp(min=1e-4)
             self.dt_projs_bias.copy_(dt + torch.log(-torch.expm1(-dt)))  # the inverse of softplus
-            self.A_logs.copy_(torch.log(torch.arange(1, STATES + 1, dtype=torch.float32)).expand_as(self.A_logs))
+            rates = torch.arange(1, STATES + 1, dtype=torch.float32, device=self.A_logs.device)
+            self.A_logs.copy_(torch.log(rates).expand_as(self.A_logs))
             self.Ds.fill_(1.0)
 
     def inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -263,7 +264,8 @@ def _compiled_apply_block() -> Callable[..., Tensor]:
 class ErrorHead(nn.Module):
     """How far off a joint is expected to be, from what the last layer knows of it: (B, T, J, E) to (B, T, J), > 0.
 
-    It learns by itself when the model is done (`posemamba.train.expected_error`), and changes nothing that the model lifts.
+    It learns by itself when the model is done (`posemamba.train.expected_error`), and changes nothing that the model
+    lifts.
     """
 
     def __init__(self, width: int, hidden: int) -> None:
@@ -517,7 +519,8 @@ _CODE = Code(
 @lru_cache(maxsize=16)
 def _blueprint(config: PoseMambaConfig) -> Blueprint:
     """What a model of this config looks like."""
-    with torch.device("meta"):
+    # where functions of PyTorch are replaced it may not go to the meta device, and draws random numbers
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
         blank = PoseMamba(config)
     attributes = {
         nn.LayerNorm: ("normalized_shape", "eps"),

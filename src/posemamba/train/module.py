@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -69,8 +69,8 @@ def _in_float32(forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 def keep_ends_in_float32(model: nn.Module) -> None:
     """Run the layers that a model names so (`full_precision_layers`) in float32 under autocast, without TF32."""
-    layers = getattr(model, "full_precision_layers", tuple)()
-    for layer in layers:
+    named: Callable[[], Iterable[nn.Module]] = getattr(model, "full_precision_layers", tuple)
+    for layer in named():
         layer.forward = functools.partial(_in_float32, layer.forward)
 
 
@@ -261,8 +261,8 @@ class LiftingModule(pl.LightningModule):
             state["_last_lr"] = [float(lr) for lr in state["_last_lr"]]
 
     def on_validation_epoch_start(self) -> None:
-        """Start anew, and say that the weights were changed: `posemamba.ops.fused.gpu` keeps copies of them by their versions,
-        which not every operation counts (`torch._foreach_lerp_` on a GPU does not)."""
+        """Start anew, and say that the weights were changed: `posemamba.ops.fused.gpu` keeps copies of them by their
+        versions, which not every operation counts (`torch._foreach_lerp_` on a GPU does not)."""
         self._sums = {}
         for parameter in self.ema.parameters():
             torch.autograd.graph.increment_version(parameter)

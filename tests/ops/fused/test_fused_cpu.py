@@ -26,7 +26,7 @@ def make(width: int = 64, **changes: object) -> PoseMamba:
 def error(model: PoseMamba, x: Tensor) -> float:
     """Of the fast pass, relative to the largest output."""
     with torch.no_grad():
-        assert fused_cpu.applies(model, x)
+        assert model.execution(x).path == "cpu"
         want = copy.deepcopy(model).double()(x.double())
         return ((model(x) - want).abs().max() / want.abs().max()).item()
 
@@ -59,7 +59,7 @@ def test_features_are_those_of_the_plain_model() -> None:
     model, x = make(error_width=8), torch.randn(2, 9, 17, 2)
     with torch.no_grad():
         want = copy.deepcopy(model).double().with_errors(x.double())
-        assert fused_cpu.applies(model, x)
+        assert model.execution(x).path == "cpu"
         for got, exact in zip(model.with_errors(x), want, strict=True):
             torch.testing.assert_close(got.double(), exact, rtol=1e-5, atol=1e-5)
         with torch.autocast("cpu", torch.bfloat16):  # the heads stay in float32
@@ -91,22 +91,28 @@ def test_inference_mode_leaves_nothing_behind_that_training_could_not_use() -> N
     assert fast.shape == (1, 4, 17, 3)
 
 
-def test_stands_in_only_where_it_gives_the_same(monkeypatch) -> None:
-    model, x = make(), torch.randn(1, 4, 17, 2)
-    assert not fused_cpu.applies(model, x)  # gradients
-    with torch.no_grad():
-        assert fused_cpu.applies(model, x)
-        assert not fused_cpu.applies(model, x.double())
-        assert not fused_cpu.applies(make(width=32), x)
-        assert not fused_cpu.applies(make().train(), x)
-        assert not fused_cpu.applies(make().double(), x)
-        with torch.autocast("cpu", torch.bfloat16):
-            assert not fused_cpu.applies(model, x)
-        handle = model.Spatial_norm.register_forward_hook(lambda *_: None)
-        assert not fused_cpu.applies(model, x)
-        handle.remove()
-        for name, value in (("POSEMAMBA_FUSED", "off"), ("POSEMAMBA_SCAN", "reference")):
-            monkeypatch.setenv(name, value)
-            assert not fused_cpu.applies(model, x)
-            monkeypatch.delenv(name)
-        assert fused_cpu.applies(model, x)
+def test_a_fingerprint_tells_single_bits_and_the_order_of_numbers() -> None:
+    torch.manual_seed(0)
+    tensors = [torch.randn(size) for size in (1, 7, 16, 17, 100, 3 * fused_cpu.PIECE + 5)]
+    tensors.append(torch.randn(6, 8)[:, ::2])  # strided: what lies between counts, too
+    taken = fused_cpu._Fingerprint(tensors)
+    assert not taken.changed()
+    for tensor in tensors:
+        flat = tensor.view(-1) if tensor.is_contiguous() else tensor[:, 1]
+        for i in {0, len(flat) // 2, len(flat) - 1}:
+            bits = flat[i : i + 1].view(torch.int32)
+            for bit in (0, 31):
+                bits ^= torch.tensor(2**bit - (2**32 if bit == 31 else 0), dtype=torch.int32)
+                assert taken.changed()
+                bits ^= torch.tensor(2**bit - (2**32 if bit == 31 else 0), dtype=torch.int32)
+        assert not taken.changed()
+        for i, j in ((0, 1), (3, 19), (0, len(flat) - 1)):
+            if j < len(flat) and i != j:
+                flat[[i, j]] = flat[[j, i]]
+                assert taken.changed()
+                flat[[i, j]] = flat[[j, i]]
+    signs = torch.ones(64)
+    signs[2] = -1
+    taken = fused_cpu._Fingerprint([signs])
+    signs[[2, 34]] = signs[[34, 2]]  # numbers that differ in the topmost bit alone
+    assert taken.changed()

@@ -11,14 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from fixtures.changed_models import CHANGES, small_model
 from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-from posemamba.ops.fused import gpu as fused
+from posemamba.ops import fused
+from posemamba.ops.fused import gpu
 from posemamba.ops.fused.gpu import layers
 from posemamba.ops.fused.gpu.layers import forward as run_layers
 from posemamba.ops.fused.gpu.layers import forward_and_features
 from posemamba.ops.fused.gpu.tiles import Tile
-from posemamba.ops.fused.weights import EndWeights, LayerWeights, Weights
+from posemamba.ops.fused.weights import EndWeights, LayerWeights, UnevenWeightsError, Weights
+from posemamba.ops.runtime import settings
 from posemamba.ops.scan.gpu import LOG2_E
 from posemamba.ops.scan.orders import DIRECTIONS, scan_map
 from posemamba.ops.scan.reference import selective_scan_reference
@@ -53,6 +56,14 @@ def error(got: Tensor, want: Tensor) -> float:
     return value if value == value else float("inf")
 
 
+def run(model: PoseMamba, x: Tensor, graph: bool | None = None, features: bool = False) -> Tensor:
+    """The GPU's pass, whatever device x is on; with graphs, without, or as it chooses."""
+    with settings.use(fused={None: "auto", True: "graph", False: "eager"}[graph]):
+        y = gpu.run(model, x, features)
+    assert y is not None, model.difference()
+    return y
+
+
 # --- kernels in the interpreter
 
 
@@ -60,9 +71,9 @@ def error(got: Tensor, want: Tensor) -> float:
 def on_cpu(monkeypatch, poisoned, interpreted) -> None:
     """Kernels in the interpreter, and in place of the GPU's scan the reference."""
 
-    def scan(u, proj, layer, config):
+    def scan(u, proj, layer, layout):
         B, T, J, D = u.shape
-        maps = scan_map(config.scan_order, T, J, config.limb_order)
+        maps = scan_map(layout.scan_order, T, J, layout.limb_order)
         proj = proj + (maps.limb_rows @ proj.reshape(B, T, J, -1)).view_as(proj) * maps.merging
         dt_weight, A = layer.dt_weight.transpose(1, 2), layer.a2.transpose(1, 2) / LOG2_E
         y = selective_scan_reference(
@@ -87,7 +98,7 @@ def on_cpu(monkeypatch, poisoned, interpreted) -> None:
 def test_agrees_with_float64(width, depth, clips, frames, config, on_cpu):
     model = small(width, depth, **config)
     x = torch.randn(clips, frames, model.config.joints, model.config.channels)
-    got, known = forward_and_features(x, Weights(model, torch.float32, CPU), model.config)
+    got, known = forward_and_features(x, Weights(model, torch.float32, CPU), model.layout())
     assert got.dtype == known.dtype == torch.float32
     assert error(got, exact(model, x)) < 1e-6
     with torch.no_grad():
@@ -106,7 +117,7 @@ def test_slabs_are_added_up(monkeypatch, on_cpu):
     monkeypatch.setattr(layers, "scan", in_slabs)
     model = small(32, 1)
     x = torch.randn(2, 3, 17, 2)
-    got = run_layers(x, Weights(model, torch.float32, CPU), model.config, Tile(32, 16, 4))
+    got = run_layers(x, Weights(model, torch.float32, CPU), model.layout(), Tile(32, 16, 4))
     assert error(got, exact(model, x)) < 1e-6
 
 
@@ -117,17 +128,31 @@ def test_normalising_survives_a_large_mean(on_cpu):
         model.STEblocks[0].op.Ds.add_(3.0)  # type: ignore[union-attr,operator]
         model.STEblocks[0].op.conv2d.bias.add_(40.0)  # type: ignore[union-attr,operator]
     x = torch.randn(1, 2, 17, 2)
-    assert error(run_layers(x, Weights(model, torch.float32, CPU), model.config), exact(model, x)) < 1e-4
+    assert error(run_layers(x, Weights(model, torch.float32, CPU), model.layout()), exact(model, x)) < 1e-4
 
 
 def test_a_call_follows_changed_weights(on_cpu):
     model, x = small(16, 1), torch.randn(1, 1, 17, 2)
     with torch.inference_mode():
-        assert error(fused.forward(model, x), exact(model, x)) < 1e-6
+        assert error(run(model, x), exact(model, x)) < 1e-6
     with torch.no_grad():
         model.STEblocks[0].op.in_proj.weight.mul_(2)  # type: ignore[union-attr,operator]
-    assert error(fused.forward(model, x), exact(model, x)) < 1e-6
-    assert not fused.forward(model, x).requires_grad
+    assert error(run(model, x), exact(model, x)) < 1e-6
+    assert not run(model, x).requires_grad
+
+
+@pytest.mark.parametrize("change", [c for c in CHANGES if not c.reason], ids=lambda change: change.name)
+@torch.no_grad()
+def test_it_follows_what_it_need_not_refuse(change, on_cpu, monkeypatch):
+    model, x = small_model(width=16), torch.randn(1, 2, 17, 2)
+    for made in (False, True):
+        if made:
+            change.make(model, monkeypatch)
+            if not change.counted:
+                model.reload_weights()
+        with settings.use(fused="off"):
+            want = model(x)
+        assert (run(model, x) - want).abs().max() < 1e-5
 
 
 # --- weights
@@ -156,29 +181,45 @@ def test_weights_follow_the_model_in_place() -> None:
     assert places == [t.data_ptr() for layer in weights.layers for t in vars(layer).values()]
 
 
-def test_weights_made_in_inference_mode_can_be_written_later() -> None:
-    model = small(16, 1)
+def test_weights_made_in_inference_mode_can_be_written_later(monkeypatch) -> None:
+    monkeypatch.setattr(gpu._FastModel, "compute", lambda self, x, graph, features: x)
+    model, x = small(16, 1), torch.randn(1, 2, 17, 2)
     with torch.inference_mode():
-        fast = fused._fast_model(model, CPU)
+        run(model, x)
+    (fast,) = gpu._fast_models[model].values()
     with torch.no_grad():
         model.head[1].bias.add_(1)
     assert fast.weights.refresh(model)
+    run(model, x)
+    assert list(gpu._fast_models[model].values()) == [fast]
     fused.forget(model)
-    assert fused._fast_model(model, CPU) is not fast
+    run(model, x)
+    assert list(gpu._fast_models[model].values()) != [fast]
 
 
-def test_plain_model_on_a_cpu_and_in_training() -> None:
+def test_a_weight_of_another_shape_is_not_broadcast() -> None:
+    model = small(16, 1)
+    weights = Weights(model, torch.float32, CPU)
+    model.head[1].bias.data = torch.ones(1)
+    with pytest.raises(ValueError, match=r"head\.1\.bias is \(1,\), not \(3,\)"):
+        weights.refresh(model)
+    with pytest.raises(ValueError, match=r"a weight of shape \(1,\), expected \(3,\)"):
+        weights.refresh(model, list(model.parameters()))
+
+
+def test_weights_of_several_types_are_refused() -> None:
     model, x = small(16, 1), torch.randn(1, 2, 17, 2)
-    with torch.no_grad():
-        assert not fused.applies(model, x)
-    assert not fused.applies(model.train(), x)
-    assert model(x).requires_grad
+    model.head[1].double()
+    with pytest.raises(UnevenWeightsError, match=r"torch\.float32 and torch\.float64"):
+        Weights(model, torch.float32, CPU)
+    assert gpu.run(model, x) is None
 
 
 def test_unknown_mode_is_named(monkeypatch) -> None:
+    model, x = small(16, 1), torch.randn(1, 2, 17, 2)
     monkeypatch.setenv("POSEMAMBA_FUSED", "fast")
-    with pytest.raises(PoseMambaError, match="POSEMAMBA_FUSED is 'fast'"):
-        fused.forward(small(16, 1), torch.randn(1, 2, 17, 2))
+    with torch.no_grad(), pytest.raises(PoseMambaError, match="POSEMAMBA_FUSED is 'fast'"):
+        model(x)
 
 
 # --- on a GPU
@@ -214,12 +255,12 @@ def large() -> PoseMamba:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("frames", [1, 28])
-@pytest.mark.parametrize(("dtype", "width"), [(d, width) for d, widths in fused.WIDTHS.items() for width in widths])
+@pytest.mark.parametrize(("dtype", "width"), [(d, width) for d, widths in gpu.WIDTHS.items() for width in widths])
 def test_kernels_agree_with_float64(width, frames, dtype, poisoned):
     model = small(width, 2, frames=28).cuda()
     x = clips(3, frames)
     with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=dtype == torch.bfloat16):
-        assert fused.applies(model, x)
+        assert model.execution(x).path == "gpu"
         got = model(x)
     assert error(got, exact(model, x)) < (BF16_BOUND if dtype == torch.bfloat16 else 1e-5)
 
@@ -241,14 +282,14 @@ def test_features_and_expected_errors(bundled) -> None:
     x = clips(2, 27, model=bundled)
     with torch.no_grad():
         want = copy.deepcopy(bundled).double().with_errors(x.double())
-        assert fused.applies(bundled, x)
+        assert bundled.execution(x).path == "gpu"
         for got, exact_one in zip(bundled.with_errors(x), want, strict=True):
             assert error(got, exact_one) < 1e-4
         with half():
             for _ in range(3):  # a graph from the second time on
                 for got, exact_one in zip(bundled.with_errors(x), want, strict=True):
                     assert got.dtype == torch.float32 and error(got, exact_one) < 2 * BF16_BOUND
-            assert torch.equal(bundled.features(x), fused.features(bundled, x, graph=False))
+            assert torch.equal(bundled.features(x), run(bundled, x, graph=False, features=True))
             assert error(bundled.with_errors(x)[0], bundled(x)) < 1e-5  # the head in float32, as there
 
 
@@ -261,8 +302,8 @@ def test_whole_s_at_full_length(bundled, count, request):
         want = copy.deepcopy(bundled).cpu()(x[-1:].cpu()).cuda().double()
         request.getfixturevalue("poisoned")  # Numba, which the CPU's pass may have to compile, cannot with it
         with half():
-            assert fused.applies(bundled, x)
-            assert error(fused.forward(bundled, x, graph=False)[-1:], want) < BF16_BOUND
+            assert bundled.execution(x).path == "gpu"
+            assert error(run(bundled, x, graph=False)[-1:], want) < BF16_BOUND
             assert error(bundled(x)[-1:], want) < BF16_BOUND
 
 
@@ -272,16 +313,16 @@ def test_a_graph_gives_what_the_kernels_give(bundled) -> None:
     with torch.no_grad(), half():
         for seed, frames in enumerate((9, 28, 9, 28, 9, 40, 41, 42, 43, 9, 9, 40, 41, 42, 43)):
             x = clips(2, frames, seed, bundled)  # a graph from the second time on; five shapes push one out
-            assert torch.equal(fused.forward(bundled, x, graph=True), fused.forward(bundled, x, graph=False))
+            assert torch.equal(run(bundled, x, graph=True), run(bundled, x, graph=False))
 
 
 @pytest.mark.gpu
 def test_outputs_of_replays_are_separate(bundled) -> None:
     xs = [clips(1, 9, seed, bundled) for seed in range(4)]
     with torch.no_grad(), half():
-        ys = [fused.forward(bundled, x, graph=True) for x in xs]
+        ys = [run(bundled, x, graph=True) for x in xs]
         for x, y in zip(xs, ys, strict=True):
-            assert torch.equal(y, fused.forward(bundled, x, graph=False))
+            assert torch.equal(y, run(bundled, x, graph=False))
 
 
 @pytest.mark.gpu
@@ -290,30 +331,30 @@ def test_changed_weights_are_noticed(graph) -> None:
     model, x = small(64, 2).cuda(), clips(1, 9)
     with torch.inference_mode(), half():
         for _ in range(3):
-            fused.forward(model, x, graph=graph)
+            run(model, x, graph=graph)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(1.1)
     with torch.inference_mode(), half():
-        assert error(fused.forward(model, x, graph=graph), exact(model, x)) < BF16_BOUND
+        assert error(run(model, x, graph=graph), exact(model, x)) < BF16_BOUND
     model.load_state_dict(small(64, 2, seed=1).cuda().state_dict(), assign=True)
     with torch.inference_mode(), half():
-        assert error(fused.forward(model, x, graph=graph), exact(model, x)) < BF16_BOUND
+        assert error(run(model, x, graph=graph), exact(model, x)) < BF16_BOUND
 
 
 @pytest.mark.gpu
 def test_plain_model_where_it_must_be(bundled, monkeypatch) -> None:
     x = clips(1, 9, model=bundled)
-    assert not fused.applies(bundled, x), "gradients are wanted"
+    assert bundled.execution(x).path == "plain", "gradients are wanted"
     with torch.no_grad():
-        assert fused.applies(bundled, x)
+        assert bundled.execution(x).path == "gpu"
         with torch.autocast("cuda", torch.float16):
-            assert not fused.applies(bundled, x)
+            assert bundled.execution(x).path == "plain"
         handle = bundled.STEblocks[3].register_forward_hook(lambda *_: None)
-        assert not fused.applies(bundled, x), "somebody listens to a part"
+        assert bundled.execution(x).path == "plain", "somebody listens to a part"
         handle.remove()
         monkeypatch.setenv("POSEMAMBA_FUSED", "off")
-        assert not fused.applies(bundled, x)
+        assert bundled.execution(x).path == "plain"
 
 
 @pytest.mark.gpu
@@ -326,13 +367,13 @@ def test_a_capture_that_fails_says_so(bundled, monkeypatch) -> None:
     fused.forget(bundled)
     x = clips(1, 9, model=bundled)
     with torch.no_grad(), half():
-        fused.forward(bundled, x, graph=True)
+        run(bundled, x, graph=True)
         monkeypatch.setattr(graphs, "forward_and_features", waits)
         with pytest.raises(PoseMambaError, match="POSEMAMBA_FUSED=eager"):
-            fused.forward(bundled, x, graph=True)
+            run(bundled, x, graph=True)
         monkeypatch.undo()
-        want = fused.forward(bundled, x, graph=False)
-        assert torch.equal(fused.forward(bundled, x, graph=True), want)
+        want = run(bundled, x, graph=False)
+        assert torch.equal(run(bundled, x, graph=True), want)
 
 
 @pytest.mark.gpu
@@ -340,9 +381,9 @@ def test_memory_of_16_clips_of_l() -> None:
     model, x = large(), clips(16)
     with torch.no_grad(), half():
         for _ in range(2):
-            fused.forward(model, x, graph=False)
+            run(model, x, graph=False)
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()
-        fused.forward(model, x, graph=False)
+        run(model, x, graph=False)
     assert torch.cuda.max_memory_allocated() - before < 300e6
