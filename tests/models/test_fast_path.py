@@ -46,7 +46,7 @@ def check(
     for _ in range(3):  # a graph on a GPU from the second time on
         assert model.execution(x).path == fast
         assert (run(model, x) - before).abs().max() < bound
-    undo = change.make(model, patch)
+    undo = change.make(model, monkeypatch)
     if fast == "gpu" and not change.counted and not change.reason:
         model.reload_weights()
     for _ in range(2):
