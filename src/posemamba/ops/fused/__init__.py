@@ -17,7 +17,6 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._device import DeviceContext
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
-from posemamba.ops.fused import cpu, gpu
 from posemamba.ops.fused.weights import Source, unevenness
 from posemamba.ops.runtime import settings
 
@@ -56,7 +55,13 @@ def run(model: Source, x_BTJC: Tensor, features: bool = False) -> Tensor | None:
     path = _suitable(model, x_BTJC).path
     if path == "plain":
         return None
-    return (gpu if path == "gpu" else cpu).run(model, x_BTJC, features)
+    if path == "gpu":
+        from posemamba.ops.fused import gpu
+
+        return gpu.run(model, x_BTJC, features)
+    from posemamba.ops.fused import cpu
+
+    return cpu.run(model, x_BTJC, features)
 
 
 def choose(model: Source, x_BTJC: Tensor) -> Choice:
@@ -71,6 +76,8 @@ def choose(model: Source, x_BTJC: Tensor) -> Choice:
 
 def forget(model: Source) -> None:
     """Drop what is kept of a model; its weights are read anew at the next call."""
+    from posemamba.ops.fused import cpu, gpu
+
     cpu.forget(model)
     gpu.forget(model)
 
@@ -89,9 +96,13 @@ def _suitable(model: Source, x_BTJC: Tensor) -> Choice:
     if reason := _witness(x_BTJC):
         return Choice("plain", reason)
     if device == "cuda":
+        from posemamba.ops.fused import gpu
+
         reason = gpu.why_not(model, x_BTJC)
         return Choice("plain", reason) if reason else Choice("gpu", "fused kernels on an NVIDIA GPU")
     if device == "cpu":
+        from posemamba.ops.fused import cpu
+
         reason = cpu.why_not(model, x_BTJC)
         return Choice("plain", reason) if reason else Choice("cpu", "fused kernels on a CPU")
     return Choice("plain", f"there are no fused kernels for device type '{device}'")

@@ -19,13 +19,13 @@ from torch import Tensor
 
 from posemamba.ops.runtime import nvrtc
 from posemamba.ops.scan.orders import DIRECTIONS, ScanMap
+from posemamba.ops.scan.parameters import Parameters
 from posemamba.utils.errors import PoseMambaError
 
 TILE = 32  # steps; the forward pass keeps the state before each tile for the backward pass
 BLOCKS_WANTED = 4  # blocks for each multiprocessor, for which segments are made
 SHORTEST_SEGMENT = 4 * TILE
 MOST_REPEATED = 4  # fewer segments gain less than computing their first states costs
-LOG2_E = 1.4426950408889634
 
 
 @dataclass(frozen=True)
@@ -132,28 +132,6 @@ def states_shape(u: Tensor, A: Tensor) -> tuple[int, ...]:
     B, T, J, D = u.shape
     K, _, N = A.shape
     return (B, K, -(-T * J // TILE), N, D)
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """A layer's scan parameters as the kernels read them, float32: (K, R, D), (K, D), (K, N, D) and (K, D)."""
-
-    weight: Tensor
-    bias: Tensor
-    a2: Tensor
-    skip: Tensor
-
-    @classmethod
-    def of(cls, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor) -> Parameters:
-        """Convert the parameters from (K, D, R), (K, D), (K, D, N) and (K, D)."""
-        if A.shape[-1] != 16:
-            raise PoseMambaError(f"the scan on GPUs has 16 states, not {A.shape[-1]}: use the backend 'reference'")
-        return cls(
-            dt_weight.float().transpose(1, 2).contiguous(),
-            dt_bias.float().contiguous(),
-            (A.float().transpose(1, 2) * LOG2_E).contiguous(),
-            Ds.float().contiguous(),
-        )
 
 
 def _check_size(u: Tensor, proj: Tensor) -> None:
