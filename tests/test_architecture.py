@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,6 +169,36 @@ def test_loads_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", f"import sys\n{each}"], stderr=subprocess.PIPE).stderr == b""
 
 
+def loaded(code: str, folder: Path) -> tuple[list[str], bool]:
+    """Run code in a process of its own; the package's modules that it loads, and whether PyTorch is among the others."""
+    told = (
+        f"{code}\nimport json, sys\n"
+        "ours = sorted(name for name in sys.modules if name.split('.')[0] == 'posemamba')\n"
+        "print(json.dumps([ours, 'torch' in sys.modules]))"
+    )
+    run = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True, cwd=folder)
+    ours, torch = json.loads(run.stdout.splitlines()[-1])
+    return ours, torch
+
+
+LIFT = """
+import numpy as np
+from posemamba import Keypoints2D, get_skeleton, write_keypoints
+xy = np.random.default_rng(0).uniform(100, 400, (12, 17, 2))
+write_keypoints("k.npz", [Keypoints2D(xy, np.ones((12, 17)), get_skeleton("h36m17"), (640, 480), 25.0)])
+"""
+COMMAND = "from posemamba import cli\nassert cli.main(['lift', 'k.npz', '-o', 'out', '--no-overlay']) == 0"
+MOST_MODULES = 70
+
+
+@pytest.mark.slow
+def test_lifting_a_keypoint_file_loads_few_modules(tmp_path: Path) -> None:
+    loaded(LIFT, tmp_path)
+    ours, torch = loaded(COMMAND, tmp_path)
+    assert torch and len(ours) <= MOST_MODULES, ours
+    assert not [name for name in ours if package(name) in ("train", "paper", "bench", "detect", "data", "evaluate")]
+
+
 if __name__ == "__main__":
     graph = arrows()
     print(f"{len(graph)} modules, {len(ALLOWED)} packages")
@@ -177,3 +209,12 @@ if __name__ == "__main__":
     print(f"{len(circles())} circles", *(" <-> ".join(group) for group in circles()), sep="\n  ")
     if not upward():
         print(f"{levels()} levels")
+    with tempfile.TemporaryDirectory() as name:
+        loaded(LIFT, Path(name))
+        for title, code in (
+            ("import posemamba", "import posemamba"),
+            ("import posemamba.refine, and its steps", "from posemamba.refine.refinement import refine"),
+            ("posemamba lift keypoints.npz", COMMAND),
+        ):
+            ours, torch = loaded(code, Path(name))
+            print(f"{title}: {len(ours)} modules of the package, {'with' if torch else 'without'} PyTorch")

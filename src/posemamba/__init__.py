@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from posemamba.show.overlay import write_overlay as write_overlay
     from posemamba.show.viewer import write_viewer as write_viewer
     from posemamba.utils.errors import PoseMambaError as PoseMambaError
-    from posemamba.utils.version import __version__ as __version__
+    from posemamba.utils.installation import __version__ as __version__
     from posemamba.weights.names import bundled as bundled_weights
 
 _HOMES = {
@@ -60,7 +60,7 @@ _HOMES = {
     "Poses3D": "posemamba.poses",
     "RefineOptions": "posemamba.refine.refinement",
     "Skeleton": "posemamba.poses.skeletons",
-    "__version__": "posemamba.utils.version",
+    "__version__": "posemamba.utils.installation",
     "bundled_weights": "posemamba.weights.names:bundled",
     "choose_people": "posemamba.poses.keypoints",
     "convert_skeleton": "posemamba.poses.mapping:to_skeleton",

@@ -22,7 +22,7 @@ from posemamba.utils.errors import PoseMambaError
 
 # name: (group in the help, module), in the order of the help
 COMMANDS = {
-    "lift": (USE, "lift.command"),
+    "lift": (USE, "lift"),
     "convert": (USE, "convert"),
     "quality": (USE, "quality"),
     "demo": (USE, "demo"),
@@ -115,7 +115,7 @@ def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> No
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from posemamba.utils.version import __version__
+        from posemamba.utils.installation import __version__
 
         print(f"posemamba {__version__}")
         raise typer.Exit

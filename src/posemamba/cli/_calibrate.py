@@ -20,8 +20,7 @@ from posemamba.models.registry import load_model, save_model
 from posemamba.ops.runtime.device import choose_device
 from posemamba.train.expected_error import fit_errors
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.checkpoints import first_line
-from posemamba.weights.files import is_safetensors, read_card
+from posemamba.weights.files import first_line, is_safetensors, read_card
 from posemamba.weights.names import find
 
 SPLITS = ("validation", "test")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from posemamba.io.keypoints import is_keypoint_file
-from posemamba.io.video.image_files import find_pictures, is_pictures, natural_key
+from posemamba.io.pictures import find_pictures, is_pictures, natural_key
 from posemamba.utils.errors import PoseMambaError
 
 Kind = Literal["video", "pictures", "keypoints"]

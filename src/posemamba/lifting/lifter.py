@@ -213,7 +213,7 @@ class Lifter:
         )
 
     def _details(self, unseen: int, filled: int, segments: int) -> dict[str, Any]:
-        from posemamba.utils.version import __version__
+        from posemamba.utils.installation import __version__
 
         return {
             "posemamba": __version__,

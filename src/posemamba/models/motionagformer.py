@@ -25,7 +25,7 @@ from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import MLP, drop_path, matrices_between_layers
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
+from posemamba.weights.files import first_line, load_strictly, read_checkpoint
 
 JOINTS = 17
 LAYER_SCALE = 1e-5

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import MLP, drop_path, matrices_between_layers
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
+from posemamba.weights.files import first_line, load_strictly, read_checkpoint
 
 Axis = Literal["joints", "frames"]
 

@@ -29,8 +29,14 @@ from posemamba.ops.scan import OrderName, project, scan
 from posemamba.ops.scan.orders import DIRECTIONS
 from posemamba.poses.skeletons import LIMB_ORDER
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.checkpoints import first_line, load_strictly, read_checkpoint
-from posemamba.weights.files import is_safetensors, parse_config, read_weights
+from posemamba.weights.files import (
+    first_line,
+    is_safetensors,
+    load_strictly,
+    parse_config,
+    read_checkpoint,
+    read_weights,
+)
 from posemamba.weights.names import find
 
 STATES = 16

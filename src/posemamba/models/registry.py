@@ -18,8 +18,7 @@ from torch import Tensor
 from posemamba.models.posemamba import read_released_checkpoint
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights import shards
-from posemamba.weights.checkpoints import load_strictly
-from posemamba.weights.files import FORMAT, float32, is_safetensors, parse_config, read_weights
+from posemamba.weights.files import FORMAT, float32, is_safetensors, load_strictly, parse_config, read_weights
 from posemamba.weights.names import find
 
 if TYPE_CHECKING:

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from posemamba.io.inputs import Input, find_inputs
-from posemamba.lifting.lifter import Lifter
-from posemamba.pipeline.people import Reading
-from posemamba.poses import Keypoints2D, Poses3D
-from posemamba.utils.errors import PoseMambaError
+import numpy as np
+
+from posemamba.io.inputs import Input
+from posemamba.poses import Keypoints2D
+from posemamba.poses.keypoints import choose_people
+from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from posemamba.detect import Detector, Mode
+    from posemamba.io.video.clip import Clip
+
+
+from posemamba.io.inputs import find_inputs
+from posemamba.lifting.lifter import Lifter
+from posemamba.poses import Poses3D
 
 
 def lift(
@@ -36,7 +49,7 @@ def lift(
         lifter: used in place of `weights` and `device`; make one for many calls, so that weights are read once.
         progress: called as progress(done, total), first while joints are found, then while they are lifted.
         reading: start, end (seconds), detector, mode, fps, format, skeleton, image_size, video and so on: the fields
-            of `posemamba.pipeline.people.Reading`.
+            of `posemamba.pipeline.lift.Reading`.
 
     Returns:
         The poses of each chosen person: joints relative to the pelvis in the camera's frame (x right, y down, z away).
@@ -81,3 +94,187 @@ def _input(source: Path, keypoints: bool) -> Input:
     if len(inputs) != 1:
         raise PoseMambaError(f"{source}: holds {len(inputs)} inputs, expected one; lift each by itself")
     return inputs[0]
+
+
+DETECTORS = ("mediapipe", "rtmpose", "rtmpose-lightweight", "rtmpose-performance")
+MEDIAPIPE = "mediapipe"
+WORDS = {"video": "a video", "pictures": "pictures", "keypoints": "a keypoint file"}
+PLURALS = {"video": "videos", "pictures": "pictures", "keypoints": "keypoint files"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the joints of an input are found or read; None: not given, and decided by the input.
+
+    Attributes:
+        start, end: seconds from the start of the source; only what lies between is used.
+        person: ``longest``, ``largest``, ``all`` or a number from 1 on.
+        detector: one of DETECTORS, for videos and pictures.
+        mode: ``track`` or ``detect``, for MediaPipe.
+        det_model, pose_model: ONNX files for RTMPose.
+        fps: frames per second, for keypoint files and pictures.
+        format: a format's name (docs/keypoint_formats.md), for keypoint files.
+        skeleton: a skeleton's name, for keypoint files.
+        image_size: (width, height) in pixels, for keypoint files.
+        video: the video that a keypoint file belongs to; gives its size and frame rate.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    person: str | None = None
+    detector: str | None = None
+    mode: str | None = None
+    det_model: Path | None = None
+    pose_model: Path | None = None
+    fps: float | None = None
+    format: str | None = None
+    skeleton: str | None = None
+    image_size: tuple[int, int] | None = None
+    video: Path | None = None
+
+    @property
+    def uses_mediapipe(self) -> bool:
+        return (self.detector or MEDIAPIPE) == MEDIAPIPE
+
+    def check(self, inputs: Sequence[Input]) -> None:
+        """Reject what does not fit the inputs, before any work; options are named as on the command line.
+
+        Raises:
+            PoseMambaError: an option that belongs to another kind of input or detector, or has no meaning.
+        """
+        kinds = {one.kind for one in inputs}
+        for needed, names in (
+            (("keypoints",), ("format", "skeleton", "image_size", "video")),
+            (("keypoints", "pictures"), ("fps",)),
+            (("video", "pictures"), ("mode", "detector", "det_model", "pose_model")),
+        ):
+            for name in names:
+                if getattr(self, name) is not None and not kinds & set(needed):
+                    raise PoseMambaError(
+                        f"--{name.replace('_', '-')} is for {' and '.join(PLURALS[kind] for kind in needed)}, and "
+                        f"{inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it out"
+                    )
+        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
+            raise PoseMambaError(f"--fps is {self.fps:g}, expected a positive number of frames per second")
+        if self.video is not None and len(inputs) > 1:
+            raise PoseMambaError(
+                f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"
+            )
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise PoseMambaError(f"--end is {self.end:g} s, expected more than --start, {self.start:g} s")
+        person = self.person or "longest"
+        if person not in ("longest", "largest", "all") and not (person.isdecimal() and int(person) > 0):
+            raise PoseMambaError(f"--person is '{person}', expected longest, largest, all or a number from 1 on")
+        detector = self.detector or MEDIAPIPE
+        if detector not in DETECTORS:
+            raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
+        if self.mode not in (None, "track", "detect"):
+            raise PoseMambaError(f"--mode is '{self.mode}', expected track or detect")
+        if not self.uses_mediapipe and self.mode is not None:
+            raise PoseMambaError(f"--mode is for MediaPipe, and --detector is {detector}; leave it out")
+        if self.uses_mediapipe and (self.det_model or self.pose_model):
+            raise PoseMambaError("--det-model and --pose-model are for --detector rtmpose; give that too")
+
+    def clip(self, path: Path, kind: str) -> Clip:
+        """Return the part of a source between `start` and `end`."""
+        from posemamba.io.video.clip import Clip
+
+        return Clip(path, self.start, self.end, self.fps if kind == "pictures" else None)
+
+    def mode_of(self, one: Input) -> Mode:
+        """Return MediaPipe's mode; a single picture has nobody to follow."""
+        single = one.kind == "pictures" and not one.path.is_dir()
+        return "detect" if self.mode == "detect" or (self.mode is None and single) else "track"
+
+    def make_detector(self, device: str = "auto") -> Detector | None:
+        """Make the detector for all inputs; None: MediaPipe, which remembers a clip and is made anew for each.
+
+        Raises:
+            PoseMambaError: its package or model files are missing.
+        """
+        if self.uses_mediapipe:
+            return None
+        from posemamba.detect.rtmpose import RTMPoseDetector
+
+        size = str(self.detector).partition("-")[2] or "balanced"
+        return RTMPoseDetector(size, det_model=self.det_model, pose_model=self.pose_model, device=device)
+
+    def people(
+        self, one: Input, *, detector: Detector | None = None, progress: Progress | None = None
+    ) -> list[Keypoints2D]:
+        """Return the 2D joints of the chosen people of an input.
+
+        Args:
+            one: a video, pictures or a keypoint file.
+            detector: from `make_detector`; not used for keypoint files.
+            progress: called as progress(frames done, frames to do) while joints are found.
+
+        Warns:
+            UserWarning: nobody chose one of several people, or pictures have no frame rate.
+
+        Raises:
+            PoseMambaError: the input cannot be read, or holds nobody.
+        """
+        if one.kind == "keypoints":
+            return choose_people(self._read(one.path), self.person or "longest")
+        return choose_people(self._find(one, detector, progress), self.person or "longest")
+
+    def _find(self, one: Input, detector: Detector | None, progress: Progress | None) -> list[Keypoints2D]:
+        from posemamba.detect import detect_people
+        from posemamba.io.video.image_files import PICTURES_PER_SECOND
+
+        if one.kind == "pictures":
+            require("PIL", "video")
+            if self.fps is None and one.path.is_dir():
+                warnings.warn(
+                    f"{one.path.name}: pictures have no frame rate; assumed: {PICTURES_PER_SECOND:g} frames per second "
+                    "(--fps)",
+                    stacklevel=2,
+                )
+        clip = self.clip(one.path, one.kind)
+        people = detect_people(clip, mode=self.mode_of(one), detector=detector, progress=progress)
+        if len(people) > 1 and self.person is None:
+            warnings.warn(
+                f"{one.path.name}: {len(people)} people; took the one seen longest, in {int(people[0].seen.sum())} of "
+                f"{len(people[0])} frames (--person)",
+                stacklevel=2,
+            )
+        if detector is None and self.person == "all":
+            warnings.warn(
+                f"{one.path.name}: MediaPipe finds one person in a frame; --detector rtmpose finds everybody",
+                stacklevel=2,
+            )
+        return people
+
+    def _read(self, path: Path) -> list[Keypoints2D]:
+        from posemamba.io.keypoints import read_keypoints, read_people
+
+        fps, size = self.fps, self.image_size
+        if self.video is not None:
+            from posemamba.io.video.reading import probe
+
+            if not self.video.exists():
+                raise PoseMambaError(f"{self.video}: no such file")
+            info = probe(self.video)
+            fps, size = fps or info.fps, size or info.image_size
+        given: dict[str, Any] = {
+            "format": self.format or "auto",
+            "skeleton": self.skeleton,
+            "fps": fps,
+            "image_size": size,
+        }
+        people = [read_keypoints(path, **given)] if self.person is None else read_people(path, **given)
+        if self.start is None and self.end is None:
+            return people
+        clip = self.clip(path, "keypoints")
+        times = people[0].frame_times()
+        inside = np.array([clip.holds(t) for t in times - times[0]])
+        if not inside.any():
+            raise PoseMambaError(
+                f"{path}: has no frame between --start and --end, it lasts {times[-1] - times[0]:.2f} s; choose others"
+            )
+        return [
+            replace(p, xy=p.xy[inside], confidence=p.confidence[inside], times=times[inside])
+            for p in people
+            if p.seen[inside].any() or self.person is None
+        ]

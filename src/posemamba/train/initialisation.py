@@ -11,8 +11,7 @@ from posemamba.models.registry import ARCHITECTURES, AnyModel, architecture_of, 
 from posemamba.train.grow import grow
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.checkpoints import load_strictly
-from posemamba.weights.files import is_safetensors
+from posemamba.weights.files import is_safetensors, load_strictly
 from posemamba.weights.names import find
 
 

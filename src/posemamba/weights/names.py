@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.places import weights_folders
+from posemamba.utils.installation import weights_folders
 from posemamba.weights import shards
 from posemamba.weights.shards import name_of, parts
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from made_up_videos import bars
 
+from posemamba.io.pictures import find_pictures
 from posemamba.io.video.clip import Clip
-from posemamba.io.video.image_files import find_pictures, read_picture
+from posemamba.io.video.image_files import read_picture
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.utils.errors import PoseMambaError
 

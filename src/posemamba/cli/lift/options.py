@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from posemamba.cli.options import RefinementOptions, argument, option, parse_size, words
 
 if TYPE_CHECKING:
-    from posemamba.pipeline.people import Reading
+    from posemamba.pipeline.lift import Reading
 
 _KEYPOINTS, _PEOPLE, _RESULTS, _MODEL = "Keypoint files and pictures", "People and detector", "Results", "Model"
 
@@ -82,7 +82,7 @@ class LiftOptions(RefinementOptions):
     def reading(self) -> Reading:
         """How the joints of the inputs are found or read."""
         from posemamba.io.inputs import parse_time
-        from posemamba.pipeline.people import Reading
+        from posemamba.pipeline.lift import Reading
 
         return Reading(
             start=parse_time("--start", self.start),

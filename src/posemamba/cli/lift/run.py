@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posemamba.cli.lift.checks import can_draw
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import Results, is_done, report, write_results
+from posemamba.cli.lift.results import Results, can_draw, is_done, report, write_results
 from posemamba.io.inputs import Input, digest
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
@@ -86,7 +85,7 @@ class Worker:
         report(one, results, written, stages)
 
     def _digest(self, one: Input, overlay: bool) -> str:
-        from posemamba.utils.version import __version__
+        from posemamba.utils.installation import __version__
         from posemamba.weights.names import find
         from posemamba.weights.shards import parts
 

@@ -1,7 +1,7 @@
 """Human3.6M converted once into arrays that are mapped and not read: a start takes seconds, memory stays free.
 
 The cache is a folder beside the file, `<file name>.posemamba`, or, where that cannot be written, in the user's cache
-folder (`posemamba.utils.places.cache_folder`). It holds, for each split, `<split>.npy` (F, 17, 6) float32
+folder (`posemamba.utils.installation.cache_folder`). It holds, for each split, `<split>.npy` (F, 17, 6) float32
 (`human36m_file.CHANNELS`), where the file has them `<split>_factor.npy` and `<split>_target_mm.npy`, and
 `index.json`: version, the file's size and time of change, the videos. It is used only where version, size and time
 agree, and is put in place whole; it may be deleted at any time.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.human36m.file import CHANNELS, SPLITS, RawSplit, Video, read_file
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.places import cache_folder
+from posemamba.utils.installation import cache_folder
 
 VERSION = 1
 _INDEX = "index.json"

@@ -1,7 +1,7 @@
 """MPI-INF-3DHP's files unpacked once into arrays that are mapped and not read.
 
 The first reading unpacks a file into arrays in a folder beside it, `<file name>.posemamba`, or, where that cannot be
-written, in the user's cache folder (`posemamba.utils.places.cache_folder`). These are mapped into memory from then on,
+written, in the user's cache folder (`posemamba.utils.installation.cache_folder`). These are mapped into memory from then on,
 as long as the file's size and time of change agree; the folder may be deleted at any time.
 """
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from posemamba.data.mpi_inf_3dhp.file import Videos, read_file
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.places import cache_folder
+from posemamba.utils.installation import cache_folder
 
 _CACHE_VERSION = "1"
 _ARRAYS = ("names", "lengths", "sizes", "xy", "mm", "valid")

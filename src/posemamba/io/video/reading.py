@@ -14,8 +14,9 @@ def probe(source: Source) -> VideoInfo:
     Raises:
         PoseMambaError: there is no such file, it is no video, has no frames (in the given part), or was cut short.
     """
+    from posemamba.io.pictures import is_pictures
     from posemamba.io.video.decoding import look_through
-    from posemamba.io.video.image_files import is_pictures, probe_pictures
+    from posemamba.io.video.image_files import probe_pictures
 
     clip = as_clip(source)
     if is_pictures(clip.path):
@@ -40,8 +41,9 @@ def read_frames(source: Source) -> Iterator[Frame]:
             decoding fails or ends clearly before the length that the file declares, or a picture has another size
             than the first.
     """
+    from posemamba.io.pictures import is_pictures
     from posemamba.io.video.decoding import read_part, read_whole
-    from posemamba.io.video.image_files import is_pictures, read_pictures
+    from posemamba.io.video.image_files import read_pictures
 
     clip = as_clip(source)
     if is_pictures(clip.path):

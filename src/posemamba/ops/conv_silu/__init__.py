@@ -11,7 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from posemamba.ops.runtime import triton as triton_support
+from posemamba.ops.runtime.settings import constant_for_compiler
+
+
+@constant_for_compiler
+def _triton_runs(device: torch.device) -> bool:
+    from posemamba.ops.runtime import triton as triton_support  # of use on a GPU only
+
+    return triton_support.runs(device)
 
 
 def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | None = None) -> Tensor:
@@ -30,7 +37,7 @@ def conv_silu(x: Tensor, weight: Tensor, bias: Tensor | None, backend: str | Non
         bias = weight.new_zeros(len(weight))
     if backend is None:
         on_gpu = x.device.type == "cuda" and x.dtype in (torch.float32, torch.bfloat16)
-        backend = "triton" if on_gpu and triton_support.runs(x.device) else "torch"
+        backend = "triton" if on_gpu and _triton_runs(x.device) else "torch"
     if backend == "triton":
         return torch.ops.posemamba.conv_silu(x, weight, bias)
     y = F.conv2d(x.permute(0, 3, 1, 2), weight, bias, padding=1, groups=x.shape[-1])

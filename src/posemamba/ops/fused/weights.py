@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from posemamba.ops.scan.parameters import Parameters
+from posemamba.ops.scan.reference import Parameters
 
 
 def centre(x_BTJC: Tensor) -> Tensor:

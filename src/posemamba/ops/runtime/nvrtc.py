@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from posemamba.utils.files import atomic_path
-from posemamba.utils.places import cache_folder
+from posemamba.utils.installation import cache_folder
 
 SHARED_LIMIT = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 MOST_SHARED = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN

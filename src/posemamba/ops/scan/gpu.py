@@ -19,7 +19,7 @@ from torch import Tensor
 
 from posemamba.ops.runtime import nvrtc
 from posemamba.ops.scan.orders import DIRECTIONS, ScanMap
-from posemamba.ops.scan.parameters import Parameters
+from posemamba.ops.scan.reference import Parameters
 from posemamba.utils.errors import PoseMambaError
 
 TILE = 32  # steps; the forward pass keeps the state before each tile for the backward pass

@@ -5,9 +5,13 @@ B batch, L tokens, D inner width, N states, K directions, R rank of the step siz
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from posemamba.utils.errors import PoseMambaError
 
 
 def selective_scan_reference(
@@ -40,3 +44,28 @@ def selective_scan_reference(
             ys.append((h_BDN @ c[..., None])[..., 0] + Ds_KD[k] * x)
         out_BLD = out_BLD.index_add(1, tokens_L, torch.stack(ys, dim=1))
     return out_BLD
+
+
+LOG2_E = 1.4426950408889634
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A layer's scan parameters as the kernels read them, float32: (K, R, D), (K, D), (K, N, D) and (K, D)."""
+
+    weight: Tensor
+    bias: Tensor
+    a2: Tensor
+    skip: Tensor
+
+    @classmethod
+    def of(cls, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, Ds: Tensor) -> Parameters:
+        """Convert the parameters from (K, D, R), (K, D), (K, D, N) and (K, D)."""
+        if A.shape[-1] != 16:
+            raise PoseMambaError(f"the scan on GPUs has 16 states, not {A.shape[-1]}: use the backend 'reference'")
+        return cls(
+            dt_weight.float().transpose(1, 2).contiguous(),
+            dt_bias.float().contiguous(),
+            (A.float().transpose(1, 2) * LOG2_E).contiguous(),
+            Ds.float().contiguous(),
+        )

@@ -1,9 +1,15 @@
-"""The user's folders: the cache, the data and the weights."""
+"""The installation: its version, and the folders for caches, weights and data."""
 
 from __future__ import annotations
 
 import os
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+try:
+    __version__ = version("posemamba")
+except PackageNotFoundError:  # run from its sources, not installed
+    __version__ = "0.0.0"
 
 CACHE_VARIABLE, WEIGHTS_VARIABLE = "POSEMAMBA_CACHE", "POSEMAMBA_WEIGHTS"
 """Environment variables that name the cache folder, and a folder of weights that are found by name."""
