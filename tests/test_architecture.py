@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 STUDIES = SOURCE.parent / "studies"
 
@@ -170,7 +172,7 @@ def test_loads_without_torch() -> None:
 
 
 def loaded(code: str, folder: Path) -> tuple[list[str], bool]:
-    """Run code in a process of its own; the package's modules that it loads, and whether PyTorch is among the others."""
+    """Run code in a process of its own; the modules of the package that it loads, and whether PyTorch is loaded."""
     told = (
         f"{code}\nimport json, sys\n"
         "ours = sorted(name for name in sys.modules if name.split('.')[0] == 'posemamba')\n"
