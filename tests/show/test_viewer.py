@@ -393,6 +393,12 @@ def test_every_button_and_key_does_what_it_says(
     changes("solid", click("#people button:nth-child(3)"))
     assert chromium.value("state.person") == 1
     changes("chart", lambda: chromium.value("$('angle').value = 'neck', $('angle').onchange()"))
+    lines = chromium.value(
+        "(() => { let count = 0; const c = areas.chart.c, to = c.lineTo;"
+        "c.lineTo = (...a) => { count++; to.apply(c, a); };"
+        "chartKey = ''; drawChart(); delete c.lineTo; return count; })()"
+    )
+    assert lines > 300  # two curves over 200 frames, person 2 away in 20 of them
     changes("strip", click("#people button:nth-child(1)"))  # person 2 is away for a while
     assert chromium.value("state.person") == -1
     wide = chromium.value("[...onFlat].filter(v => v === v)")
