@@ -38,9 +38,7 @@ def run(model: PoseMamba, x: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def check(
-    change: Change, model: PoseMamba, x: Tensor, fast: str, monkeypatch: pytest.MonkeyPatch, bound: float
-) -> None:
+def check(change: Change, model: PoseMamba, x: Tensor, fast: str, patch: pytest.MonkeyPatch, bound: float) -> None:
     """Before the change, with it, and after it was taken back: the right path, the plain model's numbers."""
     before = plainly(model, x)
     for _ in range(3):  # a graph on a GPU from the second time on

@@ -83,7 +83,7 @@ def test_layers_see_what_the_model_gives_them() -> None:
         h = model.Spatial_norm(run(spatial, h))
         h = h + model.Temporal_pos_embed[:, :9, None] if i == 0 else h
         h = model.Temporal_norm(run(temporal, h))
-    for ours, hooked in zip(layer_inputs(model, x, 1), seen, strict=True):
+    for ours, hooked in zip(layer_inputs(model, x, 1), seen[:2], strict=True):
         assert torch.allclose(ours, hooked, atol=1e-5)
 
 

@@ -73,7 +73,7 @@ def test_preparing_changes_nothing(monkeypatch: pytest.MonkeyPatch, muon: bool) 
 
 def test_what_a_replay_changes_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay does not go through PyTorch, and copies of the weights are kept for lifting."""
-    model = small()
+    model = small().eval()  # copies are of models that infer
 
     def capture(self: StepGraphs, step: Callable[[], None]) -> Callable[[], None]:
         def replay() -> None:
