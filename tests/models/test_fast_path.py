@@ -44,7 +44,7 @@ def check(change: Change, model: PoseMamba, x: Tensor, fast: str, patch: pytest.
     for _ in range(3):  # a graph on a GPU from the second time on
         assert model.execution(x).path == fast
         assert (run(model, x) - before).abs().max() < bound
-    undo = change.make(model, monkeypatch)
+    undo = change.make(model, patch)
     if fast == "gpu" and not change.counted and not change.reason:
         model.reload_weights()
     for _ in range(2):

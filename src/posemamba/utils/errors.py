@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import importlib
+import re
 from types import ModuleType
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
 class PoseMambaError(Exception):
     """An error in the user's input, files or installation.
 
-    The message is one line. It names the file or option, what was found, what was expected and what to do.
+    The message is one line: it names the file or option, what was found, what was expected and what to do. Control
+    characters of a name or text that a file holds become spaces, so that one line it stays.
     """
+
+    def __init__(self, message: object) -> None:
+        super().__init__(_CONTROL.sub(" ", str(message)))
 
 
 def require(module: str, extra: str) -> ModuleType:
