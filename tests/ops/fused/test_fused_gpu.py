@@ -22,9 +22,8 @@ from posemamba.ops.fused.gpu.layers import forward_and_features
 from posemamba.ops.fused.gpu.tiles import Tile
 from posemamba.ops.fused.weights import EndWeights, LayerWeights, UnevenWeightsError, Weights
 from posemamba.ops.runtime import settings
-from posemamba.ops.scan.gpu import LOG2_E
 from posemamba.ops.scan.orders import DIRECTIONS, scan_map
-from posemamba.ops.scan.reference import selective_scan_reference
+from posemamba.ops.scan.reference import LOG2_E, selective_scan_reference
 from posemamba.utils.errors import PoseMambaError
 
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 """MPI-INF-3DHP's files unpacked once into arrays that are mapped and not read.
 
 The first reading unpacks a file into arrays in a folder beside it, `<file name>.posemamba`, or, where that cannot be
-written, in the user's cache folder (`posemamba.utils.installation.cache_folder`). From then on these are mapped into memory, as
-long as the file's size and time of change agree; the folder may be deleted at any time.
+written, in the user's cache folder (`posemamba.utils.installation.cache_folder`). From then on these are mapped into
+memory, as long as the file's size and time of change agree. The folder may be deleted at any time.
 """
 
 from __future__ import annotations
