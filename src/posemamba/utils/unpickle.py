@@ -278,7 +278,8 @@ def load_npz_object(path: str | Path, key: str) -> Any:
         with zipfile.ZipFile(path) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             if key not in names:
-                raise PoseMambaError(f"{path}: has no entry '{key}', only {', '.join(names) or 'none'}")
+                there = ", ".join(name if name.isprintable() else repr(name) for name in names)
+                raise PoseMambaError(f"{path}: has no entry '{key}', only {there or 'none'}")
             with archive.open(f"{key}.npy") as stream:
                 version = np.lib.format.read_magic(stream)
                 first = version == (1, 0)

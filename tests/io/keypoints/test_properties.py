@@ -349,6 +349,8 @@ def test_what_no_edit_is_likely_to_make(tmp_path: Path) -> None:
             quietly(read_people, tmp_path / name)
         return str(caught.value)
 
+    assert "'a\\nb'" in refusal("k.npz", npz(**{"a\nb": np.ones(3)}))
+    assert "'a\\nb'" in refusal("k.json", b'{"a\\nb": 1}')
     right = json.dumps(JSON["alphapose"])
     for digits, message in (("9" * 5000, "thousands of digits"), ("9" * 400, "not a regular list of numbers")):
         assert message in refusal("k.json", right.replace("0.8", digits, 1).encode())

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from posemamba.io.keypoints.source import listed
 from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, SKELETONS, Skeleton
 from posemamba.utils.errors import PoseMambaError
 
@@ -92,7 +93,7 @@ def match(path: Path, names: Sequence[str]) -> tuple[Skeleton, list[int | None]]
     missing = [joint for joint, i in zip(skeleton.joints, order, strict=True) if i is None]
     if lacking := [joint for joint in missing if joint in _LIMBS]:
         raise PoseMambaError(
-            f"{path}: body parts {', '.join(names[:40])}; for a pose it lacks {', '.join(lacking)}: name parts like "
+            f"{path}: body parts {listed(names[:40])}; for a pose it lacks {', '.join(lacking)}: name parts as in "
             "left_shoulder, LShoulder or shoulder_l"
         )
     warnings.warn(f"{path.name}: lacks {', '.join(missing)}; these joints are missing in all frames", stacklevel=5)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.raw import RawPeople
-from posemamba.io.keypoints.source import Source
+from posemamba.io.keypoints.source import Source, listed
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import get_skeleton
 from posemamba.poses.tracking import Track
@@ -74,7 +74,7 @@ def read(source: Source) -> RawPeople:
         )
     if key is None:
         raise PoseMambaError(
-            f"{path}: holds {', '.join(arrays) or 'nothing'}; expected an array 'keypoints' (frames, joints, 2 or 3)"
+            f"{path}: holds {listed(arrays) or 'nothing'}; expected an array 'keypoints' (frames, joints, 2 or 3)"
         )
     values = _numbers(path, key, arrays[key])
     if values.ndim not in (3, 4) or values.shape[-1] not in (2, 3):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,10 +120,15 @@ def load_json(path: Path) -> Any:
         raise PoseMambaError(f"{path}: JSON with a number of thousands of digits, expected keypoints") from None
 
 
+def listed(names: Iterable[str]) -> str:
+    """Join a file's own names for a message of one line; those that would break it are quoted."""
+    return ", ".join(name if name.isprintable() else repr(name) for name in names)
+
+
 def describe(value: Any) -> str:
     """Describe a JSON value for a message."""
     if isinstance(value, dict):
-        return "an object of " + (", ".join(f"'{k}'" for k in list(value)[:8]) or "nothing")
+        return "an object of " + (", ".join(map(repr, list(value)[:8])) or "nothing")
     return {list: "a list", str: "text", type(None): "null", bool: "true or false"}.get(type(value), "a number")
 
 
