@@ -1,4 +1,4 @@
-"""What the models share: which layers stay in full precision, which matrices Muon takes."""
+"""Parts that models share: layers in full precision, the matrices that Muon takes."""
 
 from __future__ import annotations
 

@@ -230,6 +230,13 @@ def test_ends_stay_in_float32(training: bool, changes: dict[str, bool]) -> None:
     assert torch.equal(got, model.head(features))
 
 
+@pytest.mark.filterwarnings("ignore:the scan runs step by step")
+def test_shapes_are_computed_without_memory() -> None:
+    model = tiny().eval().to("meta")
+    with torch.no_grad():
+        assert model(torch.empty(2, 3, 17, 2, device="meta")).shape == (2, 3, 17, 3)
+
+
 def test_input_is_taken_in_any_precision() -> None:
     model, x = tiny().eval(), torch.randn(2, 3, 17, 2)
     assert torch.allclose(model(x.double()), model(x), atol=1e-6)

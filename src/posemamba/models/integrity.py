@@ -1,4 +1,4 @@
-"""Whether a model is still what its class builds from its config, code included.
+"""A check that a model is still what its class builds from its config, code included.
 
 Kernels that know a model's weights alone may stand in for its modules only then. `Blueprint` compares modules,
 attributes, hooks and shapes with a model freshly built on the meta device, which has no memory; `Code` compares the
@@ -34,7 +34,7 @@ def is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 class _Lookups:
-    """Many items of dictionaries in a list, by two calls that loop in C: item names[i] of dictionary places[i]."""
+    """A look-up of many items in a list of dictionaries, by loops in C: item names[i] of dictionary places[i]."""
 
     def __init__(self, places: list[int], names: list[str]) -> None:
         self._places, self.names = places, names
@@ -45,12 +45,12 @@ class _Lookups:
         return list(map(getitem, chosen, self.names))
 
     def places(self, spaces: list[str]) -> list[str]:
-        """Full names, from those of the dictionaries."""
+        """Make full names from those of the dictionaries."""
         return [f"{spaces[i]}.{name}".lstrip(".") for i, name in zip(self._places, self.names, strict=True)]
 
 
 class Blueprint:
-    """What a model built from one config looks like, in all that its forward pass reads.
+    """The modules, attributes and shapes of a model built from one config, as far as its forward pass reads them.
 
     Args:
         blank: a model as its class builds it, on the meta device.
@@ -118,7 +118,7 @@ class Blueprint:
             return None
 
     def _walk(self, model: nn.Module) -> tuple[list[nn.Module], list[dict[str, Any]]]:
-        """The model and its modules, level by level, and their namespaces."""
+        """List the model and its modules, level by level, and their namespaces."""
         modules, spaces = [model], [vars(model)]
         level = spaces
         for lookup in self._levels:
@@ -188,7 +188,7 @@ def _label(name: str) -> str:
 
 
 def _described(kind: type, other: type) -> str:
-    """A class by its name; with its module where the other has the same name."""
+    """Name a class; with its module where the other has the same name."""
     if kind is type(None):
         return "missing"
     return f"{kind.__module__}.{kind.__qualname__}" if kind.__name__ == other.__name__ else kind.__name__
@@ -202,7 +202,7 @@ def _same(value: object, other: object) -> bool:
 
 
 class Code:
-    """The functions that a forward pass runs, as they are when this is made.
+    """The functions that a forward pass runs, as they were when this was made.
 
     Args:
         classes: whose functions and properties count, and with them all that these find among the names of their
@@ -265,7 +265,7 @@ class Code:
             return False
 
     def _added(self) -> Iterator[str]:
-        """Attributes that classes did not have, of names that functions read: they come before those of an instance."""
+        """Name attributes that classes did not have and functions read: they come before those of an instance."""
         for kind, known in zip(self._classes, self._known, strict=True):
             yield from (f"{kind.__name__}.{name}" for name in (vars(kind).keys() - known) & self._used)
 

@@ -1,4 +1,4 @@
-"""What several models share: stochastic depth (Huang et al. 2016), the MLP, layers in full precision, matrices."""
+"""Parts that several models share: stochastic depth (Huang et al. 2016), the MLP, full precision, matrices."""
 
 from __future__ import annotations
 
@@ -67,6 +67,8 @@ def in_full_precision(layer: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     picture 1000 pixels wide, and of several millimetres in the result, more than a joint moves from one frame to the
     next.
     """
+    if not torch.amp.is_autocast_available(x.device.type):  # the meta device has none
+        return layer(x)
     with torch.autocast(x.device.type, enabled=False):
         if torch.compiler.is_compiling() or torch.get_float32_matmul_precision() == "highest":
             return layer(x)

@@ -48,7 +48,7 @@ Size = Literal["s", "b", "l", "x"]
 
 
 class PoseMambaConfig(BaseModel):
-    """What a PoseMamba is made of; saved with its weights.
+    """The configuration of a PoseMamba, saved with its weights.
 
     The paper's N, the number of blocks, is twice `depth`: one spatial and one temporal block at each depth.
     """
@@ -149,7 +149,7 @@ class StateSpace2D(nn.Module):
         return u_BTJD, project(u_BTJD, self.x_proj_weight, **self._scan_options), z_BTJD
 
     def _convolve(self, x_BTJD: Tensor) -> Tensor:
-        """SiLU of `conv2d`: in one pass, as long as that is the convolution that it was."""
+        """Compute SiLU of `conv2d`: in one pass, as long as that is the convolution that it was."""
         conv = self.conv2d
         if is_untouched(conv, nn.Conv2d) and _is_3x3(conv):
             return conv_silu(x_BTJD, conv.weight, conv.bias)
@@ -260,7 +260,7 @@ def apply_block(block: Block, norm: nn.LayerNorm, x_BTJE: Tensor, scales: Tensor
 
 @lru_cache(maxsize=1)
 def _compiled_apply_block() -> Callable[..., Tensor]:
-    """`apply_block` by torch.compile, the same for all models."""
+    """Compile `apply_block`, once for all models."""
     from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
 
     allow_many_variants()
@@ -396,7 +396,7 @@ class PoseMamba(nn.Module):
         return self._head(self._features(x_BTJC)) if y_BTJ3 is None else y_BTJ3
 
     def features(self, x_BTJC: Tensor) -> Tensor:
-        """What the last layer knows of each joint, (B, T, J, E): `head` makes the output of it."""
+        """Compute what the last layer knows of each joint, (B, T, J, E): `head` makes the output of it."""
         self._check(x_BTJC)
         x_BTJE = fused.run(self, x_BTJC, features=True)
         return self._features(x_BTJC) if x_BTJE is None else x_BTJE
@@ -411,7 +411,7 @@ class PoseMamba(nn.Module):
         return fused.choose(self, x_BTJC)
 
     def reload_weights(self) -> None:
-        """Drop the copies of the weights that fused kernels made: they are read anew at the next call.
+        """Drop the copies of the weights that fused kernels made, and their memory: the next call reads them anew.
 
         Needed on a GPU alone, and after one thing alone: writing into a parameter past PyTorch, as
         `parameter.data.mul_(2)` does.
@@ -524,7 +524,7 @@ _CODE = Code(
 
 @lru_cache(maxsize=16)
 def _blueprint(config: PoseMambaConfig) -> Blueprint:
-    """What a model of this config looks like."""
+    """Build a model of this config for comparison."""
     # where functions of PyTorch are replaced it may not go to the meta device, and draws random numbers
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         blank = PoseMamba(config)

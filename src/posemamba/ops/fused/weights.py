@@ -25,7 +25,7 @@ def centre(x_BTJC: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class ModelLayout:
-    """All that the kernels must know of a model besides its tensors.
+    """The numbers that the kernels must know of a model besides its tensors.
 
     Attributes:
         width: E; the inner width D is twice as much.
@@ -75,7 +75,7 @@ class Source(Protocol):
 
 @dataclass
 class LayerWeights:
-    """One layer. Products' operands have the type that was asked for, all else is float32.
+    """The weights of a layer. Products' operands have the type that was asked for, all else is float32.
 
     Attributes:
         norm_weight, norm_bias: (E,) before the in-projection.
@@ -166,7 +166,7 @@ class LayerWeights:
 
     @property
     def scan(self) -> Parameters:
-        """What the scan takes."""
+        """The scan's parameters."""
         return Parameters(self.dt_weight, self.dt_bias, self.a2, self.skip)
 
 
@@ -175,7 +175,7 @@ OPERANDS = ("weight_x", "weight_z", "x_proj", "weight_out", "weight_1", "weight_
 
 @dataclass
 class EndWeights:
-    """What comes before the first and after the last layer, and the norms after every layer; all float32.
+    """Weights before the first and after the last layer, and of the norms after every layer; all float32.
 
     Attributes:
         embed_weight, embed_bias: (E, C) and (E,), C numbers of a joint.

@@ -25,7 +25,7 @@ PIECE = 16384  # numbers that one thread takes a fingerprint of at a time
 
 
 class _Layer:
-    """One layer's weights as the kernels take them: NumPy arrays, products' weights packed."""
+    """A layer's weights as the kernels take them: NumPy arrays, products' weights packed."""
 
     def __init__(self, weights: LayerWeights) -> None:
         from posemamba.ops.fused.cpu.kernels import pack
@@ -68,7 +68,7 @@ class _Fingerprint:
 
 
 class _FastModel:
-    """What is kept of a model: its weights in the kernels' layout."""
+    """The state kept for a model: its weights in the kernels' layout."""
 
     def __init__(self, model: Source) -> None:
         self.layout = model.layout()
@@ -139,7 +139,7 @@ def forget(model: Source) -> None:
 
 
 def _forward(fast: _FastModel, x_BTJC: Tensor) -> Tensor:
-    """What the last layer knows of each joint: (B, T, J, E)."""
+    """Compute what the last layer knows of each joint: (B, T, J, E)."""
     from posemamba.ops.fused.cpu import kernels
     from posemamba.ops.scan import cpu
 

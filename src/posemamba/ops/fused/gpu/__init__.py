@@ -58,7 +58,7 @@ _fast_models: WeakKeyDictionary[Source, dict[tuple[torch.dtype, torch.device], _
 
 
 def _product_type(model: Source, device: torch.device) -> torch.dtype:
-    """Of the products' operands."""
+    """Return the type of the products' operands."""
     if torch.is_autocast_enabled(device.type):
         return torch.get_autocast_dtype(device.type)
     return model.dtype
