@@ -55,6 +55,6 @@ def test_standing_feet_come_to_rest(walks: None, capsys: pytest.CaptureFixture[s
 def test_no_motions_are_one_line(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("POSEMAMBA_SHARED", str(tmp_path))
+    monkeypatch.setenv("POSEMAMBA_DATA", str(tmp_path))
     assert measure.main(["upright"]) == 2
     assert "no motion capture files" in capsys.readouterr().err
