@@ -73,7 +73,7 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str) 
 
 
 def _clips(path: Path, card: dict[str, Any], most: int) -> MocapOptions:
-    """How the card's recipe makes training clips; of the lengths those that lifting shows to a model.
+    """Read from the card's recipe how training clips are made; of the lengths those that lifting shows to a model.
 
     Raises:
         PoseMambaError: it does not say, or says what cannot be.

@@ -1,4 +1,4 @@
-"""What is installed, which scan runs here and why, and whether it computes the right thing."""
+"""An examination of the installation: packages, the scan that runs here and why, and its correctness."""
 
 from __future__ import annotations
 

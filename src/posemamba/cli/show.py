@@ -44,7 +44,7 @@ def scan_map(
     ] = None,
     data: Data = None,
 ) -> None:
-    """How strongly joints and frames feed each other through the scan: the paper's figure 5 (docs/show.md)."""
+    """Draw how strongly joints and frames feed each other through the scan: the paper's figure 5 (docs/show.md)."""
     from posemamba.utils.errors import PoseMambaError
     from posemamba.utils.plotting import check_plot_file
 

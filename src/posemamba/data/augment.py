@@ -216,7 +216,7 @@ class LeftRightSwaps:
 
 @dataclass
 class Confidence:
-    """How a detector's confidence follows its error; (B,) each.
+    """Parameters of a detector's confidence as a function of its error; (B,) each.
 
     The confidence is sigmoid(intercept - error_slope e + slow_noise n + joint_noise c). e is the error in units of
     `person_size`, n unit noise of each joint that changes slowly, c unit noise of each joint that is constant.

@@ -61,7 +61,7 @@ class Cameras:
 
 @dataclass
 class View:
-    """What the cameras see.
+    """The view of one camera for each clip.
 
     Attributes:
         xy: (B, T, J, 2) exact normalised image coordinates.

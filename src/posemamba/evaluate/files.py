@@ -21,7 +21,7 @@ from posemamba.utils.progress import Progress
 
 
 class Result(Protocol):
-    """What an evaluation gives."""
+    """The scores of an evaluation."""
 
     def table(self) -> str: ...
     def save_json(self, path: str | Path) -> None: ...

@@ -20,7 +20,7 @@ _SCAN_FLOPS = 9  # per direction, channel, state and token, as the Mamba papers 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a model holds, and what it does in one forward pass of `frames` frames.
+    """Parameters of a model, and operations of one forward pass of `frames` frames.
 
     Attributes:
         frames: T; the operations are for T * 17 tokens.

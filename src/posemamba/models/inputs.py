@@ -71,7 +71,7 @@ def prepare_input(model: nn.Module, joints: Tensor) -> Tensor:
 
 
 def person_size(xy: Tensor) -> Tensor:
-    """How large each person is seen: the root mean square distance of the joints from their mean in a frame.
+    """Measure how large each person is seen: the root mean square distance of the joints from their mean in a frame.
 
     A person who stands upright is about 3.3 times as tall.
 

@@ -22,7 +22,7 @@ _children, _parameters = itemgetter("_modules"), itemgetter("_parameters")
 _training, _shape = itemgetter("training"), attrgetter("shape")
 _hooks, _pre_hooks = itemgetter("_forward_hooks"), itemgetter("_forward_pre_hooks")
 _CALL = ("__call__", "_wrapped_call_impl", "_call_impl", "__getattr__", "__getattribute__", "forward")
-"""What Python and PyTorch go through from a call of a module to its computation."""
+"""The methods that Python and PyTorch go through from a call of a module to its computation."""
 
 
 def is_untouched(module: nn.Module, kind: type[nn.Module]) -> bool:

@@ -35,7 +35,7 @@ ONE_WAY = {(0, 4), (8, 11), (8, 14)}
 
 
 class MotionAGFormerConfig(BaseModel):
-    """What a MotionAGFormer is made of."""
+    """The configuration of a MotionAGFormer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -95,7 +95,7 @@ def bone_graph() -> Tensor:
 
 
 def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
-    """Of each group, (G, L, L): row i is 1 at the tokens most similar to token i by inner product, ties included.
+    """Return each group's neighbours, (G, L, L): row i is 1 at the tokens most similar to token i by inner product, ties included.
 
     Rounding decides between near ties (a joint that rests), so the output there may jump between devices or precisions.
     """

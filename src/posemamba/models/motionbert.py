@@ -27,7 +27,7 @@ Axis = Literal["joints", "frames"]
 
 
 class MotionBERTConfig(BaseModel):
-    """What a DSTformer is made of; the defaults are the published size."""
+    """The configuration of a DSTformer; the defaults are the published size."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -128,7 +128,7 @@ class MotionBERT(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """As published: truncated normal of deviation 0.02, biases 0; both streams start with the same weight."""
+        """Initialise as published: truncated normal of deviation 0.02, biases 0, both streams of the same weight."""
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.trunc_normal_(module.weight, std=0.02)

@@ -41,9 +41,9 @@ from posemamba.weights.names import find
 
 STATES = 16
 EPS = 1e-6
-"""Of the norms before and after blocks."""
+"""The epsilon of the norms before and after blocks."""
 INNER_EPS = HEAD_EPS = 1e-5
-"""Of the norm after the scan and of the head's."""
+"""The epsilon of the norm after the scan and of the head's."""
 Size = Literal["s", "b", "l", "x"]
 
 
@@ -268,7 +268,7 @@ def _compiled_apply_block() -> Callable[..., Tensor]:
 
 
 class ErrorHead(nn.Module):
-    """How far off a joint is expected to be, from what the last layer knows of it: (B, T, J, E) to (B, T, J), > 0.
+    """A head that predicts each joint's error from the last layer's features: (B, T, J, E) to (B, T, J), > 0.
 
     It learns by itself when the model is done (`posemamba.train.expected_error`), and changes nothing that the model
     lifts.

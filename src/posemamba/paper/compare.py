@@ -33,7 +33,7 @@ _LABELS = 3  # joints whose error is written beside them
 
 @dataclass(frozen=True)
 class Method:
-    """What one model, or one file, makes of a clip.
+    """The poses that one model, or one file, gives for a clip.
 
     Attributes:
         name: for the heading.

@@ -1,4 +1,4 @@
-"""How strongly joints and frames feed each other through the scan: the paper's figure 5, from the recurrence itself.
+"""Influence of joints and frames on each other through the scan: the paper's figure 5, from the recurrence itself.
 
 With the step sizes dt, B and C that an input gives, the scan of one direction is linear in its tokens x:
 h_i = exp(dt_i A) h_(i-1) + dt_i B_i x_i and y_i = <C_i, h_i> + D x_i. So the weight of token j on the output i >= j is
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ScanInputs:
-    """What one scan of one clip is given, float64, and the walks over its tokens.
+    """Inputs of one scan of one clip, float64, and the walks over its tokens.
 
     Attributes:
         dt: (K, D, L) step sizes at the steps of each direction.
@@ -79,7 +79,7 @@ class Maps:
 
 
 def layer_inputs(model: PoseMamba, x: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-    """What the state-space layers of the spatial and the temporal block number `layer` are given, (1, T, J, E) each.
+    """Return the inputs of the state-space layers in the spatial and temporal block `layer`, (1, T, J, E) each.
 
     Args:
         model: in evaluation mode.

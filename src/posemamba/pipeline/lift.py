@@ -104,7 +104,7 @@ PLURALS = {"video": "videos", "pictures": "pictures", "keypoints": "keypoint fil
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How the joints of an input are found or read; None: not given, and decided by the input.
+    """Options for finding or reading the joints of an input; None: not given, and decided by the input.
 
     Attributes:
         start, end: seconds from the start of the source; only what lies between is used.

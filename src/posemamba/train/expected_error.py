@@ -22,7 +22,7 @@ from posemamba.utils.progress import Progress
 
 @dataclass(frozen=True)
 class ErrorFit:
-    """How a head is fitted.
+    """Settings for fitting an error head.
 
     Attributes:
         width: of its hidden layers.

@@ -20,7 +20,7 @@ _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration (Jordan et al.): fast rather than exact, singular values end in 0.7 to 1.2."""
 _ITERATIONS = 5
 GPU_TYPE = torch.bfloat16
-"""What it iterates in on a GPU: fast; rounding is made more of where singular values are small."""
+"""The type of the iteration on a GPU: fast; its rounding weighs more where singular values are small."""
 _RMS = 0.2
 """Root mean square of a step's elements at learning rate 1: AdamW's (Liu et al. 2025, arXiv 2502.16982)."""
 
@@ -40,7 +40,7 @@ def split_parameters(model: nn.Module, *, scans: bool = False) -> tuple[list[nn.
 
 
 def undecayed(model: nn.Module) -> list[nn.Parameter]:
-    """What is not pulled towards zero where decay is of matrices only: biases, norms, and of a PoseMamba the scans'
+    """Name the parameters without weight decay where decay is of matrices only: biases, norms, and of a PoseMamba the scans'
     rates and skips and the embeddings of places, for none of which zero is a neutral value."""
     return [p for name, p in model.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
 
@@ -95,7 +95,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, defaults)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """As ever; the counts of steps of older checkpoints, which are plain numbers, become tensors."""
+        """Load a state; step counts of older checkpoints, which are plain numbers, become tensors."""
         super().load_state_dict(state_dict)
         for parameter, state in self.state.items():
             if not isinstance(state["steps"], Tensor):

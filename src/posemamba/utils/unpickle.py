@@ -260,7 +260,7 @@ _DAMAGED = (
     *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
     *(EOFError, ValueError, KeyError, RuntimeError, MemoryError),
 )
-"""What a damaged npz makes zipfile, zlib and NumPy's reader of headers raise."""
+"""The exceptions that zipfile, zlib and NumPy's reader of headers raise on a damaged npz."""
 
 
 def load_npz_object(path: str | Path, key: str) -> Any:

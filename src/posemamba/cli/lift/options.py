@@ -80,7 +80,7 @@ class LiftOptions(RefinementOptions):
 
     @property
     def reading(self) -> Reading:
-        """How the joints of the inputs are found or read."""
+        """The options for finding or reading the joints of the inputs."""
         from posemamba.io.inputs import parse_time
         from posemamba.pipeline.lift import Reading
 

@@ -27,14 +27,14 @@ from posemamba.utils.errors import PoseMambaError
 INPUTS = ("detected", "exact")
 """2D joints of the file's detector (Stacked Hourglass), or the label's own x and y."""
 PROTOCOLS = ("paper", "all-frames")
-"""What is scored: clips end to end without the tails of videos, as published; or every frame."""
+"""The protocol: clips end to end without the tails of videos, as published; or every frame."""
 TYPICAL_MM_PER_UNIT = 2200.0
-"""Of training frames, for which the file does not say: 5 m away with a focal length of 1.145 image widths."""
+"""Millimetres per unit of training frames, which the file lacks: 5 m away with a focal length of 1.145 image widths."""
 
 
 @dataclass(frozen=True)
 class Clips:
-    """Where clips lie in a split.
+    """Places of clips in a split.
 
     Attributes:
         frames: T.
@@ -113,7 +113,7 @@ class Human36M:
         return Human36MSource(self.train, frames, stride, seed, flip, inputs, device)
 
     def test_clips(self, frames: int = 243, *, protocol: str = "paper") -> Clips:
-        """Where the test clips lie, those of blocked videos included.
+        """Return the places of the test clips, those of blocked videos included.
 
         Args:
             frames: T.

@@ -31,7 +31,7 @@ BLOCKED = ("s_09_act_05_subact_02", "s_09_act_10_subact_02", "s_09_act_13_subact
 """Videos of all cameras that no published result scores: their 3D joints are wrong."""
 FACTOR, TARGET = "2.5d_factor", "joints_2.5d_image"
 CHANNELS = 6
-"""Of a frame's joint as it is kept: detected x, y and confidence, then the label's x, y and depth; normalised."""
+"""Channels of a joint in a frame: detected x, y and confidence, then the label's x, y and depth; normalised."""
 
 _VIDEO = re.compile(r"s_(\d+)_act_(\d+)_subact_(\d+)_ca_(\d+)")
 _SHAPES = {"joint_2d": (17, 2), "joint3d_image": (17, 3), TARGET: (17, 3), "confidence": (17,), FACTOR: ()}
@@ -50,7 +50,7 @@ class Video:
 
     @property
     def blocked(self) -> bool:
-        """Whether published results leave it out."""
+        """Tell whether published results leave the video out."""
         return self.name.rsplit("_ca_", 1)[0] in BLOCKED
 
     @property

@@ -48,7 +48,7 @@ def read_cached(path: Path, test: bool) -> Videos:
 
 
 def _cache_folders(path: Path) -> list[Path]:
-    """Where unpacked copies may be: beside the file, else in the user's cache folder."""
+    """Return the folders for unpacked copies: beside the file, else in the user's cache folder."""
     key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
     return [path.with_name(f"{path.name}.posemamba"), cache_folder() / f"{path.stem}-{key}"]
 

@@ -27,7 +27,7 @@ Path = Literal["gpu", "cpu", "plain"]
 
 @dataclass(frozen=True)
 class Choice:
-    """How a forward pass runs, and why.
+    """The way a forward pass runs, and the reason.
 
     Attributes:
         path: 'gpu' or 'cpu' for the fused kernels there, 'plain' for the model's modules one after another.

@@ -1,4 +1,4 @@
-"""What a layer does besides the scan, in two Numba kernels: everything that acts on single tokens, and the convolution.
+"""Numba kernels of a layer besides the scan: everything that acts on single tokens, and the convolution.
 
 A work item takes `TOKENS` tokens through norms, products, gate and residuals while they lie in the first caches; in
 PyTorch each of these is a pass over memory. Buffers that all tokens share have a whole number of items; what lies past

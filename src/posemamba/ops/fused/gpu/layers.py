@@ -50,7 +50,7 @@ def embed(x_BTJC: Tensor, weights: Weights, stream_ME: Tensor, tile: Tile) -> Te
 
 
 def tail(y_BSLD: Tensor, weights: Weights, i: int, stream_ME: Tensor, frames: int, tile: Tile) -> Tensor:
-    """What follows layer i's scan: changes the stream; returns the next layer's in-projection (B, T, J, D), or after
+    """Compute what follows layer i's scan: changes the stream; returns the next layer's in-projection (B, T, J, D), or after
     the last layer the 3D joints (B, T, J, 3), float32."""
     from posemamba.ops.fused.gpu.kernels import tail_kernel
 
@@ -87,7 +87,7 @@ def forward(x_BTJC: Tensor, weights: Weights, layout: ModelLayout, tile: Tile | 
 def forward_and_features(
     x_BTJC: Tensor, weights: Weights, layout: ModelLayout, tile: Tile | None = None
 ) -> tuple[Tensor, Tensor]:
-    """As `forward`, and what the last layer knows of each joint, (B, T, J, E), float32.
+    """Compute `forward` and the last layer's features of each joint, (B, T, J, E), float32.
 
     Of tensors as large as the clips, at most these are alive at once: the float32 stream, the scan's input, the
     projections and the scan's slabs.

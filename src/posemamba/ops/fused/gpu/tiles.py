@@ -1,4 +1,4 @@
-"""How the kernels are cut up on a GPU: by arithmetic and by what the compiler says of registers and shared memory."""
+"""Tiles of the kernels on a GPU, chosen by arithmetic and by the compiler's count of registers and shared memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Tile(NamedTuple):
     stages: int = 2
     """Chunks of weights on their way from memory or in use."""
     registers: int | None = None
-    """At most so many for a thread; None: what the compiler takes."""
+    """The most registers of a thread; None: the compiler's choice."""
 
 
 _MANY_ROWS = {64: Tile(64, 32, 4), 128: Tile(128, 64, 8), 256: Tile(64, 32, 8)}
