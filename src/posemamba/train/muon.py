@@ -40,7 +40,7 @@ def split_parameters(model: nn.Module, *, scans: bool = False) -> tuple[list[nn.
 
 
 def undecayed(model: nn.Module) -> list[nn.Parameter]:
-    """Name the parameters without weight decay where decay is of matrices only: biases, norms, and of a PoseMamba the scans'
+    """Name the parameters that decay of matrices leaves out: biases, norms, and of a PoseMamba the scans'
     rates and skips and the embeddings of places, for none of which zero is a neutral value."""
     return [p for name, p in model.named_parameters() if p.ndim < 2 or not name.endswith("weight")]
 

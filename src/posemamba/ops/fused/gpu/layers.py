@@ -50,7 +50,7 @@ def embed(x_BTJC: Tensor, weights: Weights, stream_ME: Tensor, tile: Tile) -> Te
 
 
 def tail(y_BSLD: Tensor, weights: Weights, i: int, stream_ME: Tensor, frames: int, tile: Tile) -> Tensor:
-    """Compute what follows layer i's scan: changes the stream; returns the next layer's in-projection (B, T, J, D), or after
+    """Compute what follows layer i's scan: change the stream; return the next in-projection (B, T, J, D), or after
     the last layer the 3D joints (B, T, J, 3), float32."""
     from posemamba.ops.fused.gpu.kernels import tail_kernel
 
