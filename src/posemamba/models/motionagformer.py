@@ -95,7 +95,7 @@ def bone_graph() -> Tensor:
 
 
 def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
-    """Return each group's neighbours, (G, L, L): row i is 1 at the tokens most similar to i by inner product, with ties.
+    """Return each group's neighbours, (G, L, L): row i is 1 at the tokens most similar to i by inner product.
 
     Rounding decides between near ties (a joint that rests), so the output there may jump between devices or precisions.
     """
