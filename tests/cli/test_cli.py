@@ -130,6 +130,7 @@ def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
     assert "PROBLEM: unknown scan backend 'abacus'" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_evaluate(
     weights: Path,
     motions: Motions,

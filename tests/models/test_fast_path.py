@@ -273,6 +273,7 @@ def test_reload_weights_reads_them_again() -> None:
     assert torch.equal(model(x), want)
 
 
+@pytest.mark.slow
 @torch.no_grad()
 def test_compiled_layers_do_not_stand_in_the_way() -> None:
     model, x = small_model(), torch.randn(1, 3, 17, 2)

@@ -246,6 +246,7 @@ def test_input_is_taken_in_any_precision() -> None:
         assert (half(x) - model(x)).abs().max() < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("training", [False, True])
 def test_compiled_as_a_whole_for_any_clips_and_frames(training: bool) -> None:
     torch._dynamo.reset()

@@ -92,6 +92,7 @@ def run(block: torch.nn.Module, x: torch.Tensor) -> torch.Tensor:
     return x + block.mlp(block.norm2(x))
 
 
+@pytest.mark.slow
 def test_a_model_is_shown_the_confidence_that_it_takes() -> None:
     config = small("global_local").model_copy(update={"confidence": True, "centred": True})
     model, rng = PoseMamba(config).eval(), np.random.default_rng(0)

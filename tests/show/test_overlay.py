@@ -30,6 +30,7 @@ def film(path: Path, frames: int, size: tuple[int, int], fps: float) -> None:
             writer.write(np.full((size[1], size[0], 3), 40 + 4 * i, np.uint8))
 
 
+@pytest.mark.slow
 def test_an_overlay_has_the_frames_of_its_video_and_the_skeleton_where_it_belongs(
     tmp_path: Path, walker_clip: Callable[..., Poses3D]
 ) -> None:
@@ -67,6 +68,7 @@ def test_an_overlay_has_the_frames_of_its_video_and_the_skeleton_where_it_belong
     assert np.abs(panels[0] - panels[-1]).max() > 100  # which moves
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("codec", ["aac", pytest.param("pcm_s16le", marks=pytest.mark.slow)])
 def test_sound_frame_times_and_people_come_along(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], codec: str

@@ -137,6 +137,7 @@ def crowd(walker_clip: Callable[..., Poses3D], people: int, frames: int) -> tupl
     return poses, motions
 
 
+@pytest.mark.slow
 def test_people_motions_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     pytest.importorskip("av", reason="videos need the extra 'video'")
     poses, motions = crowd(walker_clip, 3, 200)

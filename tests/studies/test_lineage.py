@@ -32,6 +32,7 @@ def test_the_last_run_of_weights_has_the_recipe_steps_and_scores_of_their_card(n
     assert run["validation"] == pytest.approx(list(card["validation_p1_mm"].values()), abs=0.051)
 
 
+@pytest.mark.slow
 def test_every_run_is_valid_and_begins_with_another_or_with_none() -> None:
     for name in lineage.runs():
         assert lineage.recipe_of(name).name == name

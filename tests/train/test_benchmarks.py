@@ -185,6 +185,7 @@ def test_a_run_goes_on_with_the_same_data_only(tmp_path):
 # --- the data sets' own formats
 
 
+@pytest.mark.slow
 def test_human36m_trains_and_is_scored_by_its_protocol(tmp_path):
     from posemamba.data.human36m.dataset import Human36M
     from posemamba.evaluate.human36m import evaluate

@@ -28,6 +28,7 @@ def grown(model, **changes):
     return larger
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "config"),
     [

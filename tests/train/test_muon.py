@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -73,6 +74,7 @@ def test_decay_of_matrices_leaves_all_else() -> None:
     assert all(torch.allclose(model.get_parameter(name), torch.tensor(0.95)) for name in moved)
 
 
+@pytest.mark.slow
 def test_splits_a_model_and_goes_on_from_its_state() -> None:
     torch.manual_seed(0)
     model = PoseMamba.preset("s", width=16, depth=2, frames=9, drop_path=0.0)

@@ -138,6 +138,7 @@ def test_a_step_waits_for_nothing_but_to_log(recipe, motions, tmp_path, monkeypa
     assert [i for i, number in enumerate(steps[:-1], 1) if number] == [5, 10, 15]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("graphed", "harm"),
     [(False, 20), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((True, 20), (False, float("nan"))))],
