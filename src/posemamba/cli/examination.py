@@ -88,7 +88,7 @@ def _version(package: str) -> str | None:
 
 def _extras() -> Iterator[Finding]:
     """Import what the extras bring: a package that is there may still not load."""
-    from posemamba.detect.mediapipe import MediaPipeDetector
+    from posemamba.detect.blazepose import BlazePoseDetector
 
     for extra, modules in (
         ("video", {"av": "av", "PIL": "pillow"}),
@@ -105,10 +105,10 @@ def _extras() -> Iterator[Finding]:
                 missing.append(f"{package} ({error})")
         if extra == "video":
             try:
-                with contextlib.closing(MediaPipeDetector()):
-                    found.append(f"mediapipe {_version('mediapipe')}")
+                with contextlib.closing(BlazePoseDetector()):
+                    found.append(f"ai-edge-litert {_version('ai-edge-litert')}")
             except PoseMambaError as error:
-                missing.append(f"mediapipe ({error})")
+                missing.append(f"ai-edge-litert ({error})")
         lacks = f"; missing: {', '.join(missing)}: pip install 'posemamba[{extra}]'" if missing else ""
         yield Finding(f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks)
 

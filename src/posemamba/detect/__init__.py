@@ -1,34 +1,32 @@
 """Detection of 2D keypoints in videos and pictures.
 
 A detector has a skeleton and finds the people in an RGB frame; `detect_people` runs one over a clip and follows each
-person. MediaPipe comes with the `video` extra: one person, 33 joints, no download. RTMPose, with the `rtmpose` extra,
-finds several people; its models are downloaded at first use or given as files.
+person. BlazePose comes with the `video` extra: all people, 33 joints each, no download. RTMPose, with the `rtmpose`
+extra, has other joints; its models are downloaded at first use or given as files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import warnings
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.detect.modes import MODES, Mode
 from posemamba.io.video.clip import Source, VideoInfo
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
-from posemamba.poses.keypoints import find_jumps
+from posemamba.poses.keypoints import choose_people
 from posemamba.poses.skeletons import Skeleton
 from posemamba.poses.tracking import Detection, Track, track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
-__all__ = ["MODES", "Detection", "Detector", "Mode", "detect_people", "detect_video"]
-
-Mode = Literal["track", "detect"]
-MODES: tuple[Mode, ...] = ("track", "detect")
+__all__ = ["MODES", "Detection", "Detector", "FollowingDetector", "Mode", "detect_people", "detect_video"]
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
 _BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames
@@ -57,6 +55,20 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class FollowingDetector(Detector, Protocol):
+    """A detector that follows people itself and tells who is who by ids."""
+
+    def begin(self, fps: float) -> None:
+        """Forget everybody, as a clip of `fps` frames per second follows."""
+        ...
+
+    @property
+    def doubtful(self) -> set[int]:
+        """Ids of people who are perhaps things; known after the last frame."""
+        ...
+
+
 def detect_video(
     source: Source,
     *,
@@ -81,23 +93,19 @@ def detect_people(
     """Find the joints of all people in every frame of a video, of pictures, or of a part of them.
 
     Args:
-        source: the video, picture, folder of pictures, or `posemamba.io.video.Clip`.
-        mode: MediaPipe only. ``track`` searches near the person of the frame before: it is steadier and stays with one
-            person. ``detect`` searches each frame anew and follows the people found: it recovers at once from a mistake
-            and rarely changes to another person, but jitters more and misses more. Use ``detect`` for single pictures.
+        source: a video, picture, folder of pictures, or `posemamba.io.video.Clip`.
+        mode: ``track`` searches for each person near their place in the frame before: it is steadier and faster.
+            ``detect`` searches each frame anew: it jitters more and misses more. Use it for pictures that are no clip.
+            Not used with a `detector` of your own.
         progress: called with the frames done and the frames in total.
-        detector: a detector to use in place of MediaPipe; it is not closed.
+        detector: a detector to use in place of BlazePose *heavy*; it is not closed.
 
     Returns:
-        One entry for each person, most-seen first, `person` 1, 2, ... in that order: (F, J, 2) pixels of the frames as
-        shown, in the detector's skeleton (MediaPipe: BlazePose-33), with the frames' times since the source's first
+        One entry for each person, most-seen first (the largest, of those seen nearly as long), `person` 1, 2, ... in
+        that order: (F, J, 2) pixels of the frames as
+        shown, in the detector's skeleton (BlazePose: 33 joints), with the frames' times since the source's first
         frame. Joints far outside of the image, and all joints of frames in which the person was not found, are NaN
-        with confidence 0. Where people are followed (not in MediaPipe's ``track``), gaps of up to a quarter of a second
-        are interpolated linearly, with confidence 0. MediaPipe's confidence is its visibility, which is unreliable:
-        many wrong joints have a high one.
-
-    Warns:
-        UserWarning: the joints of MediaPipe's only person jump by more than a body's size, as if to another person.
+        with confidence 0. Gaps of up to a quarter of a second are interpolated linearly, with confidence 0.
 
     Raises:
         PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
@@ -107,10 +115,12 @@ def detect_people(
     info = probe(source)
     with contextlib.ExitStack() as stack:
         if detector is None:
-            from posemamba.detect.mediapipe import MediaPipeDetector
+            from posemamba.detect.blazepose import BlazePoseDetector
 
-            detector = stack.enter_context(contextlib.closing(MediaPipeDetector(mode)))
-        follow = not getattr(detector, "single", False)
+            detector = stack.enter_context(contextlib.closing(BlazePoseDetector(mode=mode)))
+        following = detector if isinstance(detector, FollowingDetector) else None
+        if following is not None:
+            following.begin(info.fps)
         found: list[list[Detection]] = []
         times: list[float] = []
         for frame in read_frames(source):
@@ -118,53 +128,41 @@ def detect_people(
             times.append(frame.offset + frame.time)
             if progress is not None:
                 progress(len(times), max(info.frames, len(times)))
+        doubtful = set() if following is None else following.doubtful
     if not any(np.isfinite(person.xy).any() for people in found for person in people):
         raise PoseMambaError(
             f"{source}: nobody was found in any of its {len(times)} frames; expected people with most "
             "of the body in the image; crop the video around them or use keypoints of another "
             "detector"
         )
-    tracks = _tracks(found, info.fps) if follow else [_only(found)]
-    people = [
-        _keypoints(one, number, np.array(times), detector.skeleton, info, follow)
-        for number, one in enumerate(tracks, start=1)
-    ]
-    if not follow:
-        _warn_of_jumps(people[0])
-    return people
+    tracks = _tracks(found, info.fps, doubtful)
+    people = [_keypoints(one, np.array(times), detector.skeleton, info) for one in tracks]
+    first = choose_people(people, "longest")[0]
+    people.sort(key=lambda person: person is not first)  # the others stay in their order
+    return [replace(person, person=number) for number, person in enumerate(people, start=1)]
 
 
-def _tracks(found: list[list[Detection]], fps: float) -> list[Track]:
+def _tracks(found: list[list[Detection]], fps: float, doubtful: set[int]) -> list[Track]:
+    """Join the detections of all frames to tracks, without fragments and doubtful ones if others are there."""
     lost_after = max(1, round(fps))  # a second
     tracks = track(found, lost_after=lost_after)
     enough = min(max(1, round(_FRAGMENT * fps)), max(1, len(found) // 10))
-    return [t for t in tracks if len(t) >= enough] or tracks[:1]
-
-
-def _only(found: list[list[Detection]]) -> Track:
-    """Build one track from a single-person detector, without following identities."""
-    frames = [i for i, people in enumerate(found) if people and np.isfinite(people[0].xy).any()]
-    return Track(
-        np.array(frames, np.int64),
-        np.stack([found[i][0].xy for i in frames]),
-        np.stack([found[i][0].confidence for i in frames]),
-    )
+    tracks = [t for t in tracks if len(t) >= enough] or tracks[:1]
+    return [t for t in tracks if t.id not in doubtful] or tracks[:1]
 
 
 def _keypoints(
-    one: Track, number: int, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo, followed: bool
+    one: Track, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo
 ) -> Keypoints2D:
     xy, confidence = one.over(len(times))
     return Keypoints2D(
-        # without following, the person after a gap may be another one
-        xy=bridge(xy, times, _BRIDGE) if followed else xy,
+        xy=bridge(xy, times, _BRIDGE),
         confidence=confidence,
         skeleton=skeleton,
         image_size=info.image_size,
         fps=info.fps,
         times=times,
         source=info.path.name,
-        person=number,
     )
 
 
@@ -198,15 +196,3 @@ def _inside(person: Detection, image_size: tuple[int, int]) -> Detection:
         np.where(inside, np.clip(person.confidence, 0, 1), 0).astype(np.float32),
         person.id,
     )
-
-
-def _warn_of_jumps(keypoints: Keypoints2D) -> None:
-    jumps = find_jumps(keypoints)
-    if len(jumps):
-        times = keypoints.frame_times()
-        where = ", ".join(f"{times[i]:.2f} s" for i in jumps[:5]) + (", ..." if len(jumps) > 5 else "")
-        warnings.warn(
-            f"{keypoints.source}: the detected person jumps by more than a body's size at {where}: perhaps "
-            "somebody else; this detector follows one person only",
-            stacklevel=3,
-        )

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -64,7 +64,9 @@ def lift(
         raise PoseMambaError(f"lift: {error}; known are {', '.join(Reading.__dataclass_fields__)}") from None
     chosen.check([one])
     lifter = lifter or Lifter.from_pretrained(weights, device=device)
-    detector = None if one.kind == "keypoints" else chosen.make_detector(device or "auto")
+    detector = None
+    if one.kind != "keypoints":
+        detector = chosen.make_detector(device or "auto", mode=chosen.mode_of(one))
     people = chosen.people(one, detector=detector, progress=progress)
     return lift_input(one, chosen, people, lifter, progress)
 
@@ -79,7 +81,9 @@ def lift_input(
     """
     poses = lifter.lift_people(people, progress=progress)
     if one.kind != "keypoints":
-        name = f"mediapipe {reading.mode_of(one)}" if reading.uses_mediapipe else str(reading.detector)
+        name = reading.detector or BLAZEPOSE
+        if reading.uses_blazepose:
+            name += f" {reading.mode_of(one)}"
         for keypoints, lifted in zip(people, poses, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
@@ -96,8 +100,11 @@ def _input(source: Path, keypoints: bool) -> Input:
     return inputs[0]
 
 
-DETECTORS = ("mediapipe", "rtmpose", "rtmpose-lightweight", "rtmpose-performance")
-MEDIAPIPE = "mediapipe"
+BLAZEPOSE = "blazepose"
+DETECTORS = (
+    *(BLAZEPOSE, "blazepose-full", "blazepose-lite"),
+    *("rtmpose", "rtmpose-lightweight", "rtmpose-performance"),
+)
 WORDS = {"video": "a video", "pictures": "pictures", "keypoints": "a keypoint file"}
 PLURALS = {"video": "videos", "pictures": "pictures", "keypoints": "keypoint files"}
 
@@ -110,7 +117,7 @@ class Reading:
         start, end: seconds from the start of the source; only what lies between is used.
         person: ``longest``, ``largest``, ``all`` or a number from 1 on.
         detector: one of DETECTORS, for videos and pictures.
-        mode: ``track`` or ``detect``, for MediaPipe.
+        mode: ``track`` or ``detect``, for BlazePose.
         det_model, pose_model: ONNX files for RTMPose.
         fps: frames per second, for keypoint files and pictures.
         format: a format's name (docs/keypoint_formats.md), for keypoint files.
@@ -133,8 +140,8 @@ class Reading:
     video: Path | None = None
 
     @property
-    def uses_mediapipe(self) -> bool:
-        return (self.detector or MEDIAPIPE) == MEDIAPIPE
+    def uses_blazepose(self) -> bool:
+        return (self.detector or BLAZEPOSE).startswith(BLAZEPOSE)
 
     def check(self, inputs: Sequence[Input]) -> None:
         """Reject what does not fit the inputs, before any work; options are named as on the command line.
@@ -165,14 +172,14 @@ class Reading:
         person = self.person or "longest"
         if person not in ("longest", "largest", "all") and not (person.isdecimal() and int(person) > 0):
             raise PoseMambaError(f"--person is '{person}', expected longest, largest, all or a number from 1 on")
-        detector = self.detector or MEDIAPIPE
+        detector = self.detector or BLAZEPOSE
         if detector not in DETECTORS:
             raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
         if self.mode not in (None, "track", "detect"):
             raise PoseMambaError(f"--mode is '{self.mode}', expected track or detect")
-        if not self.uses_mediapipe and self.mode is not None:
-            raise PoseMambaError(f"--mode is for MediaPipe, and --detector is {detector}; leave it out")
-        if self.uses_mediapipe and (self.det_model or self.pose_model):
+        if not self.uses_blazepose and self.mode is not None:
+            raise PoseMambaError(f"--mode is for BlazePose, and --detector is {detector}; leave it out")
+        if self.uses_blazepose and (self.det_model or self.pose_model):
             raise PoseMambaError("--det-model and --pose-model are for --detector rtmpose; give that too")
 
     def clip(self, path: Path, kind: str) -> Clip:
@@ -182,22 +189,28 @@ class Reading:
         return Clip(path, self.start, self.end, self.fps if kind == "pictures" else None)
 
     def mode_of(self, one: Input) -> Mode:
-        """Return MediaPipe's mode; a single picture has nobody to follow."""
+        """Return BlazePose's mode; a single picture has nobody to follow."""
         single = one.kind == "pictures" and not one.path.is_dir()
         return "detect" if self.mode == "detect" or (self.mode is None and single) else "track"
 
-    def make_detector(self, device: str = "auto") -> Detector | None:
-        """Make the detector for all inputs; None: MediaPipe, which remembers a clip and is made anew for each.
+    def make_detector(self, device: str = "auto", *, mode: Mode = "track") -> Detector:
+        """Make the detector for all inputs.
+
+        Args:
+            device: where RTMPose runs; BlazePose runs on the CPU.
+            mode: BlazePose's, see `mode_of`.
 
         Raises:
             PoseMambaError: its package or model files are missing.
         """
-        if self.uses_mediapipe:
-            return None
+        name, _, size = (self.detector or BLAZEPOSE).partition("-")
+        if name == BLAZEPOSE:
+            from posemamba.detect.blazepose import BlazePoseDetector, Size
+
+            return BlazePoseDetector(cast("Size", size or "heavy"), mode=mode)
         from posemamba.detect.rtmpose import RTMPoseDetector
 
-        size = str(self.detector).partition("-")[2] or "balanced"
-        return RTMPoseDetector(size, det_model=self.det_model, pose_model=self.pose_model, device=device)
+        return RTMPoseDetector(size or "balanced", det_model=self.det_model, pose_model=self.pose_model, device=device)
 
     def people(
         self, one: Input, *, detector: Detector | None = None, progress: Progress | None = None
@@ -237,11 +250,6 @@ class Reading:
             warnings.warn(
                 f"{one.path.name}: {len(people)} people; took the one seen longest, in {int(people[0].seen.sum())} of "
                 f"{len(people[0])} frames (--person)",
-                stacklevel=2,
-            )
-        if detector is None and self.person == "all":
-            warnings.warn(
-                f"{one.path.name}: MediaPipe finds one person in a frame; --detector rtmpose finds everybody",
                 stacklevel=2,
             )
         return people

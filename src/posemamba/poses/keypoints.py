@@ -111,12 +111,15 @@ def split_at_gaps(
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, np.flatnonzero(apart) + 1)]
 
 
+_NEARLY_AS_LONG = 0.9  # of those seen in so large a share of the frames, the one who was filmed is the largest
+
+
 def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D]:
     """Choose one person, or all.
 
     Args:
         people: at least one, of one clip; `person` numbers them.
-        which: ``longest``: seen in most frames; ``largest``: largest in the picture (median of the frames), among those
+        which: ``longest``: seen in most frames, and the largest of those seen nearly as long; ``largest``: largest in the picture (median of the frames), among those
             seen at least half as long as the longest; ``all``; or a person's number.
 
     Raises:
@@ -125,10 +128,9 @@ def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D
     if which == "all":
         return list(people)
     seen = [int(p.seen.sum()) for p in people]
-    if which == "longest":
-        return [people[int(np.argmax(seen))]]
-    if which == "largest":
-        sizes = [_median_size(p) if 2 * n >= max(seen) else -1.0 for p, n in zip(people, seen, strict=True)]
+    if which in ("longest", "largest"):
+        share = _NEARLY_AS_LONG if which == "longest" else 0.5
+        sizes = [_median_size(p) if n >= share * max(seen) else -1.0 for p, n in zip(people, seen, strict=True)]
         return [people[int(np.argmax(sizes))]]
     numbers = [p.person for p in people]
     if not which.isdecimal():

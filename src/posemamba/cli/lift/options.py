@@ -32,13 +32,13 @@ class LiftOptions(RefinementOptions):
     detector: Annotated[
         str | None,
         option(
-            "mediapipe (the default), or rtmpose, rtmpose-lightweight, rtmpose-performance: finds everybody.",
+            "blazepose (the default), blazepose-full or -lite (faster); rtmpose, rtmpose-lightweight or -performance.",
             panel=_PEOPLE,
         ),
     ] = None
     mode: Annotated[
         str | None,
-        option("MediaPipe: track (the default) looks where the person was, detect afresh.", panel=_PEOPLE),
+        option("BlazePose: track (the default) looks where the person was, detect afresh.", panel=_PEOPLE),
     ] = None
     det_model: Annotated[Path | None, option("RTMPose: your ONNX file of a YOLOX person detector.", panel=_PEOPLE)] = (
         None

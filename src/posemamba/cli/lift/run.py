@@ -30,7 +30,7 @@ class Worker:
     def __init__(self, options: LiftOptions) -> None:
         self.options, self.reading = options, options.reading
         self._lifter: Lifter | None = None
-        self._detector: Detector | None = None
+        self._detectors: dict[str, Detector] = {}
 
     def lifter(self) -> Lifter:
         if self._lifter is None:
@@ -40,10 +40,11 @@ class Worker:
             self._lifter = _fatal(lambda: Lifter.from_pretrained(o.weights, device=o.device, flip=o.flip))
         return self._lifter
 
-    def detector(self) -> Detector | None:
-        if self._detector is None:
-            self._detector = _fatal(lambda: self.reading.make_detector(self.options.device))
-        return self._detector
+    def detector(self, one: Input) -> Detector:
+        mode = self.reading.mode_of(one)
+        if mode not in self._detectors:
+            self._detectors[mode] = _fatal(lambda: self.reading.make_detector(self.options.device, mode=mode))
+        return self._detectors[mode]
 
     def do(self, one: Input) -> None:
         """Lift one input, unless it is done, and report what was written.
@@ -110,7 +111,7 @@ class Worker:
         if one.kind == "keypoints":
             return self.reading.people(one)
         self.lifter()  # wrong weights are reported before the long work
-        detector = self.detector()
+        detector = self.detector(one)
         with stages("finding joints") as progress:
             return self.reading.people(one, detector=detector, progress=progress)
 

@@ -1,0 +1,80 @@
+"""BlazePose's networks: TensorFlow Lite files in the package, run by LiteRT on the CPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.utils.errors import PoseMambaError
+
+Size = Literal["lite", "full", "heavy"]
+SIZES: tuple[Size, ...] = ("lite", "full", "heavy")
+
+_FOLDER = Path(__file__).parent / "models"
+_MOST_THREADS = 4  # with more the networks hardly gain, and other programs suffer
+
+
+class Network:
+    """A network with one picture as its input.
+
+    Raises:
+        PoseMambaError: LiteRT is not installed, or the network's file is missing or damaged.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Load a file of the package.
+
+        Args:
+            name: ``person_detector``, ``landmarks_lite``, ``landmarks_full`` or ``landmarks_heavy``.
+        """
+        path = _FOLDER / f"{name}.tflite"
+        interpreter = _interpreter_class()
+        threads = min(os.cpu_count() or 1, _MOST_THREADS)
+        try:
+            self._interpreter = interpreter(model_path=str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise PoseMambaError(
+                f"{path}: does not load as a TensorFlow Lite network ({_first_line(error)}); install posemamba again"
+            ) from error
+        (taken,) = self._interpreter.get_input_details()
+        self._input = int(taken["index"])
+        self._outputs = [int(given["index"]) for given in self._interpreter.get_output_details()]
+        self.side = int(taken["shape"][1])
+        """Width and height of the input in pixels."""
+
+    def __call__(self, picture: NDArray[np.float32]) -> dict[tuple[int, ...], NDArray[np.float32]]:
+        """Run the network.
+
+        Args:
+            picture: (side, side, 3) float32, RGB, in the range that the network expects.
+
+        Returns:
+            The outputs by their shapes, without the leading batch axis of length 1.
+        """
+        self._interpreter.set_tensor(self._input, picture[None])
+        self._interpreter.invoke()
+        outputs = [self._interpreter.get_tensor(index)[0] for index in self._outputs]
+        return {output.shape: output for output in outputs}
+
+
+def _interpreter_class() -> Any:
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as error:
+        version = ".".join(map(str, sys.version_info[:2]))
+        raise PoseMambaError(
+            f"finding people in video needs the Python package 'ai-edge-litert', which did not import under Python "
+            f"{version} ({_first_line(error)}): pip install ai-edge-litert; where it has no wheel (32-bit systems, "
+            "Alpine Linux), lift a file of keypoints of another detector"
+        ) from error
+    return Interpreter
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
