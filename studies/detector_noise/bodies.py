@@ -1,4 +1,4 @@
-"""Lengths of bones: as seen in the picture, as MediaPipe sees them in 3D, as training makes them."""
+"""Lengths of bones: as seen in the picture, and as training makes them."""
 
 from __future__ import annotations
 
@@ -69,17 +69,4 @@ def seen_proportions(xy: Array) -> dict[str, float]:
             else np.nanpercentile(one, 90) / trunk
         )
         for name, one in lengths.items()
-    }
-
-
-def world_proportions(world: Array) -> dict[str, tuple[float, float]]:
-    """Median metres, and in units of the trunk, of MediaPipe's own 3D landmarks (F, 33, 4: x, y, z, visibility)."""
-    from posemamba.poses.skeletons import BLAZEPOSE33
-
-    def converted(axes: list[int]) -> Array:  # the conversion is linear in each coordinate
-        return to_h36m17(Keypoints2D(world[..., axes], world[..., 3], BLAZEPOSE33, (1, 1), 30.0)).xy
-
-    lengths = bone_lengths(np.concatenate([converted([0, 1]), converted([2, 2])[..., :1]], -1))
-    return {
-        name: (float(np.nanmedian(one)), float(np.nanmedian(one / lengths["trunk"]))) for name, one in lengths.items()
     }

@@ -7,10 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from posemamba.detect import MODES, Detector
-from posemamba.detect.mediapipe import MediaPipeDetector
+from posemamba.pipeline.lift import BLAZEPOSE, DETECTORS, Reading
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import make_folder
 from studies.command_line import report, study_parser
@@ -27,23 +25,16 @@ def _measure(path: Path, options: argparse.Namespace) -> Report:
     if is_keypoint_file(path):
         return measure_keypoints(read_keypoints(path))
 
-    detectors: list[MediaPipeDetector] = []
+    reading = Reading(detector=options.detector)
 
     def make() -> Detector:
-        if options.detector == "rtmpose":
-            from posemamba.detect.rtmpose import RTMPoseDetector
-
-            return RTMPoseDetector()
-        # only the frames as they are tell the body's proportions
-        detectors.append(MediaPipeDetector(options.mode, keep_world=not detectors))
-        return detectors[-1]
+        return reading.make_detector(mode=options.mode)
 
     repeats = repeat(
         path, make, mode=options.mode, person=options.person, told=lambda name: print(f"  {name}", file=sys.stderr)
     )
-    world = np.stack(detectors[0].world) if detectors and detectors[0].world else None
-    name = options.detector if options.detector == "rtmpose" else f"{options.detector}, --mode {options.mode}"
-    return measure_repeats(repeats, path.name, name, world)
+    name = f"{options.detector}, --mode {options.mode}" if reading.uses_blazepose else options.detector
+    return measure_repeats(repeats, path.name, name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sources", nargs="+", type=Path, metavar="VIDEO", help="a video, or a keypoint file")
     parser.add_argument("--out", type=Path, help="folder for NAME.noise.json and NAME.noise.png of each")
     parser.add_argument("--truth", type=Path, help="keypoint file to take for true (of one keypoint file)")
-    parser.add_argument("--detector", choices=("mediapipe", "rtmpose"), default="mediapipe")
-    parser.add_argument("--mode", choices=MODES, default="detect", help="of MediaPipe; track is what lifting does")
+    parser.add_argument("--detector", choices=DETECTORS, default=BLAZEPOSE)
+    parser.add_argument("--mode", choices=MODES, default="detect", help="of BlazePose; track is what lifting does")
     parser.add_argument("--person", default="longest", help="longest, largest or a number")
     options = parser.parse_args(arguments)
     return report(lambda: _run(options))

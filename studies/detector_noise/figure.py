@@ -99,8 +99,6 @@ def _draw_bodies(axes: Axes, report: Report) -> None:
             places, middle, [middle - low, high - middle], fmt="_", color=_MADE, capsize=4, label="training, 5 to 95 %"
         )
     axes.plot(places - 0.12, [report.seen[name] for name in BONES], "o", color=_SEEN, label="as seen")
-    if report.world:
-        axes.plot(places + 0.12, [report.world[n][1] for n in BONES], "s", mfc="none", color=_SEEN, label="own 3D")
     axes.set_xticks(places, [n.replace("_", " ") for n in BONES], rotation=60, ha="right", fontsize=8)
     axes.set_ylabel("length, in trunks")
     axes.legend(fontsize=8, frameon=False)

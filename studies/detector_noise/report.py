@@ -17,7 +17,7 @@ from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
-from studies.detector_noise.bodies import BONES, seen_proportions, training_bodies, world_proportions
+from studies.detector_noise.bodies import BONES, seen_proportions, training_bodies
 from studies.detector_noise.common import GROSS, LIMBS, LOW, Array, person_unit
 from studies.detector_noise.confidence import ConfidenceFit, DropOuts, drop_outs, fit_confidence
 from studies.detector_noise.errors import ErrorSizes, measure_errors
@@ -44,7 +44,6 @@ class Report:
         made_up_fast: size of the same in the made-up errors, at a joint of difficulty 1.
         swaps, confidence, drop_outs: see there.
         seen: proportions as seen.
-        world: MediaPipe's own 3D proportions: metres, and in trunks.
         training: 5th, 50th, 95th percentile of training bodies, in trunks.
     """
 
@@ -64,7 +63,6 @@ class Report:
     confidence: ConfidenceFit | None
     drop_outs: DropOuts
     seen: dict[str, float]
-    world: dict[str, tuple[float, float]] | None
     training: dict[str, tuple[float, float, float]] | None
     curves: dict[str, Any]
 
@@ -88,7 +86,7 @@ def _at_one(size: Sequence[float] | Array) -> float:
     return float(np.sqrt(np.nanmean(np.square(np.asarray(size) / np.array(DIFFICULTY)))))
 
 
-def measure_repeats(repeats: Repeats, source: str, detector: str, world: Array | None = None) -> Report:
+def measure_repeats(repeats: Repeats, source: str, detector: str) -> Report:
     """What the answers to the changed pictures say of the detector."""
     common, _ = consensus(repeats.xy)
     unit = person_unit(common, source)
@@ -122,7 +120,6 @@ def measure_repeats(repeats: Repeats, source: str, detector: str, world: Array |
         count_swaps(swapped, common),
         by_change=by_change,
         mirror_bias=np.round(mirror_bias, 5).tolist(),
-        world=world_proportions(world) if world is not None else None,
     )
 
 
@@ -184,7 +181,6 @@ def _report(
     *,
     by_change: dict[str, tuple[float, float]] | None = None,
     mirror_bias: list[list[float]] | None = None,
-    world: dict[str, tuple[float, float]] | None = None,
 ) -> Report:
     if xy.shape[1] < FEWEST:
         raise PoseMambaError(
@@ -218,7 +214,6 @@ def _report(
         confidence=fit,
         drop_outs=drop_outs(confidence, np.asarray(np.isfinite(xy).all(-1))),
         seen=seen_proportions(common),
-        world=world,
         training=training_bodies(),
         curves=curves,
     )
@@ -288,11 +283,10 @@ def describe(report: Report) -> str:
         lines += [f"| {b[0]:g} | {b[1]:.1%} | {b[2]:.3f} | {b[3]:.3f} |" for b in c.bins]
     lines += [
         "",
-        "| bone, in trunks | seen | own 3D | own 3D, cm | training 5 %, 50 %, 95 % |",
-        "|---|---|---|---|---|",
+        "| bone, in trunks | seen | training 5 %, 50 %, 95 % |",
+        "|---|---|---|",
     ]
     for name in BONES:
-        world = f"{report.world[name][1]:.3f} | {100 * report.world[name][0]:.1f}" if report.world else "- | -"
         trained = ", ".join(f"{v:.3f}" for v in report.training[name]) if report.training else "-"
-        lines.append(f"| {name} | {report.seen[name]:.3f} | {world} | {trained} |")
+        lines.append(f"| {name} | {report.seen[name]:.3f} | {trained} |")
     return "\n".join(lines)

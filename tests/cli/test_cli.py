@@ -116,7 +116,7 @@ def test_info(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     from posemamba.cli import examination as doctor
 
-    monkeypatch.setattr(doctor, "_extras", lambda: iter(()))  # MediaPipe takes long to load
+    monkeypatch.setattr(doctor, "_extras", lambda: iter(()))  # it loads networks
     monkeypatch.setattr(doctor, "_forward_time", lambda device: doctor.Finding("speed", "not measured"))
     code = cli.main(["doctor"])
     said = capsys.readouterr().out

@@ -56,7 +56,7 @@ def test_refinement_that_cannot_be_is_told_before_the_work(
         (["--start", "1:00", "--end", "30"], "--end is 30 s"),
         (["--person", "best"], "--person is 'best'"),
         (["--detector", "yolo"], "--detector is 'yolo'"),
-        (["--detector", "rtmpose", "--mode", "track"], "--mode is for MediaPipe"),
+        (["--detector", "rtmpose", "--mode", "track"], "--mode is for BlazePose"),
         (["--pose-model", "p.onnx"], "--detector rtmpose"),
     ):
         assert message in refused(capsys, "lift", video, "-o", tmp_path / "out", *arguments), arguments

@@ -85,7 +85,7 @@ def test_bad_input_is_one_line_and_touches_nothing(
 
 
 def test_a_video_with_nobody_in_it(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("mediapipe")
+    pytest.importorskip("ai_edge_litert", reason="the networks need the extra 'video'")
     video = write_video(tmp_path / "wall.mp4")
     assert "nobody was found" in refused(capsys, "lift", video, "-o", tmp_path / "out", "--weights", weights)
     assert not (tmp_path / "out").exists()

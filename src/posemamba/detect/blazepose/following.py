@@ -30,10 +30,11 @@ _ON_SOMEBODY = 0.7  # finder's score of somebody new whose box covers, or lies i
 _COVERED = 0.8  # share of a box that lies in another one
 # Distances are medians over _BODY, as shares of the smaller extent of the two.
 _SAME_BODY = 0.12
-_JUMP = 0.3  # movement within a frame after which the joints are on another body
+_JUMP = 0.3  # movement within a thirtieth of a second after which the joints are on another body
 _FOLLOWED_OVERLAP = 0.45  # overlap of a found person's box with one who is followed
 _NEAR_HIPS, _ALIKE = 0.16, 1.67  # hips that near, as a share of the region, and regions of like sizes: one person
-_NEAR, _NEAR_PER_SECOND = 0.35, 1.5  # distance from the last or expected place at which a lost person is found again
+_SPEED = 1.5  # movement in a second that is allowed beyond these
+_NEAR = 0.35  # distance from the last or expected place at which a lost person is found again
 _SLOWING = 0.95  # factor of the speed in each frame without a sight of the person
 
 
@@ -69,8 +70,9 @@ class Follower:
     ) -> None:
         self._landmarks, self._find, self._fps = landmarks, find, fps
         self._every = max(1, round(fps / LOOKS_PER_SECOND))
+        self._jump = _JUMP + _SPEED * max(1 / fps - 1 / 30, 0)
         self._people: dict[int, _Person] = {}
-        self._lost: dict[int, tuple[int, _Person]] = {}
+        self._lost: dict[int, tuple[int, _Person]] = {}  # with the last frame in which they were seen
         self._frame = -1
         self._last_look = -self._every
         self._searching = -1  # last frame of a search for somebody who was lost
@@ -103,8 +105,8 @@ class Follower:
         for number, person in self._people.items():
             landmarks = self._landmarks(rgb, person.landmarks.region)
             moved = _distance(landmarks, person.expected(), person.landmarks.extent)
-            if landmarks.score < LEAST_SCORE or moved > _JUMP:
-                self._lost[number] = (self._frame, person)
+            if landmarks.score < LEAST_SCORE or moved > self._jump:
+                self._lost[number] = (self._frame - 1, person)
                 continue
             step = np.median(landmarks.xy[_BODY] - person.landmarks.xy[_BODY], axis=0)
             speed = step if person.age else 0.5 * step
@@ -114,7 +116,7 @@ class Follower:
             for b in sorted(now):
                 if a < b and a in now and b in now and _same(now[a].landmarks, now[b].landmarks):
                     gone = b if now[b].moved >= now[a].moved else a
-                    self._lost[gone] = (self._frame, self._people[gone])
+                    self._lost[gone] = (self._frame - 1, self._people[gone])
                     del now[gone]
         return now
 
@@ -149,12 +151,12 @@ class Follower:
             if away > _MEMORY * self._fps:
                 del self._lost[lost_number]
                 continue
-            places = (person.landmarks.xy, person.expected(away + 1))  # in a jump speed tells nothing
+            places = (person.landmarks.xy, person.expected(away))  # in a jump speed tells nothing
             steps = [np.median(landmarks.xy[_BODY] - xy[_BODY], axis=0) for xy in places]
             size = max(landmarks.extent, person.landmarks.extent, 1e-9)
             distance = min(float(np.hypot(*step)) for step in steps) / size
             alike = 1 / _ALIKE < landmarks.region.side / max(person.landmarks.region.side, 1e-9) < _ALIKE
-            if alike and distance < min(best, _NEAR + _NEAR_PER_SECOND * away / self._fps):
+            if alike and distance < min(best, _NEAR + _SPEED * away / self._fps):
                 best, number = distance, lost_number
         if number is None:
             self._count += 1

@@ -90,8 +90,8 @@ def refine_by_heat_maps(places: NDArray[np.float64], maps: NDArray[np.float32]) 
         (N, 2) shares; points outside of the maps, and those without a peak of 0.5 within three cells, unchanged.
     """
     rows, columns, count = maps.shape
-    cells = np.floor(np.nan_to_num(places * [columns, rows], nan=-1)).astype(int)
-    inside = ((cells >= 0) & (cells < [columns, rows])).all(-1)
+    inside = ((places >= 0) & (places < 1)).all(-1)  # False for NaN
+    cells = np.floor(np.where(inside[:, None], places, 0) * [columns, rows]).astype(int)
     steps = np.arange(-_REACH, _REACH + 1)
     x, y = cells[:, 0, None] + steps, cells[:, 1, None] + steps
     on_map = ((x >= 0) & (x < columns))[:, None, :] & ((y >= 0) & (y < rows))[:, :, None]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,8 +39,9 @@ class Network:
         interpreter = _interpreter_class()
         threads = min(os.cpu_count() or 1, _MOST_THREADS)
         try:
-            self._interpreter = interpreter(model_path=str(path), num_threads=threads)
-            self._interpreter.allocate_tensors()
+            with _without_information():
+                self._interpreter = interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise PoseMambaError(
                 f"{path}: does not load as a TensorFlow Lite network ({_first_line(error)}); install posemamba again"
@@ -74,6 +78,30 @@ def _interpreter_class() -> Any:
             "Alpine Linux), lift a file of keypoints of another detector"
         ) from error
     return Interpreter
+
+
+@contextlib.contextmanager
+def _without_information() -> Iterator[None]:
+    """Hold back lines of information that native code writes to stderr, and pass on the others.
+
+    LiteRT has no setting for it, so the file descriptor is redirected.
+    """
+    try:
+        sys.stderr.flush()
+        saved = os.dup(2)
+    except (OSError, AttributeError, ValueError):  # no stderr at all, as in a windowed program
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            held.seek(0)
+            if rest := b"".join(line for line in held if not line.startswith(b"INFO: ")):
+                os.write(2, rest)
 
 
 def _first_line(error: Exception) -> str:

@@ -1,19 +1,23 @@
-"""Compare MediaPipe's two modes, track and detect, on a video.
+"""Compare BlazePose's sizes and modes on a video: faults and time.
 
 There is no truth, so the study counts faults that are visible without it: jitter, jumps of the body, left-right swaps
-and frames in which nobody was found.
+and frames in which nobody was found. Times are ratios to a bare loop, which decodes the same frames and runs the
+landmark network once in each, in the same run.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
 
 from posemamba.detect import MODES, detect_people
+from posemamba.detect.blazepose import SIZES, BlazePoseDetector, Size
+from posemamba.detect.blazepose.landmarks import LandmarkNetwork
+from posemamba.detect.blazepose.regions import Region
+from posemamba.io.video.reading import read_frames
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.mapping import to_h36m17
@@ -59,30 +63,42 @@ def steadiness(keypoints: Keypoints2D) -> Steadiness:
     )
 
 
+def bare_loop(video: str, size: Size) -> float:
+    """Decode a video and run the landmark network on the middle of each frame; return the seconds."""
+    network = LandmarkNetwork(size)
+    begin = time.perf_counter()
+    for frame in read_frames(video):
+        height, width = frame.rgb.shape[:2]
+        network(frame.rgb, Region(np.array([width / 2, height / 2]), 0.8 * height, 0.0))
+    return time.perf_counter() - begin
+
+
 def compare(video: str) -> str:
-    """Return the table for one video: all people that each mode finds, and the faults of the person seen longest."""
+    """Return the table for one video: all people that each size and mode finds, faults of the first, and times."""
     lines = [
-        "| `--mode` | people: frames | frames lost | jumps | left-right swaps | jitter: median / 95 % | ms/frame |",
-        "|---|---|---|---|---|---|---|",
+        "| size | `--mode` | people: frames | frames lost | jumps | left-right swaps | jitter: median / 95 % | "
+        "times the bare loop |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    for mode in MODES:
-        begin = time.perf_counter()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            people = detect_people(video, mode=mode)
-        keypoints = people[0]
-        spent = 1000 * (time.perf_counter() - begin) / len(keypoints)
-        s, frames = steadiness(keypoints), ", ".join(str(int((p.confidence > 0).any(-1).sum())) for p in people)
-        lines.append(
-            f"| `{mode}` | {frames} | {s.lost} of {len(keypoints)} | {s.jumps} | {s.swaps} | {s.jitter:.1f} "
-            f"/ {s.outliers:.0f} | {spent:.0f} |"
-        )
+    for size in SIZES:
+        for mode in MODES:
+            before = bare_loop(video, size)
+            begin = time.perf_counter()
+            people = detect_people(video, detector=BlazePoseDetector(size, mode=mode))
+            spent = time.perf_counter() - begin
+            bare = (before + bare_loop(video, size)) / 2  # before and after, as other work comes and goes
+            s = steadiness(people[0])
+            frames = ", ".join(str(int((p.confidence > 0).any(-1).sum())) for p in people)
+            lines.append(
+                f"| {size} | `{mode}` | {frames} | {s.lost} of {len(people[0])} | {s.jumps} | {s.swaps} | "
+                f"{s.jitter:.1f} / {s.outliers:.0f} | {spent / bare:.2f} |"
+            )
     return "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; return the exit status."""
-    parser = study_parser("mediapipe_modes", __doc__)
+    parser = study_parser("detectors", __doc__)
     parser.add_argument("video", metavar="VIDEO", help="a video with one person or several")
     given = parser.parse_args(arguments)
     return report(lambda: print(compare(given.video)))

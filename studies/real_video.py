@@ -1,0 +1,147 @@
+"""Score the default command on a real video with a reference: calibrated, synchronised views of one person.
+
+Each view is lifted by itself as ``posemamba lift`` lifts it. Its 2D joints are compared with the reference's
+projections, its 3D poses with the reference (P1: the pelvis in place and the scale fitted; P2: Procrustes).
+
+The folder holds ``videos/NAME.mp4`` and ``reference/NAME.npz`` for each view: ``ref`` (F, 17, 3) metres in the camera's
+axes, ``valid`` (F, 17), ``K`` (3, 3) and ``dist`` (k1, k2, p1, p2).
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.lifting.lifter import Lifter
+from posemamba.pipeline.lift import DETECTORS, lift
+from posemamba.poses import Poses3D
+from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.utils.errors import PoseMambaError
+from studies.command_line import report, study_parser
+
+# Human3.6M's joints without the head's top, which the reference lacks, the pelvis, which is the origin, and the nose,
+# whose place differs between definitions.
+SCORED = [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16]
+_SOMEBODY_ELSE = 100.0  # pixels: median distance of a frame's joints from the person's
+
+
+@dataclass(frozen=True)
+class View:
+    """The reference of one view; see the module for the arrays."""
+
+    xyz: NDArray[np.float64]
+    valid: NDArray[np.bool_]
+    K: NDArray[np.float64]
+    dist: NDArray[np.float64]
+
+    @classmethod
+    def read(cls, path: Path) -> View:
+        """Read a view's file."""
+        if not path.is_file():
+            raise PoseMambaError(f"{path}: no such file; expected the reference of the video of that name")
+        with np.load(path, allow_pickle=False) as file:
+            return cls(file["ref"], file["valid"].astype(bool), file["K"], file["dist"])
+
+    def project(self) -> NDArray[np.float64]:
+        """Project the reference into the picture, (F, 17, 2) pixels."""
+        plane = self.xyz[..., :2] / self.xyz[..., 2:]
+        k1, k2, p1, p2 = self.dist
+        r2 = np.square(plane).sum(-1, keepdims=True)
+        product = np.prod(plane, axis=-1, keepdims=True)
+        tangential = 2 * product * [p1, p2] + (r2 + 2 * plane**2) * [p2, p1]
+        bent = plane * (1 + k1 * r2 + k2 * r2**2) + tangential
+        return np.asarray(bent * [self.K[0, 0], self.K[1, 1]] + self.K[:2, 2])
+
+
+def pixel_errors(poses: Poses3D, view: View) -> NDArray[np.float64]:
+    """Return the distances of the scored 2D joints from the reference, (F, 14) pixels; NaN where either is missing."""
+    apart = np.linalg.norm(poses.keypoints.xy[:, SCORED] - view.project()[:, SCORED], axis=-1)
+    return np.where(view.valid[:, SCORED], apart, np.nan)
+
+
+def pose_errors(xyz: NDArray[np.floating], view: View) -> tuple[float, float, float]:
+    """Return P1, P2 and the depth's share of P1 in millimetres; one scale is fitted to the clip for P1.
+
+    Args:
+        xyz: (F, 17, 3) in any unit, in the camera's axes.
+        view: the reference.
+    """
+    kept = view.valid & np.isfinite(xyz).all(-1)
+    ours, truth = (a - a[:, :1] for a in (np.asarray(xyz, np.float64), view.xyz))
+    scored = np.zeros_like(kept)
+    scored[:, SCORED] = kept[:, SCORED]
+    scored &= kept[:, :1]
+    scale = (ours[scored] * truth[scored]).sum() / np.square(ours[scored]).sum()
+    apart = scale * ours - truth
+    p2 = []
+    for frame in np.flatnonzero(scored.sum(1) >= 8):
+        a, b = ours[frame, scored[frame]], truth[frame, scored[frame]]
+        p2.append(np.linalg.norm(_procrustes(a, b) - b, axis=-1))
+    return (
+        1000 * float(np.linalg.norm(apart[scored], axis=-1).mean()),
+        1000 * float(np.concatenate(p2).mean()),
+        1000 * float(np.abs(apart[scored][:, 2]).mean()),
+    )
+
+
+def _procrustes(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Move, turn and scale the points a (J, 3) so that they lie nearest to b."""
+    centred, target = a - a.mean(0), b - b.mean(0)
+    u, s, vt = np.linalg.svd(centred.T @ target)
+    signs = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
+    scale = (s * signs).sum() / np.square(centred).sum()
+    return np.asarray(scale * centred @ (u * signs) @ vt + b.mean(0))
+
+
+def score(folder: Path, weights: str, detector: str | None) -> str:
+    """Return the table of all views and their mean."""
+    videos = sorted((folder / "videos").glob("*.mp4"))
+    if not videos:
+        raise PoseMambaError(f"{folder}: no videos/*.mp4, expected a folder of calibrated views")
+    lines = [
+        "| view | 2D: median, mean, 95 %, px | frames on somebody else | P1 / P2 / depth, mm | as metres in perspective |",
+        "|---|---|---|---|---|",
+    ]
+    lifter = Lifter.from_pretrained(weights)
+    rows = []
+    for video in videos:
+        view = View.read(folder / "reference" / f"{video.stem}.npz")
+        (poses,) = lift(video, lifter=lifter, detector=detector)
+        errors = pixel_errors(poses, view)
+        known = np.isfinite(errors)
+        elsewhere = int((np.nanmedian(errors[known.any(1)], axis=1) > _SOMEBODY_ELSE).sum())
+        metres = refine(poses, RefineOptions(root_path=True)).xyz
+        row = np.array(
+            [
+                *(np.median(errors[known]), errors[known].mean(), np.quantile(errors[known], 0.95), elsewhere),
+                *pose_errors(poses.xyz, view),
+                *pose_errors(metres, view),
+            ]
+        )
+        rows.append(row)
+        lines.append(_line(video.stem, row))
+    return "\n".join([*lines, _line("mean", np.mean(rows, axis=0))])
+
+
+def _line(name: str, row: NDArray[np.float64]) -> str:
+    pixels, frames = " / ".join(f"{v:.1f}" for v in row[:3]), f"{row[3]:g}"
+    flat, metres = (" / ".join(f"{v:.1f}" for v in part) for part in (row[4:7], row[7:]))
+    return f"| {name} | {pixels} | {frames} | {flat} | {metres} |"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; return the exit status."""
+    parser = study_parser("real_video", __doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds videos/ and reference/")
+    parser.add_argument("--weights", default="posemamba-s", help="a bundled name, or a weights file")
+    parser.add_argument("--detector", choices=DETECTORS, help="as of posemamba lift")
+    given = parser.parse_args(arguments)
+    return report(lambda: print(score(given.folder, given.weights, given.detector)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
