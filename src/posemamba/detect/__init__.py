@@ -25,7 +25,10 @@ from posemamba.poses.tracking import Detection, Track, track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
-__all__ = ["MODES", "Detection", "Detector", "Mode", "detect_people", "detect_video"]
+__all__ = ["DETECTION", "MODES", "Detection", "Detector", "Mode", "detect_people", "detect_video"]
+
+DETECTION = 1
+"""Version of what `detect_people` finds: raise it with every change of its joints, so that kept ones are not used."""
 
 Mode = Literal["track", "detect"]
 MODES: tuple[Mode, ...] = ("track", "detect")

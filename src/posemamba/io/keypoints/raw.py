@@ -36,6 +36,7 @@ class RawPeople:
         shares: True if coordinates are shares of the image's width and height.
         confident: True if the file has confidences; else a joint at (0, 0) counts as not found.
         person: the number that the file gives to its only person.
+        numbered: True if the tracks' ids are the people's numbers.
     """
 
     tracks: list[Track]
@@ -48,6 +49,7 @@ class RawPeople:
     shares: bool = False
     confident: bool = True
     person: int = 1
+    numbered: bool = False
 
 
 def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
@@ -197,6 +199,9 @@ def finish(
         zip(raw.tracks, np.split(everything, ends), np.split(confidences, ends), strict=True)
     ):
         xy, confidence = Track(part.frames, xy, confidence).over(frames)
+        number = raw.person if len(raw.tracks) == 1 else i + 1
+        if raw.numbered and isinstance(part.id, int):
+            number = part.id
         people.append(
             Keypoints2D(
                 xy=xy,
@@ -206,7 +211,7 @@ def finish(
                 fps=fps,
                 times=raw.times,
                 source=f"{source} (assumed: {' and '.join(assumed)})" if assumed else source,
-                person=raw.person if len(raw.tracks) == 1 else i + 1,
+                person=number,
             )
         )
     return people
