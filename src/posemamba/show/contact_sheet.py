@@ -170,7 +170,7 @@ def _frame(draw: Any, corners: Sequence[float], shade: Colour, width: int) -> No
         min(max(corners[0], 0), high[0] - 2), min(max(corners[1], 0), high[1] - 2),
         min(max(corners[2], 1), high[0] - 1), min(max(corners[3], 1), high[1] - 1),
     ]  # fmt: skip
-    if box[2] <= box[0] or box[3] <= box[1]:
+    if box[2] - box[0] < 3 or box[3] - box[1] < 3:  # outside of the picture
         return
     draw.rectangle(box, outline=(0, 0, 0), width=width + 2)
     draw.rectangle([box[0] + 1, box[1] + 1, box[2] - 1, box[3] - 1], outline=shade, width=width)

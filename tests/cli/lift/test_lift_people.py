@@ -35,7 +35,7 @@ class TwoPeople:
         body = self.bodies[self.frames % FRAMES]
         places = (230, 80) if self.frames % FRAMES < 8 else (230,)
         self.frames += 1
-        return [Detection(body + (x, 0), np.full(17, 0.9, np.float32)) for x in places]
+        return [Detection(body + np.float32([x, 0]), np.full(17, 0.9, np.float32)) for x in places]
 
     def close(self) -> None:
         pass
@@ -75,6 +75,23 @@ def test_another_person_later_without_the_detection_again(
     assert (header["source"], header["skeleton"]) == ("clip.mp4", "h36m17") and header["digest"]
     first, sheet = Poses3D.load_npz(out / "poses.npz"), (out / "people.jpg").read_bytes()
 
+    for which in ("2", "left"):
+        assert lifted(*arguments, "--person", which) == 0
+        assert "joints kept by an earlier call (keypoints.npz)" in capsys.readouterr().out
+        poses = Poses3D.load_npz(out / "poses.npz")
+        assert poses.keypoints.person == 2 and int(poses.seen.sum()) == 8
+        assert poses.details["detector"] == first.details["detector"] and "frames_bridged" in poses.details
+        assert names(out) == ["keypoints.npz", "people.jpg", "poses.json", "poses.npz"]
+        assert (out / "people.jpg").read_bytes() == sheet
+    assert detector.frames == FRAMES
+
+
+@pytest.mark.slow
+def test_joints_are_found_again_where_something_else_is_looked_for(
+    detector: TwoPeople, arguments: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+
     def runs_detector(*more: object) -> bool:
         before = detector.frames
         assert lifted(*arguments, *more) == 0
@@ -82,13 +99,7 @@ def test_another_person_later_without_the_detection_again(
         assert told == (detector.frames == before)
         return not told
 
-    for which in ("2", "left", "80,150"):
-        assert not runs_detector("--person", which)
-        poses = Poses3D.load_npz(out / "poses.npz")
-        assert poses.keypoints.person == 2 and int(poses.seen.sum()) == 8
-        assert poses.details["detector"] == first.details["detector"] and "frames_bridged" in poses.details
-        assert names(out) == ["keypoints.npz", "people.jpg", "poses.json", "poses.npz"]
-        assert (out / "people.jpg").read_bytes() == sheet
+    assert runs_detector() and not runs_detector("--person", "80,150")
     assert not runs_detector("--person", "right", "--no-flip", "--viewer")
     assert not runs_detector("--person", "all")
     assert {"poses_1.npz", "poses_2.npz", "keypoints.npz", "people.jpg"} <= set(names(out))

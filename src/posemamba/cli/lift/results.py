@@ -122,7 +122,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
 
 
 def write_people(out: Path, results: Results, stages: Stages) -> list[str]:
-    """Write who was found, where the wanted person is not among them; returns the files' names.
+    """Write who was found although nobody could be lifted; returns the files' names.
 
     Nothing is written into a folder with results, which may be of another clip.
     """

@@ -69,11 +69,6 @@ class Worker:
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         self._find(one, results, stages)
         people = self._choose(one, results, stages)
-        if o.heights and len(o.heights) not in (1, len(people)):
-            raise PoseMambaError(
-                f"{one.path}: --height names {len(o.heights)} heights for {len(people)} people; give one for all "
-                "or one for each"
-            )
         lifter = self.lifter()
         with stages("lifting") as progress:
             results.poses = lift_input(one, self.reading, people, lifter, progress)
@@ -125,13 +120,20 @@ class Worker:
         results.detected = Detected(results.people, self.reading.detector_of(one), digest)
 
     def _choose(self, one: Input, results: Results, stages: Stages) -> list[Keypoints2D]:
-        """Return the wanted people; keep the found ones where they are not among them.
+        """Return the wanted people; keep the found ones where that fails.
 
         Raises:
-            PoseMambaError: the wanted person is not there; it names what was kept.
+            PoseMambaError: the wanted person is not there, or heights do not fit; it names what was kept.
         """
+        heights = self.options.heights
         try:
-            return self.reading.choose(results.people)
+            people = self.reading.choose(results.people)
+            if heights and len(heights) not in (1, len(people)):
+                raise PoseMambaError(
+                    f"{one.path}: --height names {len(heights)} heights for {len(people)} people; give one for all or "
+                    "one for each"
+                )
+            return people
         except PoseMambaError as error:
             if files := write_people(one.out, results, stages):
                 raise PoseMambaError(f"{error} (kept: {', '.join(str(one.out / name) for name in files)})") from None
