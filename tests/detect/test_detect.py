@@ -16,6 +16,7 @@ from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="videos need the extra 'video'")
 
+
 def write_grey(path: Path, frames: int = 4) -> Path:
     with VideoWriter(path, 25) as writer:
         for _ in range(frames):
@@ -88,7 +89,7 @@ def test_several_people_keep_their_numbers(tmp_path: Path) -> None:
     assert not other.seen[20:40].any() and other.seen[40:].all()
     assert choose_people(people, "longest") == [people[0]] and choose_people(people, "all") == people
     assert choose_people(people, "3") == [people[2]]
-    for which, message in (("7", "persons 1 to 3"), ("me", "longest, largest, all or a number"), ("0", "persons 1 to")):
+    for which, message in (("7", "there are 1 .* 3 "), ("me", "expected longest, largest"), ("0", "a number from 1")):
         with pytest.raises(PoseMambaError, match=message):
             choose_people(people, which)
 

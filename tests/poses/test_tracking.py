@@ -114,6 +114,82 @@ def test_tracker_frame_by_frame() -> None:
     assert track({}) == [] and track([[], []]) == []
 
 
+def doubled(one: Detection, rng: np.random.Generator, *, off: float, confidence: float) -> Detection:
+    """A second detection of one body, moved by a share `off` of its height of 400 in some direction."""
+    turn = rng.uniform(0, 2 * np.pi)
+    shift = 400 * off * np.array([np.cos(turn), np.sin(turn)])
+    return Detection(one.xy + shift, np.full(17, confidence), one.id)
+
+
+@pytest.mark.parametrize("off", [0.02, 0.08])
+def test_doubled_detections_take_nobody(off: float) -> None:
+    """Two walkers cross a third, and a sixth of all detections come twice."""
+    kept = 0
+    for seed in range(6):
+        truth, seen = three_who_cross(seed)
+        rng = np.random.default_rng(seed)
+        frames = detections(seen, rng)
+        for people in frames:
+            people += [doubled(p, rng, off=off, confidence=0.5) for p in people if rng.random() < 1 / 6]
+            rng.shuffle(people)  # type: ignore[arg-type]
+        tracks = track(frames)
+        clear = [np.abs(one.frames - 75) > 12 for one in tracks[:3]]
+        who = [set(o[c].tolist()) for o, c in zip(owners(tracks[:3], truth), clear, strict=True)]
+        kept += sorted(map(sorted, who)) == [[0], [1], [2]]
+        poorer = [one.confidence[c].max(1) < 0.9 for one, c in zip(tracks, clear, strict=True)]
+        assert np.concatenate(poorer).mean() < 0.01  # of two on one body the better one is kept
+        assert len(tracks) == 3
+    assert kept >= 5
+
+
+def test_a_track_that_begins_on_another_does_not_take_its_person() -> None:
+    """A ghost a quarter of a body off, seen in three frames at the place where the person goes next."""
+    steps = [300 + 20 * i for i in range(30)]
+    frames = [[seen_at(x)] for x in steps]
+    for i in (14, 15, 16):
+        frames[i].insert(0, Detection(body(steps[i] + 100), np.full(17, 0.4)))
+    frames[17] = [seen_at(steps[17] + 60)]  # between the two
+    tracks = track(frames)
+    assert [len(t) for t in tracks] == [30, 3]
+    # of two in the first frame the more confident is the person
+    frames = [[Detection(body(400), np.full(17, 0.4)), seen_at(300)], [seen_at(345)], [seen_at(345)]]
+    first = track(frames)[0]
+    assert len(first) == 3 and first.xy[0, 0, 0] == body(300)[0, 0]
+
+
+def test_one_who_steps_out_from_behind_another_is_another() -> None:
+    """Seen beside each other for long, both keep their tracks, also while one of them is missed."""
+    frames = [[seen_at(300)] for _ in range(60)]
+    for i in range(10, 60):
+        frames[i].append(seen_at(300 + 6 * min(i - 10, 20) + 60))
+    frames[40:45] = [[people[1]] for people in frames[40:45]]  # the first one is missed
+    assert [(len(t), int(t.frames[0])) for t in track(frames)] == [(55, 0), (50, 10)]
+
+
+def test_an_id_that_two_share_in_a_frame_stays_with_its_person() -> None:
+    far = [[seen_at(300, 1), seen_at(900, 2)] for _ in range(20)]
+    far[10:13] = [[seen_at(900, 1), seen_at(300, 1)]] * 3  # both are 1, the wrong one first
+    assert [(len(t), t.id, np.ptp(t.xy[:, 0, 0])) for t in track(far)] == [(20, 1, 0), (20, 2, 0)]
+    first = [[seen_at(900, 1), seen_at(300, 1)]] * 4 + far[:6]  # from the first frame on
+    assert sorted((len(t), t.id, np.ptp(t.xy[:, 0, 0])) for t in track(first)) == [(10, 1, 0), (10, 2, 0)]
+    # a second detection of the body in the first frame, in one, and three at once: the best one remains
+    for where in ([0], [7], [7, 7, 7], [0, 1, 2, 3]):
+        frames = [[seen_at(300, "ann")] for _ in range(12)]
+        for i in where:
+            frames[i].insert(0, Detection(body(310), np.full(17, 0.5), "ann"))
+        (one,) = track(frames)
+        assert len(one) == 12 and one.id == "ann" and np.ptp(one.xy[:, 0, 0]) == 0
+    # a surplus one elsewhere is a person without that id
+    frames = [[seen_at(300, "ann")] for _ in range(12)]
+    frames[6].insert(0, Detection(body(700), np.ones(17), "ann"))
+    assert [(len(t), t.id) for t in track(frames)] == [(12, "ann"), (1, None)]
+    # who has a number of their own is believed, however near; a new number on a followed body waits
+    embraced = [[seen_at(300, 1), seen_at(310, 2)]] * 10
+    assert [len(t) for t in track(embraced)] == [10, 10]
+    late = [[seen_at(300, 1)]] * 5 + [[seen_at(300, 1), seen_at(310, 2)]] * 5 + [[seen_at(300, 1), seen_at(400, 2)]] * 5
+    assert [(len(t), t.id) for t in track(late)] == [(15, 1), (5, 2)]
+
+
 @pytest.mark.slow
 def test_half_an_hour_of_two_people_takes_seconds() -> None:
     frames = {f: [seen_at(300 + 100 * np.sin(f / 50)), seen_at(900)] for f in range(5400)}

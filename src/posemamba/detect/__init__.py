@@ -26,7 +26,19 @@ from posemamba.poses.tracking import Detection, Track, track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
-__all__ = ["MODES", "Detection", "Detector", "FollowingDetector", "Mode", "detect_people", "detect_video"]
+__all__ = [
+    "DETECTION",
+    "MODES",
+    "Detection",
+    "Detector",
+    "FollowingDetector",
+    "Mode",
+    "detect_people",
+    "detect_video",
+]
+
+DETECTION = 2
+"""Version of what `detect_people` finds: raise it with every change of its joints, so that kept ones are not used."""
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
 _BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames
@@ -151,9 +163,7 @@ def _tracks(found: list[list[Detection]], fps: float, doubtful: set[int]) -> lis
     return [t for t in tracks if t.id not in doubtful] or tracks[:1]
 
 
-def _keypoints(
-    one: Track, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo
-) -> Keypoints2D:
+def _keypoints(one: Track, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo) -> Keypoints2D:
     xy, confidence = one.over(len(times))
     return Keypoints2D(
         xy=bridge(xy, times, _BRIDGE),

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from posemamba.io.inputs import Input
+from posemamba.io.inputs import Input, digest
 from posemamba.poses import Keypoints2D
-from posemamba.poses.keypoints import choose_people
+from posemamba.poses.keypoints import check_choice, choose_people, list_people
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
@@ -43,7 +43,8 @@ def lift(
 
     Args:
         source: a video, a picture, a folder of the pictures of a clip, or a file or folder of 2D keypoints.
-        person: ``longest`` (who is seen longest), ``largest``, ``all``, or a person's number from 1 on.
+        person: who is lifted: ``longest`` (seen in most frames), ``largest``, ``left``, ``right``, ``all``, a person's
+            number from 1 on, or a place ``X,Y`` in pixels; see `posemamba.choose_people`.
         weights: a bundled name, a weights file, or a released checkpoint.
         device: ``cpu``, ``cuda``, ...; None: an NVIDIA GPU if there is one, else the CPU.
         lifter: used in place of `weights` and `device`; make one for many calls, so that weights are read once.
@@ -81,9 +82,7 @@ def lift_input(
     """
     poses = lifter.lift_people(people, progress=progress)
     if one.kind != "keypoints":
-        name = reading.detector or BLAZEPOSE
-        if reading.uses_blazepose:
-            name += f" {reading.mode_of(one)}"
+        name = reading.detector_of(one)
         for keypoints, lifted in zip(people, poses, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
@@ -115,7 +114,7 @@ class Reading:
 
     Attributes:
         start, end: seconds from the start of the source; only what lies between is used.
-        person: ``longest``, ``largest``, ``all`` or a number from 1 on.
+        person: ``longest``, ``largest``, ``left``, ``right``, ``all``, a number from 1 on, or a place ``X,Y``.
         detector: one of DETECTORS, for videos and pictures.
         mode: ``track`` or ``detect``, for BlazePose.
         det_model, pose_model: ONNX files for RTMPose.
@@ -169,9 +168,8 @@ class Reading:
             )
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise PoseMambaError(f"--end is {self.end:g} s, expected more than --start, {self.start:g} s")
-        person = self.person or "longest"
-        if person not in ("longest", "largest", "all") and not (person.isdecimal() and int(person) > 0):
-            raise PoseMambaError(f"--person is '{person}', expected longest, largest, all or a number from 1 on")
+        if self.person is not None:
+            check_choice(self.person)
         detector = self.detector or BLAZEPOSE
         if detector not in DETECTORS:
             raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
@@ -192,6 +190,23 @@ class Reading:
         """Return BlazePose's mode; a single picture has nobody to follow."""
         single = one.kind == "pictures" and not one.path.is_dir()
         return "detect" if self.mode == "detect" or (self.mode is None and single) else "track"
+
+    def detector_of(self, one: Input) -> str:
+        """Return the name of the detector for an input, with its mode, as results record it."""
+        name = self.detector or BLAZEPOSE
+        return f"{name} {self.mode_of(one)}" if self.uses_blazepose else name
+
+    def detection_digest(self, one: Input) -> str:
+        """Return a short hash of a video or pictures and of all options on which their 2D joints depend."""
+        from posemamba.detect import DETECTION
+
+        options = {
+            "detection": DETECTION,
+            "detector": self.detector_of(one),
+            "part": [self.start, self.end],
+            "fps": self.fps if one.kind == "pictures" else None,
+        }
+        return digest(options, one.path, self.det_model, self.pose_model)
 
     def make_detector(self, device: str = "auto", *, mode: Mode = "track") -> Detector:
         """Make the detector for all inputs.
@@ -218,19 +233,48 @@ class Reading:
         """Return the 2D joints of the chosen people of an input.
 
         Args:
-            one: a video, pictures or a keypoint file.
-            detector: from `make_detector`; not used for keypoint files.
-            progress: called as progress(frames done, frames to do) while joints are found.
+            one, detector, progress: see `everybody`.
 
         Warns:
             UserWarning: nobody chose one of several people, or pictures have no frame rate.
 
         Raises:
+            PoseMambaError: the input cannot be read, or holds nobody, or not the person that is wanted.
+        """
+        people = self.everybody(one, detector=detector, progress=progress)
+        chosen = self.choose(people)
+        if self.person is None and len(people) > 1:
+            warnings.warn(
+                f"{one.path.name}: {len(people)} people: {list_people(people, chosen)}; choose with person=",
+                stacklevel=2,
+            )
+        return chosen
+
+    def everybody(
+        self, one: Input, *, detector: Detector | None = None, progress: Progress | None = None
+    ) -> list[Keypoints2D]:
+        """Return the 2D joints of all people of an input.
+
+        Args:
+            one: a video, pictures or a keypoint file.
+            detector: from `make_detector`; not used for keypoint files.
+            progress: called as progress(frames done, frames to do) while joints are found.
+
+        Warns:
+            UserWarning: pictures have no frame rate.
+
+        Raises:
             PoseMambaError: the input cannot be read, or holds nobody.
         """
-        if one.kind == "keypoints":
-            return choose_people(self._read(one.path), self.person or "longest")
-        return choose_people(self._find(one, detector, progress), self.person or "longest")
+        return self._read(one.path) if one.kind == "keypoints" else self._find(one, detector, progress)
+
+    def choose(self, people: Sequence[Keypoints2D]) -> list[Keypoints2D]:
+        """Return those of an input's people whom `person` names; without it the one seen longest.
+
+        Raises:
+            PoseMambaError: there is no such person.
+        """
+        return choose_people(people, self.person or "longest")
 
     def _find(self, one: Input, detector: Detector | None, progress: Progress | None) -> list[Keypoints2D]:
         from posemamba.detect import detect_people
@@ -245,17 +289,10 @@ class Reading:
                     stacklevel=2,
                 )
         clip = self.clip(one.path, one.kind)
-        people = detect_people(clip, mode=self.mode_of(one), detector=detector, progress=progress)
-        if len(people) > 1 and self.person is None:
-            warnings.warn(
-                f"{one.path.name}: {len(people)} people; took the one seen longest, in {int(people[0].seen.sum())} of "
-                f"{len(people[0])} frames (--person)",
-                stacklevel=2,
-            )
-        return people
+        return detect_people(clip, mode=self.mode_of(one), detector=detector, progress=progress)
 
     def _read(self, path: Path) -> list[Keypoints2D]:
-        from posemamba.io.keypoints import read_keypoints, read_people
+        from posemamba.io.keypoints import read_people
 
         fps, size = self.fps, self.image_size
         if self.video is not None:
@@ -271,7 +308,7 @@ class Reading:
             "fps": fps,
             "image_size": size,
         }
-        people = [read_keypoints(path, **given)] if self.person is None else read_people(path, **given)
+        people = read_people(path, **given)
         if self.start is None and self.end is None:
             return people
         clip = self.clip(path, "keypoints")
@@ -281,8 +318,5 @@ class Reading:
             raise PoseMambaError(
                 f"{path}: has no frame between --start and --end, it lasts {times[-1] - times[0]:.2f} s; choose others"
             )
-        return [
-            replace(p, xy=p.xy[inside], confidence=p.confidence[inside], times=times[inside])
-            for p in people
-            if p.seen[inside].any() or self.person is None
-        ]
+        parts = [replace(p, xy=p.xy[inside], confidence=p.confidence[inside], times=times[inside]) for p in people]
+        return [p for p in parts if p.seen.any()] or parts[:1]

@@ -5,6 +5,7 @@ Shapes: F frames, J joints.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -119,31 +120,142 @@ def choose_people(people: Sequence[Keypoints2D], which: str) -> list[Keypoints2D
 
     Args:
         people: at least one, of one clip; `person` numbers them.
-        which: ``longest``: seen in most frames, and the largest of those seen nearly as long; ``largest``: largest in the picture (median of the frames), among those
-            seen at least half as long as the longest; ``all``; or a person's number.
+        which: ``longest``: seen in most frames, and the largest of those seen nearly as long; ``largest``: largest in
+            the picture (median of the frames), ``left`` or ``right``: farthest to that side of the picture (median of
+            the hips), each among those seen at least half as long as the longest; ``all``; a person's number; or
+            ``X,Y``, a place in the picture in pixels: whose box holds it in most frames, else whose box comes nearest,
+            if it comes nearer than the box is long.
 
     Raises:
         PoseMambaError: there is no such person, or `which` is none of these.
     """
+    check_choice(which)
     if which == "all":
         return list(people)
-    seen = [int(p.seen.sum()) for p in people]
-    if which in ("longest", "largest"):
-        share = _NEARLY_AS_LONG if which == "longest" else 0.5
-        sizes = [_median_size(p) if n >= share * max(seen) else -1.0 for p, n in zip(people, seen, strict=True)]
-        return [people[int(np.argmax(sizes))]]
+    if which == "longest":
+        return [max(_seen_long(people, _NEARLY_AS_LONG), key=_median_size)]
+    if which in ("largest", "left", "right"):
+        value = _median_size if which == "largest" else _median_hips
+        return [(min if which == "left" else max)(_seen_long(people), key=value)]
+    if "," in which:
+        x, y = (float(part) for part in which.split(","))
+        return [_at_place(people, x, y)]
     numbers = [p.person for p in people]
-    if not which.isdecimal():
-        raise PoseMambaError(f"--person is '{which}', expected longest, largest, all or a number")
     if int(which) not in numbers:
-        there = (
-            f"there is only {numbers[0]}" if len(numbers) == 1 else f"there are persons {numbers[0]} to {numbers[-1]}"
-        )
         raise PoseMambaError(
-            f"{people[0].source or 'the clip'}: --person is {which}, but {there}; see who is who in the "
-            "overlay of --person all"
+            f"{people[0].source or 'the clip'}: --person is {which}, but there "
+            f"{'is only' if len(people) == 1 else 'are'} {list_people(people)}; choose one of them"
         )
     return [people[numbers.index(int(which))]]
+
+
+CHOICES = "longest, largest, left, right, all, a number from 1 on, or a place X,Y in pixels"
+"""The ways to choose people, for messages."""
+_MOST_LISTED = 8
+
+
+def check_choice(which: str) -> None:
+    """Reject a choice that has no meaning in any clip.
+
+    Raises:
+        PoseMambaError: `which` is none of those that `choose_people` takes.
+    """
+    if which in ("longest", "largest", "left", "right", "all"):
+        return
+    if which.isascii() and which.isdecimal() and int(which) > 0:
+        return
+    if not re.fullmatch(r"\s*\d+(\.\d*)?\s*,\s*\d+(\.\d*)?\s*", which, re.ASCII):
+        raise PoseMambaError(f"--person is '{which}', expected {CHOICES}")
+
+
+def list_people(people: Sequence[Keypoints2D], taken: Sequence[Keypoints2D] = ()) -> str:
+    """List people by number with their frames, and who of them ``left`` and ``right`` choose.
+
+    Args:
+        people: everybody in the clip.
+        taken: those who were chosen; marked if others were not.
+
+    Returns:
+        E.g. ``1 (took it; seen in 219 frames, left), 2 (154 frames, right)``.
+    """
+    sides = side_names(people)
+    chosen = {p.person for p in taken} if len(taken) < len(people) else set()
+    listed = [
+        f"{p.person} ({'took it; ' if p.person in chosen else ''}{'' if i else 'seen in '}{int(p.seen.sum())} "
+        f"frame{'' if int(p.seen.sum()) == 1 else 's'}{''.join(f', {side}' for side in sides.get(p.person, ()))})"
+        for i, p in enumerate(people)
+    ]
+    shown = [
+        text
+        for p, text, i in zip(people, listed, range(len(listed)), strict=True)
+        if i < _MOST_LISTED or p.person in chosen
+    ]
+    return ", ".join(shown) + (f" and {len(listed) - len(shown)} more" if len(shown) < len(listed) else "")
+
+
+def side_names(people: Sequence[Keypoints2D]) -> dict[int, tuple[str, ...]]:
+    """Return for the persons whom ``left`` and ``right`` choose these words, by number; none if it is one person."""
+    long = _seen_long(people)
+    left, right = min(long, key=_median_hips).person, max(long, key=_median_hips).person
+    return {} if left == right else {left: ("left",), right: ("right",)}
+
+
+def boxes(keypoints: Keypoints2D) -> NDArray[np.float32]:
+    """Return the box of the joints in each frame, (F, 4): left, top, right, bottom in pixels; NaN where not seen."""
+    xy = np.where(keypoints.found[..., None], keypoints.xy, np.nan)
+    found = np.full((len(xy), 4), np.nan, np.float32)
+    seen = keypoints.seen
+    found[seen] = np.concatenate([np.nanmin(xy[seen], axis=1), np.nanmax(xy[seen], axis=1)], axis=-1)
+    return found
+
+
+def _seen_long(people: Sequence[Keypoints2D], share: float = 0.5) -> list[Keypoints2D]:
+    """Return those who are seen in at least a share of the frames of the one seen longest."""
+    most = max(int(p.seen.sum()) for p in people)
+    return [p for p in people if int(p.seen.sum()) >= share * most]
+
+
+def _median_hips(keypoints: Keypoints2D) -> float:
+    """Return the median x of the middle of the hips, of all joints where no hip was ever found."""
+    hips = [i for i, name in enumerate(keypoints.skeleton.joints) if name in ("left_hip", "right_hip")]
+    x = np.where(keypoints.found, keypoints.xy[..., 0], np.nan)
+    x = x[:, hips] if np.isfinite(x[:, hips]).any() else x
+    seen = np.isfinite(x).any(-1)
+    return float(np.median(np.nanmean(x[seen], axis=-1))) if seen.any() else np.inf
+
+
+def _at_place(people: Sequence[Keypoints2D], x: float, y: float) -> Keypoints2D:
+    """Return the person whose box holds a place in most frames, else whose box comes nearest.
+
+    Raises:
+        PoseMambaError: the place is outside of the picture, or nobody comes near it.
+    """
+    source, (width, height) = people[0].source or "the clip", people[0].image_size
+    if x > width or y > height:
+        raise PoseMambaError(
+            f"{source}: --person is {x:g},{y:g}, outside of the picture of {width}x{height} pixels; give a place in it"
+        )
+    best: tuple[int, float] = (0, 0.0)
+    who = None
+    for person in people:
+        box = boxes(person)[person.seen].astype(np.float64)
+        if not len(box):
+            continue
+        low, high = box[:, :2], box[:, 2:]
+        size = (high - low).max(-1)
+        margin = 0.1 * size[:, None]  # joints end before heads, hands and feet do
+        outside = np.maximum(np.maximum(low - margin - (x, y), np.array((x, y)) - high - margin), 0)
+        apart = np.linalg.norm(outside, axis=-1)
+        nearest = int(apart.argmin())
+        score = int((apart == 0).sum()), -float(apart[nearest])
+        if (who is None or score > best) and apart[nearest] <= size[nearest]:
+            best, who = score, person
+    if who is None:
+        raise PoseMambaError(
+            f"{source}: nobody comes near --person {x:g},{y:g}; there {'is' if len(people) == 1 else 'are'} "
+            f"{list_people(people)}; choose a number, or another place"
+        )
+    return who
 
 
 def _median_size(keypoints: Keypoints2D) -> float:

@@ -110,7 +110,7 @@ def test_one_of_several_people_or_all(weights: Path, tmp_path: Path, capsys: pyt
     path, out = two_walkers(tmp_path / "two.json"), tmp_path / "out"
     arguments = [path, "-o", out, "--weights", weights, *TOLD]
     assert lifted(*arguments) == 0
-    assert "2 people" in capsys.readouterr().err
+    assert "2 people: 1 (took it; seen in 40 frames" in capsys.readouterr().out
     longest = Poses3D.load_npz(out / "poses.npz")
     assert longest.seen.all() and longest.keypoints.person == 1
     assert lifted(*arguments, "--person", "largest") == 0
@@ -130,7 +130,7 @@ def test_one_of_several_people_or_all(weights: Path, tmp_path: Path, capsys: pyt
     assert [m.steps[1].parameters["height_m"] for m in motions] == [1.8, 1.6] and motions[1].person == 2
     capsys.readouterr()
     assert "3 heights for 2 people" in refused(capsys, "lift", *arguments, "--person", "all", "--height", "1.8,1.7,1.6")
-    assert "--person is 3, but there are persons 1 to 2" in refused(capsys, "lift", *arguments, "--person", "3")
+    assert "--person is 3, but there are 1 (seen in" in refused(capsys, "lift", *arguments, "--person", "3")
     assert lifted(*arguments, "--person", "2") == 0
     assert sorted(p.name for p in out.iterdir()) == ["poses.json", "poses.npz", "viewer.html"]
 
@@ -166,7 +166,13 @@ def test_parts_of_videos_and_pictures_with_everybody(
         Image.fromarray(np.full((240, 320, 3), 60 + i, np.uint8)).save(tmp_path / "frames" / f"f{i}.png")
     out, options = tmp_path / "out", ["--weights", weights, "--detector", "rtmpose", "--person", "all"]
     assert lifted(tmp_path / "films", "-o", out, *options, "--start", "0:01", "--end", "1.4") == 0
-    names = ["overlay.mp4", *(f"poses_{n}.{end}" for n in (1, 2) for end in ("json", "npz")), "viewer.html"]
+    names = [
+        "keypoints.npz",
+        "overlay.mp4",
+        "people.jpg",
+        *(f"poses_{n}.{end}" for n in (1, 2) for end in ("json", "npz")),
+        "viewer.html",
+    ]
     for name in ("one", "two"):
         assert sorted(p.name for p in (out / name).iterdir()) == names
         poses = Poses3D.load_npz(out / name / "poses_2.npz")
@@ -181,9 +187,8 @@ def test_parts_of_videos_and_pictures_with_everybody(
     capsys.readouterr()
     assert lifted(tmp_path / "frames" / "f3.png", "-o", tmp_path / "single", *options[:4]) == 0
     said = capsys.readouterr()
-    assert (
-        "2 people; took the one seen longest" in said.err and len(Poses3D.load_npz(tmp_path / "single/poses.npz")) == 1
-    )
+    assert "2 people: 1 (took it; seen in 1 frame, left), 2 (1 frame, right); see people.jpg" in said.out
+    assert len(Poses3D.load_npz(tmp_path / "single/poses.npz")) == 1
     assert "lasts 1.60 s" in refused(
         capsys, "lift", tmp_path / "films" / "one.mp4", "-o", out, *options, "--start", "9"
     )

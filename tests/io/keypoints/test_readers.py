@@ -421,3 +421,77 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
         assert str(path) in str(error.value) and "\n" not in str(error.value), path
     with pytest.raises(PoseMambaError, match=r"is a csv file, expected json for format 'mmpose'"):
         people(tmp_path / "none.csv", format="mmpose")
+
+
+def _one_walker(tmp_path: Path, surplus: dict[int, NDArray], second: NDArray | None = None) -> list[Path]:
+    """A walker with id 5 in every format with ids, with poorer detections of the same id in some frames."""
+    xy = clip(COCO17)[0]
+    frames = [[(5, xy[f], 0.9)] for f in range(FRAMES)]
+    for f, extra in surplus.items():
+        frames[f].insert(0, (5, extra, 0.4))
+    if second is not None:
+        for f in range(FRAMES):
+            frames[f].append((6 if f not in surplus else 5, second[f], 0.9))
+    mmpose = [
+        {
+            "frame_id": f,
+            "instances": [
+                {"keypoints": p.tolist(), "keypoint_scores": [c] * 17, "track_id": name} for name, p, c in people
+            ],
+        }
+        for f, people in enumerate(frames)
+    ]
+    alphapose = [
+        {"image_id": f"{f}.jpg", "keypoints": flat(p, c), "score": 2.0, "idx": [[name]]}
+        for f, people in enumerate(frames)
+        for name, p, c in people
+    ]
+    folder = tmp_path / "openpose"
+    folder.mkdir()
+    for f, people in enumerate(frames):
+        body25 = [np.concatenate([p, p[:8] + 3]) for _, p, _ in people]
+        content = [
+            {"person_id": [name], "pose_keypoints_2d": flat(q, c)}
+            for (name, _, c), q in zip(people, body25, strict=True)
+        ]
+        write(folder / f"v_{f:012d}_keypoints.json", {"version": 1.3, "people": content})
+    head = ["frame", "person", *(f"{j}_{a}" for j in COCO17.joints for a in ("x", "y", "score"))]
+    rows = [[f, name, *flat(p, c)] for f, people in enumerate(frames) for name, p, c in people]
+    table = "\n".join(",".join(map(str, row)) for row in (head, *rows))
+    return [
+        write(tmp_path / "mmpose.json", mmpose),
+        write(tmp_path / "alphapose.json", alphapose),
+        folder,
+        write(tmp_path / "t.csv", table),
+    ]
+
+
+@pytest.mark.parametrize("where", [[6], [0], [3, 4, 9]])
+def test_a_doubled_id_leaves_one_person(where: list[int], tmp_path: Path) -> None:
+    """A second detection of the body, legs drawn up, comes before the right one: all frames stay with one person."""
+    xy = clip(COCO17)[0]
+    drawn = {f: np.concatenate([xy[f][:11], xy[f][11:] * 0.5 + xy[f][5:7].mean(0) * 0.5]) for f in where}
+    for path in _one_walker(tmp_path, drawn):
+        (one,) = people(path, skeleton="coco17" if path.suffix else None)
+        assert one.seen.all() and (one.confidence[one.confidence > 0] > 0.8).all(), path.name
+        np.testing.assert_allclose(one.xy[:, :17], xy if path.suffix else one.xy[:, :17], atol=2e-3)
+
+
+def test_two_people_who_share_an_id_for_some_frames_keep_theirs(tmp_path: Path) -> None:
+    first, second = clip(COCO17)
+    # both are 5 in frames 5 and 6, where a poorer detection of the first comes on top
+    for path in _one_walker(tmp_path, {5: first[5] + 4, 6: first[6] + 4}, second):
+        if path.suffix:
+            same(people(path, skeleton="coco17"), np.stack([first, second]))
+        else:
+            assert [int(p.seen.sum()) for p in people(path)] == [FRAMES, FRAMES]
+
+
+def test_an_id_that_everybody_has_is_none(tmp_path: Path) -> None:
+    """Two apart share id 0; the first goes, and the second, alone for longer than a track lasts, is not the first."""
+    first, second = body(COCO17, 300, 1), body(COCO17, 900, 2)
+    shown = [(first, second)] * 20 + [()] * 40 + [(second + 200,)] * 20
+    content = [
+        {"image_id": f"{f}.jpg", "keypoints": flat(p), "score": 2.0, "idx": 0} for f, ps in enumerate(shown) for p in ps
+    ]
+    assert sorted(int(p.seen.sum()) for p in people(write(tmp_path / "a.json", content))) == [20, 20, 20]

@@ -22,7 +22,7 @@ def lift(options: LiftOptions) -> int:
     inputs = find_inputs(options.sources, options.out, keypoints=options.format is not None)
     check_options(options, inputs)
     for one in inputs:
-        check_out(one.out, one.path)
+        check_out(one.out, one.path, one.kind)
     worker = Worker(options)
     if len(inputs) == 1:
         worker.do(inputs[0])

@@ -25,10 +25,13 @@ class LiftOptions(RefinementOptions):
     out: Annotated[Path, option("Folder for the results; of several inputs one in it for each.", "--out", "-o")]
     start: Annotated[str | None, option("Begin there: seconds, or 1:02:03.")] = None
     end: Annotated[str | None, option("End there: seconds, or 1:02:03.")] = None
-    again: Annotated[bool, option("Repeat what is done already.", "--again")] = False
-    person: Annotated[str | None, option("Who: longest (the default), largest, all, or a number.", panel=_PEOPLE)] = (
-        None
-    )
+    again: Annotated[bool, option("Repeat what is done already, the detection too.", "--again")] = False
+    person: Annotated[
+        str | None,
+        option(
+            "Who: longest (the default), largest, left, right, all, a number, or a place X,Y in pixels.", panel=_PEOPLE
+        ),
+    ] = None
     detector: Annotated[
         str | None,
         option(

@@ -5,31 +5,38 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import warnings
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.io.inputs import Input
+from posemamba.io.inputs import Input, Kind
+from posemamba.io.keypoints.detected import FILE as KEYPOINTS
+from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
+from posemamba.poses import Keypoints2D
+from posemamba.poses.keypoints import list_people
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.files import atomic_files
 from posemamba.utils.progress import Stages
 
 if TYPE_CHECKING:
     from posemamba.io.video.clip import Clip
     from posemamba.poses import Motion3D, Poses3D
 
+SHEET = "people.jpg"
 UNITS_NOTE = (
     "3D joints are relative to the pelvis, in the camera's frame (x right, y down, z away), in pixels at the "
     "pelvis's depth: one camera does not tell how many of them are a metre."
 )
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
-    r"overlay\.mp4|viewer\.html|(poses|motion)(_\d+)?\.(npz|json)|angles(_\d+)?\.csv"
+    r"people\.jpg|overlay\.mp4|viewer\.html|(poses|motion)(_\d+)?\.(npz|json)|angles(_\d+)?\.csv"
     r"|motion(_\d+)?\.(csv|tidy\.csv|trc|bvh|glb)"
 )
 
@@ -43,6 +50,10 @@ class Results:
         numbered: names with the person's number, `poses_1.npz`.
         overlay, viewer: write them.
         call: digest of the input and the options, for `is_done`.
+        people: everybody in the clip, of whom `poses` holds the chosen ones.
+        detected: what a detector found, to be kept; None: the input is a keypoint file.
+        kept: the detector was not needed, as an earlier call's joints were there.
+        source: the input; it stays if it lies in the folder of the results.
         motions, angles: of each person; empty: none were asked for.
         exports: formats of the motions.
         video: what the poses come from; None: nothing to draw on.
@@ -59,6 +70,10 @@ class Results:
     video: Path | Clip | None = None
     sound: bool = True
     viewer_video: bool = False
+    people: list[Keypoints2D] = field(default_factory=list)
+    detected: Detected | None = None
+    kept: bool = False
+    source: Path | None = None
 
     def __post_init__(self) -> None:
         self.motions: list[Motion3D] = []
@@ -73,8 +88,6 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     Raises:
         PoseMambaError: something cannot be written; nothing has changed then.
     """
-    from posemamba.utils.files import atomic_files
-
     earlier = any(_find_poses(out))
     try:
         with atomic_files(out) as folder:
@@ -82,6 +95,10 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                 _draw(folder / "overlay.mp4", results, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
+            if results.detected is not None:
+                write_detected(folder / KEYPOINTS, results.detected)
+            if has_sheet(results):
+                _write_sheet(folder / SHEET, out, results, stages)
             with stages("writing"):
                 for index in range(len(results.motions)):
                     _write_motion(folder, results, index)
@@ -99,9 +116,55 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
     if earlier:
         for file in list(out.iterdir()):  # else the folder would show two clips
-            if file.name not in names and RESULT.fullmatch(file.name):
+            if file.name not in names and _is_ours(file, results):
                 file.unlink(missing_ok=True)
     return [out / name for name in sorted(names, key=_order)]
+
+
+def write_people(out: Path, results: Results, stages: Stages) -> list[str]:
+    """Write who was found although nobody could be lifted; returns the files' names.
+
+    Nothing is written into a folder with results, which may be of another clip.
+    """
+    if results.detected is None or any(_find_poses(out)):
+        return []
+    with atomic_files(out) as folder:
+        write_detected(folder / KEYPOINTS, results.detected)
+        if has_sheet(results):
+            _write_sheet(folder / SHEET, out, results, stages)
+        return sorted(file.name for file in folder.iterdir())
+
+
+def has_sheet(results: Results) -> bool:
+    """Tell whether a contact sheet is written: of several people in pictures."""
+    return len(results.people) > 1 and results.video is not None
+
+
+def _write_sheet(path: Path, out: Path, results: Results, stages: Stages) -> None:
+    from posemamba.show.contact_sheet import write_contact_sheet
+
+    if results.kept and (out / SHEET).is_file():  # of the same joints, written together with them
+        shutil.copyfile(out / SHEET, path)
+        return
+    with stages("people") as progress:
+        write_contact_sheet(path, cast("Path | Clip", results.video), results.people, progress=progress)
+
+
+def _is_ours(file: Path, results: Results) -> bool:
+    """Tell whether a file in the folder of results is one of an earlier call's."""
+    source = None if results.source is None else results.source.resolve()
+    if source == (file.parent / KEYPOINTS).resolve() and file.name in (KEYPOINTS, SHEET):
+        return False  # the input, and the picture that belongs to it
+    return is_detected(file) if file.name == KEYPOINTS else RESULT.fullmatch(file.name) is not None
+
+
+def find_kept(out: Path, digest: str) -> Detected | None:
+    """Return the joints that an earlier call kept of the same source with the same detector; None without them."""
+    try:
+        kept = read_detected(out / KEYPOINTS)
+    except PoseMambaError:
+        return None
+    return kept if kept.digest == digest else None
 
 
 def _order(name: str) -> tuple[int, str]:
@@ -178,7 +241,12 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
         seen = "; ".join(f"person {p.keypoints.person} seen in {int(p.seen.sum())}" for p in results.poses)
     else:
         seen = f"person seen in {int(first.seen.sum())}"
-    print(f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {stages}")
+    kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
+    print(
+        f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {kept}{stages}"
+    )
+    if len(results.people) > 1:
+        print(f"  {tell_people(results)}")
     for path in written:
         print(f"  {path}")
     for text, files in results.notes.items():
@@ -192,6 +260,13 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
     steps = ", ".join(step.name + (" (estimated)" if step.estimate else "") for step in motion.steps)
     print(f"The motion files hold: {steps or 'the poses as the model gave them'}; {motion.units}s, {motion.frame}.")
     print(f"In poses: {UNITS_NOTE}")
+
+
+def tell_people(results: Results) -> str:
+    """Return the line that says who is in the picture, who was taken, and how to choose."""
+    listed = list_people(results.people, [poses.keypoints for poses in results.poses])
+    seen = f"see {SHEET}, " if has_sheet(results) else ""
+    return f"{len(results.people)} people: {listed}; {seen}choose with --person"
 
 
 def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
@@ -211,11 +286,15 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
             options.refine_options(height, options.exports).check()
 
 
-def check_out(out: Path, source: Path | None = None) -> None:
+def check_out(out: Path, source: Path | None = None, kind: Kind = "keypoints") -> None:
     """Reject a folder for results that cannot be written.
 
+    Args:
+        out: the folder.
+        source, kind: the input, and how it is read; joints of videos and pictures are kept in the folder.
+
     Raises:
-        PoseMambaError: it is a file, cannot be made, or results would overwrite the source.
+        PoseMambaError: it is a file, cannot be made, or results would overwrite the source or keypoints of the user's.
     """
     if out.exists() and not out.is_dir():
         raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
@@ -224,6 +303,10 @@ def check_out(out: Path, source: Path | None = None) -> None:
         raise PoseMambaError(f"{out}: cannot be made or written to; choose another folder (-o)")
     if source is not None and source.resolve().parent == out.resolve() and RESULT.fullmatch(source.name):
         raise PoseMambaError(f"{source}: would be overwritten by the results; choose another folder (-o)")
+    if kind != "keypoints" and (out / KEYPOINTS).exists() and not is_detected(out / KEYPOINTS):
+        raise PoseMambaError(
+            f"{out / KEYPOINTS}: is no result of posemamba lift, and would be overwritten; choose another folder (-o)"
+        )
 
 
 def can_draw(must: bool) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import Results, can_draw, is_done, report, write_results
+from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, report, write_people, write_results
 from posemamba.io.inputs import Input, digest
+from posemamba.io.keypoints.detected import Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
 
@@ -66,22 +67,15 @@ class Worker:
             print(f"  {one.out}")
             return
         stages = Stages()
-        people = self._people(one, stages)
-        if o.heights and len(o.heights) not in (1, len(people)):
-            raise PoseMambaError(
-                f"{one.path}: --height names {len(o.heights)} heights for {len(people)} people; give one for all "
-                "or one for each"
-            )
+        results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
+        self._find(one, results, stages)
+        people = self._choose(one, results, stages)
         lifter = self.lifter()
         with stages("lifting") as progress:
-            poses = lift_input(one, self.reading, people, lifter, progress)
-        results = Results(poses, numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
+            results.poses = lift_input(one, self.reading, people, lifter, progress)
         if o.wants_motion:
             with stages("refining"):
                 self._refine(results)
-        behind = self._behind(one)
-        results.video, results.sound = behind, isinstance(behind, Path) and one.kind != "pictures"
-        results.viewer_video = o.viewer_video
         written = write_results(one.out, results, stages)
         report(one, results, written, stages)
 
@@ -107,13 +101,44 @@ class Worker:
         clip = self.reading.clip(path, one.kind)
         return path if clip.is_whole and one.kind != "pictures" else clip
 
-    def _people(self, one: Input, stages: Stages) -> list[Keypoints2D]:
+    def _find(self, one: Input, results: Results, stages: Stages) -> None:
+        """Put everybody in the input into the results: read, kept by an earlier call, or detected now."""
+        results.source, results.viewer_video = one.path, self.options.viewer_video
+        results.video = self._behind(one)
+        results.sound = isinstance(results.video, Path) and one.kind != "pictures"
         if one.kind == "keypoints":
-            return self.reading.people(one)
+            results.people = self.reading.everybody(one)
+            return
+        digest = self.reading.detection_digest(one)
+        kept = None if self.options.again else find_kept(one.out, digest)
+        if kept is not None:
+            results.people, results.detected, results.kept = kept.people, kept, True
+            return
         self.lifter()  # wrong weights are reported before the long work
         detector = self.detector(one)
         with stages("finding joints") as progress:
-            return self.reading.people(one, detector=detector, progress=progress)
+            results.people = self.reading.everybody(one, detector=detector, progress=progress)
+        results.detected = Detected(results.people, self.reading.detector_of(one), digest)
+
+    def _choose(self, one: Input, results: Results, stages: Stages) -> list[Keypoints2D]:
+        """Return the wanted people; keep the found ones where that fails.
+
+        Raises:
+            PoseMambaError: the wanted person is not there, or heights do not fit; it names what was kept.
+        """
+        heights = self.options.heights
+        try:
+            people = self.reading.choose(results.people)
+            if heights and len(heights) not in (1, len(people)):
+                raise PoseMambaError(
+                    f"{one.path}: --height names {len(heights)} heights for {len(people)} people; give one for all or "
+                    "one for each"
+                )
+            return people
+        except PoseMambaError as error:
+            if files := write_people(one.out, results, stages):
+                raise PoseMambaError(f"{error} (kept: {', '.join(str(one.out / name) for name in files)})") from None
+            raise
 
     def _refine(self, results: Results) -> None:
         from posemamba.refine.angles import joint_angles

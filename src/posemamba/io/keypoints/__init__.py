@@ -86,6 +86,13 @@ _FORMATS = (
     ),
     Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", _reader("deeplabcut"), ("csv",)),
     Format("csv", ".csv", "a table with <joint>_x and <joint>_y of any known skeleton", _reader("table"), ("csv",)),
+    Format(
+        "posemamba",
+        ".npz",
+        "the keypoints.npz that posemamba lift keeps: everybody whom the detector found, and a header",
+        _reader("detected"),
+        ("npz",),
+    ),
 )
 
 
@@ -174,7 +181,8 @@ def read_people(
         path, format, skeleton, fps, image_size: see `read_keypoints`.
 
     Returns:
-        At least one person and at most `MAX_PEOPLE`, most-seen first; `person` is 1, 2, ... in that order.
+        At least one person and at most `MAX_PEOPLE`, most-seen first; `person` is 1, 2, ... in that order, or the
+        number that the file gives.
 
     Warns:
         UserWarning: people were left out, seen in fewer than 3 frames or beyond `MAX_PEOPLE`; or as `read_keypoints`.
@@ -228,6 +236,10 @@ def _recognise(source: Source) -> str:
             f"({_list_formats()})"
         )
     if kind == "npz":
+        from posemamba.io.keypoints import detected
+
+        if detected.recognises(source.names):
+            return "posemamba"
         if {"positions_2d", "boxes"} & set(source.names):
             from posemamba.io.keypoints import detectron2
 

@@ -33,7 +33,7 @@ def recognises(content: Any) -> bool:
 
 
 def read(source: Source) -> RawPeople:
-    """Read all people; a track number ``idx`` gives an identity if no other person in the same picture has it.
+    """Read all people; a track number ``idx`` gives an identity, unless everybody has the same.
 
     Raises:
         PoseMambaError: the structure or the skeleton is another one.
@@ -43,7 +43,6 @@ def read(source: Source) -> RawPeople:
         raise PoseMambaError(f"{path}: JSON with {describe(content)}; {_EXPECTED}")
     pictures: dict[Any, list[Detection]] = {}
     sizes: set[int] = set()
-    tracked = True
     for index, entry in enumerate(content):
         if not isinstance(entry, dict) or not {"image_id", "keypoints"} <= set(entry):
             raise PoseMambaError(f"{path}: entry {index} is {describe(entry)}; {_EXPECTED}")
@@ -59,15 +58,10 @@ def read(source: Source) -> RawPeople:
         if not isinstance(entry["image_id"], str | int) or isinstance(entry["image_id"], bool):
             raise PoseMambaError(f"{path}: entry {index} has image_id {describe(entry['image_id'])}; {_EXPECTED}")
         people = pictures.setdefault(entry["image_id"], [])
-        tracked &= name is None or name not in [p.id for p in people]
         people.append(detection(joints[:, :2], joints[:, 2], name))
     if len(sizes) > 1:
         found = " and ".join(map(str, sorted(sizes)))
         raise PoseMambaError(f"{path}: detections with {found} joints, expected the same number in all")
-    if not tracked:  # without its tracker AlphaPose numbers everybody 0
-        for people in pictures.values():
-            for person in people:
-                person.id = None
     frames = _numbered(path, pictures)
     first, last = check_frames(path, frames)
     # a video's first pictures may show nobody: their numbers count from 0

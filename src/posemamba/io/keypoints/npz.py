@@ -22,6 +22,7 @@ from posemamba.utils.files import atomic_path
 
 _KEYS = ("keypoints", "xy")
 _CONFIDENCE_KEYS = ("confidence", "scores")
+_WANTED = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
 
 
 def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keypoints2D]) -> None:
@@ -66,7 +67,7 @@ def read(source: Source) -> RawPeople:
         PoseMambaError: the file is broken or pickled, or its arrays have other shapes.
     """
     path = source.path
-    arrays = _load(path)
+    arrays = load_arrays(path, _WANTED)
     key = next((k for k in _KEYS if k in arrays), None)
     if key is None and {"xyz", "header"} <= set(arrays):
         raise PoseMambaError(
@@ -139,12 +140,16 @@ def read(source: Source) -> RawPeople:
     return raw
 
 
-def _load(path: Path) -> dict[str, NDArray[Any]]:
+def load_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Load the wanted arrays of an npz file; of its others only the names are there, with empty arrays.
+
+    Raises:
+        PoseMambaError: the file is broken, or a wanted array is pickled.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             if isinstance(file, np.ndarray):
                 raise PoseMambaError(f"{path}: a single array (.npy), expected an npz with an array 'keypoints'")
-            wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
             # only the arrays that are needed: others may be large or pickled
             arrays = {name: file[name] for name in wanted if name in file.files}
             if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +15,12 @@ from numpy.typing import NDArray
 from posemamba.io.keypoints.source import LARGEST_IMAGE
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
-from posemamba.poses.tracking import Detection, Track, track
+from posemamba.poses.tracking import Detection, Track, same_body, track
 from posemamba.utils.errors import PoseMambaError
 
 _ASSUMED_FPS = 30.0
+_SHARED = 0.2  # of an id's frames: an id that people apart share in more of them tells nobody apart
+_MOST_SHARING = 8  # detections with one id in a frame that are compared
 _COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
 
 
@@ -32,6 +36,7 @@ class RawPeople:
         shares: True if coordinates are shares of the image's width and height.
         confident: True if the file has confidences; else a joint at (0, 0) counts as not found.
         person: the number that the file gives to its only person.
+        numbered: True if the tracks' ids are the people's numbers.
     """
 
     tracks: list[Track]
@@ -44,6 +49,7 @@ class RawPeople:
     shares: bool = False
     confident: bool = True
     person: int = 1
+    numbered: bool = False
 
 
 def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
@@ -53,7 +59,7 @@ def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: 
 
 
 def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -> list[Track]:
-    """Follow all people of a file from frame to frame.
+    """Follow all people of a file from frame to frame; ids that say nothing are taken from the detections.
 
     Args:
         path: the file, for the error.
@@ -70,7 +76,29 @@ def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -
         raise PoseMambaError(
             f"{path}: instances with {' and '.join(map(str, sorted(joints)))} joints, expected the same number in all"
         )
+    nameless = _shared_ids(people)
+    for person in (person for persons in people.values() for person in persons):
+        person.id = None if person.id in nameless else person.id
     return track(people)
+
+
+def _shared_ids(people: Mapping[int, Sequence[Detection]]) -> set[Hashable]:
+    """Return the ids that people of one frame share too often to tell them apart.
+
+    Programs without a tracker give everybody the same id. A surplus detection of one body does not count.
+    """
+    frames: Counter[Hashable] = Counter()
+    shared: Counter[Hashable] = Counter()
+    for persons in people.values():
+        by_id: dict[Hashable, list[Detection]] = {}
+        for person in persons:
+            if person.id is not None:
+                by_id.setdefault(person.id, []).append(person)
+        frames.update(list(by_id))
+        for name, same in by_id.items():
+            pairs = itertools.combinations(same[:_MOST_SHARING], 2)
+            shared[name] += len(same) > 1 and not all(same_body(one, other) for one, other in pairs)
+    return {name for name, count in shared.items() if count > _SHARED * frames[name] or (count and len(frames) == 1)}
 
 
 def in_shares(xy: NDArray[np.floating]) -> bool:
@@ -171,6 +199,9 @@ def finish(
         zip(raw.tracks, np.split(everything, ends), np.split(confidences, ends), strict=True)
     ):
         xy, confidence = Track(part.frames, xy, confidence).over(frames)
+        number = raw.person if len(raw.tracks) == 1 else i + 1
+        if raw.numbered and isinstance(part.id, int):
+            number = part.id
         people.append(
             Keypoints2D(
                 xy=xy,
@@ -180,7 +211,7 @@ def finish(
                 fps=fps,
                 times=raw.times,
                 source=f"{source} (assumed: {' and '.join(assumed)})" if assumed else source,
-                person=raw.person if len(raw.tracks) == 1 else i + 1,
+                person=number,
             )
         )
     return people

@@ -1,0 +1,200 @@
+"""Several people in a video: all are kept, one is chosen, also later and without the detection again."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fixtures.command_line import lifted, refused, snapshot, write_video
+from posemamba.demo.walker import walk
+from posemamba.io.keypoints import read_people, write_keypoints_npz
+from posemamba.io.keypoints.detected import read_detected
+from posemamba.poses import Poses3D
+from posemamba.poses.skeletons import H36M17
+from posemamba.poses.tracking import Detection
+
+FRAMES = 12
+
+
+class TwoPeople:
+    """A detector that finds a walker on the right in every frame, and another on the left in the first eight."""
+
+    skeleton = H36M17
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.bodies = walk(FRAMES, 25)[..., [0, 2]] * np.float32([40, -60]) + np.float32([0, 170])
+
+    def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
+        body = self.bodies[self.frames % FRAMES]
+        places = (230, 80) if self.frames % FRAMES < 8 else (230,)
+        self.frames += 1
+        return [Detection(body + np.float32([x, 0]), np.full(17, 0.9, np.float32)) for x in places]
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def detector(monkeypatch: pytest.MonkeyPatch) -> TwoPeople:
+    found = TwoPeople()
+    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused: found)
+    return found
+
+
+@pytest.fixture
+def arguments(weights: Path, tmp_path: Path) -> list[Any]:
+    video = write_video(tmp_path / "clip.mp4", frames=FRAMES)
+    return [video, "-o", tmp_path / "out", "--weights", weights, "--no-overlay", "--no-viewer"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_another_person_later_without_the_detection_again(
+    detector: TwoPeople, arguments: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert lifted(*arguments) == 0
+    said = capsys.readouterr()
+    line = "2 people: 1 (took it; seen in 12 frames, right), 2 (8 frames, left); see people.jpg, choose with --person\n"
+    assert line in said.out and said.err == "" and "kept" not in said.out
+    assert names(out) == ["keypoints.npz", "people.jpg", "poses.json", "poses.npz"]
+    with np.load(out / "keypoints.npz", allow_pickle=False) as file:
+        assert file["keypoints"].shape == (2, FRAMES, 17, 2) and file["confidence"].shape == (2, FRAMES, 17)
+        np.testing.assert_allclose(file["times"], np.arange(FRAMES) / 25, atol=1e-6)
+        header = json.loads(str(file["header"]))
+    assert (header["persons"], header["fps"], header["image_size"]) == ([1, 2], 25, [320, 240])
+    assert (header["source"], header["skeleton"]) == ("clip.mp4", "h36m17") and header["digest"]
+    first, sheet = Poses3D.load_npz(out / "poses.npz"), (out / "people.jpg").read_bytes()
+
+    for which in ("2", "left"):
+        assert lifted(*arguments, "--person", which) == 0
+        assert "joints kept by an earlier call (keypoints.npz)" in capsys.readouterr().out
+        poses = Poses3D.load_npz(out / "poses.npz")
+        assert poses.keypoints.person == 2 and int(poses.seen.sum()) == 8
+        assert poses.details["detector"] == first.details["detector"] and "frames_bridged" in poses.details
+        assert names(out) == ["keypoints.npz", "people.jpg", "poses.json", "poses.npz"]
+        assert (out / "people.jpg").read_bytes() == sheet
+    assert detector.frames == FRAMES
+
+
+@pytest.mark.slow
+def test_joints_are_found_again_where_something_else_is_looked_for(
+    detector: TwoPeople, arguments: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+
+    def runs_detector(*more: object) -> bool:
+        before = detector.frames
+        assert lifted(*arguments, *more) == 0
+        told = "joints kept by an earlier call (keypoints.npz)" in capsys.readouterr().out
+        assert told == (detector.frames == before)
+        return not told
+
+    assert runs_detector() and not runs_detector("--person", "80,150")
+    assert not runs_detector("--person", "right", "--no-flip", "--viewer")
+    assert not runs_detector("--person", "all")
+    assert {"poses_1.npz", "poses_2.npz", "keypoints.npz", "people.jpg"} <= set(names(out))
+    # what the joints depend on
+    assert runs_detector("--start", "0.08") and not runs_detector("--start", "0.08", "--person", "all")
+    assert len(read_detected(out / "keypoints.npz").people[0]) == FRAMES - 2
+    assert runs_detector() and runs_detector("--mode", "detect") and runs_detector("--again")
+    os.utime(arguments[0], ns=(1, 1))
+    assert runs_detector("--person", "2")
+    (out / "keypoints.npz").write_bytes(b"PK something else")
+    assert "no result of posemamba lift" in refused(capsys, "lift", *arguments)
+    (out / "keypoints.npz").unlink()
+    assert runs_detector("--person", "2")
+
+
+def test_a_new_detection_does_not_use_the_joints_of_an_older_one(
+    detector: TwoPeople, arguments: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert lifted(*arguments) == 0
+    monkeypatch.setattr("posemamba.detect.DETECTION", 10**6)
+    assert lifted(*arguments, "--person", "2") == 0 and detector.frames == 2 * FRAMES
+
+
+def test_what_was_kept_is_an_input_by_itself(detector: TwoPeople, arguments: list[Any], tmp_path: Path) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    assert lifted(*arguments, "--person", "all") == 0
+    kept, sheet = (out / "keypoints.npz").read_bytes(), (out / "people.jpg").read_bytes()
+    truth = [Poses3D.load_npz(out / f"poses_{n}.npz") for n in (1, 2)]
+    for folder in (again, out):
+        assert lifted(out / "keypoints.npz", "-o", folder, *arguments[3:], "--person", "all") == 0
+        for number, expected in enumerate(truth, 1):
+            poses = Poses3D.load_npz(folder / f"poses_{number}.npz")
+            assert poses.keypoints.person == number and poses.keypoints.source == "clip.mp4"
+            np.testing.assert_array_equal(poses.xyz, expected.xyz)
+            np.testing.assert_array_equal(poses.keypoints.frame_times(), expected.keypoints.frame_times())
+    assert "keypoints.npz" not in names(again) and detector.frames == FRAMES
+    # in its own folder it stays, with the picture that belongs to it
+    assert (out / "keypoints.npz").read_bytes() == kept and (out / "people.jpg").read_bytes() == sheet
+    assert lifted(out / "keypoints.npz", "-o", again, *arguments[3:], "--video", arguments[0], "--person", "left") == 0
+    assert "people.jpg" in names(again) and Poses3D.load_npz(again / "poses.npz").keypoints.person == 2
+    # results of a keypoint file replace those of a video, all of them
+    write_keypoints_npz(tmp_path / "k.npz", read_people(out / "keypoints.npz")[0])
+    assert lifted(tmp_path / "k.npz", "-o", out, *arguments[3:]) == 0
+    assert names(out) == ["poses.json", "poses.npz"]
+
+
+def test_who_is_not_there_is_told_and_the_detection_kept(
+    detector: TwoPeople, arguments: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    said = refused(capsys, "lift", *arguments, "--person", "3")
+    assert "--person is 3, but there are 1 (seen in 12 frames, right), 2 (8 frames, left)" in said
+    assert names(out) == ["keypoints.npz", "people.jpg"] and str(out / "people.jpg") in said
+    assert lifted(*arguments, "--person", "2") == 0 and detector.frames == FRAMES
+    before = snapshot(out)
+    capsys.readouterr()
+    assert "outside of the picture of 320x240" in refused(capsys, "lift", *arguments, "--person", "700,20")
+    assert snapshot(out) == before
+
+
+def test_keypoints_of_the_users_are_neither_overwritten_nor_removed(
+    detector: TwoPeople, arguments: list[Any], source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = source.read_bytes()
+    assert lifted(source, "-o", tmp_path, *arguments[3:]) == 0  # keypoints.npz lies in the folder of its results
+    assert lifted(source, "-o", tmp_path, *arguments[3:], "--again") == 0
+    capsys.readouterr()
+    assert "keypoints.npz: is no result" in refused(capsys, "lift", arguments[0], "-o", tmp_path, *arguments[3:])
+    assert source.read_bytes() == before and detector.frames == 0
+
+
+def test_pictures_and_their_results_in_one_folder(detector: TwoPeople, weights: Path, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(FRAMES):
+        image.new("RGB", (320, 240), (i, 90, 90)).save(folder / f"{i}.png")
+    options = ["-o", folder, "--weights", weights, "--no-overlay", "--no-viewer", "--fps", "25"]
+    assert lifted(folder, *options) == 0 and (folder / "people.jpg").is_file()
+    assert lifted(folder, *options, "--person", "2") == 0  # people.jpg is no picture of the clip
+    assert detector.frames == FRAMES and len(Poses3D.load_npz(folder / "poses.npz")) == FRAMES
+
+
+def test_people_of_a_keypoint_file_are_chosen_alike(
+    detector: TwoPeople, arguments: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    people = []
+    for frame in range(FRAMES):
+        found = [{"keypoints": d.xy.tolist(), "keypoint_scores": [0.9] * 17} for d in detector(np.empty((1, 1, 3)))]
+        people.append({"frame_id": frame, "instances": found})
+    path = tmp_path / "k.json"
+    path.write_text(json.dumps(people))
+    options = [path, "-o", tmp_path / "k", *arguments[3:], "--fps", "25", "--image-size", "320x240"]
+    for which, number in ((None, 1), ("left", 2), ("right", 1), ("80,150", 2)):
+        assert lifted(*options, "--skeleton", "h36m17", *([] if which is None else ["--person", which])) == 0
+        assert Poses3D.load_npz(tmp_path / "k" / "poses.npz").keypoints.person == number
+        assert "2 people: " in capsys.readouterr().out
+    assert names(tmp_path / "k") == ["poses.json", "poses.npz"]
