@@ -103,7 +103,7 @@ def score(folder: Path, weights: str, detector: str | None) -> str:
     if not videos:
         raise PoseMambaError(f"{folder}: no videos/*.mp4, expected a folder of calibrated views")
     lines = [
-        "| view | 2D: median, mean, 95 %, px | frames on somebody else | P1 / P2 / depth, mm | as metres in perspective |",
+        "| view | 2D: median, mean, 95 %, px | frames on somebody else | P1 / P2 / depth, mm | as metres |",
         "|---|---|---|---|---|",
     ]
     lifter = Lifter.from_pretrained(weights)

@@ -6,8 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 
-from posemamba.poses import Keypoints2D
-from posemamba.poses.mapping import to_h36m17
 from posemamba.utils.errors import PoseMambaError
 from studies.detector_noise.common import Array
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
+from studies.real_video import SCORED, View, pose_errors
 
 from studies import real_video
-from studies.real_video import SCORED, View, pose_errors
 
 
 def view(frames: int = 12) -> View:
     random = np.random.default_rng(0)
-    xyz = random.normal(0, 0.4, (frames, 17, 3)) + [0, 0, 4]
+    xyz = random.normal(0, 0.4, (frames, 17, 3)) + np.array([0, 0, 4])
     valid = np.ones((frames, 17), bool)
     valid[:, 10] = False
     valid[3, 5] = False

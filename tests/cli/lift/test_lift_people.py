@@ -44,7 +44,7 @@ class TwoPeople:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> TwoPeople:
     found = TwoPeople()
-    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused: found)
+    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused, **mode: found)
     return found
 
 

@@ -59,7 +59,8 @@ class World:
     def run(self) -> list[dict[int, float]]:
         """Return for each frame the x of everybody's hips by number."""
         frames = []
-        for self.frame in range(len(self.people[0])):
+        for frame in range(len(self.people[0])):
+            self.frame = frame
             people = self.follower(np.zeros((2, 2, 3), np.uint8))
             frames.append({number: float(p.hips[0]) for number, p in people.items()})
         return frames

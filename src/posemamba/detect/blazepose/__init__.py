@@ -1,4 +1,4 @@
-"""BlazePose: all people in the picture, 33 joints each with heels and toes, on the CPU, with the networks in the package.
+"""BlazePose on the CPU: all people in the picture, 33 joints each with heels and toes; networks in the package.
 
 Its person detector finds people, its landmark network the joints of each (`lite`, `full` or `heavy`).
 """

@@ -90,7 +90,7 @@ def refine_by_heat_maps(places: NDArray[np.float64], maps: NDArray[np.float32]) 
         (N, 2) shares; points outside of the maps, and those without a peak of 0.5 within three cells, unchanged.
     """
     rows, columns, count = maps.shape
-    inside = ((places >= 0) & (places < 1)).all(-1)  # False for NaN
+    inside = np.asarray(((places >= 0) & (places < 1)).all(-1))  # False for NaN
     cells = np.floor(np.where(inside[:, None], places, 0) * [columns, rows]).astype(int)
     steps = np.arange(-_REACH, _REACH + 1)
     x, y = cells[:, 0, None] + steps, cells[:, 1, None] + steps
