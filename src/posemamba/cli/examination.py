@@ -18,7 +18,7 @@ from posemamba.models.registry import load_model
 from posemamba.ops import scan
 from posemamba.ops.runtime import triton as triton_support
 from posemamba.ops.scan.selftest import check_scan
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, install_command
 from posemamba.weights.names import bundled
 from posemamba.weights.shards import parts
 
@@ -89,6 +89,7 @@ def _version(package: str) -> str | None:
 def _extras() -> Iterator[Finding]:
     """Import what the extras bring: a package that is there may still not load."""
     from posemamba.detect.mediapipe import MediaPipeDetector
+    from posemamba.detect.rtmpose import load_runtime
 
     for extra, modules in (
         ("video", {"av": "av", "PIL": "pillow"}),
@@ -97,6 +98,9 @@ def _extras() -> Iterator[Finding]:
         ("plot", {"matplotlib": "matplotlib"}),
     ):
         found, missing = [], []
+        if extra == "rtmpose":
+            with contextlib.suppress(PoseMambaError):
+                load_runtime()  # never without its switch against reports
         for module, package in modules.items():
             try:
                 importlib.import_module(module)
@@ -109,7 +113,7 @@ def _extras() -> Iterator[Finding]:
                     found.append(f"mediapipe {_version('mediapipe')}")
             except PoseMambaError as error:
                 missing.append(f"mediapipe ({error})")
-        lacks = f"; missing: {', '.join(missing)}: pip install 'posemamba[{extra}]'" if missing else ""
+        lacks = f"; missing: {', '.join(missing)}: {install_command(extra)}" if missing else ""
         yield Finding(f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks)
 
 

@@ -85,10 +85,10 @@ def _pose_class() -> Any:
     except ImportError as error:
         version = ".".join(map(str, sys.version_info[:2]))
         advice = (
-            f"MediaPipe 0.10.14 does not support Python {version}; pip install 'posemamba[video]' under "
-            "Python 3.10 to 3.12, or use keypoints of another detector"
+            f"MediaPipe 0.10.14 does not support Python {version}; use Python 3.10 to 3.12, or keypoints of another "
+            "detector"
             if sys.version_info >= (3, 13)
-            else "pip install 'posemamba[video]'"
+            else "pip install mediapipe==0.10.14"
         )
         raise PoseMambaError(
             f"finding people in video needs the Python package 'mediapipe' 0.10.14, which did not import "
