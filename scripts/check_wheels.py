@@ -2,7 +2,7 @@
 
 ``python scripts/check_wheels.py`` asks pip for the wheels of the package's dependencies, of its extras and of all that
 these need, without installing anything. It prints a table for each system and exits with 1 where a wheel is missing.
-Needs Python 3.11 and the package ``packaging``, which the extra `test` brings.
+Needs ``packaging`` and, before Python 3.11, ``tomli``: the extra `test` brings both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
@@ -126,7 +130,16 @@ def look_up(lines: list[str], python: str, system: System) -> tuple[list[dict], 
     while lines:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "report.json"
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--no-deps", "--only-binary=:all:"]
+            command = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--dry-run",
+                "--no-deps",
+                "--only-binary=:all:",
+            ]
             command += ["--ignore-installed", "--disable-pip-version-check", "--report", str(report)]
             command += ["--target", str(Path(folder) / "target"), "--python-version", python, "--implementation", "cp"]
             for tag in system.tags:
@@ -189,7 +202,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check that every dependency has a wheel on each Python and system.")
     known = {**SYSTEMS, **OTHER_SYSTEMS}
     parser.add_argument("--python", nargs="+", default=PYTHONS, metavar="VERSION", help=f"default: {' '.join(PYTHONS)}")
-    parser.add_argument("--system", nargs="+", default=list(SYSTEMS), choices=list(known), help="default: all supported")
+    parser.add_argument(
+        "--system", nargs="+", default=list(SYSTEMS), choices=list(known), help="default: all supported"
+    )
     parser.add_argument("--extra", nargs="+", metavar="NAME", help="default: all of them")
     options = parser.parse_args(arguments)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

@@ -54,7 +54,9 @@ def test_what_did_not_import_is_named_and_where_there_is_none(monkeypatch: pytes
         raise ImportError("no such library")
 
     monkeypatch.setattr(importlib, "import_module", broken)
-    with pytest.raises(PoseMambaError, match=r"'ai_edge_litert\.interpreter'.*\(no such library\).*Python 3\.10 to 3\.14"):
+    with pytest.raises(
+        PoseMambaError, match=r"'ai_edge_litert\.interpreter'.*\(no such library\).*Python 3\.10 to 3\.14"
+    ):
         require("ai_edge_litert.interpreter", "video")
     with pytest.raises(PoseMambaError) as error:
         require("av", "video")

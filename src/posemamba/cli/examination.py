@@ -92,10 +92,11 @@ def _extras() -> Iterator[Finding]:
     from posemamba.detect.rtmpose import load_runtime
 
     for extra, modules in (
-        ("video", {"av": "av", "PIL": "pillow"}),
+        ("video", {"av": "av", "PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}),
         ("rtmpose", {"rtmlib": "rtmlib", "onnxruntime": "onnxruntime"}),
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
+        ("bvh", {"pybvh": "pybvh"}),
     ):
         found, missing = [], []
         if extra == "rtmpose":
