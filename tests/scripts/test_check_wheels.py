@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from scripts.check_wheels import SYSTEMS, direct_requirements, resolve
 
 from scripts import check_wheels
-from scripts.check_wheels import SYSTEMS, direct_requirements, resolve
 
 NEEDS = {
     "torch": ("2.15", ["Sympy>=1.13", 'nvidia-cublas; platform_system == "Linux"', 'optree; extra == "optree"']),

@@ -33,7 +33,7 @@ EXTRAS = {
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 
 _WHEELS = {
-    "ai_edge_litert": "there are wheels of it for Python 3.10 to 3.14 on Linux (x86-64, arm64), macOS (arm64) and Windows "
+    "ai_edge_litert": "it has wheels for Python 3.10 to 3.14 on Linux (x86-64, arm64), macOS (arm64) and Windows "
     "(x86-64); elsewhere give keypoint files of another detector",
 }
 """The places where a module can be installed, for those that cannot be everywhere."""
