@@ -32,6 +32,7 @@ if [ $# -eq 0 ]; then
     exit 2
 fi
 
+export PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 use="$(scripts/readme_command.sh use)"
