@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
+import os
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -11,7 +14,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.detect.rtmpose import RTMPoseDetector
+from posemamba.detect import rtmpose
+from posemamba.detect.rtmpose import MODELS, RTMPoseDetector
 from posemamba.poses.skeletons import COCO17, HALPE26
 from posemamba.utils.errors import PoseMambaError
 
@@ -25,8 +29,6 @@ class Tool:
     def __init__(
         self, onnx_model: str, model_input_size: tuple[int, int] = (9, 9), backend: str = "opencv", device: str = "cpu"
     ) -> None:
-        if "://" in onnx_model:
-            raise OSError("Name or service not known\nmore")
         if Path(onnx_model).read_bytes() != b"onnx":
             raise RuntimeError("[ONNXRuntimeError] : INVALID_PROTOBUF")
         print(f"load {onnx_model} with {backend} backend")
@@ -60,11 +62,18 @@ class RTMPose(Tool):
 
 
 @pytest.fixture
-def rtmlib(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module, runtime = ModuleType("rtmlib"), ModuleType("onnxruntime")
-    urls = {"det": "https://example.org/d.zip", "pose": "https://example.org/p.zip"}
-    sizes = {"det_input_size": (640, 640), "pose_input_size": (192, 256)}
-    module.Body = SimpleNamespace(MODE={"balanced": {**urls, **sizes}})  # type: ignore[attr-defined]
+def rtmlib(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModuleType:
+    """Stand-ins of rtmlib and ONNX Runtime; the download fails, until a test replaces it."""
+
+    def download_checkpoint(url: str, dst_dir: str) -> str:
+        raise OSError("Name or service not known\nmore")
+
+    module, runtime, file = ModuleType("rtmlib"), ModuleType("onnxruntime"), ModuleType("rtmlib.tools.file")
+    file.download_checkpoint = download_checkpoint  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "rtmlib.tools", ModuleType("rtmlib.tools"))
+    monkeypatch.setitem(sys.modules, "rtmlib.tools.file", file)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     module.YOLOX = type("YOLOX", (YOLOX,), {})  # type: ignore[attr-defined]
     module.RTMPose = type("RTMPose", (RTMPose,), {})  # type: ignore[attr-defined]
     runtime.get_available_providers = lambda: ["CPUExecutionProvider"]  # type: ignore[attr-defined]
@@ -111,14 +120,102 @@ def test_what_is_wrong_is_told_in_one_line(
     refused("is a folder; --det-model", det_model=tmp_path)
     (tmp_path / "text.onnx").write_text("hello")
     refused(r"text\.onnx: not an ONNX model.*INVALID_PROTOBUF", det_model=tmp_path / "text.onnx")
-    refused(r"could not be downloaded \(Name or service not known\).*--det-model", det_model=None)
+    both = {"det_model": tmp_path / "nothing.onnx", "pose_model": tmp_path / "none.onnx"}
+    refused(r"nothing\.onnx: no such file; --det-model .*none\.onnx: no such file; --pose-model", **both)
     refused("unknown size", size="huge")
     rtmlib.RTMPose.joints = 133  # type: ignore[attr-defined]
     refused("finds 133 joints")
     rtmlib.RTMPose.outputs = ((1, 10, 5), (1, 10, 17, 3))  # type: ignore[attr-defined]
     refused("RTMO are not supported")
     monkeypatch.setitem(sys.modules, "rtmlib", None)
-    refused(r"pip install 'posemamba\[rtmpose\]'")
+    refused(r"pip install \"rtmlib>=[\d.]+\" \"onnxruntime>=[\d.]+\"")
+
+
+def _downloads(rtmlib: ModuleType, monkeypatch: pytest.MonkeyPatch, content: dict[str, bytes]) -> list[str]:
+    """Let downloads of the named models come true; returns the addresses asked for, as they come."""
+    asked = []
+
+    def download_checkpoint(url: str, dst_dir: str) -> str:
+        asked.append(url)
+        name = url.rpartition("/")[2].removesuffix(".zip")
+        Path(dst_dir).mkdir(parents=True, exist_ok=True)
+        if name not in content:
+            Path(dst_dir, f"{name}.zip").write_bytes(b"no archive")
+            raise OSError("File is not a zip file")
+        Path(dst_dir, f"{name}.onnx").write_bytes(content[name])
+        return "where it is"
+
+    monkeypatch.setattr(sys.modules["rtmlib.tools.file"], "download_checkpoint", download_checkpoint)
+    return asked
+
+
+def test_missing_models_are_all_named_with_their_sources_and_places(
+    rtmlib: ModuleType, files: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache" / "hub" / "checkpoints"
+    with pytest.raises(PoseMambaError, match=r"downloaded \(Name or service not known\)") as error:
+        RTMPoseDetector()
+    for model in MODELS["balanced"]:
+        assert f"{model.name}.onnx (from {model.url})" in str(error.value)
+    assert f"missing in {folder}:" in str(error.value) and "--pose-model" in str(error.value)
+    with pytest.raises(PoseMambaError) as error:
+        RTMPoseDetector("lightweight", pose_model=files["pose_model"])
+    assert MODELS["lightweight"][0].name in str(error.value) and MODELS["lightweight"][1].name not in str(error.value)
+    _downloads(rtmlib, monkeypatch, {})
+    with pytest.raises(PoseMambaError, match="not a zip file"):
+        RTMPoseDetector()
+    assert not list(folder.iterdir()), "a damaged archive stays and fails for ever"
+
+
+def test_downloads_are_compared_with_the_recorded_checksums(
+    rtmlib: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = MODELS["balanced"]
+    good = {model.name: b"onnx" for model in released}
+    asked = _downloads(rtmlib, monkeypatch, good)
+    with pytest.raises(PoseMambaError, match=f"expected {released[0].sha256}.* is removed: try again"):
+        RTMPoseDetector()
+    assert not released[0].path.exists() and asked == [released[0].url]
+
+    digest = hashlib.sha256(b"onnx").hexdigest()
+    monkeypatch.setitem(MODELS, "balanced", tuple(dataclasses.replace(model, sha256=digest) for model in released))
+    assert RTMPoseDetector().skeleton is COCO17
+    assert asked == [released[0].url, *(model.url for model in released)]
+    RTMPoseDetector()
+    assert len(asked) == 3, "what is there is not downloaded again"
+    released[1].path.write_bytes(b"onnx, changed")
+    with pytest.raises(PoseMambaError, match="delete the file and try again"):
+        RTMPoseDetector()
+    assert released[1].path.exists() and len(asked) == 3
+
+
+def test_checksums_are_whole_and_each_file_has_its_own() -> None:
+    models = [model for pair in MODELS.values() for model in pair]
+    assert len({model.sha256 for model in models}) == len({model.name for model in models}) == 6
+    assert all(len(bytes.fromhex(model.sha256)) == 32 for model in models)
+
+
+def test_the_runtime_loads_with_its_reports_switched_off(
+    rtmlib: ModuleType, files: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def require(module: str, extra: str) -> Any:
+        seen.append((module, os.environ.get("ORT_DISABLE_TELEMETRY")))
+        return sys.modules[module]
+
+    monkeypatch.setattr(rtmpose, "require", require)
+    off: list[bool] = []
+    sys.modules["onnxruntime"].disable_telemetry_events = lambda: off.append(True)  # type: ignore[attr-defined]
+    RTMPoseDetector(**files)  # type: ignore[arg-type]
+    assert ("onnxruntime", "1") in seen and all(value == "1" for _, value in seen) and off == [True]
+
+
+def test_nothing_else_imports_the_runtime() -> None:
+    source = Path(rtmpose.__file__).parents[1]
+    names = [path.name for path in source.rglob("*.py") if "import onnxruntime" in path.read_text(encoding="utf-8")]
+    users = [path.name for path in source.rglob("*.py") if '"onnxruntime"' in path.read_text(encoding="utf-8")]
+    assert names == [] and set(users) == {"rtmpose.py", "examination.py"}, "they call load_runtime first"
 
 
 def _toy_models(folder: Path) -> dict[str, Path]:

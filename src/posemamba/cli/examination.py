@@ -18,7 +18,7 @@ from posemamba.models.registry import load_model
 from posemamba.ops import scan
 from posemamba.ops.runtime import triton as triton_support
 from posemamba.ops.scan.selftest import check_scan
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, install_command
 from posemamba.weights.names import bundled
 from posemamba.weights.shards import parts
 
@@ -89,27 +89,31 @@ def _version(package: str) -> str | None:
 def _extras() -> Iterator[Finding]:
     """Import what the extras bring: a package that is there may still not load."""
     from posemamba.detect.blazepose import BlazePoseDetector
+    from posemamba.detect.rtmpose import load_runtime
 
     for extra, modules in (
-        ("video", {"av": "av", "PIL": "pillow"}),
+        ("video", {"av": "av", "PIL": "pillow", "ai_edge_litert": "ai-edge-litert"}),
         ("rtmpose", {"rtmlib": "rtmlib", "onnxruntime": "onnxruntime"}),
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
+        ("bvh", {"pybvh": "pybvh"}),
     ):
         found, missing = [], []
+        if extra == "rtmpose":
+            with contextlib.suppress(PoseMambaError):
+                load_runtime()  # never without its switch against reports
         for module, package in modules.items():
             try:
                 importlib.import_module(module)
                 found.append(f"{package} {_version(package)}")
             except ImportError as error:
                 missing.append(f"{package} ({error})")
-        if extra == "video":
+        if extra == "video" and not missing:
             try:
-                with contextlib.closing(BlazePoseDetector()):
-                    found.append(f"ai-edge-litert {_version('ai-edge-litert')}")
+                BlazePoseDetector().close()
             except PoseMambaError as error:
-                missing.append(f"ai-edge-litert ({error})")
-        lacks = f"; missing: {', '.join(missing)}: pip install 'posemamba[{extra}]'" if missing else ""
+                missing.append(f"BlazePose ({error})")
+        lacks = f"; missing: {', '.join(missing)}: {install_command(extra)}" if missing else ""
         yield Finding(f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks)
 
 

@@ -25,7 +25,7 @@ from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
 from posemamba.train.step_graphs import Outcome, StepGraphs
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, install_command
 
 if TYPE_CHECKING:
     import lightning.pytorch as pl
@@ -38,7 +38,7 @@ else:
         except ImportError as error:
             raise PoseMambaError(
                 f"training needs the Python package 'lightning', which did not import ({error}): "
-                "pip install 'posemamba[train]'"
+                + install_command("train")
             ) from error
 
 TYPICAL_MM_PER_UNIT = 2200.0

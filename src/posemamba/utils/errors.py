@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import re
+import shutil
+import sys
+from pathlib import Path
 from types import ModuleType
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
@@ -20,6 +23,36 @@ class PoseMambaError(Exception):
         super().__init__(_CONTROL.sub(" ", str(message)))
 
 
+EXTRAS = {
+    "video": ("av>=15", "pillow>=10.4", "ai-edge-litert>=2.1.2"),
+    "rtmpose": ("rtmlib>=0.0.16", "onnxruntime>=1.17"),
+    "train": ("lightning>=2.4", "tensorboard>=2.15"),
+    "plot": ("matplotlib>=3.8",),
+    "bvh": ("pybvh>=0.9,<1",),
+}
+"""The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
+
+_WHEELS = {
+    "ai_edge_litert": "it has wheels for Python 3.10 to 3.14 on Linux (x86-64, arm64), macOS (arm64) and Windows "
+    "(x86-64); elsewhere give keypoint files of another detector",
+}
+"""The places where a module can be installed, for those that cannot be everywhere."""
+
+
+def install_command(extra: str) -> str:
+    """Return the command that installs an extra's packages where this Python looks for them.
+
+    It names the packages themselves, so that it works whether this package came from a folder, an address or an index.
+    """
+    here = Path(sys.executable or "python")
+    pip = shutil.which("pip")
+    if pip is not None and here.is_absolute() and Path(pip).parent == here.parent:
+        start = "pip"
+    else:
+        start = f'"{here}" -m pip' if " " in str(here) else f"{here} -m pip"
+    return f"{start} install " + " ".join(f'"{package}"' for package in EXTRAS[extra])
+
+
 def require(module: str, extra: str) -> ModuleType:
     """Import an optional dependency.
 
@@ -28,12 +61,13 @@ def require(module: str, extra: str) -> ModuleType:
         extra: the extra of this package that installs it, for the error.
 
     Raises:
-        PoseMambaError: the module is not installed.
+        PoseMambaError: the module is not installed, or does not load.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        where = _WHEELS.get(module.partition(".")[0])
         raise PoseMambaError(
-            f"this needs the Python package '{module}', which did not import ({error}): "
-            f"pip install 'posemamba[{extra}]'"
+            f"this needs the Python package '{module}', which did not import ({error}): {install_command(extra)}"
+            + (f" ({where})" if where else "")
         ) from error

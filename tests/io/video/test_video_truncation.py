@@ -19,9 +19,10 @@ def test_trimmed_video_is_whole(tmp_path: Path) -> None:
     """An edit list hides the last frames: fewer than the index holds, yet nothing is missing."""
     path = write_noise(tmp_path / "trimmed.mp4")
     data = path.read_bytes()
-    at = data.index(b"elst") + 12
-    assert int.from_bytes(data[at : at + 4], "big") == 1500  # milliseconds
-    path.write_bytes(data[:at] + (1000).to_bytes(4, "big") + data[at + 4 :])
+    at, scale_at = data.index(b"elst") + 12, data.index(b"mvhd") + 16
+    scale = int.from_bytes(data[scale_at : scale_at + 4], "big")  # ticks a second: 1000, or more since FFmpeg 8
+    assert int.from_bytes(data[at : at + 4], "big") == 1.5 * scale
+    path.write_bytes(data[:at] + scale.to_bytes(4, "big") + data[at + 4 :])
     info = probe(path)
     frames = list(read_frames(path))
     assert len(frames) == info.frames == 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from posemamba.ops.scan import ORDERS, choose_backend, selective_scan
+from posemamba.ops.scan import ORDERS, _warn_of_reference, choose_backend, selective_scan
 from posemamba.ops.scan.operator import scan_backward_op, scan_op
 from posemamba.ops.scan.orders import scan_map
 from posemamba.poses.skeletons import LIMB_ORDER
@@ -162,5 +162,6 @@ def test_backend_choice(monkeypatch) -> None:
 
 def test_the_slow_reference_is_never_chosen_in_silence(monkeypatch) -> None:
     monkeypatch.delenv("POSEMAMBA_SCAN", raising=False)
+    _warn_of_reference.cache_clear()  # another test may have been warned
     with pytest.warns(UserWarning, match="step by step in plain PyTorch"):
         assert choose_backend(torch.device("meta"), torch.float32) == "reference"

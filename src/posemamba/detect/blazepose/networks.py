@@ -8,12 +8,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, require
 
 Size = Literal["lite", "full", "heavy"]
 SIZES: tuple[Size, ...] = ("lite", "full", "heavy")
@@ -36,7 +36,7 @@ class Network:
             name: ``person_detector``, ``landmarks_lite``, ``landmarks_full`` or ``landmarks_heavy``.
         """
         path = _FOLDER / f"{name}.tflite"
-        interpreter = _interpreter_class()
+        interpreter = require("ai_edge_litert.interpreter", "video").Interpreter
         threads = min(os.cpu_count() or 1, _MOST_THREADS)
         try:
             with _without_information():
@@ -65,19 +65,6 @@ class Network:
         self._interpreter.invoke()
         outputs = [self._interpreter.get_tensor(index)[0] for index in self._outputs]
         return {output.shape: output for output in outputs}
-
-
-def _interpreter_class() -> Any:
-    try:
-        from ai_edge_litert.interpreter import Interpreter
-    except ImportError as error:
-        version = ".".join(map(str, sys.version_info[:2]))
-        raise PoseMambaError(
-            f"finding people in video needs the Python package 'ai-edge-litert', which did not import under Python "
-            f"{version} ({_first_line(error)}): pip install ai-edge-litert; where it has no wheel (32-bit systems, "
-            "Alpine Linux), lift a file of keypoints of another detector"
-        ) from error
-    return Interpreter
 
 
 @contextlib.contextmanager
