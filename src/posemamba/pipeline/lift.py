@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -273,8 +273,4 @@ class Reading:
             raise PoseMambaError(
                 f"{path}: has no frame between --start and --end, it lasts {times[-1] - times[0]:.2f} s; choose others"
             )
-        return [
-            replace(p, xy=p.xy[inside], confidence=p.confidence[inside], times=times[inside])
-            for p in people
-            if p.seen[inside].any() or self.person is None
-        ]
+        return [p.select(inside) for p in people if p.seen[inside].any() or self.person is None]
