@@ -89,6 +89,13 @@ FEET_BONES = ((3, 17), (17, 18), (6, 19), (19, 20))
 """Ankle to heel and heel to toe of both sides, where the points of `FEET` follow Human3.6M's 17 joints."""
 FEET_MIRRORED = (2, 3, 0, 1)
 """The point of `FEET` that takes each point's place in a mirrored image."""
+H36M17_FEET = Skeleton(
+    name="h36m17_feet",
+    joints=(*H36M17.joints, *FEET),
+    parents=(*H36M17.parents, *FEET_ANKLES),
+    pairs=(*H36M17.pairs, (19, 17), (20, 18)),
+)
+"""Human3.6M's joints, then `FEET` at their ankles, for files of motions; no detector has it."""
 
 # The scan's local order: pelvis, right leg, left leg, left arm, right arm, each limb from its root.
 # At position j the token of joint LIMB_ORDER[j] is merged with that of joint j.
