@@ -83,7 +83,7 @@ FEET = ("right_heel", "right_toe", "left_heel", "left_toe")
 foot: BlazePose's toe (MediaPipe's foot index), and the big toe of Halpe-26 and BODY_25."""
 FEET_ANKLES = (3, 3, 6, 6)
 """Human3.6M's ankle of each of `FEET`."""
-FEET_SIDES = {"right": (1, 2, 3, 0, 1), "left": (4, 5, 6, 2, 3)}
+FEET_SIDES = {"left": (4, 5, 6, 2, 3), "right": (1, 2, 3, 0, 1)}
 """Human3.6M's hip, knee and ankle of a side, then its heel and toe in `FEET`."""
 FEET_BONES = ((3, 17), (17, 18), (6, 19), (19, 20))
 """Ankle to heel and heel to toe of both sides, where the points of `FEET` follow Human3.6M's 17 joints."""
