@@ -55,8 +55,6 @@ def test_scale_path_and_world_put_feet_where_they_are() -> None:
     assert turned.feet is not None
     apart = (turned.feet - turned.xyz[:, ANKLES]) - (world - scene.world[:, ANKLES])
     assert np.linalg.norm(apart, axis=-1).max() < 0.03 * shank
-    lowest = turned.feet[..., 2].min(1) - world[..., 2].min(1)
-    assert np.abs(lowest - lowest.mean()).max() < 0.03
 
 
 @pytest.mark.parametrize("method", ["butterworth", "savitzky-golay", "one-euro"])
@@ -96,9 +94,7 @@ def standing(frames: int = 100) -> tuple[Motion3D, NDArray]:
     focal = 1920 / 2 / np.tan(np.radians(60) / 2)
     xy = focal * feet[..., :2] / feet[..., 2:] + [960, 540]
     poses = replace(scene.poses, keypoints=replace(scene.poses.keypoints, feet=Feet2D(xy, np.ones(xy.shape[:2]))))
-    shaken = put_on_feet(
-        scene.camera_xyz, facing(scene.camera_xyz), np.random.default_rng(2).normal(0, 5, frames)
-    )
+    shaken = put_on_feet(scene.camera_xyz, facing(scene.camera_xyz), 6 * np.sin(np.arange(frames) / 5))
     motion = Motion3D(
         scene.camera_xyz.astype(np.float32),
         poses.seen,
