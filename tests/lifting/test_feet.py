@@ -87,8 +87,9 @@ def test_feet_hang_at_the_lifted_ankles_as_in_the_picture() -> None:
     assert lift_feet(xyz, keypoints) is None
     keypoints.xy[5, 3] = np.nan
     flat = Feet2D(feet[..., :2] + moved, np.ones(feet.shape[:2]))
-    lifted = lift_feet(xyz + [3.0, 0, 0], replace(keypoints, feet=flat))  # the lifter moved the ankles by 3 pixels
+    aside = np.array([3.0, 0, 0])
+    lifted = lift_feet(xyz + aside, replace(keypoints, feet=flat))  # the lifter moved the ankles by 3 pixels
     assert lifted is not None and lifted.dtype == np.float32
     assert np.isnan(lifted[5, :2]).all() and np.isfinite(lifted[5, 2:]).all()
-    lifted[5] = feet[5] + [3, 0, 0]
-    np.testing.assert_allclose(lifted[..., :2], feet[..., :2] + [3, 0], atol=1e-3)
+    lifted[5] = feet[5] + aside
+    np.testing.assert_allclose(lifted[..., :2], feet[..., :2] + aside[:2], atol=1e-3)

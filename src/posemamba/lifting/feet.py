@@ -1,12 +1,12 @@
 """The depth of heels and foot tips, from their places in the picture and the lifted legs.
 
 The models lift 17 joints, without feet. A foot is nearly rigid and turns little against its shank, so the picture and
-the leg give its depth. In the frame of the leg (forward, outward, up along the shank) the vectors from the ankle to heel
-and toe have a mean and a covariance, taken from motion capture. In each frame the two vectors are those that are most
-likely by these and by the two places in the picture: a linear problem. Lengths of typical feet are added to it by
+the leg give its depth. In the frame of the leg (forward, outward, up along the shank) the vectors from the ankle to
+heel and toe have a mean and a covariance, taken from motion capture. In each frame the two vectors are those that are
+most likely by these and by the two places in the picture: a linear problem. Lengths of typical feet are added to it by
 Gauss and Newton's iteration, which starts where anatomy says that the toe points. So of the two depths that fit a
 length, the one with the toe before the ankle is found, and a foot in the picture's plane has no kink. All lengths are
-shares of the shank's. `python -m studies.foot_depth` measures this and other ways.
+shares of the shank's. `studies/foot_depth.py` measures this and other ways.
 
 Shapes: F frames; x right, y down, z away from the camera.
 """
@@ -39,7 +39,8 @@ LENGTHS = (0.197, 0.472, 0.553)
 views of a real clip."""
 LENGTH_DEVIATION, PICTURE_DEVIATION = 0.04, 0.05
 """Standard deviations of the lengths between people, and of places in the picture, in shank lengths."""
-_ROUNDS = 3
+ROUNDS = 3
+"""Iterations of Gauss and Newton, after which depths change by less than a thousandth of the shank."""
 _KNEE_TRUST = 0.2  # sine of the knee's flexion from which the knee, and not the pelvis, says where forward is
 _PAIRS = (np.eye(3, 6), np.eye(3, 6, 3), np.eye(3, 6, 3) - np.eye(3, 6))  # matrices that give the vectors of `LENGTHS`
 
@@ -75,21 +76,21 @@ def foot_depths(xyz: NDArray[np.floating], offsets: NDArray[np.floating]) -> Arr
     """
     p = np.asarray(xyz, np.float64)
     depth = np.full((len(p), len(FEET)), np.nan)
-    size = _shank_lengths(p)
+    size = shank_lengths(p)
     for side, (hip, knee, ankle, heel, toe) in FEET_SIDES.items():
         points = [heel, toe]
         seen = np.isfinite(offsets[:, points]).all(-1)
         on = np.flatnonzero(seen.any(1) & np.isfinite(p).all((1, 2)) & (size > 0))
         if len(on):
-            axes = _leg_axes(p[on], hip, knee, ankle, 1.0 if side == "left" else -1.0)
+            axes = leg_axes(p[on], hip, knee, ankle, 1.0 if side == "left" else -1.0)
             known = seen[on]
             places = np.where(known[..., None], offsets[on][:, points] / size[on, None, None], 0.0)
-            vectors = _most_likely(axes, places, known)
+            vectors = most_likely(axes, places, known)
             depth[np.ix_(on, points)] = np.where(known, vectors[..., 2] * size[on, None], np.nan)
     return depth
 
 
-def _shank_lengths(p: Array) -> Array:
+def shank_lengths(p: Array) -> Array:
     """Return the shanks' length in each frame, (F,): their usual share of both legs' bones, which vary less."""
     ends = [ends for hip, knee, ankle, _, _ in FEET_SIDES.values() for ends in ((hip, knee), (knee, ankle))]
     bones = [np.linalg.norm(p[:, a] - p[:, b], axis=-1) for a, b in ends]
@@ -100,7 +101,7 @@ def _shank_lengths(p: Array) -> Array:
     return np.asarray(np.median((bones[1] + bones[3])[seen] / legs[seen]) / 2 * legs)
 
 
-def _leg_axes(p: Array, hip: int, knee: int, ankle: int, outward: float) -> Array:
+def leg_axes(p: Array, hip: int, knee: int, ankle: int, outward: float) -> Array:
     """Return the leg's unit axes forward, outward and up as the columns of (F, 3, 3).
 
     Forward is where the knee points, or the pelvis where the leg is straight. Up is along the shank.
@@ -122,19 +123,30 @@ def _unit(v: Array) -> Array:
     return np.asarray(v / np.maximum(np.linalg.norm(v, axis=-1, keepdims=True), 1e-12))
 
 
-def _most_likely(axes: Array, places: Array, known: NDArray[np.bool_]) -> Array:
+def most_likely(
+    axes: Array,
+    places: Array,
+    known: NDArray[np.bool_],
+    *,
+    mean: Array = MEAN,
+    covariance: Array = COVARIANCE,
+    rounds: int = ROUNDS,
+) -> Array:
     """Return the most likely vectors from the ankle to heel and toe, (F, 2, 3) in shank lengths, in the camera's frame.
 
     Args:
-        axes: (F, 3, 3) of the leg (`_leg_axes`).
+        axes: (F, 3, 3) of the leg (`leg_axes`).
         places: (F, 2, 2) x and y of the two vectors in the picture, in shank lengths.
         known: (F, 2) points whose place is known.
+        mean: (6,) or (F, 6), as `MEAN`.
+        covariance: (6, 6), as `COVARIANCE`.
+        rounds: iterations that bring in the lengths; 0: without them.
     """
     frames = len(axes)
     both = np.zeros((frames, 6, 6))
     both[:, :3, :3] = both[:, 3:, 3:] = axes
-    certain = both @ np.linalg.inv(COVARIANCE) @ both.transpose(0, 2, 1)
-    right = (certain @ (both @ MEAN)[..., None])[..., 0]
+    certain = both @ np.linalg.inv(covariance) @ both.transpose(0, 2, 1)
+    right = (certain @ both @ np.broadcast_to(mean, (frames, 6))[..., None])[..., 0]
     weights, seen = np.zeros((frames, 6)), np.zeros((frames, 6))
     for point in range(2):
         at = slice(3 * point, 3 * point + 2)
@@ -143,7 +155,7 @@ def _most_likely(axes: Array, places: Array, known: NDArray[np.bool_]) -> Array:
     left = certain + weights[:, :, None] * np.eye(6)
     right = right + weights * seen
     found = np.linalg.solve(left, right[..., None])[..., 0]
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         matrix, vector = left.copy(), right.copy()
         for pair, length in zip(_PAIRS, LENGTHS, strict=True):
             difference = found @ pair.T

@@ -1,7 +1,7 @@
 """Joint angles in degrees, from the joints' positions. Definitions, signs and zeros: docs/refine.md.
 
-Angles between segments do not depend on the frame or the unit. Angles to the vertical need an upright world. Ankles have
-an angle where the source has heels and foot tips; the shank's inclination is known in any case.
+Angles between segments do not depend on the frame or the unit. Angles to the vertical need an upright world. Ankles
+have an angle where the source has heels and foot tips; the shank's inclination is known in any case.
 """
 
 from __future__ import annotations

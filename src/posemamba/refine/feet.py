@@ -275,7 +275,9 @@ def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]
                 continue
             at, firm = times[frames], _firm(times[frames], held[frames])
             lack = (goal - feet[:, point])[frames]
-            shift = _curve(at, lack, np.where(firm > 0, _HOLD**firm, 0.0), LEG_FADE) * _fade(at, held[frames] > 0)[:, None]
+            shift = (
+                _curve(at, lack, np.where(firm > 0, _HOLD**firm, 0.0), LEG_FADE) * _fade(at, held[frames] > 0)[:, None]
+            )
             most = _LEG_MOST * size[frames, None]
             wanted[frames, point] += shift / (1 + (np.linalg.norm(shift, axis=-1, keepdims=True) / most) ** 4) ** 0.25
     steady = feet.copy()

@@ -27,8 +27,8 @@ Columns = Mapping[str, NDArray[np.floating]]
 def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
 
-    Heels and foot tips follow the joints, if any was seen. Frames count from 0, seen is 0 or 1, cells of unknown joints are empty. Lengths have 6 decimals in
-    metres and 3 in pixels, times 6, confidences 4, further columns 6.
+    Heels and foot tips follow the joints, if any was seen. Frames count from 0, seen is 0 or 1, cells of unknown joints
+    are empty. Lengths have 6 decimals in metres and 3 in pixels, times 6, confidences 4, further columns 6.
 
     Args:
         path: the file.
@@ -62,8 +62,8 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
 def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
 
-    Every frame has 17 rows, and 4 of heels and foot tips, if any was seen; cells of unknown joints are empty. Further columns belong to the frame and repeat in its
-    rows. Decimals, arguments, notes and errors are those of `write_csv`.
+    Every frame has 17 rows, and 4 of heels and foot tips, if any was seen; cells of unknown joints are empty. Further
+    columns belong to the frame and repeat in its rows. Decimals, arguments, notes and errors are those of `write_csv`.
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "joint", f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence"]
