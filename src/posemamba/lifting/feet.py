@@ -86,7 +86,7 @@ def foot_depths(xyz: NDArray[np.floating], offsets: NDArray[np.floating]) -> Arr
             known = seen[on]
             places = np.where(known[..., None], offsets[on][:, points] / size[on, None, None], 0.0)
             vectors = most_likely(axes, places, known)
-            depth[np.ix_(on, points)] = np.where(known, vectors[..., 2] * size[on, None], np.nan)
+            depth[on[:, None], points] = np.where(known, vectors[..., 2] * size[on, None], np.nan)
     return depth
 
 
@@ -164,4 +164,4 @@ def most_likely(
             matrix += slope[:, :, None] * slope[:, None, :] / LENGTH_DEVIATION**2
             vector += slope * off[:, None] / LENGTH_DEVIATION**2
         found = np.linalg.solve(matrix, vector[..., None])[..., 0]
-    return found.reshape(frames, 2, 3)
+    return np.asarray(found.reshape(frames, 2, 3), np.float64)

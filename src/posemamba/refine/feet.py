@@ -270,7 +270,7 @@ def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]
             if np.linalg.norm(feet[on, point] - place, axis=-1).max() <= TOO_FAR * size[on].max():
                 count += 1
                 held[on], goal[on] = count, place
-        for frames in segment_frames(motion, seen=np.isfinite(feet[:, point]).all(-1)):
+        for frames in segment_frames(motion, seen=np.asarray(np.isfinite(feet[:, point]).all(-1))):
             if len(frames) < 3 or not held[frames].any():
                 continue
             at, firm = times[frames], _firm(times[frames], held[frames])
@@ -284,9 +284,9 @@ def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]
     for _, _, ankle, heel, toe in FEET_SIDES.values():
         back = _at_length(xyz[:, ankle], wanted[:, heel], feet[:, heel] - xyz[:, ankle])
         steady[:, heel] = back
-        whole = np.isfinite(back).all(-1)
-        sole = np.where(whole[:, None], feet[:, toe] - feet[:, heel], feet[:, toe] - xyz[:, ankle])
-        steady[:, toe] = _at_length(np.where(whole[:, None], back, xyz[:, ankle]), wanted[:, toe], sole)
+        whole = np.isfinite(back).all(-1, keepdims=True)
+        sole = np.where(whole, feet[:, toe] - feet[:, heel], feet[:, toe] - xyz[:, ankle])
+        steady[:, toe] = _at_length(np.where(whole, back, xyz[:, ankle]), wanted[:, toe], sole)
     return steady, count
 
 

@@ -78,9 +78,9 @@ def smooth(
 
     smoothed, counts = smoothed_points(xyz, motion.seen)
     feet = feet_positions(motion)
-    for point in range(0 if feet is None else feet.shape[1]):  # each by itself, as it may be lost where others are seen
-        one = feet[:, point : point + 1]
-        one[:] = smoothed_points(one, np.isfinite(one).all((1, 2)))[0]
+    if feet is not None:  # each point by itself, as it may be lost where others are seen
+        each = np.split(feet, feet.shape[1], axis=1)
+        feet = np.concatenate([smoothed_points(one, np.asarray(np.isfinite(one).all((1, 2))))[0] for one in each], 1)
     parameters = {"method": method, "cutoff_hz": hertz, "bridged_gap_seconds": BRIDGE}
     if method == "one-euro":
         parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}

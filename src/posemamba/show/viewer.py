@@ -166,7 +166,7 @@ def _lifted(poses: Poses3D, place: Place, feet: bool) -> dict[str, object]:
     points = points_of(poses, feet)
     seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
     whole, step = _whole(points.xyz, seen)
-    found = np.isfinite(points.xy).all(-1)
+    found = np.asarray(np.isfinite(points.xy).all(-1))
     xy = points.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0

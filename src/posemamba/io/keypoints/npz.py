@@ -52,7 +52,8 @@ def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keyp
     if first.times is not None:
         arrays["times"] = first.times
     if any(k.feet is not None for k in people):
-        none = Feet2D(np.full((len(first), len(FEET), 2), np.nan), np.zeros((len(first), len(FEET))))
+        shape = len(first), len(FEET)
+        none = Feet2D(np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32))
         feet = [none if k.feet is None else k.feet for k in people]
         arrays["feet"] = feet[0].xy if one else np.stack([f.xy for f in feet])
         arrays["feet_confidence"] = feet[0].confidence if one else np.stack([f.confidence for f in feet])
@@ -162,8 +163,8 @@ def _load(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             if isinstance(file, np.ndarray):
                 raise PoseMambaError(f"{path}: a single array (.npy), expected an npz with an array 'keypoints'")
-            wanted = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
-            wanted += ("feet", "feet_confidence")
+            facts = ("fps", "image_size", "skeleton", "times", "source", "person", "feet", "feet_confidence")
+            wanted = (*_KEYS, *_CONFIDENCE_KEYS, *facts)
             # only the arrays that are needed: others may be large or pickled
             arrays = {name: file[name] for name in wanted if name in file.files}
             if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:

@@ -136,15 +136,15 @@ def make_rig(xyz: Array) -> Rig:
     local, world = np.empty((len(xyz), len(nodes), 4)), np.empty((len(xyz), len(nodes), 4))
     for i, node in enumerate(nodes):
         above = world[:, node.parent] if node.parent >= 0 else still
-        known = np.ones(len(xyz), bool)
+        known: NDArray[np.bool_] = np.ones(len(xyz), bool)
         if node.target is not None:
-            known = np.isfinite(bones[node.target]).all(-1)
+            known = np.asarray(np.isfinite(bones[node.target]).all(-1))
             rest = np.array(node.points)
             towards = turn(inverse(above), _unit(bones[node.target], turn(above, rest)))
             local[:, i] = shortest(rest, towards, _Y if node.points[0] else _X)
         elif node.turns:
             across, up = _foot_frame(xyz, node.joint) if node.name not in _FRAMES else _trunk_frame(xyz, node.name)
-            known = np.isfinite(up).all(-1)
+            known = np.asarray(np.isfinite(up).all(-1))
             local[:, i] = multiply(inverse(above), _frame(across, up, above))
         else:
             local[:, i] = still
