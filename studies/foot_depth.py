@@ -215,7 +215,10 @@ def real_sights(folder: Path, lifter: Lifter) -> list[Sight]:
 
 
 def _triangulated(views: Sequence[dict[str, NDArray]], landmarks: list[int]) -> Array:
-    """Return (F, N, 3) landmarks in the world, of all views that agree to 15 pixels; NaN where fewer than three do."""
+    """Return (F, N, 3) landmarks in the world, of all views that agree to 15 pixels; NaN where fewer than three do.
+
+    Landmarks of a visibility below 0.3 do not count.
+    """
     found = []
     for view in views:
         focal, centre = view["K"][[0, 1], [0, 1]], view["K"][:2, 2]
@@ -228,8 +231,10 @@ def _triangulated(views: Sequence[dict[str, NDArray]], landmarks: list[int]) -> 
                  + 2 * p2 * product], -1)  # fmt: skip
             plain = plain - (bent - seen)
         found.append(plain)
+    sure = np.stack([view["lm"][:, landmarks, 3] >= 0.3 for view in views])
     lines, cameras = np.stack(found), [np.concatenate([v["R"], v["t"][:, None]], 1) for v in views]
-    use = np.ones(lines.shape[:3], bool)
+    use = sure & np.isfinite(lines).all(-1)
+    lines = np.where(use[..., None], lines, 0.0)
     for _ in range(len(views) - 2):
         rows = np.stack([x[..., None] * c[2] - c[:2] for x, c in zip(lines, cameras, strict=True)])
         rows = np.moveaxis(rows * use[..., None, None], 0, -3).reshape(*lines.shape[1:3], -1, 4)
@@ -243,7 +248,7 @@ def _triangulated(views: Sequence[dict[str, NDArray]], landmarks: list[int]) -> 
         bad = (error.max(0) > 15) & (use.sum(0) > 3)
         worst = np.argmax(error, 0)
         use &= ~(bad & (np.arange(len(views))[:, None, None] == worst))
-    return np.where((error.max(0) <= 20)[..., None], point, np.nan)
+    return np.where(((error.max(0) <= 20) & (use.sum(0) >= 3))[..., None], point, np.nan)
 
 
 # --- ways to get the depth: (F, 17, 3) lifted joints and (F, 4, 2) offsets to (F, 4)

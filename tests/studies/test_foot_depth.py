@@ -58,9 +58,10 @@ def test_points_of_four_views_come_back_without_the_view_that_is_wrong() -> None
         view = {"K": np.array([[900.0, 0, 500], [0, 900, 400], [0, 0, 1]]), "dist": np.zeros(4)}
         view |= {"R": np.array([[c, 0, s], [0, 1, 0], [-s, 0, c]]), "t": np.array([0, 0, 4.0])}
         seen = points @ view["R"].T + view["t"]
-        view["lm"] = np.concatenate([900 * seen[..., :2] / seen[..., 2:] + [500, 400], np.ones((5, 2, 1))], -1)
+        view["lm"] = np.concatenate([900 * seen[..., :2] / seen[..., 2:] + [500, 400], np.ones((5, 2, 2))], -1)
         views.append(view)
-    views[2]["lm"][3, 1] += 80
+    views[2]["lm"][3, 1, :2] += 80
+    views[0]["lm"][1, 0] = np.nan
     np.testing.assert_allclose(study._triangulated(views, [0, 1]), points, atol=1e-6)
 
 
