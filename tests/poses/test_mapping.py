@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from fixtures.paths import SHARED
 from posemamba.poses import Keypoints2D
-from posemamba.poses.mapping import to_h36m17
-from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, H36M17, SKELETONS, Skeleton, get_skeleton
+from posemamba.poses.mapping import to_h36m17, to_skeleton
+from posemamba.poses.skeletons import (
+    BLAZEPOSE33,
+    BODY25,
+    COCO17,
+    H36M17,
+    HALPE26,
+    SKELETONS,
+    Skeleton,
+    get_skeleton,
+)
 from posemamba.utils.errors import PoseMambaError
 
 DETECTORS = pytest.mark.parametrize("skeleton", [COCO17, BLAZEPOSE33], ids=lambda s: s.name)
@@ -138,3 +149,50 @@ def test_derived_joints_lie_where_motion_capture_has_them(clips: str) -> None:
     for name, limit in {"spine": 2.5, "thorax": 2.5, "nose": 1.5, "head_top": 2}.items():
         assert centimetres[name] < limit, centimetres
     assert np.percentile(error, 95, axis=0).max() < 0.06
+
+
+def test_feet_of_all_skeletons_that_have_them() -> None:
+    rng = np.random.default_rng(1)
+    for skeleton, toe in ((BLAZEPOSE33, "toe"), (HALPE26, "big_toe"), (BODY25, "big_toe")):
+        xy = rng.uniform(0, 800, (6, len(skeleton), 2))
+        lost = skeleton.joints.index(f"right_{toe}")
+        xy[2, lost] = np.nan
+        source = keypoints(xy, skeleton, rng.uniform(0.1, 1, xy.shape[:2]))
+        feet = to_h36m17(source).feet
+        assert feet is not None
+        for i, name in enumerate(("right_heel", f"right_{toe}", "left_heel", f"left_{toe}")):
+            j = skeleton.joints.index(name)
+            np.testing.assert_array_equal(feet.xy[:, i], source.xy[:, j])
+            expected = np.where(np.isfinite(xy[:, j, 0]), source.confidence[:, j], 0)
+            np.testing.assert_array_equal(feet.confidence[:, i], expected)
+        assert feet.found[:, 1].tolist() == [True, True, False, True, True, True]
+    coco = keypoints(rng.uniform(0, 800, (2, 17, 2)), COCO17)
+    assert to_h36m17(coco).feet is None
+
+
+def test_feet_beside_the_joints_become_joints_again() -> None:
+    source = keypoints(np.random.default_rng(2).uniform(0, 800, (4, 33, 2)), BLAZEPOSE33)
+    body = to_h36m17(source)
+    assert to_h36m17(body) is body  # and keeps its feet
+    for target, toe in ((BLAZEPOSE33, "toe"), (HALPE26, "big_toe"), (BODY25, "big_toe")):
+        for given in (body, source):
+            back = to_skeleton(given, target)
+            assert back.feet is None
+            for ours, theirs in (("left_heel", "left_heel"), (f"right_{toe}", "right_toe")):
+                np.testing.assert_array_equal(
+                    back.xy[:, target.joints.index(ours)], source.xy[:, BLAZEPOSE33.joints.index(theirs)]
+                )
+    assert np.isnan(to_skeleton(body, HALPE26).xy[:, HALPE26.joints.index("left_small_toe")]).all()
+    kept = to_skeleton(source, COCO17)
+    assert kept.feet is not None and kept.feet.found.all()
+
+
+def test_frames_are_chosen_with_their_feet() -> None:
+    body = to_h36m17(keypoints(np.random.default_rng(3).uniform(0, 800, (5, 33, 2)), BLAZEPOSE33))
+    part = body.select(np.array([False, True, False, True, False]))
+    assert part.feet is not None and body.feet is not None
+    np.testing.assert_array_equal(part.feet.xy, body.feet.xy[[1, 3]])
+    np.testing.assert_array_equal(part.xy, body.xy[[1, 3]])
+    assert part.frame_times().tolist() == pytest.approx([1 / 30, 3 / 30])
+    with pytest.raises(ValueError, match="feet of 2 frames beside joints of 5"):
+        replace(body, feet=part.feet)

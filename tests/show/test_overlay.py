@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from posemamba.poses import Poses3D
+from fixtures.feet import facing, put_on_feet
+from posemamba.poses import Feet2D, Poses3D
 from posemamba.utils.errors import PoseMambaError
 
 pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("PIL", reason="Pillow is not installed")
 
+from posemamba.io.video.clip import Frame
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
-from posemamba.show.overlay import write_overlay
+from posemamba.show.overlay import _Painter, write_overlay
 
 JOINTS = Poses3D.skeleton.joints
 
@@ -157,3 +160,22 @@ def test_a_real_clip_keeps_its_frames_and_its_rate(tmp_path: Path, walker_clip: 
     written = probe(tmp_path / "overlay.mp4")
     assert (written.frames, written.height) == (info.frames, 720)
     assert written.fps == pytest.approx(info.fps)
+
+
+def test_feet_are_drawn_thin_at_the_ankles(walker_clip: Callable[..., Poses3D]) -> None:
+    plain = walker_clip(3, image_size=(960, 540))
+    plain.keypoints.xy[:, [3, 6]] = [[300, 400], [500, 400]]  # found in all frames, and apart
+    feet = put_on_feet(plain.xyz, facing(plain.xyz)).astype(np.float32)
+    xy = plain.keypoints.xy[:, [3, 3, 6, 6]] + [[0, 30], [60, 30], [0, 30], [60, 30]]
+    feet[1, 1] = xy[1, 1] = np.nan  # a tip is lost: its bone goes
+    whole = replace(plain, feet=feet, keypoints=replace(plain.keypoints, feet=Feet2D(xy, np.ones((3, 4)))))
+    empty = np.zeros((540, 960, 3), np.uint8)
+    without, drawn = (_Painter([p], 540) for p in (plain, whole))
+    for i, tips in ((0, 2), (1, 1)):
+        pictures = [painter.paint(i, Frame(i, 0.0, empty))[:, :960].astype(int) for painter in (without, drawn)]
+        changed = np.abs(pictures[1] - pictures[0]).max(-1) > 60
+        for point in (1, 3):
+            x, y = np.nan_to_num(xy[i, point]).round().astype(int)
+            assert changed[y - 2 : y + 3, x - 2 : x + 3].any() == (tips == 2 or point == 3)
+        assert 0 < changed.sum() < 1500
+    assert np.array_equal(_Painter([plain], 540).paint(0, Frame(0, 0.0, empty)), without.paint(0, Frame(0, 0.0, empty)))

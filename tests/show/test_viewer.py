@@ -6,15 +6,18 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fixtures.feet import facing, put_on_feet
 from posemamba.demo.walker import walk
 from posemamba.io.video.writer import VideoWriter
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Feet2D, Motion3D, Poses3D
+from posemamba.poses.skeletons import FEET
 from posemamba.show.viewer import write_viewer
 from posemamba.utils.errors import PoseMambaError
 
@@ -135,6 +138,42 @@ def crowd(walker_clip: Callable[..., Poses3D], people: int, frames: int) -> tupl
         poses.append(one)
         motions.append(Motion3D(world.astype(np.float32), one.seen, "metre", "world", True, one))
     return poses, motions
+
+
+def with_feet(poses: Poses3D) -> Poses3D:
+    """The same with feet, of which the right toe is lost in frame 20."""
+    feet = put_on_feet(poses.xyz, facing(poses.xyz)).astype(np.float32)
+    feet[20, 1] = np.nan
+    xy = feet[..., :2] + poses.keypoints.xy[:, :1]
+    return replace(poses, feet=feet, keypoints=replace(poses.keypoints, feet=Feet2D(xy, np.full(xy.shape[:2], 0.5))))
+
+
+def test_heels_and_toes_are_drawn(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
+    whole, plain = with_feet(walker_clip(60)), walker_clip(60)
+    plain.keypoints.person = 2
+    whole.expected_error = np.full((60, 17), 3, np.float32)
+    page = tmp_path / "page.html"
+    write_viewer(page, [whole, plain], motions=[Motion3D.raw(p) for p in (whole, plain)])
+    data = embedded(page)
+    assert data["joints"][17:] == list(FEET) and data["parents"][17:] == [3, 17, 6, 19] and data["body"] == 17
+    chromium.open(page.as_uri() + "#frame=10&view=camera&theme=light&space=lifted")
+    assert whole.feet is not None
+    for space, place in (("lifted", "point3"), ("refined", "refined3")):
+        chromium.value(f"setSpace('{space}'), draw()")
+        for frame, lost in ((10, []), (20, [18])):
+            chromium.value(f"seek({frame}), draw()")
+            drawn = np.array(chromium.value("[...onSolid].map(v => v === v ? v : null)"), float).reshape(2, 21, 4)
+            assert np.flatnonzero(np.isnan(drawn[0, :, 0])).tolist() == lost
+            assert np.flatnonzero(np.isnan(drawn[1, :, 0])).tolist() == [17, 18, 19, 20]
+            held = np.array(chromium.value(f"[17, 19, 20].map(j => [...{place}(0, {frame}, j)])"))
+            assert np.abs(held - whole.feet[frame][[0, 2, 3]]).max() < 0.05
+    chromium.value("pin(0, 18)")
+    chromium.settle()
+    assert "not found" in chromium.value("document.getElementById('joint').textContent")
+    assert chromium.complaints() == []
+    without = tmp_path / "without.html"
+    write_viewer(without, plain)
+    assert len(embedded(without)["joints"]) == 17
 
 
 @pytest.mark.slow

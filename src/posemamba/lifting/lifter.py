@@ -7,7 +7,8 @@ The steps, in order:
    detector jumps to another person (`poses.keypoints.find_jumps`); segments do not influence each other;
 3. in each segment, joints that were not found get a position (`models.missing`), as the model needs one;
 4. the segment is cut into overlapping windows, each window is lifted, and neighbours are cross-faded;
-5. the result is made relative to the pelvis, and NaN where the person was not seen.
+5. the result is made relative to the pelvis, and NaN where the person was not seen;
+6. heels and foot tips, where the source has any, are placed at the lifted ankles (`lifting.feet`).
 
 Shapes: F frames, B windows, T frames of a window, J = 17 joints.
 """
@@ -25,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from posemamba.lifting.feet import lift_feet
 from posemamba.lifting.windows import Window, batch_size, lift_batch_with_errors, windows
 from posemamba.models.inputs import fill_missing, input_format
 from posemamba.models.registry import load_model
@@ -202,14 +204,16 @@ class Lifter:
         found, seen = joints.found, joints.seen
         lifted[~seen] = np.nan
         errors = np.ascontiguousarray(lifted[..., 3])
+        xyz = np.ascontiguousarray(lifted[..., :3])
         return Poses3D(
-            xyz=np.ascontiguousarray(lifted[..., :3]),
+            xyz=xyz,
             expected_error=None if np.isnan(errors).all() else errors,
             confidence=np.where(found, joints.confidence, 0).astype(np.float32),
             seen=seen,
             keypoints=joints,
             model=self.name,
             details=self._details(int((~seen).sum()), int((~found[seen]).sum()), segments),
+            feet=lift_feet(xyz, joints),
         )
 
     def _details(self, unseen: int, filled: int, segments: int) -> dict[str, Any]:

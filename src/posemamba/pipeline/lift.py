@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -318,5 +318,5 @@ class Reading:
             raise PoseMambaError(
                 f"{path}: has no frame between --start and --end, it lasts {times[-1] - times[0]:.2f} s; choose others"
             )
-        parts = [replace(p, xy=p.xy[inside], confidence=p.confidence[inside], times=times[inside]) for p in people]
+        parts = [p.select(inside) for p in people]
         return [p for p in parts if p.seen.any()] or parts[:1]

@@ -7,16 +7,46 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses.skeletons import Skeleton
+from posemamba.poses.skeletons import FEET, Skeleton
 from posemamba.utils.errors import PoseMambaError
 
 Span = tuple[int, int]
 """Frames [start, end) of a clip; `end` is not included."""
+
+
+@dataclass
+class Feet2D:
+    """Heels and foot tips of one person over time, in the order of `posemamba.poses.skeletons.FEET`.
+
+    Attributes:
+        xy: (F, 4, 2) float32, pixels, as in `Keypoints2D`; NaN where a point was not found.
+        confidence: (F, 4) float32 in [0, 1]; 0 where a point was not found.
+    """
+
+    xy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+    def __post_init__(self) -> None:
+        self.xy = np.asarray(self.xy, dtype=np.float32)
+        self.confidence = np.asarray(self.confidence, dtype=np.float32)
+        frames = len(self.xy)
+        if self.xy.shape != (frames, len(FEET), 2) or self.confidence.shape != (frames, len(FEET)):
+            raise ValueError(
+                f"feet {self.xy.shape} and their confidence {self.confidence.shape} are not of {len(FEET)} points"
+            )
+
+    def __len__(self) -> int:
+        return len(self.xy)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """The points that were found, (F, 4) bool."""
+        return np.asarray(np.isfinite(self.xy).all(-1))
 
 
 @dataclass
@@ -33,6 +63,8 @@ class Keypoints2D:
         times: (F,) float64, seconds from the start of the source; None means frame / fps.
         source: origin of the keypoints (a file name, a detector).
         person: number of the person in the source, from 1; stable over the clip.
+        feet: heels and foot tips beside a skeleton that has none; None where the source has none, or where they are
+            joints of the skeleton.
     """
 
     xy: NDArray[np.float32]
@@ -43,6 +75,7 @@ class Keypoints2D:
     times: NDArray[np.float64] | None = None
     source: str = ""
     person: int = 1
+    feet: Feet2D | None = None
 
     def __post_init__(self) -> None:
         self.xy = np.asarray(self.xy, dtype=np.float32)
@@ -53,6 +86,8 @@ class Keypoints2D:
                 f"xy {self.xy.shape} and confidence {self.confidence.shape} do not fit "
                 f"{len(self.skeleton)} joints of skeleton {self.skeleton.name}"
             )
+        if self.feet is not None and len(self.feet) != frames:
+            raise ValueError(f"feet of {len(self.feet)} frames beside joints of {frames}")
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -66,6 +101,12 @@ class Keypoints2D:
     def seen(self) -> NDArray[np.bool_]:
         """The frames in which at least one joint was found, (F,) bool."""
         return np.asarray(self.found.any(-1))
+
+    def select(self, frames: NDArray[np.bool_] | NDArray[np.integer]) -> Keypoints2D:
+        """Return the given frames, a mask (F,) or frame numbers, at their own times."""
+        feet = None if self.feet is None else Feet2D(self.feet.xy[frames], self.feet.confidence[frames])
+        times = self.frame_times()[frames]
+        return replace(self, xy=self.xy[frames], confidence=self.confidence[frames], times=times, feet=feet)
 
     def frame_times(self) -> NDArray[np.float64]:
         """Return the frames' times, (F,) seconds."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses.keypoints import Keypoints2D
-from posemamba.poses.skeletons import H36M17, MPI3DHP17, SKELETONS, Skeleton, _both
+from posemamba.poses.keypoints import Feet2D, Keypoints2D
+from posemamba.poses.skeletons import FEET, H36M17, MPI3DHP17, SKELETONS, Skeleton, _both
 from posemamba.utils.errors import PoseMambaError
 
 # Heights of joints that detectors do not give, as multiples of the vector from the middle of the hips to the
@@ -27,6 +27,8 @@ _HEAD_TOP_BEYOND_EARS = (_HEAD_TOP - _EARS) / (_EARS - THORAX)
 _EYES_BACKWARDS = 0.3
 _HEAD_TOP_PER_FACE = (_HEAD_TOP - _EARS) / 0.09
 _LIMBS = _both("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+_TOES = {"toe": "big_toe", "big_toe": "toe"}
+"""Two names of the foot's tip, of which a skeleton has one."""
 
 
 def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
@@ -48,7 +50,7 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
 
     A derived joint's confidence is the least of its sources'. The two ears (and the eyes) count as one source with
     their mean; one of them is hidden in every side view, and the other is then used for both. A joint with a missing
-    source is NaN with confidence 0.
+    source is NaN with confidence 0. Heels and foot tips become `Keypoints2D.feet` (`find_feet`).
 
     Raises:
         PoseMambaError: the skeleton has no known conversion.
@@ -109,7 +111,36 @@ def to_h36m17(keypoints: Keypoints2D) -> Keypoints2D:
         xy=new_xy.astype(np.float32),
         confidence=new_confidence.astype(np.float32),
         skeleton=H36M17,
+        feet=find_feet(keypoints),
     )
+
+
+def find_feet(keypoints: Keypoints2D) -> Feet2D | None:
+    """Return the heels and foot tips among the joints, or those beside them (`Keypoints2D.feet`).
+
+    The foot's tip is BlazePose's toe, and the big toe of Halpe-26 and BODY_25: detectors find it more surely than the
+    small toe, and it is one point of the foot, where a middle of both would need two.
+
+    Returns:
+        (F, 4, 2) pixels with confidence; NaN with confidence 0 where a point was not found. None: the skeleton has no
+        feet, and there are none beside it.
+    """
+    names = keypoints.skeleton.joints
+    places = [_foot_joint(name, names) for name in FEET]
+    if None in places:
+        return keypoints.feet
+    index = np.array(places)
+    found = keypoints.found[:, index]
+    return Feet2D(
+        np.where(found[..., None], keypoints.xy[:, index], np.nan), np.where(found, keypoints.confidence[:, index], 0)
+    )
+
+
+def _foot_joint(name: str, joints: tuple[str, ...]) -> int | None:
+    """Return the index of a joint under this name, or under the other name of a toe; None: it is not there."""
+    side, _, part = name.partition("_")
+    known = (name, f"{side}_{_TOES.get(part, part)}")
+    return next((joints.index(one) for one in known if one in joints), None)
 
 
 def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
@@ -117,7 +148,8 @@ def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
 
     For Human3.6M's skeleton see `to_h36m17`. For others, joints of the same name are copied, neck and pelvis are the
     middles of shoulders and hips, and joints that the source lacks are NaN with confidence 0. Human3.6M's nose, a point
-    within the head, is not used as the tip of the nose.
+    within the head, is not used as the tip of the nose. BlazePose's toe and the big toe of others are one joint, and
+    heels and foot tips beside Human3.6M's joints (`Keypoints2D.feet`) become joints again.
 
     Raises:
         PoseMambaError: the skeletons have no joint in common, or there is no conversion to Human3.6M's joints.
@@ -130,6 +162,7 @@ def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
     names = {name: i for i, name in enumerate(source.joints)}
     if source == H36M17:
         del names["nose"]
+    feet = find_feet(keypoints)
     frames = len(keypoints)
     xy = np.full((frames, len(target), 2), np.nan, np.float32)
     confidence = np.zeros((frames, len(target)), np.float32)
@@ -146,9 +179,12 @@ def to_skeleton(keypoints: Keypoints2D, target: Skeleton) -> Keypoints2D:
                 _Point(clean.xy[:, right], clean.confidence[:, right]),
             )
             xy[:, j], confidence[:, j] = point.xy, point.confidence
+        elif feet is not None and (foot := _foot_joint(name, FEET)) is not None:
+            xy[:, j], confidence[:, j] = feet.xy[:, foot], feet.confidence[:, foot]
     if not np.isfinite(xy).any() and found.any():
         raise PoseMambaError(f"skeleton '{source.name}' has no joint of '{target.name}' that was found: choose another")
-    return replace(keypoints, xy=xy, confidence=confidence, skeleton=target)
+    own = all(_foot_joint(name, target.joints) is not None for name in FEET)
+    return replace(keypoints, xy=xy, confidence=confidence, skeleton=target, feet=None if own else feet)
 
 
 @dataclass(frozen=True)

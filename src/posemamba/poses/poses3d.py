@@ -6,6 +6,7 @@ Shapes: F frames.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,8 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses.keypoints import Keypoints2D
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.keypoints import Feet2D, Keypoints2D
+from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.utils.files import atomic_path
 
 
@@ -33,6 +34,8 @@ class Poses3D:
         expected_error: (F, 17) float32, each joint's expected error relative to the pelvis, in the unit of `xyz`; it
             scales with the body when `xyz` is converted to metres. NaN where nobody was seen; None: the weights have no
             error head.
+        feet: (F, 4, 3) float32, heels and foot tips in the order of `posemamba.poses.skeletons.FEET`, in the unit and
+            frame of `xyz`; NaN where a point was not found. None: the source has no feet.
     """
 
     xyz: NDArray[np.float32]
@@ -42,6 +45,7 @@ class Poses3D:
     model: str = ""
     details: dict[str, Any] = field(default_factory=dict)
     expected_error: NDArray[np.float32] | None = None
+    feet: NDArray[np.float32] | None = None
 
     units = "pixel"
     frame = "camera: x right, y down, z away from the camera; relative to the pelvis; scale unknown"
@@ -68,14 +72,17 @@ class Poses3D:
             "person": self.keypoints.person,
             "model": self.model,
             "details": self.details,
+            **({} if self.feet is None else {"feet": list(FEET)}),
         }
 
     def save_npz(self, path: str | Path) -> None:
         """Write an npz file without pickles.
 
-        Its arrays are xyz, confidence, seen, keypoints_xy, times, expected_error (if known), and a JSON text `header`.
+        Its arrays are xyz, confidence, seen, keypoints_xy, times, expected_error (if known), those of `feet_arrays` (if
+        the source has feet), and a JSON text `header`.
         """
         known: dict[str, Any] = {} if self.expected_error is None else {"expected_error": self.expected_error}
+        known |= feet_arrays(self.feet, self.keypoints)
         with atomic_path(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
@@ -103,10 +110,18 @@ class Poses3D:
                 times=file["times"],
                 source=header["source"],
                 person=header.get("person", 1),
+                feet=feet_of_arrays(file),
             )
             expected = file.get("expected_error")
             return cls(
-                file["xyz"], file["confidence"], file["seen"], keypoints, header["model"], header["details"], expected
+                file["xyz"],
+                file["confidence"],
+                file["seen"],
+                keypoints,
+                header["model"],
+                header["details"],
+                expected,
+                file.get("feet"),
             )
 
     def save_json(self, path: str | Path) -> None:
@@ -122,6 +137,11 @@ class Poses3D:
             if self.expected_error is not None:
                 errors = np.round(self.expected_error[i].astype(float), 3).tolist()
                 known["expected_error"] = errors if self.seen[i] else None
+            if self.feet is not None:
+                known["feet"] = points_or_null(self.feet[i], 3)
+            if (feet := self.keypoints.feet) is not None:
+                known["feet_keypoints"] = points_or_null(feet.xy[i], 2)
+                known["feet_confidence"] = np.round(feet.confidence[i].astype(float), 3).tolist()
             return {
                 "frame": i,
                 "time": round(float(times[i]), 6),
@@ -138,6 +158,26 @@ class Poses3D:
             for i in range(len(self)):
                 file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))
             file.write("]}")
+
+
+def feet_arrays(
+    feet: NDArray[np.float32] | None, keypoints: Keypoints2D, name: str = "feet"
+) -> dict[str, NDArray[np.float32]]:
+    """Return the feet's arrays of an npz file: `name`, feet_keypoints_xy, feet_confidence; those that there are."""
+    arrays = {} if feet is None else {name: feet}
+    if keypoints.feet is not None:
+        arrays |= {"feet_keypoints_xy": keypoints.feet.xy, "feet_confidence": keypoints.feet.confidence}
+    return arrays
+
+
+def feet_of_arrays(file: Mapping[str, NDArray[Any]]) -> Feet2D | None:
+    """Return the 2D feet of an npz file that has them (`feet_arrays`)."""
+    return Feet2D(file["feet_keypoints_xy"], file["feet_confidence"]) if "feet_keypoints_xy" in file else None
+
+
+def points_or_null(points: NDArray[np.floating], digits: int) -> list[list[float] | None]:
+    """Round points, (N, 2 or 3), for JSON; None where a coordinate is not a number."""
+    return [p if np.isfinite(p).all() else None for p in np.round(points.astype(float), digits).tolist()]
 
 
 @dataclass(frozen=True)
@@ -171,6 +211,8 @@ class Motion3D:
             frame is relative to the pelvis.
         poses: the poses as the model gave them.
         steps: the refinement steps, in order.
+        feet: (F, 4, 3) float32, heels and foot tips in the order of `posemamba.poses.skeletons.FEET`, in `units` and
+            `frame`; NaN where a point was not found. None: the source has no feet.
     """
 
     xyz: NDArray[np.float32]
@@ -180,13 +222,15 @@ class Motion3D:
     absolute: bool
     poses: Poses3D
     steps: tuple[Step, ...] = ()
+    feet: NDArray[np.float32] | None = None
 
     skeleton = H36M17
 
     @classmethod
     def raw(cls, poses: Poses3D) -> Motion3D:
         """Make a motion of poses without any refinement."""
-        return cls(poses.xyz.copy(), poses.seen.copy(), "pixel", "camera", False, poses)
+        feet = None if poses.feet is None else poses.feet.copy()
+        return cls(poses.xyz.copy(), poses.seen.copy(), "pixel", "camera", False, poses, feet=feet)
 
     def __len__(self) -> int:
         return len(self.xyz)

@@ -78,6 +78,25 @@ LIMB_SEGMENTS = {
 LEG_PAIRS, ARM_PAIRS = H36M17.pairs[:3], H36M17.pairs[3:]
 """(left, right) joints of legs and arms."""
 
+FEET = ("right_heel", "right_toe", "left_heel", "left_toe")
+"""The points of the feet that are carried beside Human3.6M's joints: heels and foot tips. The toe is the tip of the
+foot: BlazePose's toe (MediaPipe's foot index), and the big toe of Halpe-26 and BODY_25."""
+FEET_ANKLES = (3, 3, 6, 6)
+"""Human3.6M's ankle of each of `FEET`."""
+FEET_SIDES = {"left": (4, 5, 6, 2, 3), "right": (1, 2, 3, 0, 1)}
+"""Human3.6M's hip, knee and ankle of a side, then its heel and toe in `FEET`."""
+FEET_BONES = ((3, 17), (17, 18), (6, 19), (19, 20))
+"""Ankle to heel and heel to toe of both sides, where the points of `FEET` follow Human3.6M's 17 joints."""
+FEET_MIRRORED = (2, 3, 0, 1)
+"""The point of `FEET` that takes each point's place in a mirrored image."""
+H36M17_FEET = Skeleton(
+    name="h36m17_feet",
+    joints=(*H36M17.joints, *FEET),
+    parents=(*H36M17.parents, *FEET_ANKLES),
+    pairs=(*H36M17.pairs, (19, 17), (20, 18)),
+)
+"""Human3.6M's joints, then `FEET` at their ankles, for files of motions; no detector has it."""
+
 # The scan's local order: pelvis, right leg, left leg, left arm, right arm, each limb from its root.
 # At position j the token of joint LIMB_ORDER[j] is merged with that of joint j.
 LIMB_ORDER = (0, 0, 1, 2, 3, 0, 4, 5, 6, 8, 11, 12, 13, 8, 14, 15, 16)

@@ -1,7 +1,7 @@
 """Joint angles in degrees, from the joints' positions. Definitions, signs and zeros: docs/refine.md.
 
-Angles between segments do not depend on the frame or the unit. Angles to the vertical need an upright world.
-Human3.6M's joints have no foot, so there is no ankle angle; the shank's inclination takes its place.
+Angles between segments do not depend on the frame or the unit. Angles to the vertical need an upright world. Ankles
+have an angle where the source has heels and foot tips; the shank's inclination is known in any case.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Motion3D
-from posemamba.poses.skeletons import LIMBS
-from posemamba.refine.common import Array
+from posemamba.poses.skeletons import FEET_SIDES, LIMBS
+from posemamba.refine.common import Array, feet_positions
 
 __all__ = ["joint_angles"]
 
@@ -19,6 +19,10 @@ _LEGS = {side: LIMBS[f"{side} leg"] for side in ("left", "right")}
 _ARMS = {side: LIMBS[f"{side} arm"] for side in ("left", "right")}
 _SHORTEST = 0.2
 """Smallest projection of a segment onto a plane, as a share of its length, for which an angle in the plane is given."""
+_WALKS = 0.3
+"""Metres a second over the ground, from which a person walks and the feet's progression is given."""
+_WALKS_SECONDS = 1.0
+"""Seconds over which the direction of walking is measured: about a stride, so that sway cancels."""
 
 
 def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
@@ -33,7 +37,8 @@ def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
         axis about which it is measured). For each side ``left_`` and ``right_``: ``knee_flexion``, ``elbow_flexion``,
         ``hip_flexion``, ``hip_abduction``, ``shoulder_flexion``, ``shoulder_abduction``, ``shoulder_elevation``;
         ``trunk_flexion``, ``trunk_rotation``; and in a world also ``trunk_inclination``, ``trunk_forward_lean`` and
-        for each side ``shank_inclination``.
+        for each side ``shank_inclination``. Where the source has feet, for each side ``ankle_dorsiflexion``, and in a
+        world with a path, while the person walks, ``foot_progression``.
     """
     p = np.where(motion.seen[:, None, None], motion.xyz, np.nan).astype(np.float64)
     hips, shoulders, trunk = p[:, 4] - p[:, 1], p[:, 11] - p[:, 14], p[:, 8] - p[:, 0]
@@ -64,7 +69,40 @@ def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
         for side, (_, knee, ankle) in _LEGS.items():
             shank = p[:, knee] - p[:, ankle]
             angles[f"{side}_shank_inclination"] = _planar(_along(shank, ahead), shank[:, 2], shank)
+    return angles | _feet_angles(motion, p)
+
+
+def _feet_angles(motion: Motion3D, p: Array) -> dict[str, Array]:
+    """Return the angles of ankles and feet, NaN where a foot was not seen; nothing for a motion without feet.
+
+    Args:
+        motion: gives feet, frame and times.
+        p: (F, 17, 3) the joints, NaN where nobody was seen.
+    """
+    feet = feet_positions(motion)
+    if feet is None:
+        return {}
+    angles: dict[str, Array] = {}
+    for side, (_, knee, ankle, heel, toe) in FEET_SIDES.items():
+        angles[f"{side}_ankle_dorsiflexion"] = 90 - _between(feet[:, toe] - feet[:, heel], p[:, knee] - p[:, ankle])
+    if motion.frame == "world" and motion.absolute and motion.units == "metre":
+        ahead = _walking_direction(p[:, 0, :2], motion.frame_times())
+        for side, (_, _, _, heel, toe) in FEET_SIDES.items():
+            foot = feet[:, toe] - feet[:, heel]
+            along, aside = _along(foot[:, :2], ahead), foot[:, 1] * ahead[:, 0] - foot[:, 0] * ahead[:, 1]
+            angles[f"{side}_foot_progression"] = _planar((1 if side == "left" else -1) * aside, along, foot)
     return angles
+
+
+def _walking_direction(path: Array, times: Array) -> Array:
+    """Return the unit direction of walking on the floor, (F, 2), of a pelvis at (F, 2) metres; NaN where it stands."""
+    first = np.searchsorted(times, times - _WALKS_SECONDS / 2 - 1e-6)
+    last = np.searchsorted(times, times + _WALKS_SECONDS / 2 + 1e-6) - 1
+    way = path[last] - path[first]
+    seconds = np.maximum(times[last] - times[first], 1e-9)
+    far = np.linalg.norm(way, axis=-1)
+    enough = (far >= _WALKS * seconds) & (seconds >= _WALKS_SECONDS / 2 - 1e-6)
+    return np.where(enough[:, None], way / np.maximum(far, 1e-12)[:, None], np.nan)
 
 
 def _frame(left: Array, up: Array) -> tuple[Array, Array, Array]:

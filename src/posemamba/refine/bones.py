@@ -10,8 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from posemamba.poses import Motion3D, Step
-from posemamba.poses.skeletons import H36M17
-from posemamba.refine.common import bone_lengths, fit_size, positions, weighted_median, with_step
+from posemamba.poses.skeletons import FEET_SIDES, H36M17
+from posemamba.refine.common import (
+    Array,
+    bone_lengths,
+    feet_positions,
+    fit_size,
+    positions,
+    weighted_median,
+    with_step,
+)
 from posemamba.refine.scale import SIZE_CUTOFF
 from posemamba.utils.errors import PoseMambaError
 
@@ -22,7 +30,8 @@ def steady_bones(motion: Motion3D) -> Motion3D:
     """Give every bone one length.
 
     In metres the length is the same in all frames. In pixels it is a constant share of the body's size, which grows as
-    the person comes nearer and varies smoothly (`posemamba.refine.common.fit_size`).
+    the person comes nearer and varies smoothly (`posemamba.refine.common.fit_size`). Feet stay at their ankles, with
+    one length from ankle to heel and one from heel to toe.
 
     Args:
         motion: in any unit, in the camera's frame.
@@ -50,6 +59,8 @@ def steady_bones(motion: Motion3D) -> Motion3D:
         bone = xyz[:, child] - xyz[:, parent]
         longer = np.where(before[:, e] > 0, share[e] * size / np.maximum(before[:, e], 1e-300), 1.0)
         steady[:, child] = steady[:, parent] + bone * longer[:, None]
+    feet = feet_positions(motion)
+    feet = None if feet is None else _steady_feet(feet, xyz, steady, size)
     lengths = before[motion.seen]
     moved = np.linalg.norm((steady - xyz)[motion.seen], axis=-1)
     step = Step(
@@ -60,7 +71,36 @@ def steady_bones(motion: Motion3D) -> Motion3D:
             "moved_rms": float(np.sqrt((moved**2).mean())),
         },
     )
-    return with_step(motion, step, steady)
+    return with_step(motion, step, steady, feet=feet)
+
+
+def _steady_feet(feet: Array, xyz: Array, steady: Array, size: Array) -> Array:
+    """Give ankle to heel and heel to toe one length, the same on the left and right, and hang them on new ankles.
+
+    Args:
+        feet: (F, 4, 3) heels and foot tips, NaN where one was not found.
+        xyz, steady: (F, 17, 3) the joints before and after.
+        size: (F,) the body's length.
+
+    Returns:
+        (F, 4, 3); a tip whose heel was not found moves as its ankle does.
+    """
+    sides = [(ankle, heel, toe) for _, _, ankle, heel, toe in FEET_SIDES.values()]
+    back = np.stack([feet[:, heel] - xyz[:, ankle] for ankle, heel, _ in sides], 1)
+    sole = np.stack([feet[:, toe] - feet[:, heel] for _, heel, toe in sides], 1)
+    placed = feet + (steady - xyz)[:, [ankle for ankle, heel, toe in sides for _ in (heel, toe)]]
+    for bones in (back, sole):
+        length = np.linalg.norm(bones, axis=-1, keepdims=True)
+        share = length[..., 0] / size[:, None]
+        known = np.isfinite(share) & (share > 0)
+        if known.any():
+            usual = weighted_median(share[known], np.ones(known.sum()))
+            bones *= np.where(length > 0, usual * size[:, None, None] / np.maximum(length, 1e-300), 1.0)
+    for side, (ankle, heel, toe) in enumerate(sides):
+        whole = np.isfinite(sole[:, side]).all(-1)
+        placed[:, heel] = steady[:, ankle] + back[:, side]
+        placed[whole, toe] = (placed[:, heel] + sole[:, side])[whole]
+    return placed
 
 
 _BONE_NUMBER = {bone: e for e, bone in enumerate(H36M17.bones)}

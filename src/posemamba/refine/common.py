@@ -1,6 +1,6 @@
 """Helpers shared by the refinement steps: checked input, robust smooth curves over time, and the size of a body.
 
-Shapes: F frames, J = 17 joints, E = 16 bones, K values at one time.
+Shapes: F frames, J = 17 joints, E = 16 bones, K values at one time; 4 heels and foot tips.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from scipy.linalg import solveh_banded
 
 from posemamba.poses import Motion3D, Step
 from posemamba.poses.keypoints import Span, split_at_gaps
-from posemamba.poses.skeletons import H36M17, LIMB_SEGMENTS
+from posemamba.poses.skeletons import FEET_ANKLES, H36M17, LIMB_SEGMENTS
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
@@ -35,17 +35,30 @@ _LEGS = tuple(ends for name, ends in LIMB_SEGMENTS.items() if name.endswith(("th
 _TRUNK_AND_HEAD = ((0, 7), (7, 8), (8, 9), (9, 10))
 
 
-def with_step(motion: Motion3D, step: Step, xyz: Array, **changes: Any) -> Motion3D:
+def with_step(motion: Motion3D, step: Step, xyz: Array, *, feet: Array | None = None, **changes: Any) -> Motion3D:
     """Return the motion with new positions, NaN where nobody was seen, and `step` added to its record.
 
     Args:
         motion: stays as it is.
         step: what was done.
         xyz: (F, 17, 3) the new positions.
+        feet: (F, 4, 3) the new heels and foot tips; None: each moves as its ankle does.
         changes: other fields of `Motion3D` to set.
     """
     placed = np.where(motion.seen[:, None, None], xyz, np.nan).astype(np.float32)
+    if feet is None and (before := feet_positions(motion)) is not None:
+        feet = before + (xyz - motion.xyz.astype(np.float64))[:, list(FEET_ANKLES)]
+    if feet is not None:
+        changes["feet"] = np.where(motion.seen[:, None, None], feet, np.nan).astype(np.float32)
     return replace(motion, xyz=placed, steps=(*motion.steps, step), **changes)
+
+
+def feet_positions(motion: Motion3D) -> Array | None:
+    """Return the heels and foot tips, (F, 4, 3) in float64, NaN where one was not found; None: there are none."""
+    if motion.feet is None:
+        return None
+    feet = motion.feet.astype(np.float64)
+    return np.where(np.isfinite(feet).all(-1, keepdims=True) & motion.seen[:, None, None], feet, np.nan)
 
 
 def positions(motion: Motion3D) -> Array:
@@ -97,10 +110,17 @@ def joint_weights(motion: Motion3D) -> Array:
     return np.where(motion.seen[:, None], 0.01 + 0.99 * motion.poses.confidence.astype(np.float64), 0.0)
 
 
-def segment_frames(motion: Motion3D, max_gap: float = MAX_GAP) -> list[NDArray[np.int64]]:
-    """Return the numbers of the seen frames, one array for each segment; segments are refined independently."""
-    segments = split_at_gaps(motion.seen, motion.frame_times(), max_gap)
-    return [start + np.flatnonzero(motion.seen[start:end]) for start, end in segments]
+def segment_frames(motion: Motion3D, max_gap: float = MAX_GAP, seen: Mask | None = None) -> list[NDArray[np.int64]]:
+    """Return the numbers of the seen frames, one array for each segment; segments are refined independently.
+
+    Args:
+        motion: gives the frames' times.
+        max_gap: seconds without the person that end a segment.
+        seen: (F,) frames in which a point was seen; None: those in which the person was.
+    """
+    seen = motion.seen if seen is None else seen
+    segments = split_at_gaps(seen, motion.frame_times(), max_gap)
+    return [start + np.flatnonzero(seen[start:end]) for start, end in segments]
 
 
 def true_spans(mask: Mask, least: int = 1) -> list[Span]:

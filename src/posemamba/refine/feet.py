@@ -12,6 +12,10 @@ too short for its place, or would have to straighten much, the pelvis follows.
 
 Without a path, only the feet's places relative to each other are known, while both stand. Then the legs share the
 correction, and the pelvis stays the origin.
+
+Heels and foot tips, where there are any, move with their ankle. With a path, a heel or tip that stands still in the
+picture is held by itself, too: the foot turns at the ankle, and its sole at the heel, without a change of length. So a
+foot whose heel has left the ground still stands on its tip.
 """
 
 from __future__ import annotations
@@ -24,11 +28,12 @@ from scipy.linalg import solveh_banded
 
 from posemamba.poses import Motion3D, Step
 from posemamba.poses.keypoints import Span
-from posemamba.poses.skeletons import LIMBS
+from posemamba.poses.skeletons import FEET_SIDES, LIMBS
 from posemamba.refine.common import (
     MIN_CONFIDENCE,
     Array,
     Mask,
+    feet_positions,
     fit_size,
     huber_weights,
     positions,
@@ -148,9 +153,7 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
 def standing(motion: Motion3D) -> Numbers:
     """Return (F, 2) the number of the stance in which the right and the left ankle is, from 1; 0: in none."""
     poses, times = motion.poses, motion.frame_times()
-    in_picture, _, _ = fit_size(
-        replace(Motion3D.raw(poses), seen=motion.seen), poses.xyz.astype(np.float64), SIZE_CUTOFF
-    )
+    in_picture = _size_in_picture(motion)
     certain = poses.keypoints.found & (np.nan_to_num(poses.confidence) > MIN_CONFIDENCE) & motion.seen[:, None]
     xy = poses.keypoints.xy.astype(np.float64)
     stands = np.zeros((len(motion), 2), np.int64)
@@ -234,7 +237,71 @@ def steady_feet(motion: Motion3D) -> Motion3D:
     )
     done = with_step(motion, step, steady)
     done.xyz[~changed] = motion.xyz[~changed]
+    if motion.absolute and (feet := feet_positions(done)) is not None and motion.poses.keypoints.feet is not None:
+        soles, held_points = _hold_soles(done, feet, size)
+        done.feet = soles.astype(np.float32)
+        step.report["heel_and_toe_stances"] = held_points
     return done
+
+
+def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]:
+    """Hold heels and foot tips that stand still in the picture, without a change of the feet's lengths.
+
+    Args:
+        motion: with held ankles, in the camera's frame, with a path.
+        feet: (F, 4, 3) its heels and foot tips.
+        size: (F,) the body's length.
+
+    Returns:
+        (F, 4, 3), and the number of stances of heels and tips.
+    """
+    times, xyz = motion.frame_times(), motion.xyz.astype(np.float64)
+    seen2d = motion.poses.keypoints.feet
+    assert seen2d is not None
+    in_picture = _size_in_picture(motion)
+    certain = seen2d.found & (seen2d.confidence > MIN_CONFIDENCE) & np.isfinite(feet).all(-1)
+    wanted, count = feet.copy(), 0
+    for point in range(feet.shape[1]):
+        found = stances(times, seen2d.xy[:, point].astype(np.float64), in_picture, certain[:, point], motion.fps)
+        held, goal = np.zeros(len(times), np.int64), feet[:, point].copy()
+        for a, b in found:
+            on = a + np.flatnonzero(np.isfinite(feet[a:b, point]).all(-1))
+            place = _place(feet[on, point])
+            if np.linalg.norm(feet[on, point] - place, axis=-1).max() <= TOO_FAR * size[on].max():
+                count += 1
+                held[on], goal[on] = count, place
+        for frames in segment_frames(motion, seen=np.asarray(np.isfinite(feet[:, point]).all(-1))):
+            if len(frames) < 3 or not held[frames].any():
+                continue
+            at, firm = times[frames], _firm(times[frames], held[frames])
+            lack = (goal - feet[:, point])[frames]
+            shift = (
+                _curve(at, lack, np.where(firm > 0, _HOLD**firm, 0.0), LEG_FADE) * _fade(at, held[frames] > 0)[:, None]
+            )
+            most = _LEG_MOST * size[frames, None]
+            wanted[frames, point] += shift / (1 + (np.linalg.norm(shift, axis=-1, keepdims=True) / most) ** 4) ** 0.25
+    steady = feet.copy()
+    for _, _, ankle, heel, toe in FEET_SIDES.values():
+        back = _at_length(xyz[:, ankle], wanted[:, heel], feet[:, heel] - xyz[:, ankle])
+        steady[:, heel] = back
+        whole = np.isfinite(back).all(-1, keepdims=True)
+        sole = np.where(whole, feet[:, toe] - feet[:, heel], feet[:, toe] - xyz[:, ankle])
+        steady[:, toe] = _at_length(np.where(whole, back, xyz[:, ankle]), wanted[:, toe], sole)
+    return steady, count
+
+
+def _at_length(start: Array, towards: Array, bone: Array) -> Array:
+    """Return the ends, (F, 3), of bones from `start` in the direction of `towards` with the lengths of `bone`."""
+    way = towards - start
+    far = np.linalg.norm(way, axis=-1, keepdims=True)
+    return np.asarray(start + way * (np.linalg.norm(bone, axis=-1, keepdims=True) / np.maximum(far, 1e-12)))
+
+
+def _size_in_picture(motion: Motion3D) -> Array:
+    """Return the body's length in the picture, (F,) pixels."""
+    poses = motion.poses
+    raw = replace(Motion3D.raw(poses), seen=motion.seen)
+    return fit_size(raw, poses.xyz.astype(np.float64), SIZE_CUTOFF)[0]
 
 
 def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, int, int]:

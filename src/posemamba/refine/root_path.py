@@ -27,6 +27,7 @@ from posemamba.poses import Motion3D, Step
 from posemamba.refine.common import (
     Array,
     checked,
+    feet_positions,
     fit_size,
     huber_weights,
     joint_weights,
@@ -108,13 +109,13 @@ def root_path(
             f"frame {frame}: the 2D joints fit the pose at no distance in front of the camera; expected a pose lifted "
             "from these joints: lift them again, or leave the root's path out"
         )
-    picture = abq[:, None, :2] + given[..., :2] * abq[:, None, 2:]
-    depth = 1 / abq[:, None, 2:]
-    joint_depth = np.maximum(depth + given[..., 2:], _NEAREST * depth)
-    clamped = int((depth + given[..., 2:] < _NEAREST * depth)[seen].sum())
-    placed = np.concatenate([picture * joint_depth, joint_depth], -1)
+    picture, placed = _place(given, abq)
+    clamped = int((1 + given[..., 2] * abq[:, 2:] < _NEAREST)[seen].sum())
     size, _, _ = fit_size(motion, placed, depth_cutoff)
-    placed *= (BODY_LENGTH * heights[-1] / size)[:, None, None]
+    factor = (BODY_LENGTH * heights[-1] / size)[:, None, None]
+    placed *= factor
+    feet = feet_positions(motion)
+    feet = None if feet is None else _place(feet, abq)[1] * factor
     error = np.linalg.norm(picture - sight, axis=-1)[weights > 0] * focal
     step = Step(
         "root_path",
@@ -135,7 +136,23 @@ def root_path(
         },
         estimate=fov is None or any(s.estimate for s in motion.steps if s.name == "scale"),
     )
-    return with_step(motion, step, placed, absolute=True)
+    return with_step(motion, step, placed, feet=feet, absolute=True)
+
+
+def _place(given: Array, abq: Array) -> tuple[Array, Array]:
+    """Put points on their lines of sight.
+
+    Args:
+        given: (F, N, 3) metres, relative to the pelvis, in the convention of the module.
+        abq: (F, 3) the module's a, b and q.
+
+    Returns:
+        (F, N, 2) the points in the picture, in focal lengths from its centre; (F, N, 3) metres from the camera.
+    """
+    picture = abq[:, None, :2] + given[..., :2] * abq[:, None, 2:]
+    depth = 1 / abq[:, None, 2:]
+    own = np.maximum(depth + given[..., 2:], _NEAREST * depth)
+    return picture, np.concatenate([picture * own, own], -1)
 
 
 def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float) -> Array:

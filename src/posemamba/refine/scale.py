@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from posemamba.poses import Motion3D, Step
-from posemamba.refine.common import checked, fit_size, positions, with_step
+from posemamba.refine.common import checked, feet_positions, fit_size, positions, with_step
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["ANKLE_HEIGHT", "BODY_LENGTH", "SIZE_CUTOFF", "TYPICAL_HEIGHT", "scale"]
@@ -74,7 +74,9 @@ def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SI
         },
         estimate=height_m is None,
     )
-    return with_step(motion, step, xyz * factor[:, None, None], units="metre")
+    feet = feet_positions(motion)
+    feet = None if feet is None else feet * factor[:, None, None]
+    return with_step(motion, step, xyz * factor[:, None, None], feet=feet, units="metre")
 
 
 def check_height(height_m: float) -> float:

@@ -15,7 +15,17 @@ from typing import Literal, get_args
 import numpy as np
 
 from posemamba.poses import Motion3D, Step
-from posemamba.refine.common import Array, body_length, bone_lengths, checked, positions, segment_frames, with_step
+from posemamba.refine.common import (
+    Array,
+    Mask,
+    body_length,
+    bone_lengths,
+    checked,
+    feet_positions,
+    positions,
+    segment_frames,
+    with_step,
+)
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["BETA", "CUTOFFS", "DEFAULT_METHOD", "Method", "smooth"]
@@ -59,20 +69,52 @@ def smooth(
     Raises:
         PoseMambaError: an unknown method, a strength out of range, or options of another method.
     """
+    hertz, slope = check_smoothing(method, cutoff, beta, both_ways)
+    xyz = positions(motion)
+    unit = body_length(np.median(bone_lengths(xyz[motion.seen]), 0))
+
+    def smoothed_points(points: Array, seen: Mask) -> tuple[Array, dict[str, int]]:
+        return _smooth(motion, points, seen, method, hertz, slope / unit, both_ways)
+
+    smoothed, counts = smoothed_points(xyz, motion.seen)
+    feet = feet_positions(motion)
+    if feet is not None:  # each point by itself, as it may be lost where others are seen
+        each = np.split(feet, feet.shape[1], axis=1)
+        feet = np.concatenate([smoothed_points(one, np.asarray(np.isfinite(one).all((1, 2))))[0] for one in each], 1)
+    parameters = {"method": method, "cutoff_hz": hertz, "bridged_gap_seconds": BRIDGE}
+    if method == "one-euro":
+        parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}
+    moved = np.linalg.norm(smoothed - xyz, axis=-1)[motion.seen]
+    report = {**counts, "moved_rms": float(np.sqrt(np.mean(moved**2)))}
+    return with_step(motion, Step("smooth", parameters, report), smoothed, feet=feet)
+
+
+def _smooth(
+    motion: Motion3D, points: Array, seen: Mask, method: Method, hertz: float, slope: float, both_ways: bool
+) -> tuple[Array, dict[str, int]]:
+    """Smooth points, (F, N, 3), in the frames in which they were seen, (F,); others stay.
+
+    Args:
+        motion: gives the frames' times.
+        points, seen: see above.
+        method, hertz, both_ways: as in `smooth`.
+        slope: one-euro's, in hertz per unit of length a second.
+
+    Returns:
+        (F, N, 3), and the numbers of segments for the step's report.
+    """
     from scipy.interpolate import PchipInterpolator
 
-    hertz, slope = check_smoothing(method, cutoff, beta, both_ways)
-    xyz, times = positions(motion), motion.frame_times()
-    unit = body_length(np.median(bone_lengths(xyz[motion.seen]), 0))
-    smoothed, short, above, resampled = xyz.copy(), 0, 0, 0
-    segments = segment_frames(motion, BRIDGE)
+    times = motion.frame_times()
+    smoothed, short, above, resampled = points.copy(), 0, 0, 0
+    segments = segment_frames(motion, BRIDGE, seen)
     for frames in segments:
         if len(frames) < 3:
             short += 1
             continue
-        at, values = times[frames], xyz[frames]
+        at, values = times[frames], points[frames]
         if method == "one-euro":
-            smoothed[frames] = _one_euro(at, values, hertz, slope / unit, both_ways)
+            smoothed[frames] = _one_euro(at, values, hertz, slope, both_ways)
             continue
         step = float(np.median(np.diff(at)))
         if hertz >= 0.5 / step:  # beyond the Nyquist frequency: nothing to remove
@@ -85,18 +127,12 @@ def smooth(
             values, step = PchipInterpolator(at, values)(grid), float(grid[1] - grid[0])
         filtered = _butterworth(values, hertz, step) if method == "butterworth" else _polynomial(values, hertz, step)
         smoothed[frames] = filtered if even else PchipInterpolator(grid, filtered)(at)
-    parameters = {"method": method, "cutoff_hz": hertz, "bridged_gap_seconds": BRIDGE}
-    if method == "one-euro":
-        parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}
-    moved = np.linalg.norm(smoothed - xyz, axis=-1)[motion.seen]
-    report = {
+    return smoothed, {
         "segments": len(segments),
         "too_short": short,
         "cutoff_above_half_the_frame_rate": above,
         "resampled_to_even_times": resampled,
-        "moved_rms": float(np.sqrt(np.mean(moved**2))),
     }
-    return with_step(motion, Step("smooth", parameters, report), smoothed)
 
 
 def check_smoothing(method: Method, cutoff: float | None, beta: float | None, both_ways: bool) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from posemamba.refine.common import (
     Array,
     bone_lengths,
     checked,
+    feet_positions,
     huber_weights,
     joint_weights,
     positions,
@@ -72,13 +73,17 @@ def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = N
     else:
         used = given
     world = xyz @ level_axes(used, roll_used)
+    feet = feet_positions(motion)
+    feet = None if feet is None else feet @ level_axes(used, roll_used)
     report |= {"pitch_deg": used, "roll_deg": roll_used}
     if motion.absolute:
         floor, found = _floor(motion, world)
         world[..., 2] -= floor
+        if feet is not None:
+            feet[..., 2] -= floor
         report |= {"floor_below_camera_m": -floor, **found}
     parameters = {"pitch_deg": pitch, "roll_deg": roll_used}
-    return with_step(motion, Step("upright", parameters, report, pitch is None), world, frame="world")
+    return with_step(motion, Step("upright", parameters, report, pitch is None), world, feet=feet, frame="world")
 
 
 def level_axes(pitch: float, roll: float) -> NDArray[np.float64]:

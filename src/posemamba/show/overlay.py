@@ -1,6 +1,6 @@
 """The overlay video: each frame with the 2D skeletons on it, beside the 3D skeletons from another viewpoint.
 
-Shapes: P people, F frames, J = 17 joints.
+Shapes: P people, F frames, J = 17 joints, or 21 with heels and foot tips.
 """
 
 from __future__ import annotations
@@ -20,7 +20,18 @@ from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.sound import add_sound, has_sound
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Poses3D
-from posemamba.show.people import Colour, Sides, as_people, colours, numbers, side_by_side
+from posemamba.poses.skeletons import FEET, H36M17
+from posemamba.show.people import (
+    BONES,
+    Colour,
+    Sides,
+    as_people,
+    colours,
+    have_feet,
+    numbers,
+    points_of,
+    side_by_side,
+)
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import writing
 from posemamba.utils.progress import Progress
@@ -33,6 +44,8 @@ INK: Colour = (26, 29, 35)
 SOFT: Colour = (89, 96, 109)
 WARNING: Colour = (179, 38, 30)
 BLANK: Colour = (38, 41, 48)
+THIN = 0.6
+"""The width of a foot's bones and points as a share of the others'."""
 
 
 def write_overlay(
@@ -141,7 +154,9 @@ class _Painter:
 
         self.people = people
         poses = people[0]
-        self.bones, self.several = poses.skeleton.bones, len(people) > 1
+        feet = have_feet(people)
+        self.bones, self.several = BONES if feet else H36M17.bones, len(people) > 1
+        self.points = [points_of(p, feet) for p in people]
         self.names = [str(n) for n in numbers(people)]
         self.on_paper, self.on_video = (colours(len(people), dark=dark) for dark in (False, True))
         source_width, source_height = poses.keypoints.image_size
@@ -151,10 +166,10 @@ class _Painter:
         self.font: Any = ImageFont.load_default(size=max(13, self.height / 38))
         self.large_font: Any = ImageFont.load_default(size=max(18, self.height / 18))
         self.times = poses.keypoints.frame_times()
-        joints = poses.skeleton.joints
+        joints = (*H36M17.joints, *(FEET if feet else ()))
         self.sides = [0 if n.startswith("left") else 1 if n.startswith("right") else 2 for n in joints]
         scale = np.array([self.width / source_width, self.height / source_height])
-        self.xy = [p.keypoints.xy * scale for p in people]
+        self.xy = [p.xy * scale for p in self.points]
         seen_xy = np.concatenate([xy[np.isfinite(xy).all(-1)] for xy in self.xy])
         tall = np.ptp(np.percentile(seen_xy[:, 1], [1, 99])) if len(seen_xy) else self.height
         self.flat_line = float(np.clip(tall / 60, 2, 0.009 * self.height))
@@ -167,6 +182,7 @@ class _Painter:
         from PIL import Image, ImageDraw
 
         points = np.concatenate([self._placed(i, seen).reshape(-1, 3) for i, seen in enumerate(self.seen)])
+        points = points[np.isfinite(points).all(-1)]
         if not len(points):
             points = np.array([[-100.0, -100, -100], [100, 100, 100]])
         # without the outermost thousandth, as a stray joint must not shrink everything else
@@ -225,9 +241,9 @@ class _Painter:
         self.mark, self.mark_corner = mark.crop(box), box[:2]
 
     def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
-        """Return the joints of these frames in the panel's space, (..., 17, 3)."""
+        """Return the joints of these frames in the panel's space, (..., J, 3)."""
         place = self.places[person]
-        return self.people[person].xyz[frames].astype(np.float64) * place.scale + place.shift
+        return self.points[person].xyz[frames].astype(np.float64) * place.scale + place.shift
 
     def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
         """Paint a frame, (height, width + panel_width, 3) uint8."""
@@ -241,13 +257,13 @@ class _Painter:
         here = [i for i, seen in enumerate(self.seen) if seen[index]]
         solids = {i: self._placed(i, index) for i in here}
         for xyz in solids.values():
-            shadow = self.view.project(np.stack([xyz[:, 0], np.full(17, self.floor), xyz[:, 2]], -1))
-            self._skeleton(panel, shadow, np.ones(17), (SHADOW,) * 3, 0.8 * self.solid_line, rim=None)
+            shadow = self.view.project(np.stack([xyz[:, 0], np.full(len(xyz), self.floor), xyz[:, 2]], -1))
+            self._skeleton(panel, shadow, np.ones(len(xyz)), (SHADOW,) * 3, 0.8 * self.solid_line, rim=None)
         panel.paste(self.mark, self.mark_corner, self.mark)
         for i in here:
-            confidence, solid = self.people[i].confidence[index], self.view.project(solids[i])
+            confidence, solid = self.points[i].confidence[index], self.view.project(solids[i])
             self._skeleton(panel, solid, confidence, self.on_paper[i], self.solid_line, rim=PAPER)
-            flat = np.concatenate([self.xy[i][index], np.zeros((17, 1))], -1)
+            flat = np.concatenate([self.xy[i][index], np.zeros((len(confidence), 1))], -1)
             self._skeleton(picture, flat, confidence, self.on_video[i], self.flat_line, rim=(0, 0, 0))
             if self.several:
                 self._number(picture, self.names[i], flat, self.on_video[i], INK)
@@ -271,7 +287,7 @@ class _Painter:
         width: float,
         rim: Colour | None,
     ) -> None:
-        """Draw bones, far ones first, onto `image`; points (17, 3): x, y, depth, NaN where not found."""
+        """Draw bones, far ones first, onto `image`; points (J, 3): x, y, depth, NaN where not found."""
         from PIL import Image, ImageDraw
 
         found = np.isfinite(points).all(-1)
@@ -290,13 +306,15 @@ class _Painter:
         bones = [(p, j) for p, j in self.bones if found[p] and found[j]]
         for p, j in sorted(bones, key=lambda bone: -(points[bone[0], 2] + points[bone[1], 2])):
             ends = [tuple(place[p]), tuple(place[j])]
+            wide = width if j < len(H36M17) else THIN * width
             if rim is not None:
-                draw.line(ends, fill=(*rim, 150), width=round(2 * width + 4))
+                draw.line(ends, fill=(*rim, 150), width=round(2 * wide + 4))
             alpha = round(255 * (0.2 + 0.8 * min(trust[p], trust[j])))
-            draw.line(ends, fill=(*sides[self.sides[j]], alpha), width=round(2 * width))
+            draw.line(ends, fill=(*sides[self.sides[j]], alpha), width=round(2 * wide))
         for joint in np.flatnonzero(found):
             alpha = round(255 * (0.3 + 0.7 * trust[joint]))
-            draw.circle(tuple(place[joint]), 1.6 * width, fill=(*sides[self.sides[joint]], alpha))
+            radius = 1.6 * width * (1 if joint < len(H36M17) else THIN)
+            draw.circle(tuple(place[joint]), radius, fill=(*sides[self.sides[joint]], alpha))
         layer = layer.reduce(2)
         image.paste(layer, tuple(low), layer)
 

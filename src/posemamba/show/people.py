@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from posemamba.poses import Poses3D
+from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses.skeletons import FEET, FEET_BONES, H36M17
 from posemamba.utils.errors import PoseMambaError
 
 Colour = tuple[int, int, int]
@@ -24,6 +26,51 @@ ONE_ON_VIDEO: Sides = ((60, 170, 255), (255, 140, 30), (240, 240, 240))
 
 # hue and saturation, neighbours far apart; left and right differ in lightness, visible to all colour vision
 _HUES = ((212, 0.85), (24, 0.95), (150, 0.75), (290, 0.60), (48, 0.95), (338, 0.75), (184, 0.90), (220, 0.12))
+
+
+BONES = (*H36M17.bones, *FEET_BONES)
+"""(start, end) of the bones to draw, heels and foot tips following the 17 joints; from `len(H36M17.bones)` on thin."""
+
+
+@dataclass(frozen=True)
+class Points:
+    """One person's joints, and heels and foot tips behind them, N = 21; without feet N = 17.
+
+    Attributes:
+        xyz: (F, N, 3) as lifted, NaN where a point is not known.
+        xy: (F, N, 2) pixels, NaN where a point was not found.
+        confidence: (F, N) from 0 to 1.
+    """
+
+    xyz: NDArray[np.float32]
+    xy: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+
+
+def have_feet(people: Sequence[Poses3D]) -> bool:
+    """Tell whether a heel or foot tip was found of anybody."""
+    return any(p.feet is not None and bool(np.isfinite(p.feet).any()) for p in people)
+
+
+def points_of(poses: Poses3D, feet: bool) -> Points:
+    """Return what to draw of a person; with `feet`, N = 21 also if this person has none."""
+    keypoints = poses.keypoints
+    if not feet:
+        return Points(poses.xyz, keypoints.xy, poses.confidence)
+    xy, sure = np.full((len(poses), len(FEET), 2), np.nan, np.float32), np.zeros((len(poses), len(FEET)), np.float32)
+    if keypoints.feet is not None:
+        xy, sure = keypoints.feet.xy, keypoints.feet.confidence
+    return Points(
+        with_feet(poses, poses.xyz),
+        np.concatenate([keypoints.xy, xy], 1),
+        np.concatenate([poses.confidence, sure], 1),
+    )
+
+
+def with_feet(motion: Poses3D | Motion3D, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put a motion's heels and foot tips behind its joints, (F, 21, 3); NaN where they are not known."""
+    none = np.full((len(xyz), len(FEET), 3), np.nan, np.float32)
+    return np.concatenate([xyz, none if motion.feet is None else motion.feet], 1)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Motion3D, Poses3D
-from posemamba.show.people import Colour, Place, as_people, colours, numbers, side_by_side
+from posemamba.poses.skeletons import FEET, FEET_BONES
+from posemamba.show.people import (
+    Colour,
+    Place,
+    as_people,
+    colours,
+    have_feet,
+    numbers,
+    points_of,
+    side_by_side,
+    with_feet,
+)
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress
@@ -121,6 +132,9 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
     first = people[0]
     shades = zip(colours(len(people), dark=False), colours(len(people), dark=True), strict=True)
     shifts = _shifts(motions)
+    feet = have_feet(people)
+    joints = (*first.skeleton.joints, *(FEET if feet else ()))
+    parents = (*first.skeleton.parents, *((start for start, _ in FEET_BONES) if feet else ()))
     entries = []
     for i, (person, number, place, (light, dark)) in enumerate(
         zip(people, numbers(people), side_by_side(people), shades, strict=True)
@@ -129,8 +143,8 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
             {
                 "number": str(number),
                 "colours": {"light": [_css(c) for c in light], "dark": [_css(c) for c in dark]},
-                **_lifted(person, place),
-                "motion": _refined(motions[i], shifts[i]) if motions else None,
+                **_lifted(person, place, feet),
+                "motion": _refined(motions[i], shifts[i], feet) if motions else None,
                 "angles": [_angle(name, values) for name, values in angles[i].items()] if angles else [],
             }
         )
@@ -138,21 +152,22 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
         "frames": len(first),
         "fps": float(first.fps),
         "image_size": [int(n) for n in first.keypoints.image_size],
-        "joints": list(first.skeleton.joints),
-        "parents": list(first.skeleton.parents),
-        "sides": [name.startswith("left") - name.startswith("right") for name in first.skeleton.joints],
+        "joints": list(joints),
+        "parents": list(parents),
+        "body": len(first.skeleton),
+        "sides": [name.startswith("left") - name.startswith("right") for name in joints],
         **(_height_of_bones(len(first.skeleton.bones)) if any("expected" in entry for entry in entries) else {}),
         "times": _packed(first.keypoints.frame_times(), "<f8"),
         "people": entries,
     }
 
 
-def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
-    keypoints = poses.keypoints
+def _lifted(poses: Poses3D, place: Place, feet: bool) -> dict[str, object]:
+    points = points_of(poses, feet)
     seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
-    whole, step = _whole(poses.xyz, seen)
-    found = keypoints.found
-    xy = keypoints.xy.astype(np.float64)
+    whole, step = _whole(points.xyz, seen)
+    found = np.asarray(np.isfinite(points.xy).all(-1))
+    xy = points.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
     flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
@@ -163,15 +178,20 @@ def _lifted(poses: Poses3D, place: Place) -> dict[str, object]:
         "xy": _packed(flat, "<u2"),
         "xy_start": start.tolist(),
         "xy_step": xy_step,
-        "confidence": _packed(np.round(np.clip(np.nan_to_num(poses.confidence), 0, 1) * 255), "u1"),
-        **_expected(poses.expected_error, seen),
+        "confidence": _packed(np.round(np.clip(np.nan_to_num(points.confidence), 0, 1) * 255), "u1"),
+        **_expected(poses.expected_error, seen, feet),
     }
 
 
-def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_]) -> dict[str, object]:
-    """Return the page's data of (F, J) expected errors in the unit of the joints; empty if unknown."""
+def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_], feet: bool) -> dict[str, object]:
+    """Return the page's data of (F, J) expected errors in the unit of the joints; empty if unknown.
+
+    With `feet` these follow the joints, without a number.
+    """
     if errors is None:
         return {}
+    if feet:
+        errors = np.concatenate([errors, np.full((len(errors), len(FEET)), np.nan)], 1)
     known = np.isfinite(errors) & seen[:, None]
     if not known.any():
         return {}
@@ -189,17 +209,19 @@ def _height_of_bones(bones: int) -> dict[str, object]:
 
 
 def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
-    """Quantise (F, J, 3) to whole multiples of a step, which is returned too."""
-    known = np.where(seen[:, None, None], xyz, 0).astype(np.float64)
+    """Quantise (F, J, 3) to whole multiples of a step, which is returned too; points that are not known are marked."""
+    there = seen[:, None, None] & np.isfinite(xyz).all(-1, keepdims=True)
+    known = np.where(there, xyz, 0).astype(np.float64)
     step = float(np.abs(known).max()) / 32767 or 1.0
-    return np.where(seen[:, None, None], np.round(known / step), _UNSEEN), step
+    return np.where(there, np.round(known / step), _UNSEEN), step
 
 
-def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
+def _refined(motion: Motion3D, shift: float, feet: bool) -> dict[str, object]:
+    xyz = with_feet(motion, motion.xyz) if feet else motion.xyz
     seen = motion.seen & np.isfinite(motion.xyz).all((1, 2))
     root = np.where(seen[:, None], motion.xyz[:, 0], 0)
     # relative to the pelvis, so that a long path does not make the steps coarse
-    whole, step = _whole(motion.xyz - root[:, None], seen)
+    whole, step = _whole(xyz - root[:, None], seen)
     return {
         "units": motion.units,
         "frame": motion.frame,
@@ -208,7 +230,7 @@ def _refined(motion: Motion3D, shift: float) -> dict[str, object]:
         "root": _packed(root, "<f4"),
         "xyz": _packed(whole, "<i2"),
         "step": step,
-        **_expected(motion.expected_error, seen),
+        **_expected(motion.expected_error, seen, feet),
     }
 
 

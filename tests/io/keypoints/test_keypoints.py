@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from numpy.typing import NDArray
 
 from fixtures.paths import SHARED
-from posemamba.io.keypoints import known_formats, read_keypoints, write_keypoints_npz
+from posemamba.io.keypoints import known_formats, read_keypoints, read_people, write_keypoints_npz
 from posemamba.io.keypoints.raw import recognise_17
 from posemamba.poses import Keypoints2D
+from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, H36M17, SKELETONS, Skeleton
 from posemamba.utils.errors import PoseMambaError
 
@@ -77,6 +79,32 @@ def test_npz_comes_back_exactly_and_silently(tmp_path: Path, skeleton: Skeleton,
         np.testing.assert_array_equal(getattr(back, name), getattr(keypoints, name))
     for name in ("skeleton", "image_size", "fps", "source"):
         assert getattr(back, name) == getattr(keypoints, name)
+
+
+def test_npz_keeps_feet_beside_the_joints(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    people = []
+    for person, feet in ((1, True), (2, False), (3, True)):
+        body = rng.uniform(10, 500, (9, 33, 2)).astype(np.float32)
+        body[4, 29] = np.nan  # the left heel
+        one = to_h36m17(Keypoints2D(body, rng.uniform(0.1, 1, (9, 33)), BLAZEPOSE33, (640, 480), 25.0, person=person))
+        people.append(one if feet else replace(one, feet=None))
+    for given in ([people[0]], people):
+        write_keypoints_npz(tmp_path / "k.npz", given)
+        for one, back in zip(given, read_people(tmp_path / "k.npz"), strict=True):
+            assert back.skeleton is H36M17 and back.feet is not None
+            np.testing.assert_array_equal(back.xy, one.xy)
+            if one.feet is None:
+                assert not back.feet.found.any()
+            else:
+                np.testing.assert_array_equal(back.feet.xy, one.feet.xy)
+                np.testing.assert_array_equal(back.feet.confidence, one.feet.confidence)
+    write_keypoints_npz(tmp_path / "k.npz", people[1])
+    assert read_keypoints(tmp_path / "k.npz").feet is None
+    arrays = {"keypoints": people[0].xy, "feet": np.zeros((8, 4, 2)), "fps": 25, "image_size": [640, 480]}
+    np.savez(tmp_path / "k.npz", **arrays)
+    with pytest.raises(PoseMambaError, match=r"'feet' has shape \(8, 4, 2\).*expected \(9, 4, 2\)"):
+        read_keypoints(tmp_path / "k.npz")
 
 
 def test_npz_of_others(tmp_path: Path) -> None:

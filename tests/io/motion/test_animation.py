@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fixtures.feet import facing, put_on_feet
 from posemamba.data.mocap.motions import load_motions
 from posemamba.io.motion import write_motion
 from posemamba.io.motion.bvh import euler_zxy
 from posemamba.poses import Motion3D
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.skeletons import FEET, FEET_ANKLES, H36M17
 from posemamba.utils.errors import PoseMambaError
 
 Make = Callable[..., Motion3D]
@@ -303,3 +305,45 @@ def test_glb_body_covers_the_bones(make_motion: Make, tmp_path: Path) -> None:
     for parent, child in H36M17.bones:
         ends = [np.linalg.norm(np.array(tips) - joints[j], axis=-1).min() for j in (parent, child)]
         assert max(ends) < 1e-5
+
+
+@pytest.mark.parametrize("name", ["bvh", "glb"])
+def test_feet_turn_at_the_ankles(make_motion: Make, tmp_path: Path, name: str) -> None:
+    """Heels and tips are where they were, by forward kinematics; a lost foot keeps its angle against the shank."""
+    motion = make_motion(missing=())
+    bent = np.linspace(-35, 25, 30)
+    bent[20:23] = bent[19]
+    feet = put_on_feet(motion.xyz, facing(motion.xyz), bent)
+    known = feet.astype(np.float32)
+    known[20:23, 2] = np.nan  # without its heel a foot has no angle
+    said = write_motion(tmp_path / "a", replace(motion, feet=known), name)
+    assert any(line.startswith("3 of 30 frames, in which a foot was not seen") for line in said)
+    if name == "bvh":
+        places = _read_bvh(tmp_path / "a")[0]
+        got = [places[f"end of {ankle}_to_{point}"] for ankle, point in _feet_nodes()]
+    else:
+        file = _Glb(tmp_path / "a")
+        names = [node["name"] for node in file.json["nodes"]]
+        got = [file.matrices[names.index(point)][:, :3, 3] for _, point in _feet_nodes()]
+    ankles = _read(tmp_path / "a", name)[:, list(FEET_ANKLES)]
+    expected = feet - motion.xyz[:, list(FEET_ANKLES)]
+    expected = np.stack([expected[..., 0], expected[..., 2], -expected[..., 1]], -1)
+    off = np.linalg.norm(np.stack(got, 1) - ankles - expected, axis=-1)
+    seen = np.delete(np.arange(30), range(20, 23))
+    assert off[seen].max() < 2e-3  # the shank's length varies by as much
+    assert off[20:23].max() < 0.02
+
+
+def _feet_nodes() -> list[tuple[str, str]]:
+    return [(JOINTS[ankle], point) for ankle, point in zip(FEET_ANKLES, FEET, strict=True)]
+
+
+def test_a_foot_that_was_never_seen_is_as_long_as_the_other(make_motion: Make, tmp_path: Path) -> None:
+    motion = make_motion(missing=())
+    feet = put_on_feet(motion.xyz, facing(motion.xyz)).astype(np.float32)
+    feet[:, 2:] = np.nan
+    write_motion(tmp_path / "a", replace(motion, feet=feet), "bvh")
+    places = _read_bvh(tmp_path / "a")[0]
+    left, right = (places[f"end of {s}_ankle_to_{s}_toe"] - places[f"{s}_ankle"] for s in ("left", "right"))
+    assert np.isfinite(left).all()
+    np.testing.assert_allclose(np.linalg.norm(left, axis=-1), np.linalg.norm(right, axis=-1), atol=1e-5)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fixtures.feet import facing, put_on_feet
 from posemamba.io.motion import EXPORTS, write_motion
-from posemamba.poses import Motion3D
-from posemamba.poses.skeletons import H36M17
+from posemamba.io.motion.npz import load_motion_npz, save_motion_json, save_motion_npz
+from posemamba.poses import Feet2D, Motion3D, Poses3D
+from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.utils.errors import PoseMambaError
 
 Make = Callable[..., Motion3D]
@@ -147,3 +151,81 @@ def test_estimates_and_a_still_root_are_said(make_motion: Make, tmp_path: Path) 
     said = "\n".join(write_motion(tmp_path / "a.glb", motion, "glb"))
     assert "no root path" in said and "leans" in said and "estimated, not measured: scale" in said
     assert "hold" not in said
+
+
+def _with_feet(make_motion: Make) -> Motion3D:
+    """A motion with feet and their confidence; the left heel is lost in frame 12."""
+    motion = make_motion()
+    feet = put_on_feet(motion.xyz, facing(motion.xyz), 5.0).astype(np.float32)
+    feet[12, 2] = np.nan
+    sure = np.full((30, 4), 0.25)
+    keypoints = replace(motion.poses.keypoints, feet=Feet2D(np.zeros((30, 4, 2)), sure))
+    return replace(motion, feet=feet, poses=replace(motion.poses, keypoints=keypoints, feet=feet + 1))
+
+
+def test_tables_hold_feet_behind_the_joints(make_motion: Make, tmp_path: Path) -> None:
+    motion = _with_feet(make_motion)
+    assert motion.feet is not None
+    write_motion(tmp_path / "a.csv", motion, "csv", columns={"speed": np.arange(30.0)})
+    table = _read_csv(tmp_path / "a.csv")
+    assert list(table)[-18] == "right_heel_x_m" and list(table)[-2:] == ["speed", "axes"]
+    for point, name in enumerate(FEET):
+        for k, axis in enumerate("xyz"):
+            cells = [_number(c) for c in table[f"{name}_{axis}_m"]]
+            np.testing.assert_allclose(cells, motion.feet[:, point, k], rtol=0, atol=6e-7)
+        assert set(table[f"{name}_confidence"]) == {"0.2500"}
+    write_motion(tmp_path / "b.csv", motion, "csv-tidy")
+    tidy = _read_csv(tmp_path / "b.csv")
+    assert tidy["joint"] == [*H36M17.joints, *FEET] * 30
+    xyz = np.array([[_number(c) for c in tidy[f"{axis}_m"]] for axis in "xyz"]).T.reshape(30, 21, 3)
+    np.testing.assert_allclose(xyz[:, 17:], motion.feet, rtol=0, atol=6e-7)
+    write_motion(tmp_path / "a.trc", motion, "trc")
+    _, markers, numbers = _read_trc(tmp_path / "a.trc")
+    assert markers[17:] == ["RHeel", "RBigToe", "LHeel", "LBigToe"]
+    x, y, z = np.moveaxis(motion.feet, -1, 0)
+    np.testing.assert_allclose(numbers[:, 2 + 3 * 17 :].reshape(30, 4, 3), np.stack([x, z, -y], -1), rtol=0, atol=6e-7)
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_feet_that_nobody_saw_leave_no_trace(make_motion: Make, tmp_path: Path, name: str) -> None:
+    motion = make_motion()
+    for folder, feet in (("without", None), ("unseen", np.full((30, 4, 3), np.nan, np.float32))):
+        (tmp_path / folder).mkdir()
+        write_motion(tmp_path / folder / "a", replace(motion, feet=feet), name)
+    assert (tmp_path / "without" / "a").read_bytes() == (tmp_path / "unseen" / "a").read_bytes()
+
+
+def test_saved_motions_and_poses_keep_their_feet(make_motion: Make, tmp_path: Path) -> None:
+    motion = _with_feet(make_motion)
+    save_motion_npz(tmp_path / "motion.npz", motion)
+    motion.poses.save_npz(tmp_path / "poses.npz")
+    again, poses = load_motion_npz(tmp_path / "motion.npz"), Poses3D.load_npz(tmp_path / "poses.npz")
+    np.testing.assert_array_equal(again.feet, motion.feet)
+    for one in (again.poses, poses):
+        np.testing.assert_array_equal(one.feet, motion.poses.feet)
+        assert one.keypoints.feet is not None and motion.poses.keypoints.feet is not None
+        np.testing.assert_array_equal(one.keypoints.feet.confidence, motion.poses.keypoints.feet.confidence)
+        np.testing.assert_array_equal(one.keypoints.feet.xy, motion.poses.keypoints.feet.xy)
+        assert one.xyz.shape == (30, 17, 3)
+    with np.load(tmp_path / "poses.npz") as file:  # names that other people's readers rely on
+        assert {"feet", "feet_keypoints_xy", "feet_confidence"} <= set(file.files)
+    save_motion_json(tmp_path / "motion.json", motion)
+    motion.poses.save_json(tmp_path / "poses.json")
+    of_motion, of_poses = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("motion", "poses"))
+    assert of_motion["feet"] == of_poses["feet"] == list(FEET)
+    assert motion.feet is not None
+    frame = of_motion["frames"][12]["feet"]
+    assert frame[2] is None and frame[3] == pytest.approx(motion.feet[12, 3].tolist(), abs=1e-6)
+    assert of_poses["frames"][12]["feet"][2] is None and of_poses["frames"][12]["feet_confidence"] == [0.25] * 4
+
+
+def test_files_without_feet_load_as_before(make_motion: Make, tmp_path: Path) -> None:
+    motion = make_motion()
+    save_motion_npz(tmp_path / "motion.npz", motion)
+    motion.poses.save_npz(tmp_path / "poses.npz")
+    for name in ("motion", "poses"):
+        with np.load(tmp_path / f"{name}.npz") as file:
+            assert not [key for key in file.files if "feet" in key] and "feet" not in json.loads(str(file["header"]))
+    again = load_motion_npz(tmp_path / "motion.npz")
+    assert again.feet is None and again.poses.feet is None and again.poses.keypoints.feet is None
+    assert Poses3D.load_npz(tmp_path / "poses.npz").feet is None

@@ -32,7 +32,7 @@ LICENCE = (
     "commercially-sold products, may not be resold directly, even in converted form"
 )
 _INCH = 0.0254
-_Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # from y up
+Z_UP = np.array([[1.0, 0, 0], [0, 0, -1], [0, 1, 0]])  # from y up
 
 
 @dataclass(frozen=True)
@@ -134,12 +134,8 @@ def read_amc(path: Path, skeleton: AsfSkeleton) -> dict[str, Array]:
     return {name: np.array([frame[name] for frame in frames]) for name in frames[0]}
 
 
-def joints(skeleton: AsfSkeleton, motion: dict[str, Array]) -> Array:
-    """(F, 17, 3) the joints of Human3.6M, metres, z up.
-
-    Raises:
-        KeyError: the skeleton lacks a bone of the CMU database's.
-    """
+def bone_ends(skeleton: AsfSkeleton, motion: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Return the far ends of the bones, (F, 3) metres, y up, and their rotations, (F, 3, 3), by the bones' names."""
     root = motion["root"]
     end, turned = {"root": root[:, :3] * skeleton.scale}, {"root": _turn(root[:, 3:])}
     for name, bone in skeleton.bones.items():
@@ -148,6 +144,16 @@ def joints(skeleton: AsfSkeleton, motion: dict[str, Array]) -> Array:
             angles[:, "xyz".index(letter)] = motion[name][:, column]
         turned[name] = turned[bone.parent] @ bone.axis @ _turn(angles) @ bone.axis.T
         end[name] = end[bone.parent] + turned[name] @ bone.offset
+    return end, turned
+
+
+def joints(skeleton: AsfSkeleton, motion: dict[str, Array]) -> Array:
+    """(F, 17, 3) the joints of Human3.6M, metres, z up.
+
+    Raises:
+        KeyError: the skeleton lacks a bone of the CMU database's.
+    """
+    end, turned = bone_ends(skeleton, motion)
     thorax = end["thorax"] + turned["thorax"] @ skeleton.bones["lowerneck"].offset
     places = [
         (end["rhipjoint"] + end["lhipjoint"]) / 2,
@@ -158,7 +164,7 @@ def joints(skeleton: AsfSkeleton, motion: dict[str, Array]) -> Array:
         1.5 * end["head"] - 0.5 * end["upperneck"],
         *(end[name] for name in ("lclavicle", "lhumerus", "lwrist", "rclavicle", "rhumerus", "rwrist")),
     ]
-    return np.asarray(np.stack(places, 1) @ _Z_UP.T)
+    return np.asarray(np.stack(places, 1) @ Z_UP.T)
 
 
 def convert(

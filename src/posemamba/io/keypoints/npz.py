@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, listed
-from posemamba.poses import Keypoints2D
-from posemamba.poses.skeletons import get_skeleton
+from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.skeletons import FEET, get_skeleton
 from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
 _KEYS = ("keypoints", "xy")
 _CONFIDENCE_KEYS = ("confidence", "scores")
-_WANTED = (*_KEYS, *_CONFIDENCE_KEYS, "fps", "image_size", "skeleton", "times", "source", "person")
+_FACTS = ("fps", "image_size", "skeleton", "times", "source", "person", "feet", "feet_confidence")
+_WANTED = (*_KEYS, *_CONFIDENCE_KEYS, *_FACTS)
 
 
 def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keypoints2D]) -> None:
@@ -52,6 +53,12 @@ def write_keypoints_npz(path: str | Path, keypoints: Keypoints2D | Sequence[Keyp
     }
     if first.times is not None:
         arrays["times"] = first.times
+    if any(k.feet is not None for k in people):
+        shape = len(first), len(FEET)
+        none = Feet2D(np.full((*shape, 2), np.nan, np.float32), np.zeros(shape, np.float32))
+        feet = [none if k.feet is None else k.feet for k in people]
+        arrays["feet"] = feet[0].xy if one else np.stack([f.xy for f in feet])
+        arrays["feet_confidence"] = feet[0].confidence if one else np.stack([f.confidence for f in feet])
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)
 
@@ -61,7 +68,8 @@ def read(source: Source) -> RawPeople:
 
     Its array ``keypoints`` or ``xy`` is (F, J, 2), or (F, J, 3) with the confidence as third channel, or of several
     people (P, F, J, 2 or 3). Optional are ``confidence`` or ``scores`` (F, J), ``fps``, ``image_size`` (width, height),
-    ``skeleton``, ``times`` (F,) in seconds, ``source`` and ``person``.
+    ``skeleton``, ``times`` (F,) in seconds, ``source`` and ``person``; and beside a skeleton without feet ``feet``
+    (F, 4, 2), or (P, F, 4, 2), with ``feet_confidence``, in the order of `posemamba.poses.skeletons.FEET`.
 
     Raises:
         PoseMambaError: the file is broken or pickled, or its arrays have other shapes.
@@ -104,6 +112,18 @@ def read(source: Source) -> RawPeople:
     confident = confidence is not None
     if confidence is None:
         confidence = np.ones(xy.shape[:-1])
+    feet = "feet" in arrays
+    if feet:
+        beside = _numbers(path, "feet", arrays["feet"])
+        sure = arrays.get("feet_confidence", np.isfinite(beside).all(-1).astype(np.float32))
+        sure = _numbers(path, "feet_confidence", sure)
+        wanted = (*xy.shape[:-2], len(FEET))
+        if beside.shape != (*wanted, 2) or sure.shape != wanted:
+            raise PoseMambaError(
+                f"{path}: 'feet' has shape {beside.shape} and 'feet_confidence' {sure.shape}, expected "
+                f"{(*wanted, 2)} and {wanted}, beside '{key}' of {xy.shape}"
+            )
+        xy, confidence = np.concatenate([xy, beside], -2), np.concatenate([confidence, sure], -1)
     if xy.ndim == 3:
         xy, confidence = xy[None], confidence[None]
     people, frames = xy.shape[:2]
@@ -113,7 +133,7 @@ def read(source: Source) -> RawPeople:
         seen = np.arange(frames) if people == 1 else np.flatnonzero(~np.isnan(xy[person]).any(-1).all(-1))
         if len(seen):
             tracks.append(Track(seen, xy[person, seen], confidence[person, seen]))
-    raw = RawPeople(tracks if frames else [], frames, confident=confident)
+    raw = RawPeople(tracks if frames else [], frames, confident=confident, feet=feet)
     if people > 1:
         raw.tracks.sort(key=lambda t: -len(t))
     elif "person" in arrays:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.source import LARGEST_IMAGE
-from posemamba.poses import Keypoints2D
-from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
+from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.skeletons import COCO17, FEET, H36M17, MPI3DHP17, SKELETONS, Skeleton
 from posemamba.poses.tracking import Detection, Track, same_body, track
 from posemamba.utils.errors import PoseMambaError
 
@@ -37,6 +37,8 @@ class RawPeople:
         confident: True if the file has confidences; else a joint at (0, 0) counts as not found.
         person: the number that the file gives to its only person.
         numbered: True if the tracks' ids are the people's numbers.
+        feet: True if the last four joints of the tracks are heels and foot tips beside the skeleton
+            (`posemamba.poses.skeletons.FEET`).
     """
 
     tracks: list[Track]
@@ -50,6 +52,7 @@ class RawPeople:
     confident: bool = True
     person: int = 1
     numbered: bool = False
+    feet: bool = False
 
 
 def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
@@ -134,7 +137,9 @@ def finish(
     confidences = np.concatenate([t.confidence for t in raw.tracks])
     if np.isnan(everything).any(-1).all() or not np.nan_to_num(everything).any():
         raise PoseMambaError(nobody)
-    skeleton = _skeleton(path, everything, raw.skeleton, skeleton)
+    beside = len(FEET) if raw.feet else 0
+    skeleton = _skeleton(path, everything[:, : everything.shape[1] - beside], raw.skeleton, skeleton)
+    names = (*skeleton.joints, *FEET)
     size = image_size or raw.image_size
     if size is not None and min(size) <= 0:
         raise PoseMambaError(f"{path}: image size {size[0]}x{size[1]}, expected positive numbers of pixels")
@@ -150,13 +155,13 @@ def finish(
     if len(bad := np.argwhere(np.isinf(everything))):
         entry, joint = bad[0][:2]
         raise PoseMambaError(
-            f"{path}: frame {numbers[entry]}, joint {joint} ({skeleton.joints[joint]}) is infinite: "
+            f"{path}: frame {numbers[entry]}, joint {joint} ({names[joint]}) is infinite: "
             f"{everything[entry, joint].tolist()}; expected pixels, or NaN for a joint that was not found"
         )
     if len(bad := np.argwhere(np.isinf(confidences))):
         entry, joint = bad[0]
         raise PoseMambaError(
-            f"{path}: frame {numbers[entry]}, joint {joint} ({skeleton.joints[joint]}) has an infinite confidence; "
+            f"{path}: frame {numbers[entry]}, joint {joint} ({names[joint]}) has an infinite confidence; "
             "expected 0 to 1"
         )
     nowhere = (everything == 0).all(-1)
@@ -202,6 +207,8 @@ def finish(
         number = raw.person if len(raw.tracks) == 1 else i + 1
         if raw.numbered and isinstance(part.id, int):
             number = part.id
+        feet = Feet2D(xy[:, len(skeleton) :], confidence[:, len(skeleton) :]) if beside else None
+        xy, confidence = xy[:, : len(skeleton)], confidence[:, : len(skeleton)]
         people.append(
             Keypoints2D(
                 xy=xy,
@@ -212,6 +219,7 @@ def finish(
                 times=raw.times,
                 source=f"{source} (assumed: {' and '.join(assumed)})" if assumed else source,
                 person=number,
+                feet=feet,
             )
         )
     return people

@@ -2,8 +2,8 @@
 
 The format has degrees and a frame time, but no units of length, axes or comments. Here lengths are metres, y is up, and
 the rest pose is a T that faces z (`rig`). Every joint has the channels Zrotation Xrotation Yrotation: its rotation is
-Rz Rx Ry for column vectors. Ankles, wrists and the top of the head are End Sites, as the rotations of hands, feet and
-head are unknown.
+Rz Rx Ry for column vectors. Wrists and the top of the head are End Sites, as the rotations of hands and head are
+unknown; so are ankles, or else heels and foot tips where these were seen.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, y_up
+from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, with_feet, y_up
 from posemamba.io.motion.rig import Rig, make_rig, matrices
 from posemamba.poses import Motion3D
 from posemamba.utils.errors import PoseMambaError
@@ -45,8 +45,8 @@ def write_bvh(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     check(path, motion, "bvh")
     xyz, times = y_up(motion), motion.frame_times()
     shown, held = held_frames(xyz, motion.seen)
-    xyz = xyz[shown]
-    remarks = (*notes(motion, held), f"lengths are metres, {Y_UP}: bvh itself cannot say so")
+    xyz, of_feet = with_feet(motion, xyz[shown], shown)
+    remarks = (*notes(motion, held), *of_feet, f"lengths are metres, {Y_UP}: bvh itself cannot say so")
     grid, step = _grid(path, times, motion.fps)
     if grid is not None:
         xyz = _resampled(xyz, times, grid)
@@ -125,7 +125,7 @@ def _grid(path: str | Path, times: NDArray[np.float64], fps: float) -> tuple[Arr
 
 
 def _resampled(xyz: Array, times: NDArray[np.float64], at: Array) -> Array:
-    """Interpolate positions linearly at the times `at`, (len(at), 17, 3); beyond the end the last one is held."""
+    """Interpolate positions linearly at the times `at`, (len(at), N, 3); beyond the end the last one is held."""
     after = np.searchsorted(times, at, side="right").clip(1, len(times) - 1)
     share = ((at - times[after - 1]) / (times[after] - times[after - 1])).clip(0, 1)[:, None, None]
     return np.asarray((1 - share) * xyz[after - 1] + share * xyz[after])

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Motion3D
+from posemamba.poses.skeletons import FEET
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
@@ -37,13 +38,29 @@ class Export:
     needs_metres: bool
 
 
-def y_up(motion: Motion3D) -> Array:
+def feet_of(motion: Motion3D) -> Array | None:
+    """Return the heels and foot tips, (F, 4, 3) float64, NaN where one was not found; None: none was in any frame."""
+    if motion.feet is None:
+        return None
+    known = np.isfinite(motion.feet).all(-1) & motion.seen[:, None]
+    return np.where(known[..., None], motion.feet.astype(np.float64), np.nan) if known.any() else None
+
+
+def feet_confidence(motion: Motion3D) -> NDArray[np.floating]:
+    """Return the 2D confidence of heels and foot tips, (F, 4); NaN where it is not known."""
+    feet = motion.poses.keypoints.feet
+    return np.full((len(motion), len(FEET)), np.nan) if feet is None else feet.confidence
+
+
+def y_up(motion: Motion3D, points: NDArray[np.floating] | None = None) -> Array:
     """Turn a motion to axes with y up and z towards the camera; returns (F, 17, 3) float64.
+
+    With `points`, (F, N, 3) in the motion's frame, these are turned in place of the joints.
 
     From the world this is (x, z, -y), from the camera's frame (x, -y, -z); both are rotations. A motion in the camera's
     frame stays as tilted as the camera was.
     """
-    x, y, z = np.moveaxis(motion.xyz.astype(np.float64), -1, 0)
+    x, y, z = np.moveaxis((motion.xyz if points is None else points).astype(np.float64), -1, 0)
     return np.stack([x, z, -y] if motion.frame == "world" else [x, -y, -z], -1)
 
 
@@ -87,6 +104,25 @@ def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], 
     shown = np.maximum.accumulate(np.where(whole, own, -1))
     shown = np.where(shown < 0, np.flatnonzero(whole)[0], shown)
     return shown.astype(np.intp), int((~whole).sum())
+
+
+def with_feet(motion: Motion3D, xyz: Array, shown: NDArray[np.intp]) -> tuple[Array, tuple[str, ...]]:
+    """Add heels and foot tips to the joints of a rig, if any was seen.
+
+    Args:
+        motion: the motion.
+        xyz: (F, 17, 3) its joints by `y_up`, in the frames `shown`.
+        shown: (F,) frame numbers.
+
+    Returns:
+        (F, 21, 3), NaN where a heel or tip was not found, or `xyz`; and a note if feet are held in some frames.
+    """
+    feet = feet_of(motion)
+    if feet is None:
+        return xyz, ()
+    lost = int((~np.isfinite(feet[shown]).all((1, 2))).sum())
+    note = (f"{lost} of {len(shown)} frames, in which a foot was not seen, hold its angle of before",) if lost else ()
+    return np.concatenate([xyz, y_up(motion, feet)[shown]], 1), note
 
 
 def notes(motion: Motion3D, held: int = 0) -> tuple[str, ...]:

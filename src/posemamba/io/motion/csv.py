@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.common import AXES, Array, rows
+from posemamba.io.motion.common import AXES, Array, feet_confidence, feet_of, rows
 from posemamba.poses import Motion3D
+from posemamba.poses.skeletons import FEET
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -26,8 +27,8 @@ Columns = Mapping[str, NDArray[np.floating]]
 def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
 
-    Frames count from 0, seen is 0 or 1, cells of unknown joints are empty. Lengths have 6 decimals in
-    metres and 3 in pixels, times 6, confidences 4, further columns 6.
+    Heels and foot tips follow the joints, if any was seen. Frames count from 0, seen is 0 or 1, cells of unknown joints
+    are empty. Lengths have 6 decimals in metres and 3 in pixels, times 6, confidences 4, further columns 6.
 
     Args:
         path: the file.
@@ -42,11 +43,9 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "seen"]
-    names += [
-        f"{j}_{part}" for j in motion.skeleton.joints for part in (f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence")
-    ]
+    points, joints = _joints(motion, decimals)
+    names += [f"{j}_{part}" for j in points for part in (f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence")]
     extra = _extra(path, motion, columns, names)
-    joints = np.concatenate([_tidy(motion.xyz, decimals), _tidy(motion.poses.confidence[..., None], 4)], -1)
     template = ",".join(
         [
             "%d,%.6f,%d",
@@ -63,18 +62,18 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
 def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
 
-    Every frame has 17 rows; cells of unknown joints are empty. Further columns belong to the frame and repeat in its
-    rows. Decimals, arguments, notes and errors are those of `write_csv`.
+    Every frame has 17 rows, and 4 of heels and foot tips, if any was seen; cells of unknown joints are empty. Further
+    columns belong to the frame and repeat in its rows. Decimals, arguments, notes and errors are those of `write_csv`.
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "joint", f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence"]
     extra = _extra(path, motion, columns, names)
     # the template is of a whole frame, in which the joints' names are text
     cells = ",".join([*[f"%.{decimals}f"] * 3, "%.4f", *["%.6f"] * extra.shape[1], axes_text(motion)])
-    template = "\r\n".join(f"%d,%.6f,{joint},{cells}" for joint in motion.skeleton.joints)
-    count = len(motion.skeleton)
+    points, joints = _joints(motion, decimals)
+    template = "\r\n".join(f"%d,%.6f,{joint},{cells}" for joint in points)
+    count = len(points)
     frames = np.repeat(_frames(motion)[:, None, :2], count, axis=1)
-    joints = np.concatenate([_tidy(motion.xyz, decimals), _tidy(motion.poses.confidence[..., None], 4)], -1)
     table = np.concatenate([frames, joints, np.repeat(extra[:, None], count, axis=1)], -1)
     _write(path, [*names, *(columns or {}), "axes"], template, [table.reshape(len(motion), count * table.shape[2])])
     return ()
@@ -84,6 +83,17 @@ def axes_text(motion: Motion3D) -> str:
     """Return a row's description of its coordinates, without commas: ``world x=right y=away z=up pelvis=0``."""
     directions = " ".join(f"{name}={where}" for name, where in zip("xyz", AXES[motion.frame], strict=True))
     return f"{motion.frame} {directions}" + ("" if motion.absolute else " pelvis=0")
+
+
+def _joints(motion: Motion3D, decimals: int) -> tuple[tuple[str, ...], Array]:
+    """Return the points' names, N of them, and (F, N, 4) their x, y, z and confidence; feet only if any was seen."""
+    feet = feet_of(motion)
+    xyz = motion.xyz if feet is None else np.concatenate([motion.xyz, feet], 1)
+    confidence = motion.poses.confidence
+    if feet is not None:
+        confidence = np.concatenate([confidence, feet_confidence(motion)], 1)
+    points = (*motion.skeleton.joints, *(() if feet is None else FEET))
+    return points, np.concatenate([_tidy(xyz, decimals), _tidy(confidence[..., None], 4)], -1)
 
 
 def _frames(motion: Motion3D) -> Array:

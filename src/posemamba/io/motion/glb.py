@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, y_up
+from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, with_feet, y_up
 from posemamba.io.motion.rig import Node, Rig, make_rig
 from posemamba.poses import Motion3D
-from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -52,8 +51,9 @@ def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
             "count the times from the clip's start, or write csv, trc or bvh"
         )
     shown, held = held_frames(xyz, motion.seen)
-    remarks = notes(motion, held)
-    rig = make_rig(xyz[shown])
+    xyz, of_feet = with_feet(motion, xyz[shown], shown)
+    remarks = (*notes(motion, held), *of_feet)
+    rig = make_rig(xyz)
     file = _Buffer()
     content = _scene(file, rig, motion.person)
     content["animations"] = [_animation(file, rig, times)]
@@ -138,7 +138,7 @@ def _scene(file: _Buffer, rig: Rig, person: int) -> dict[str, Any]:
     name = f"person {person}"
     primitives = []
     for material, side in enumerate(COLOURS):
-        bones = [i for i, n in enumerate(rig.nodes) if n.target is not None and _side(n) == side]
+        bones = [i for i, n in enumerate(rig.nodes) if n.target is not None and _side(rig, n) == side]
         parts = [_octahedron(places[i], places[i] + rig.ends[i]) for i in bones]
         owners = np.zeros((sum(len(p) for p, _ in parts), 4), np.uint8)
         owners[:, 0] = np.repeat(bones, [len(p) for p, _ in parts])
@@ -177,8 +177,8 @@ def _standing(rig: Rig) -> float:
     return float(-below.min())
 
 
-def _side(node: Node) -> str:
-    target = H36M17.joints[node.target or 0]
+def _side(rig: Rig, node: Node) -> str:
+    target = rig.skeleton.joints[node.target or 0]
     return next((side for side in ("left", "right") if target.startswith(side)), "middle")
 
 
@@ -190,7 +190,8 @@ def _octahedron(start: Array, end: Array) -> tuple[Array, Array]:
     along = end - start
     length = float(np.linalg.norm(along))
     along = along / length if length > 1e-9 else np.array([0.0, 1.0, 0.0])
-    side = np.cross(along, [0.0, 0.0, 1.0])  # no bone points along z in the rest pose
+    side = np.cross(along, [0.0, 0.0, 1.0])  # no bone points along z in the rest pose, though feet nearly do
+    side = side / np.linalg.norm(side)
     radius = max(0.002, min(0.12 * length, 0.03))
     ring = [start + 0.15 * length * along + radius * v for v in (side, np.cross(along, side))]
     ring += [2 * (start + 0.15 * length * along) - p for p in ring]

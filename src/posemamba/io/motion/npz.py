@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Keypoints2D, Motion3D, Poses3D, Step
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.poses3d import feet_arrays, feet_of_arrays, points_or_null
+from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -39,6 +40,7 @@ def _header(motion: Motion3D) -> dict[str, Any]:
         "person": motion.person,
         "model": poses.model,
         "details": poses.details,
+        **({} if motion.feet is None else {"feet": list(FEET)}),
     }
 
 
@@ -54,12 +56,17 @@ def _plain(value: Any) -> Any:
 
 
 def save_motion_npz(path: str | Path, motion: Motion3D) -> None:
-    """Write arrays xyz, seen, times, confidence, poses_xyz, poses_seen, keypoints_xy and a JSON text `header`."""
+    """Write arrays xyz, seen, times, confidence, poses_xyz, poses_seen, keypoints_xy and a JSON text `header`.
+
+    Where they are known there are expected_error and poses_expected_error, and of the feet feet, poses_feet,
+    feet_keypoints_xy and feet_confidence.
+    """
     keypoints = motion.poses.keypoints
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         known: dict[str, Any] = {}
         if motion.expected_error is not None:
             known = {"expected_error": motion.expected_error, "poses_expected_error": motion.poses.expected_error}
+        known |= feet_arrays(motion.feet, keypoints) | feet_arrays(motion.poses.feet, keypoints, "poses_feet")
         np.savez_compressed(
             file,
             xyz=motion.xyz,
@@ -96,6 +103,7 @@ def load_motion_npz(path: str | Path) -> Motion3D:
                 file["times"],
                 header["source"],
                 header["person"],
+                feet_of_arrays(file),
             )
             poses = Poses3D(
                 file["poses_xyz"],
@@ -105,10 +113,18 @@ def load_motion_npz(path: str | Path) -> Motion3D:
                 header["model"],
                 header["details"],
                 file.get("poses_expected_error"),
+                file.get("poses_feet"),
             )
             steps = tuple(Step(**step) for step in header["steps"])
             return Motion3D(
-                file["xyz"], file["seen"], header["units"], header["frame"], header["absolute"], poses, steps
+                file["xyz"],
+                file["seen"],
+                header["units"],
+                header["frame"],
+                header["absolute"],
+                poses,
+                steps,
+                file.get("feet"),
             )
     except FileNotFoundError:
         raise PoseMambaError(f"{path}: no such file") from None
@@ -131,6 +147,8 @@ def save_motion_json(path: str | Path, motion: Motion3D) -> None:
             if errors is not None:
                 known = np.round(errors[i].astype(float), digits)
                 frame["expected_error"] = known.tolist() if np.isfinite(known).all() else None
+            if motion.feet is not None:
+                frame["feet"] = points_or_null(motion.feet[i], digits)
             file.write((", " if i else "") + json.dumps(frame, allow_nan=False))
         file.write("]}")
 

@@ -11,6 +11,9 @@ same in every frame and independent of other frames:
   direction, so without twist. Near the opposite of the rest direction (an arm straight across the body, a thigh
   straight up) the resulting twist changes fast; the position stays right.
 
+- A foot, where there is one, is rotated by its heel and tip and the shank: z along the sole, x to the left as seen from
+  it. In frames in which it was not seen it keeps its last rotation against the shank.
+
 Hips and shoulders are not rigidly connected (the three bones at the pelvis move against each other by a few degrees).
 So a joint with several children has one node for its own rotation and, at the same place, one more for each child:
 ``pelvis_to_left_hip``. Bones thus have exactly the motion's directions; only their lengths differ.
@@ -23,9 +26,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Array
-from posemamba.poses.skeletons import H36M17, Skeleton
+from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, Skeleton
 
 _X, _Y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
 # Right end, left end, lower and upper point, which give x and y of the frames of joints with several children
@@ -66,6 +70,7 @@ class Rig:
         ends: (N, 3) metres, the end of the node's bone in its own frame; 0 for nodes without a bone.
         rotations: (F, N, 4) unit quaternions in the parent's frame.
         root: (F, 3) metres, the root's position.
+        skeleton: the joints to which the nodes refer.
     """
 
     nodes: tuple[Node, ...]
@@ -73,11 +78,14 @@ class Rig:
     ends: Array
     rotations: Array
     root: Array
+    skeleton: Skeleton = H36M17
 
 
 def rest_direction(name: str) -> tuple[float, float, float]:
     """Return the rest direction of the bone that ends in a joint."""
     side = {"left": 1.0, "right": -1.0}.get(name.split("_")[0], 0.0)
+    if name.endswith(("heel", "toe")):  # a typical foot whose sole is level
+        return (0.0, -0.83, -0.558) if name.endswith("heel") else (0.0, -0.345, 0.939)
     if name.endswith(("hip", "shoulder", "elbow", "wrist")):
         return (side, 0.0, 0.0)
     return (0.0, -1.0, 0.0) if name.endswith(("knee", "ankle")) else (0.0, 1.0, 0.0)
@@ -109,11 +117,16 @@ def make_rig(xyz: Array) -> Rig:
     """Fit lengths and rotations to joint positions.
 
     Args:
-        xyz: (F, 17, 3) Human3.6M's joints, all finite, y up.
+        xyz: (F, 17, 3) Human3.6M's joints, all finite, y up; or (F, 21, 3), with heels and foot tips after them
+            (`H36M17_FEET`), NaN where these were not seen.
     """
-    skeleton, nodes = H36M17, make_nodes()
+    skeleton = H36M17 if xyz.shape[1] == len(H36M17) else H36M17_FEET
+    nodes = make_nodes(skeleton)
     bones = {child: xyz[:, child] - xyz[:, parent] for parent, child in skeleton.bones}
-    lengths = {child: float(np.median(np.linalg.norm(bone, axis=-1))) for child, bone in bones.items()}
+    lengths = {child: _usual_length(bone) for child, bone in bones.items()}
+    for child, length in lengths.items():
+        if not np.isfinite(length):  # one foot was never seen: it is as the other one
+            lengths[child] = lengths[skeleton.mirrored[child]]
     ends = np.array([np.multiply(n.points, lengths[n.target] if n.target is not None else 0.0) for n in nodes])
     offsets = np.array(
         [ends[n.parent] if n.parent >= 0 and nodes[n.parent].target == n.joint else np.zeros(3) for n in nodes]
@@ -123,17 +136,52 @@ def make_rig(xyz: Array) -> Rig:
     local, world = np.empty((len(xyz), len(nodes), 4)), np.empty((len(xyz), len(nodes), 4))
     for i, node in enumerate(nodes):
         above = world[:, node.parent] if node.parent >= 0 else still
+        known: NDArray[np.bool_] = np.ones(len(xyz), bool)
         if node.target is not None:
+            known = np.asarray(np.isfinite(bones[node.target]).all(-1))
             rest = np.array(node.points)
             towards = turn(inverse(above), _unit(bones[node.target], turn(above, rest)))
             local[:, i] = shortest(rest, towards, _Y if node.points[0] else _X)
         elif node.turns:
-            right, left, low, high = (xyz[:, skeleton.joints.index(n)] for n in _FRAMES[node.name])
-            local[:, i] = multiply(inverse(above), _frame(left - right, high - low, above))
+            across, up = _foot_frame(xyz, node.joint) if node.name not in _FRAMES else _trunk_frame(xyz, node.name)
+            known = np.asarray(np.isfinite(up).all(-1))
+            local[:, i] = multiply(inverse(above), _frame(across, up, above))
         else:
             local[:, i] = still
+        local[:, i] = _held(local[:, i], known, still)
         world[:, i] = multiply(above, local[:, i])
-    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)])
+    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], skeleton)
+
+
+def _usual_length(bone: Array) -> float:
+    """Return the median length of (F, 3) vectors that are known; NaN if none is."""
+    length = np.linalg.norm(bone, axis=-1)
+    known = np.isfinite(length)
+    return float(np.median(length[known])) if known.any() else np.nan
+
+
+def _trunk_frame(xyz: Array, name: str) -> tuple[Array, Array]:
+    """Return the directions of x and y, (F, 3) each, of the pelvis or the thorax."""
+    right, left, low, high = (xyz[:, H36M17.joints.index(n)] for n in _FRAMES[name])
+    return left - right, high - low
+
+
+def _foot_frame(xyz: Array, ankle: int) -> tuple[Array, Array]:
+    """Return the directions of x and y, (F, 3) each, of a foot: x across the sole and the shank, y up from the sole."""
+    knee, heel, toe = next((k, h, t) for _, k, a, h, t in FEET_SIDES.values() if a == ankle)
+    sole = xyz[:, len(H36M17) + toe] - xyz[:, len(H36M17) + heel]
+    across = np.cross(xyz[:, knee] - xyz[:, ankle], sole)
+    return across, np.cross(sole, across)
+
+
+def _held(rotations: Array, known: NDArray[np.bool_], still: Array) -> Array:
+    """Replace unknown rotations, (F, 4), by the last known one before, else the first after, else none."""
+    if known.all():
+        return rotations
+    if not known.any():
+        return still
+    last = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))
+    return np.asarray(rotations[np.where(last < 0, np.argmax(known), last)])
 
 
 def _frame(across: Array, up: Array, otherwise: Array) -> Array:

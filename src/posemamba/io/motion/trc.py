@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.io.motion.common import Y_UP, check, notes, rows, y_up
+from posemamba.io.motion.common import Y_UP, check, feet_of, notes, rows, y_up
 from posemamba.poses import Motion3D
 from posemamba.utils.files import atomic_path
 
+FEET_MARKERS = ("RHeel", "RBigToe", "LHeel", "LBigToe")
+"""The feet's markers, as OpenSim's models of detected joints name them, in the order of the feet."""
 KEYS = (
     *("DataRate", "CameraRate", "NumFrames", "NumMarkers"),
     *("Units", "OrigDataRate", "OrigDataStartFrame", "OrigNumFrames"),
@@ -25,7 +27,8 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
     """Write the joints as markers, in metres with 6 decimals, y up; frames count from 1.
 
     Frames keep their own times; DataRate and CameraRate are the motion's frames per second. The three cells of an
-    unknown joint are empty, which OpenSim reads as a marker that was not seen.
+    unknown joint are empty, which OpenSim reads as a marker that was not seen. Heels and foot tips follow the joints,
+    if any was seen.
 
     Args:
         path: the file.
@@ -38,7 +41,8 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         PoseMambaError: the motion is in pixels, nobody was seen, or times do not increase.
     """
     check(path, motion, "trc")
-    frames, markers = len(motion), motion.skeleton.joints
+    feet = feet_of(motion)
+    frames, markers = len(motion), (*motion.skeleton.joints, *(() if feet is None else FEET_MARKERS))
     rate = f"{motion.fps:.6f}".rstrip("0").rstrip(".")
     remark = f"posemamba; metres; {Y_UP}" + ("" if motion.absolute else "; pelvis at the origin")
     values = [rate, rate, str(frames), str(len(markers)), "m", rate, "1", str(frames)]
@@ -52,7 +56,8 @@ def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
         ["", "", *(f"{axis}{i + 1}" for i in range(len(markers)) for axis in "XYZ"), ""],
         [],
     ]
-    xyz = np.round(y_up(motion), 6) + 0.0
+    xyz = y_up(motion)
+    xyz = np.round(xyz if feet is None else np.concatenate([xyz, y_up(motion, feet)], 1), 6) + 0.0
     xyz[~motion.seen] = np.nan
     xyz[~np.isfinite(xyz).all(-1)] = np.nan  # a joint is known or not
     counted = np.stack([np.arange(frames) + 1.0, motion.frame_times()], -1)
