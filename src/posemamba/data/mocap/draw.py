@@ -522,8 +522,8 @@ class ClipDrawer:
         offset[:, 10] = 0.7 * offset[:, 9] * (_DISPLACED[10] / _DISPLACED[9]) + 0.7 * offset[:, 10]
         offset[:, 0] = offset[:, _HIPS_OF_LEGS].mean(1)
         displaced = s.chance(o.displaced_share) & noisy
-        size = np.where(displaced, s.uniform(0, 2), 0.0)[:, None, None]
-        raised = s.uniform(0, 0.35, 1) * s.uniform(0.5, 1, 2) * (s.chance(o.raised_ankle_share) & noisy)[:, None]
+        size = np.where(displaced, s.uniform(0, 1.5), 0.0)[:, None, None]
+        raised = s.uniform(0, 0.25, 1) * s.uniform(0.5, 1, 2) * (s.chance(o.raised_ankle_share) & noisy)[:, None]
         return augment.Displacement(_tensor(offset * size), _tensor(raised))
 
     def _lose_head_and_ankles(self, s: _Sampler, detector: augment.DetectorErrors, noisy: Array, frames: int) -> None:
