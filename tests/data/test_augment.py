@@ -6,8 +6,12 @@ from posemamba.data.augment import (
     BONE_GROUPS,
     DIFFICULTY,
     OCCLUDED_ALL,
+    OCCLUDED_ANKLES,
+    OCCLUDED_HEAD,
     OCCLUDED_LEGS,
     DetectorErrors,
+    Displacement,
+    Occlusions,
     add_detector_errors,
     move_nose,
     vary_bones,
@@ -89,6 +93,45 @@ def test_jitter_has_the_given_size_is_worse_at_wrists_and_repeats(bodies):
     slow = relative.diff(dim=1)[:, :, 13].std() / relative[:, :, 13].std()
     assert slow < 1.1  # white noise would have 1.41
     assert confidence[:, :, 13].mean() < confidence[:, :, 11].mean() < 1
+
+
+def test_joints_are_displaced_in_the_bodys_axes(bodies):
+    offset = torch.zeros(3, 17, 3)
+    offset[0, 10], offset[1, 1], offset[1, 4] = torch.tensor([0.0, 0.05, 0.1]), *torch.tensor([[0.02, -0.04, 0.0]] * 2)
+    raised = torch.zeros(3, 2)
+    raised[2] = torch.tensor([0.3, 0.1])
+    displacement = Displacement(offset, raised)
+    moved = displacement.apply(bodies)
+    way = torch.nn.functional.normalize(bodies[0, 99, 0] - bodies[0, 0, 0], dim=-1)
+    trunk = torch.nn.functional.normalize(bodies[0, :, 8] - bodies[0, :, 0], dim=-1)
+    shift = moved[0, :, 10] - bodies[0, :, 10]
+    torch.testing.assert_close(shift.norm(dim=-1), torch.full((100,), 0.0125**0.5))
+    torch.testing.assert_close((shift * trunk).sum(-1), torch.full((100,), 0.05), rtol=0, atol=1e-5)
+    assert (shift @ way).min() > 0.05
+    hips = moved[1, :, (1, 4)] - bodies[1, :, (1, 4)]
+    torch.testing.assert_close(hips.norm(dim=-1), torch.full((100, 2), 0.002**0.5))
+    across = bodies[1, :, 4] - bodies[1, :, 1]
+    assert (hips * across[:, None]).sum(-1).min() > 0.01 * float(across.norm(dim=-1).mean())
+    for ankle, share in ((3, 0.3), (6, 0.1)):
+        shin = bodies[2, :, ankle - 1] - bodies[2, :, ankle]
+        torch.testing.assert_close(moved[2, :, ankle] - bodies[2, :, ankle], share * shin, rtol=0, atol=1e-6)
+    changed = (moved - bodies).abs().amax((1, 3)) > 0
+    assert [row.nonzero()[:, 0].tolist() for row in changed] == [[10], [1, 4], [3, 6]]
+    turn, _ = torch.linalg.qr(torch.randn(3, 3, generator=torch.Generator().manual_seed(0)))
+    turn = turn * torch.linalg.det(turn)
+    torch.testing.assert_close(displacement.apply(bodies @ turn.T), moved @ turn.T, rtol=0, atol=1e-5)
+
+
+def test_a_head_or_ankles_that_are_lost_are_placed_by_what_is_there(bodies):
+    errors = DetectorErrors.none(3)
+    zero, whole = torch.zeros(3, 1), torch.full((3, 1), 100.0)
+    for joints, number in (((9, 10), OCCLUDED_HEAD), ((3, 6), OCCLUDED_ANKLES)):
+        errors.occlusions = Occlusions(zero, whole, torch.full((3, 1), number))
+        found, confidence = add_detector_errors(bodies[..., :2], errors, torch.Generator())
+        assert (confidence[:, :, joints] == 0).all() and confidence.sum() == 3 * 100 * 15
+        nearest = {9: 8, 10: 8, 3: 2, 6: 5}
+        for joint in joints:
+            assert torch.equal(found[:, :, joint], bodies[:, :, nearest[joint], :2])
 
 
 def test_swaps_and_occlusions_last_as_long_as_they_say(bodies):

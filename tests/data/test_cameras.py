@@ -1,8 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
-from posemamba.data.cameras import NEAREST, Cameras, project, rotations, see
+from posemamba.data.cameras import NEAREST, Cameras, LookAt, look_at_people, project, rotations, see
 from posemamba.models.inputs import person_size, zoom_factor
+from posemamba.poses.virtual_camera import look_at_joints
 
 
 @pytest.fixture
@@ -78,3 +80,91 @@ def test_a_camera_that_follows_keeps_the_walker_in_place(bodies, cameras):
     cameras.follow = torch.ones_like(cameras.follow)
     root = see(bodies, cameras).camera_xyz[:, :, 0]
     assert (root.amax(1) - root.amin(1)).max() < 0.15  # what remains is the bob
+
+
+def looks(turned=True, guessed=False, levelled=False):
+    return LookAt(*(torch.full((16,), one) for one in (turned, guessed, levelled)))
+
+
+@pytest.fixture
+def aside(cameras):
+    """Cameras of usual lenses that see the person far from the picture's middle."""
+    cameras.offset = cameras.offset * 1.6
+    cameras.focal = 0.45 + 0.4 * (cameras.focal - 0.6)
+    cameras.pitch, cameras.roll = 0.4 * cameras.pitch, 0.4 * cameras.roll
+    cameras.distance = cameras.distance.clamp_min(2.5)
+    return cameras
+
+
+def test_a_virtual_camera_is_that_of_lifting(bodies, aside):
+    view = see(bodies, aside)
+    confidence = torch.ones(view.xy.shape[:3], dtype=torch.float64)
+    confidence[:, :40, 5] = 0
+    detected = view.xy + 0.01 * torch.randn(view.xy.shape, generator=torch.Generator().manual_seed(1))
+    detected[:, :40, 5] = 0.9  # not detected: anywhere
+    turned, found = look_at_people(view, detected, confidence, aside, looks())
+    assert (turned.xy - view.xy).abs().amax((1, 2, 3)).gt(0.1).sum() > 10
+    width = 1000.0
+    for i in range(16):
+        centre = np.array([width / 2, width / 2 * float(aside.aspect[i])])
+        pixels, exact = (xy[i].numpy() * width / 2 + centre for xy in (detected, view.xy))
+        camera = look_at_joints(pixels, float(aside.focal[i]) * width, centre, confidence[i].numpy())
+        for xy, ours in ((exact, turned.xy), (pixels, found)):
+            wanted = (camera.see(xy) - centre) * 2 / width
+            seen = np.isfinite(wanted)
+            np.testing.assert_allclose(ours[i].numpy()[seen], wanted[seen], atol=1e-9)
+        np.testing.assert_allclose(turned.camera_xyz[i], camera.turn(view.camera_xyz[i].numpy()), atol=1e-9)
+    # the target is what a camera turned so sees of the true body, by the formulas that hold for any camera
+    true = project(turned.camera_xyz, aside.focal)
+    for name in ("xy", "target", "mm_per_unit"):
+        torch.testing.assert_close(getattr(turned, name), getattr(true, name))
+    middle = (found * (confidence > 0)[..., None]).sum((1, 2)) / (confidence > 0).sum((1, 2))[:, None]
+    assert middle.abs().max() < 0.12
+
+
+def test_a_guessed_focal_length_keeps_picture_and_target_of_one_size(bodies, aside):
+    view = see(bodies, aside)
+    confidence = torch.ones(view.xy.shape[:3], dtype=torch.float64)
+    turned, found = look_at_people(view, view.xy, confidence, aside, looks(guessed=True))
+    torch.testing.assert_close(found, turned.xy)
+    torch.testing.assert_close(turned.target[..., :2], turned.xy - turned.xy[:, :, :1])
+    depth = turned.target[..., 2] * turned.mm_per_unit[..., None] / 1000
+    z = turned.camera_xyz[..., 2]
+    torch.testing.assert_close(depth, z - z[:, :, :1])
+    # its millimetres are those of the picture: bones that lie across the view are as long as they are
+    metres = turned.target * turned.mm_per_unit[..., None, None] / 1000
+    true = turned.camera_xyz - turned.camera_xyz[:, :, :1]
+    across = true[..., 2].abs() < 0.03
+    ratio = metres[..., :2].norm(dim=-1)[across] / true[..., :2].norm(dim=-1)[across]
+    ratio = ratio[torch.isfinite(ratio)]
+    assert ratio.median() == pytest.approx(1, abs=0.03) and ratio.min() > 0.75 and ratio.max() < 1.3
+    assert (turned.target[..., 2].abs().amax((1, 2)) > 0.01).all()
+
+
+def test_levelled_clips_have_no_roll(bodies, aside):
+    view = see(bodies, aside)
+    confidence = torch.ones(view.xy.shape[:3], dtype=torch.float64)
+    axes = rotations(aside.azimuth, aside.pitch, aside.roll)
+    for levelled in (False, True):
+        turned, _ = look_at_people(view, view.xy, confidence, aside, looks(levelled=levelled))
+        # world's up in the virtual camera's axes, by joints: the rotation between both sets of axes
+        before, after = (one.camera_xyz[:, :, :4].reshape(16, -1, 3) for one in (view, turned))
+        rotation = torch.linalg.lstsq(before, after).solution.mT
+        up = (rotation @ axes[:, :, 2:])[..., 0]
+        roll = torch.rad2deg(torch.atan2(up[:, 0], -up[:, 1])).abs()
+        assert roll.max() < 1e-6 if levelled else roll.max() > 10
+
+
+def test_clips_that_are_not_turned_or_cannot_be_stay(bodies, aside):
+    view = see(bodies, aside)
+    confidence = torch.ones(view.xy.shape[:3], dtype=torch.float64)
+    look = looks()
+    look.turned[3] = False
+    far = view.xy.clone()
+    far[5, 7, 2, 0] = 60.0  # an outlier 80 degrees and more beside the axis
+    turned, found = look_at_people(view, far, confidence, aside, look)
+    for i in (3, 5):
+        assert torch.equal(found[i], far[i])
+        for name in ("xy", "target", "mm_per_unit", "camera_xyz"):
+            assert torch.equal(getattr(turned, name)[i], getattr(view, name)[i])
+    assert not torch.equal(turned.xy[4], view.xy[4]) and found.isfinite().all()

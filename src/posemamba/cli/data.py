@@ -68,13 +68,22 @@ def data_bvh(
     cmu: Annotated[
         bool, typer.Option("--cmu/--no-cmu", help="Take names such as 49_01 for the CMU database's.")
     ] = True,
+    retarget: Annotated[
+        bool,
+        typer.Option("--retarget", help="Put the motions on the bodies of the training subjects, by turns."),
+    ] = False,
     data: MocapFolder = None,
 ) -> None:
     """Make a file to train on, beside the rest, of BVH files of any body (docs/train.md)."""
     from posemamba.data.mocap.bvh import convert
+    from posemamba.data.mocap.extra import bone_lengths
+    from posemamba.data.mocap.motions import load_motions
 
     known = _known(data)
-    clips = convert(folder, out, unit=unit, subject=subject, licence=licence, cmu=cmu, known=known, say=_say)
+    bodies = bone_lengths(load_motions(data, "train")) if retarget else ()
+    clips = convert(
+        folder, out, unit=unit, subject=subject, licence=licence, cmu=cmu, known=known, bodies=bodies, say=_say
+    )
     _made(out, clips)
 
 

@@ -30,7 +30,7 @@ _SHARED = ((3, 2, 0.45), (6, 5, 0.45), (10, 9, 0.9), (12, 11, 0.45), (13, 12, 0.
 _HIPS, _SHOULDERS = slice(1, 5, 3), slice(11, 15, 3)
 
 # Joints that are occluded together: single joints, lower legs, forearms, whole arms, the head, both legs (out of the
-# picture), everything (the person is lost); and whole legs, which only occlusions of a limb choose.
+# picture), everything (the person is lost); and whole legs, which only occlusions of a limb choose, and both ankles.
 _OCCLUDED_TOGETHER: list[tuple[int, ...]] = [
     *((j,) for j in (2, 3, 5, 6, 10, 12, 13, 15, 16)),
     (2, 3),
@@ -44,6 +44,7 @@ _OCCLUDED_TOGETHER: list[tuple[int, ...]] = [
     tuple(range(17)),
     (1, 2, 3),
     (4, 5, 6),
+    (3, 6),
 ]
 OCCLUDED_LEGS, OCCLUDED_ALL = (_OCCLUDED_TOGETHER.index(joints) for joints in ((2, 3, 5, 6), tuple(range(17))))
 """Indices of the joint sets "both legs" and "everything"; sets before "everything" are drawn with equal chance."""
@@ -52,6 +53,8 @@ OCCLUDED_LIMBS = tuple(
     for joints in ((2, 3), (5, 6), (12, 13), (15, 16), (11, 12, 13), (14, 15, 16), (1, 2, 3), (4, 5, 6))
 )
 """Indices of the joint sets that are a limb, or half of one."""
+OCCLUDED_HEAD, OCCLUDED_ANKLES = (_OCCLUDED_TOGETHER.index(joints) for joints in ((9, 10), (3, 6)))
+"""Indices of the joint sets "nose and top of the head" and "both ankles"."""
 
 _LEGS_SWAPPED = [0, 4, 5, 6, 1, 2, 3, *range(7, 17)]
 _ARMS_SWAPPED = [*range(11), 14, 15, 16, 11, 12, 13]
@@ -138,6 +141,33 @@ def move_nose(positions: Tensor, forward: Tensor) -> Tensor:
 
 
 # --- the 2D detector
+
+
+@dataclass
+class Displacement:
+    """Other places of the body at which a detector sees joints, the same in all frames.
+
+    Attributes:
+        offset: (B, J, 3) metres to the body's left, upwards along the trunk, and to where the face looks.
+        raised: (B, 2) by which share of the shin the right and the left ankle are seen too high.
+    """
+
+    offset: Tensor
+    raised: Tensor
+
+    def apply(self, positions: Tensor) -> Tensor:
+        """Move joints of (B, T, J, 3) bodies, right-handed, in any axes."""
+        trunk = positions[:, :, 8] - positions[:, :, 0]
+        across = positions[:, :, 11] - positions[:, :, 14] + positions[:, :, 4] - positions[:, :, 1]
+        up = functional.normalize(trunk, dim=-1)
+        left = functional.normalize(across - (across * up).sum(-1, keepdim=True) * up, dim=-1)
+        axes = torch.stack([left, up, torch.linalg.cross(left, up)], -2)
+        moved = positions + (self.offset[:, None, :, :, None] * axes[:, :, None]).sum(-2)
+        right, other = self.raised[:, :, None, None].unbind(1)
+        shins = [moved[:, :, knee] - moved[:, :, knee + 1] for knee in (2, 5)]
+        both = [moved[:, :, 3] + right * shins[0], moved[:, :, 6] + other * shins[1]]
+        ankles = [one[:, :, None] for one in both]
+        return torch.cat([moved[:, :, :3], ankles[0], moved[:, :, 4:6], ankles[1], moved[:, :, 7:]], 2)
 
 
 @dataclass

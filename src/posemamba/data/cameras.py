@@ -23,13 +23,19 @@ Shapes: B clips, T frames, J joints.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from posemamba.poses.virtual_camera import GUESSED_FOV
 
 NEAREST = 0.7
 """Metres: no joint comes nearer to the camera's plane than this."""
+_AHEAD = math.cos(math.radians(70))
+"""Cosine of the angle from a virtual camera's axis up to which it may see joints."""
 
 
 @dataclass
@@ -132,6 +138,91 @@ def see(positions: Tensor, cameras: Cameras) -> View:
     aside = cameras.offset * 0.5 * torch.stack([torch.ones_like(cameras.aspect), cameras.aspect], -1)
     shift = torch.cat([aside * (distance / cameras.focal)[:, None], distance[:, None]], -1)
     return project(turned + shift[:, None, None], cameras.focal)
+
+
+@dataclass
+class LookAt:
+    """Which clips are turned as by a virtual camera that looks at the person, and how; (B,) bool each.
+
+    Attributes:
+        turned: the clip is turned.
+        guessed: the focal length is guessed (`poses.virtual_camera.GUESSED_FOV`), not known.
+        levelled: roll is taken out, too.
+    """
+
+    turned: Tensor
+    guessed: Tensor
+    levelled: Tensor
+
+
+def look_at_people(
+    view: View, detected: Tensor, confidence: Tensor, cameras: Cameras, look: LookAt
+) -> tuple[View, Tensor]:
+    """Turn clips as by a virtual camera that looks at the person, as lifting does it (`poses.virtual_camera`).
+
+    2D joints become rays by a focal length that is known or guessed; one rotation a clip brings the mean of the joints
+    that were detected to the optical axis. The target is that of the true body, turned by the same rotation, in the
+    turned picture: where the focal length is wrong, depth has the unit that the picture has on average over the joints.
+    A clip with a joint 70 degrees or more from the new axis stays as it is.
+
+    Args:
+        view: the exact picture and its target.
+        detected: (B, T, J, 2) normalised joints with the detector's errors, in the same picture.
+        confidence: (B, T, J); joints without confidence were not detected.
+        cameras: `focal`, `aspect`, and for `look.levelled` the angles are used.
+        look: which clips.
+
+    Returns:
+        The turned view, and the turned detected joints.
+    """
+    longer = cameras.aspect.clamp_min(1)
+    guess = 0.5 / math.tan(math.radians(GUESSED_FOV) / 2) * longer
+    assumed = torch.where(look.guessed, guess, cameras.focal)[:, None, None]
+    seen = (confidence > 0).to(detected.dtype)[..., None]
+    direction = functional.normalize(
+        (functional.normalize(_rays(detected, assumed), dim=-1) * seen).sum((1, 2)), dim=-1
+    )
+    rotation = _look_along(direction)
+    up = (rotation * rotations(cameras.azimuth, cameras.pitch, cameras.roll)[:, None, :, 2]).sum(-1)
+    roll = torch.where(look.levelled, torch.atan2(-up[:, 0], -up[:, 1]), 0.0)
+    c, s = roll.cos()[:, None], roll.sin()[:, None]
+    x, y, z = rotation.unbind(1)
+    rotation = torch.stack([c * x - s * y, s * x + c * y, z], 1)
+    xyz = _turned(view.camera_xyz, rotation)
+    rays, exact_rays = _turned(_rays(detected, assumed), rotation), _turned(_rays(view.xy, assumed), rotation)
+    ahead = torch.stack([(v[..., 2] / v.norm(dim=-1)).amin((1, 2)) for v in (xyz, rays, exact_rays)]).amin(0)
+    turned = (look.turned & (ahead > _AHEAD))[:, None, None, None]
+    exact, found = ((2 * assumed)[..., None] * v[..., :2] / v[..., 2:].clamp_min(1e-3) for v in (exact_rays, rays))
+    true = project(torch.where(turned, xyz, view.camera_xyz), cameras.focal)
+    # as large as the turned picture shows the body, in place of the true camera's; 1 where the focal length is known
+    flat, shown = true.target[..., :2], exact - exact[:, :, :1]
+    size = ((flat * shown).sum((2, 3)) / flat.square().sum((2, 3)).clamp_min(1e-12))[..., None]
+    target = torch.cat([shown, true.target[..., 2:] * size[..., None]], -1)
+    new = View(
+        xy=torch.where(turned, exact, view.xy),
+        target=torch.where(turned, target, view.target),
+        mm_per_unit=torch.where(turned[..., 0, 0], true.mm_per_unit / size[..., 0], view.mm_per_unit),
+        camera_xyz=torch.where(turned, xyz, view.camera_xyz),
+    )
+    return new, torch.where(turned, found, detected)
+
+
+def _rays(xy: Tensor, focal: Tensor) -> Tensor:
+    """(B, T, J, 2) normalised to (B, T, J, 3) directions with z = 1, by (B, 1, 1) focal lengths in image widths."""
+    return torch.cat([xy / (2 * focal)[..., None], torch.ones_like(xy[..., :1])], -1)
+
+
+def _look_along(direction: Tensor) -> Tensor:
+    """(B, 3) unit directions to the smallest rotations (B, 3, 3) that bring them to the optical axis."""
+    x, y, z = direction.unbind(-1)
+    k = 1 / (1 + z)
+    rows = [1 - k * x * x, -k * x * y, -x, -k * x * y, 1 - k * y * y, -y, x, y, z]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def _turned(vectors: Tensor, rotation: Tensor) -> Tensor:
+    """(B, T, J, 3) by (B, 3, 3); a sum, as matrix products may run in TF32."""
+    return (vectors[..., None, :] * rotation[:, None, None]).sum(-1)
 
 
 def project(camera_xyz: Tensor, focal: Tensor) -> View:

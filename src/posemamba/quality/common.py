@@ -14,8 +14,9 @@ import numpy as np
 from posemamba.poses import Motion3D, Poses3D
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import focal_length
 from posemamba.refine.common import MIN_CONFIDENCE, Array, Mask, fit_size, true_spans
-from posemamba.refine.scale import BODY_LENGTH, GUESSED_FOV, SIZE_CUTOFF, TYPICAL_HEIGHT
+from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
 
 JOINTS = tuple(name.replace("_", " ") for name in H36M17.joints)
 
@@ -138,7 +139,7 @@ def _without_perspective(poses: Poses3D, motion: Motion3D | None) -> Array:
         (F, 17, 3) pixels at the pelvis's depth.
     """
     width, height = poses.keypoints.image_size
-    focal = max(width, height) / 2 / math.tan(math.radians(GUESSED_FOV) / 2)
+    focal = focal_length((width, height))
     for step in motion.steps if motion else ():
         if step.name == "root_path":
             focal = float(step.parameters["focal_px"])

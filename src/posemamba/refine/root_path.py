@@ -24,6 +24,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
 from posemamba.poses import Motion3D, Step
+from posemamba.poses.virtual_camera import GUESSED_FOV
 from posemamba.refine.common import (
     Array,
     checked,
@@ -37,7 +38,7 @@ from posemamba.refine.common import (
     stiffness,
     with_step,
 )
-from posemamba.refine.scale import BODY_LENGTH, GUESSED_FOV, SIZE_CUTOFF
+from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["GUESSED_FOV", "root_path"]

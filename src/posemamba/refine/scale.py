@@ -25,8 +25,6 @@ height in Winter, Biomechanics and Motor Control of Human Movement (0.530 - 0.03
 """
 ANKLE_HEIGHT = 0.045
 """Height of the ankle joint above the floor, as a share of the standing height, in the same frames (0.040 to 0.051)."""
-GUESSED_FOV = 55.0
-"""Degrees along the picture's longer side, where none is given: between phones (60 to 70) and longer lenses."""
 TYPICAL_HEIGHT = 1.70
 """Height in metres where none is given. A choice between the world's men (1.71 m on average) and women (1.59 m,
 NCD-RisC 2016), and the taller people of most video collections. Adults' standard deviation is about 0.10 m, 6 %."""

@@ -16,8 +16,6 @@ from posemamba.poses import Keypoints2D, Motion3D, Poses3D
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 
-pytest.importorskip("pybvh", reason="BVH files need the extra 'bvh'")
-
 # name: parent, offset in centimetres, the order of its turns; y up, z where the face looks
 NODES = {
     "Hips": ("", (0, 0, 0), "ZYX"),
@@ -138,6 +136,45 @@ def test_units_axes_and_prefixes_change_nothing(tmp_path: Path) -> None:
         np.testing.assert_allclose(joints(named)[0][0], REST, atol=1e-9)
 
 
+@pytest.mark.parametrize("kept", ["in place of the offset", "beside the offset"])
+def test_positions_at_every_joint(tmp_path: Path, kept: str) -> None:
+    """Blender and Xsens write six channels at each joint; a bone may grow."""
+    frames = [{}, {"LeftLeg": (90, 0, 0)}, {"Hips": (0, 90, 30), "LeftUpLeg": (20, 40, 10), "at": (20, 95, -30)}]
+    (tmp_path / "plain.bvh").write_text(bvh(frames))
+    hierarchy, _, motion = bvh(frames).partition("MOTION")
+    names = [line.split()[1] for line in hierarchy.splitlines() if line.startswith(("ROOT", "JOINT"))]
+    head = hierarchy.replace("CHANNELS 3 ", "CHANNELS 6 Xposition Yposition Zposition ")
+    rows = np.array([line.split() for line in motion.strip().splitlines()[2:]], float)
+    columns = [rows[:, :6]]
+    for i, name in enumerate(names[1:]):
+        offset = np.tile(NODES[name][1], (3, 1)).astype(float)
+        if kept == "beside the offset":
+            offset[:] = 0
+        if name == "LeftHand":
+            offset[2] += [5, 0, 0]
+        columns += [offset, rows[:, 6 + 3 * i : 9 + 3 * i]]
+    lines = "\n".join(" ".join(f"{x:.9g}" for x in row) for row in np.concatenate(columns, 1))
+    frame_time = "MOTION\nFrames: 3\nFrame Time: 0.03333333\n"
+    (tmp_path / "six.bvh").write_text(head + frame_time + lines)
+    plain, six = read_bvh(tmp_path / "plain.bvh")[0], read_bvh(tmp_path / "six.bvh")[0]
+    longer = np.linalg.norm(six[:, 13] - six[:, 12], axis=-1)
+    np.testing.assert_allclose(longer, [0.25, 0.25, 0.30], atol=1e-6)
+    np.testing.assert_allclose(np.delete(six, 13, 1), np.delete(plain, 13, 1), atol=1e-6)
+
+
+def test_a_reference_above_the_hips_is_followed(tmp_path: Path) -> None:
+    """3ds Max and Unreal put the hips, with positions, below a root that stands still."""
+    hierarchy, _, motion = moving(3).partition("MOTION")
+    below = hierarchy.replace("HIERARCHY\nROOT Hips", "JOINT Hips")
+    root = "ROOT reference\n{\nOFFSET 0 0 0\nCHANNELS 6 Xposition Yposition Zposition Zrotation Yrotation Xrotation\n"
+    lines = motion.strip().splitlines()
+    rows = "\n".join(f"0 0 0 0 0 0 {line}" for line in lines[2:])
+    (tmp_path / "a.bvh").write_text(f"HIERARCHY\n{root}{below}}}\nMOTION\n" + "\n".join(lines[:2]) + "\n" + rows)
+    xyz = read_bvh(tmp_path / "a.bvh")[0]
+    np.testing.assert_allclose(xyz[:, 0, 0], [0, 0.01, 0.02], atol=1e-9)
+    np.testing.assert_allclose(xyz[0], REST, atol=1e-9)
+
+
 def test_who_lies_all_the_time_is_righted_by_the_rest_pose() -> None:
     lying = REST[None, :, [0, 2, 1]] + 0.7 * REST[None, :, [0, 1, 2]]
     assert up_axis(REST[None]) == "+z" and up_axis(-REST[None]) == "-z"
@@ -240,9 +277,20 @@ def test_the_command(mocap_folder: Path, tmp_path: Path, capsys: pytest.CaptureF
     more = read_motions(out)
     assert more.subjects == ("dora", "dora")
     np.testing.assert_allclose(more.clip(0)[9, 0, 2], 1.2 * 0.95, atol=1e-3)
+    shins = np.linalg.norm(more.clip(0)[:, 3] - more.clip(0)[:, 2], axis=-1)
+    np.testing.assert_allclose(shins, 1.2 * 0.41, atol=2e-3)
     out.unlink()
     assert cli.main([*command, "--data", str(tmp_path)]) == 2
     assert "no motion capture files" in capsys.readouterr().err and not out.exists()
+
+
+def test_motions_are_put_on_bodies_by_turns(mocap_folder: Path, tmp_path: Path) -> None:
+    bodies = [np.full(17, 0.3), np.full(17, 0.4)]
+    assert convert(mocap_folder / "anna", tmp_path / "more.npz", bodies=bodies) == 2
+    more = read_motions(tmp_path / "more.npz")
+    for clip, length in ((0, 0.3), (1, 0.4)):
+        bone = more.clip(clip)[:, 13] - more.clip(clip)[:, 12]
+        np.testing.assert_allclose(np.linalg.norm(bone, axis=-1), length, atol=2e-3)
 
 
 @pytest.mark.slow

@@ -3,8 +3,34 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
-from posemamba.data.mocap.extra import Collection, pieces, resampled
+from posemamba.data.mocap.extra import Collection, bone_lengths, pieces, put_on_body, resampled
+from posemamba.data.mocap.motions import Motions
+from posemamba.demo.walker import walk
+from posemamba.poses.skeletons import H36M17
+
+
+def test_a_body_gets_the_bones_of_another() -> None:
+    xyz = np.asarray(walk(60, 50.0, seed=3), np.float64)
+    above = list(H36M17.parents[1:])
+    lengths = np.concatenate([[0], np.linspace(0.1, 0.5, 16)])
+    other = put_on_body(xyz, lengths)
+    bones, before = other[:, 1:] - other[:, above], xyz[:, 1:] - xyz[:, above]
+    np.testing.assert_allclose(np.linalg.norm(bones, axis=-1), np.broadcast_to(lengths[1:], (60, 16)), atol=1e-9)
+    cosine = (bones * before).sum(-1) / np.linalg.norm(bones, axis=-1) / np.linalg.norm(before, axis=-1)
+    assert cosine.min() > 1 - 1e-9
+    taller = lengths[[2, 3, 5, 6]].sum() / np.median(np.linalg.norm(before, axis=-1)[:, [1, 2, 4, 5]].sum(1))
+    np.testing.assert_allclose(np.ptp(other[:, 0], axis=0), taller * np.ptp(xyz[:, 0], axis=0), rtol=1e-6)
+    np.testing.assert_allclose(put_on_body(2.5 * xyz, lengths), other, atol=1e-9)  # whatever the unit was
+
+
+def test_each_subject_has_bones() -> None:
+    xyz = np.asarray(walk(60, 50.0, seed=3), np.float32)
+    both = Motions(np.concatenate([xyz, 2 * xyz, xyz]), np.array([60] * 3), *([("a", "b", "a")] * 3), fps=50)  # type: ignore[arg-type]
+    first, second = bone_lengths(both)
+    np.testing.assert_allclose(2 * first, second, rtol=1e-5)
+    assert first[0] == 0 and first[2] == pytest.approx(float(np.linalg.norm(xyz[0, 2] - xyz[0, 1])), rel=1e-3)
 
 
 def test_pieces_have_no_glitch() -> None:

@@ -35,6 +35,52 @@ def test_targets_fit_their_pictures(motions, frames):
     assert metres.abs().max() < 1.5
 
 
+GEOMETRY = {
+    "motion": {"straight_knee_share": 0.6, "standing_share": 0.2},
+    "body": {"detector_share": 0.5},
+    "camera": {
+        "offset": 0.9,
+        "focal": (0.42, 2.3),
+        "roll_share": 0.3,
+        "look_at_share": 1.0,
+        "levelled_share": 0.3,
+        "extreme_share": 0.4,
+    },
+    "detector": {
+        "displaced_share": 0.6,
+        "raised_ankle_share": 0.2,
+        "head_loss_share": 0.2,
+        "ankle_loss_share": 0.1,
+        "confident_share": 0.3,
+    },
+}
+
+
+def test_virtual_cameras_look_at_people_and_targets_fit_them(motions):
+    options = MocapOptions(lengths={27: 1.0}, **GEOMETRY)
+    batch = MocapSource(motions, options, seed=1).batch(0, 200)
+    assert all(torch.isfinite(x).all() for x in vars(batch).values())
+    torch.testing.assert_close(batch.target[..., :2] + batch.exact[:, :, :1], batch.exact, rtol=0, atol=1e-5)
+    metres = batch.target[..., 2] * batch.mm_per_unit[..., None] / 1000
+    assert metres.abs().max() < 1.5
+    aside = batch.input.mean((1, 2)).norm(dim=-1)
+    straight = MocapOptions(lengths={27: 1.0}, **{**GEOMETRY, "camera": {**GEOMETRY["camera"], "look_at_share": 0.0}})
+    before = MocapSource(motions, straight, seed=1).batch(0, 200)
+    assert aside.median() < 0.05 and before.input.mean((1, 2)).norm(dim=-1).median() > 0.3
+    assert torch.equal(before.confidence, batch.confidence)  # errors are made in the real picture
+
+
+def test_displaced_joints_are_seen_elsewhere_and_aimed_at_where_they_are(motions):
+    detector = {"clean_share": 0.0, "occlusion_share": 0.0, "dropout_share": 0.0}
+    plain, displaced = (
+        MocapSource(motions, MocapOptions(lengths={27: 1.0}, detector={**detector, **more}), seed=1).batch(0, 40)
+        for more in ({}, {"displaced_share": 1.0, "raised_ankle_share": 1.0})
+    )
+    assert torch.equal(plain.target, displaced.target) and torch.equal(plain.exact, displaced.exact)
+    shift = (displaced.input - plain.input).norm(dim=-1).mean((0, 1))
+    assert (shift > 0).all() and shift[3] > 2 * shift[2] and shift[10] > 2 * shift[12]
+
+
 def test_motions_too_short_are_slowed_down_or_left_out(motions):
     source = MocapSource(motions, MocapOptions(lengths={161: 1.0}), seed=0)
     assert source.batch(0, 8).input.shape[1] == 161  # the longest has 160 frames
@@ -60,7 +106,9 @@ def test_clips_of_the_real_files_are_finite(mocap_files):
 @pytest.mark.gpu
 def test_batches_do_not_wait_for_the_gpu(motions):
     changed = {"graft_share": 0.5, "joint_perturbation_share": 0.5, "tumble_share": 0.5, "reverse_share": 0.5}
-    options = MocapOptions(lengths=OPTIONS.lengths, motion=MotionOptions(**changed))
+    geometry = {name: group for name, group in GEOMETRY.items() if name != "motion"}
+    motion = MotionOptions(**changed, **GEOMETRY["motion"])
+    options = MocapOptions(lengths=OPTIONS.lengths, motion=motion, **geometry)
     source = MocapSource(motions, options, seed=0, device="cuda")
     source.batch(0, 4, frames=27)  # constants travel to the device once
     torch.cuda.set_sync_debug_mode("error")

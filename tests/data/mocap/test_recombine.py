@@ -16,6 +16,7 @@ from posemamba.data.mocap.recombine import (
     graft,
     joints_of,
     rotate_joints,
+    straighten_knees,
     tumble,
 )
 from posemamba.demo.walker import walk
@@ -140,12 +141,51 @@ def test_a_tumbled_body_turns_as_one_piece_about_its_pelvis() -> None:
     torch.testing.assert_close(relative, (p[2, 10] - p[2, 10, :1]) @ about.T)
 
 
+def bends(p: torch.Tensor) -> torch.Tensor:
+    """(B, T, 2) degrees by which right and left knee are bent."""
+    b = torch.nn.functional.normalize(bones_of(p), dim=-1)
+    return torch.rad2deg(torch.acos((b[:, :, (2, 5)] * b[:, :, (3, 6)]).sum(-1).clamp(-1, 1)))
+
+
+def test_knees_are_bent_less_in_the_plane_of_the_leg() -> None:
+    p = walks(0, 3)
+    less = torch.tensor([0.0, 12.0, 25.0], dtype=p.dtype)
+    moved = straighten_knees(p, torch.deg2rad(less))
+    assert torch.equal(moved[0], p[0])
+    torch.testing.assert_close(lengths(moved), lengths(p))
+    others = [j for j in range(17) if j not in (2, 3, 5, 6)]
+    assert torch.equal(moved[:, :, others], p[:, :, others])
+    before, after = bends(p)[1:], bends(moved)[1:]
+    over = before - less[1:, None, None]
+    assert (over > 3).any() and (over < -3).any()
+    torch.testing.assert_close(after[over >= 3], over[over >= 3], rtol=0, atol=1e-5)
+    assert after[over <= -3].max() < 1e-4  # acos of nearly 1
+    near = over.abs() < 3
+    torch.testing.assert_close(after[near], (over[near] + 3) ** 2 / 12, rtol=0, atol=1e-5)
+    for hip, knee, ankle in ((1, 2, 3), (4, 5, 6)):
+        line = [torch.nn.functional.normalize(q[:, :, ankle] - q[:, :, hip], dim=-1) for q in (p, moved)]
+        torch.testing.assert_close(*line)  # the ankle stays where it was seen from the hip
+        knees = [torch.linalg.cross(a, q[:, :, knee] - q[:, :, hip]) for a, q in zip(line, (p, moved), strict=True)]
+        assert (torch.nn.functional.cosine_similarity(*knees, dim=-1)[1:][after[..., hip // 4] > 1] > 0.999).all()
+
+
+def test_knees_move_without_a_jerk() -> None:
+    bend = torch.linspace(0, 1, 400, dtype=torch.float64)
+    p = torch.zeros(1, 400, 17, 3, dtype=torch.float64)
+    for hip in (1, 4):
+        p[0, :, hip + 1, 2] = -0.4
+        p[0, :, hip + 2] = torch.stack([bend * 0, -0.4 * bend.sin(), -0.4 - 0.4 * bend.cos()], -1)
+    moved = straighten_knees(p, torch.tensor([0.3], dtype=torch.float64))
+    assert moved.isfinite().all() and moved.diff(n=2, dim=1).abs().max() < 4e-5 and p.diff(dim=1).abs().max() > 8e-4
+
+
 def test_flat_bodies_stay_finite() -> None:
     p = walks(0)
     p[0, 3] = 0  # all joints in one place
     p[1, :, 8] = p[1, :, 7]  # no chest
     p[2, :, 11] = p[2, :, 14]  # no shoulders
     assert graft(p, p.flip(0), torch.tensor([0, 1, 2, 3, 3])).isfinite().all()
+    assert straighten_knees(p, torch.full((5,), 0.2, dtype=torch.float64)).isfinite().all()
     assert rotate_joints(p, still(5, offset=torch.full((5, 6, 3), 0.2, dtype=torch.float64))).isfinite().all()
 
 
@@ -162,6 +202,7 @@ def test_clips_of_recombined_motion(motions: Motions) -> None:
         {"graft_share": 1.0},
         {"joint_perturbation_share": 1.0},
         {"tumble_share": 1.0},
+        {"straight_knee_share": 1.0},
         {"graft_share": 1.0, "joint_perturbation_share": 1.0, "tumble_share": 0.5, "reverse_share": 0.5},
     ):
         clips = batch(**options)

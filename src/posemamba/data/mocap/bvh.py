@@ -2,7 +2,8 @@
 
 BVH (Biovision's hierarchy and motion; Meredith and Maddock 2001, "Motion Capture File Formats Explained") says neither
 units nor which joint is which. Units are guessed from the length of the legs, joints are known by the names that
-MotionBuilder, Mixamo, 3ds Max (Biped), Character Creator, MakeHuman and this package give them. pybvh reads the files.
+MotionBuilder, Mixamo, 3ds Max (Biped), Character Creator, MakeHuman, Blender and this package give them. Joints may
+have positions of their own (Blender, Xsens, a reference above the hips), in place of their offsets or beside them.
 
 Bodies differ in where their joints lie, and the head's end is anywhere in or on it: nose and top of the head are set
 above the head's joint by what they are apart in `cmu_amc.npz`, and the spine's joint is put on the line of the trunk.
@@ -13,15 +14,14 @@ Shapes: F frames, N nodes of the file, 17 joints; metres, z up.
 from __future__ import annotations
 
 import re
-import tempfile
-import warnings
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from posemamba.data.mocap.extra import Array, Collection, Say, resampled
-from posemamba.utils.errors import PoseMambaError, require
+from posemamba.data.mocap.extra import Array, Collection, Say, put_on_body, resampled
+from posemamba.utils.errors import PoseMambaError
 
 SIDED = {
     "hip": (
@@ -46,7 +46,7 @@ SIDED = {
 """Names of the joints of a side, letters and digits only, the likelier name first."""
 MIDDLE = {
     "neck": ("neck1", "upperneck", "neckupper", "necktwist01", "neck01", "neck", "thorax"),
-    "head": ("head",),
+    "head": ("head", "face"),
     "head_end": ("endsitehead", "headtopend", "headend", "headnub"),
 }
 END_OF = {"ankle": "knee", "wrist": "elbow"}
@@ -62,6 +62,7 @@ _SPINE = 0.47
 """Share of the way from pelvis to thorax, likewise."""
 _PREFIXES = re.compile(r"^(.*:|mixamorig\d*_?|cc_base_|bip\d+[ _]?|def[-_])", re.IGNORECASE)
 _NAMES = re.compile(r"^(\s*(?:ROOT|JOINT)\s+)([^\r\n{]*[^\s{])", re.MULTILINE)
+_CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
 _CMU = re.compile(r"(?:cmu\D*)?0*(\d{1,3})_0*(\d{1,2})(?:\D.*)?", re.IGNORECASE)
 """Subject and take in names that conversions of the CMU database have: 49_01, CMU_Sample_05_01, 02_01_mirrored."""
 _UP = {
@@ -75,7 +76,7 @@ _UP = {
 
 
 def _plain(name: str) -> str:
-    end = "EndSite" if name.startswith("EndSite") else ""  # pybvh's name of an end, before that of the joint
+    end = "EndSite" if name.startswith("EndSite") else ""  # an end is named by its joint
     return end.lower() + re.sub(r"[^a-z0-9]", "", _PREFIXES.sub("", name[len(end) :]).lower())
 
 
@@ -182,33 +183,151 @@ def metres_per_unit(xyz: Array) -> tuple[str, float]:
     return name, UNITS[name]
 
 
+@dataclass
+class _Node:
+    """A joint of a file, or the end of one.
+
+    Attributes:
+        name: as the file has it, spaces as underscores; of an end ``EndSite`` and its joint's name.
+        parent: index of the node above, -1 for a root.
+        offset: (3,) from the node above, in the file's unit.
+        channels: columns of the motion, axis (0 to 2) and whether it is a rotation, in the file's order.
+    """
+
+    name: str
+    parent: int
+    offset: Array = field(default_factory=lambda: np.zeros(3))
+    channels: list[tuple[int, int, bool]] = field(default_factory=list)
+
+
+def _hierarchy(text: str) -> list[_Node]:
+    """Read the part of a file before its motion; parents come before their children.
+
+    Raises:
+        ValueError: it is none.
+    """
+    tokens = iter(_NAMES.sub(lambda name: name[1] + "_".join(name[2].split()), text).replace("{", " { ").split())
+    nodes: list[_Node] = []
+    above: list[int] = []
+    column = 0
+    if next(tokens, "").upper() != "HIERARCHY":
+        raise ValueError("it does not begin with HIERARCHY")
+    for word in tokens:
+        kind = word.upper()
+        if kind in ("ROOT", "JOINT", "END"):
+            parent = above[-1] if above else -1
+            name = _next(tokens)
+            nodes.append(_Node(f"EndSite{nodes[parent].name}" if kind == "END" else name, parent))
+        elif kind == "{":
+            above.append(len(nodes) - 1)
+        elif kind == "}":
+            above.pop()
+        elif kind == "OFFSET":
+            nodes[-1].offset = np.array([float(_next(tokens)) for _ in range(3)])
+        elif kind == "CHANNELS":
+            for _ in range(int(_next(tokens))):
+                said = _next(tokens)
+                channel = _CHANNEL.fullmatch(said)
+                if channel is None:
+                    raise ValueError(f"unknown channel {said}")
+                nodes[-1].channels.append((column, "xyz".index(channel[1].lower()), channel[2].lower() == "rotation"))
+                column += 1
+        else:
+            raise ValueError(f"{word} where ROOT, JOINT, End Site, OFFSET or CHANNELS was expected")
+    if above or not nodes:
+        raise ValueError("its hierarchy does not end")
+    return nodes
+
+
+def _next(tokens: Iterator[str]) -> str:
+    word = next(tokens, None)
+    if word is None:
+        raise ValueError("its hierarchy does not end")
+    return word
+
+
+def _motion(text: str, columns: int) -> tuple[Array, float]:
+    """Read the part of a file after ``MOTION``: (F, columns) numbers, and seconds a frame.
+
+    Raises:
+        ValueError: it is none, or has another number of frames or columns than it says.
+    """
+    head = re.match(r"\s*Frames\s*:\s*(\d+)\s+Frame\s*Time\s*:\s*(\S+)", text, re.IGNORECASE)
+    if head is None:
+        raise ValueError("no frames")
+    frames, seconds = int(head[1]), float(head[2])
+    numbers = np.array(text[head.end() :].split(), np.float64)
+    if not frames or len(numbers) != frames * columns:
+        raise ValueError(f"{len(numbers)} numbers, expected {frames} frames of {columns}")
+    if not np.isfinite(numbers).all() or not (np.isfinite(seconds) and seconds > 0):
+        raise ValueError("numbers that are none")
+    return numbers.reshape(frames, columns), seconds
+
+
+def _places(nodes: Sequence[_Node], motion: Array) -> Array:
+    """Place all nodes, (F, N, 3), by the (F, columns) numbers of the channels."""
+    where = np.zeros((len(motion), len(nodes), 3))
+    turned = np.zeros((len(motion), len(nodes), 3, 3))
+    added = _positions_are_added(nodes, motion)
+    for i, node in enumerate(nodes):
+        local = np.tile(node.offset, (len(motion), 1))
+        own = np.tile(np.eye(3), (len(motion), 1, 1))
+        for column, axis, rotation in node.channels:
+            if rotation:
+                own = own @ _about(axis, np.radians(motion[:, column]))
+            else:
+                local[:, axis] = motion[:, column] + (node.offset[axis] if added and node.parent >= 0 else 0)
+        if node.parent < 0:
+            where[:, i], turned[:, i] = local, own
+        else:
+            above = turned[:, node.parent]
+            where[:, i] = where[:, node.parent] + (above @ local[..., None])[..., 0]
+            turned[:, i] = above @ own
+    return where
+
+
+def _positions_are_added(nodes: Sequence[_Node], motion: Array) -> bool:
+    """Tell whether positions of joints other than the root come on top of their offsets, or in place of them.
+
+    Programs differ. Bones are about as long in motion as at rest: positions near to nothing are added.
+    """
+    apart, alone = 0.0, 0.0
+    for node in nodes:
+        for column, axis, rotation in node.channels:
+            if not rotation and node.parent >= 0:
+                apart += float(np.abs(motion[:, column] - node.offset[axis]).mean())
+                alone += float(np.abs(motion[:, column]).mean())
+    return alone < apart
+
+
+def _about(axis: int, angles: Array) -> Array:
+    """(F, 3, 3) rotations about an axis by (F,) radians."""
+    c, s = np.cos(angles), np.sin(angles)
+    turn = np.tile(np.eye(3), (len(angles), 1, 1))
+    j, k = (axis + 1) % 3, (axis + 2) % 3
+    turn[:, j, j], turn[:, j, k], turn[:, k, j], turn[:, k, k] = c, -s, s, c
+    return turn
+
+
 def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, str]:
     """(F, 17, 3) joints of a file, metres, z up; its frames a second; what its unit was taken for.
 
     Raises:
-        PoseMambaError: pybvh is not there, or the file is no BVH file, has unknown joints, or not an adult's legs.
+        PoseMambaError: the file is no BVH file, has unknown joints, or not an adult's legs.
     """
-    bvh = require("pybvh", "bvh")
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy.bvh"  # pybvh reads no .BVH, and names to the first space only (Bip01 L Thigh)
-        try:
-            hierarchy, mark, motion = path.read_bytes().decode("ascii", "replace").partition("MOTION")
-            hierarchy = _NAMES.sub(lambda name: name[1] + "_".join(name[2].split()), hierarchy)
-            copy.write_bytes(f"{hierarchy}{mark}{motion}".encode("ascii", "replace"))
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                file = bvh.Bvh.from_file(copy)
-                nodes, rest = np.asarray(file.node_positions(), np.float64), file.rest_pose_positions()
-        except (OSError, ValueError, IndexError, KeyError, TypeError) as error:
-            said = " ".join(re.sub(rf"( in( file)?)? {re.escape(str(copy))}", "", str(error)).split())
-            raise PoseMambaError(f"{path}: not a BVH file that can be read: {said}") from error
-    names, index = [node.name for node in file.nodes], {id(node): i for i, node in enumerate(file.nodes)}
-    parents = [index.get(id(node.parent), -1) for node in file.nodes]
     try:
-        if not np.isfinite(nodes).all() or not len(nodes) or not file.frame_time > 0:
-            raise PoseMambaError("no frames, or numbers that are none")
-        # pybvh guesses which way is up as well, by names without prefixes, from the first frame
-        xyz, still = (human36m_joints(one, names, parents) for one in (nodes, rest[None]))
+        head, mark, body = path.read_bytes().decode("ascii", "replace").partition("MOTION")
+        nodes = _hierarchy(head)
+        columns = sum(len(node.channels) for node in nodes)
+        if not mark:
+            raise ValueError("it has no MOTION")
+        motion, seconds = _motion(body, columns)
+        places, rest = _places(nodes, motion), _places([_Node(n.name, n.parent, n.offset) for n in nodes], motion[:1])
+    except (OSError, ValueError, IndexError) as error:
+        raise PoseMambaError(f"{path}: not a BVH file that can be read: {' '.join(str(error).split())}") from error
+    names, parents = [node.name for node in nodes], [node.parent for node in nodes]
+    try:
+        xyz, still = (human36m_joints(one, names, parents) for one in (places, rest))
         xyz = xyz @ np.array(_UP[up_axis(xyz, still)], float).T
         said, scale = ("given", unit) if unit else metres_per_unit(xyz)
         leg = scale * _leg([xyz[:, i] for i in range(1, 7)])
@@ -216,7 +335,7 @@ def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, st
             raise PoseMambaError(f"legs of {leg:g} m are nobody's: --unit {scale:g} is not the metres of a unit")
     except PoseMambaError as error:
         raise PoseMambaError(f"{path}: {error}") from error
-    return xyz * scale, 1 / file.frame_time, said
+    return xyz * scale, 1 / seconds, said
 
 
 def convert(
@@ -228,6 +347,7 @@ def convert(
     licence: str = "unknown",
     cmu: bool = True,
     known: Container[str] = (),
+    bodies: Sequence[Array] = (),
     say: Say = lambda line: None,
 ) -> int:
     """Write the motions of a folder, and those below it, as one npz file.
@@ -244,15 +364,15 @@ def convert(
         licence: of the motions, kept in the file.
         cmu: take names such as 49_01 for the CMU database's.
         known: names of clips that are not wanted, such as cmu_05_01.
+        bodies: (17,) bone lengths in metres, by turns those of the files' bodies; none: bodies stay as they are.
         say: told of each file that is left out, and of the units.
 
     Returns:
         The number of clips.
 
     Raises:
-        PoseMambaError: no motions, or none that can be taken; or pybvh is not there.
+        PoseMambaError: no motions, or none that can be taken.
     """
-    require("pybvh", "bvh")
     if unit is not None and not 0 < unit < 100:
         raise PoseMambaError(f"{folder}: --unit is {unit:g}, expected metres, more than 0 and less than 100")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".bvh")
@@ -272,6 +392,8 @@ def convert(
         except PoseMambaError as error:
             say(f"left out: {error}")
             continue
+        if bodies:
+            xyz = put_on_body(xyz, bodies[sum(units.values()) % len(bodies)])
         units[said] = units.get(said, 0) + 1
         found.add(file, name, who, resampled(xyz, fps, smooth=True))
     if units:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from posemamba.data.augment import add_detector_errors
-from posemamba.data.cameras import see
+from posemamba.data.cameras import look_at_people, project, see
 from posemamba.data.clips import ClipBatch
 from posemamba.data.mocap import recombine
 from posemamba.data.mocap.draw import ClipDrawer, ClipNumbers, Motion, Segment, to_device
@@ -64,7 +64,12 @@ class MocapSource:
         """Apply each group of random numbers in turn: motion, body, camera, detector."""
         bodies = numbers.body.apply(self._move(numbers.motion, frames))
         view = see(bodies, numbers.camera)
-        noisy, confidence = add_detector_errors(view.xy, numbers.detector, self._generator)
+        shown, detector = view.xy, self.options.detector
+        if detector.displaced_share or detector.raised_ankle_share:
+            shown = project(numbers.displacement.apply(view.camera_xyz), numbers.camera.focal).xy
+        noisy, confidence = add_detector_errors(shown, numbers.detector, self._generator)
+        if self.options.camera.look_at_share:
+            view, noisy = look_at_people(view, noisy, confidence, numbers.camera, numbers.look)
         return ClipBatch(noisy, view.target, view.mm_per_unit, view.xy, confidence)
 
     def _move(self, motion: Motion, frames: int) -> Tensor:
@@ -77,6 +82,8 @@ class MocapSource:
             return sample_motion(self.positions, time, segment.begin, segment.end)
 
         bodies, options = sampled(motion.segment), self.options.motion
+        if options.straight_knee_share:
+            bodies = recombine.straighten_knees(bodies, motion.straighter)
         if options.graft_share:
             bodies = recombine.graft(bodies, sampled(motion.graft.segment), motion.graft.part)
         if options.joint_perturbation_share:

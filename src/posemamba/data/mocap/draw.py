@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data import augment
-from posemamba.data.cameras import Cameras
+from posemamba.data.cameras import Cameras, LookAt
 from posemamba.data.mocap import recombine
 from posemamba.data.mocap.motions import Motions
 from posemamba.data.mocap.options import MocapOptions
@@ -50,6 +50,18 @@ _LIMB_JOINTS = np.array([2, 3, 5, 6, 12, 13, 15, 16])
 # Standard deviation of rotations about one axis, radians, in the order of recombine.BALL_JOINTS.
 _PERTURBATION = np.deg2rad([7, 12, 18, 18, 9, 9])[:, None]
 _LARGE = np.array([2, 1, 1, 1, 3, 3])[:, None]  # times that: legs raised to the side or behind, trunks that bend
+_ROLL = 20.0  # degrees, standard deviation of the roll of cameras that are held askew
+# Standard deviation, metres, of where a detector has joints in the body: across, along the trunk, ahead. Views of one
+# person differ by 0.01 to 0.03 (studies/LOG.md); what all views have in common, and other people, come on top.
+_DISPLACED = np.array(
+    [
+        *([0.0] * 3, [0.012] * 3, [0.014] * 3, [0.012] * 3, [0.012] * 3, [0.014] * 3, [0.012] * 3, [0.01] * 3),
+        *([0.015] * 3, [0.02, 0.025, 0.03], [0.025, 0.04, 0.045], [0.012] * 3, [0.012] * 3, [0.012] * 3),
+        *([0.012] * 3, [0.012] * 3, [0.012] * 3),
+    ]
+)
+_PAIR = 0.02  # the same, along the trunk, of both hips together and of both shoulders together
+_HIPS_OF_LEGS, _SHOULDERS = [1, 4], [11, 14]
 
 Array = NDArray[Any]
 
@@ -97,6 +109,7 @@ class Motion:
         perturbation: rotations of ball joints.
         tumble: rotation of the whole body.
         flip: (B,) bool: mirrored left to right.
+        straighter: (B,) radians by which knees are bent less.
     """
 
     segment: Segment
@@ -105,6 +118,7 @@ class Motion:
     perturbation: recombine.Rotations
     tumble: recombine.Rotations
     flip: Tensor
+    straighter: Tensor
 
 
 @dataclass
@@ -115,6 +129,8 @@ class ClipNumbers:
     body: augment.Body
     camera: Cameras
     detector: augment.DetectorErrors
+    displacement: augment.Displacement
+    look: LookAt
 
     @property
     def clips(self) -> int:
@@ -210,6 +226,8 @@ class ClipDrawer:
         self._cumulative = np.concatenate([[0.0], np.cumsum(weight)])
         ends = self._starts + self._lengths
         self._clip_weight = self._cumulative[ends] - self._cumulative[self._starts]
+        standing = _standing(motions) if options.motion.standing_share else np.zeros(len(motions.positions))
+        self._standing = np.concatenate([[0.0], np.cumsum(standing)])
         total = sum(options.lengths.values())
         self._frames = list(options.lengths)
         self._shares = np.cumsum([v / total for v in options.lengths.values()])
@@ -248,7 +266,15 @@ class ClipDrawer:
         large = np.where(s.chance(o.motion.large_perturbation_share)[:, None, None], _LARGE, 1)
         motion.perturbation.offset *= _tensor(large)
         motion.perturbation.amplitude *= _tensor(large)
-        return ClipNumbers(motion, body, camera, detector)
+        standing = self._stand(s, motion.segment, frames)
+        motion.straighter = self._straighten(s, standing)
+        self._take_detectors_bones(s, body, anatomical, alike)
+        self._roll(s, camera, extreme)
+        look = LookAt(*(_tensor(s.chance(x)) for x in self._look_shares()))
+        displacement = self._displace(s, noisy)
+        self._lose_head_and_ankles(s, detector, noisy, frames)
+        self._be_confident(s, detector, noisy)
+        return ClipNumbers(motion, body, camera, detector, displacement, look)
 
     def _long_enough(self, frames: int) -> NDArray[np.bool_]:
         """Which motions fill a clip at half speed or faster."""
@@ -306,7 +332,7 @@ class ClipDrawer:
 
     def _place(self, s: _Sampler, camera: Cameras) -> None:
         camera.azimuth = _tensor(s.uniform(0, 2 * np.pi))
-        camera.offset = _tensor(s.uniform(-0.5, 0.5, 2))
+        camera.offset = _tensor(s.uniform(-self._options.camera.offset, self._options.camera.offset, 2))
         camera.follow = _tensor(np.where(s.chance(self._options.camera.follow_share), s.uniform(0.4, 1.0), 0.0))
 
     def _level(self, s: _Sampler, camera: Cameras, extreme: Array) -> None:
@@ -416,6 +442,7 @@ class ClipDrawer:
             ),
             tumble=recombine.Rotations(nothing, nothing, nothing[..., 0], nothing[..., 0]),
             flip=_tensor(flip),
+            straighter=nothing[:, 0, 0],
         )
 
     def _tumble(self, s: _Sampler, motion: Motion, frames: int) -> None:
@@ -445,11 +472,92 @@ class ClipDrawer:
         scale = np.where(mixed, alike * np.exp(between), body.bone_scale.numpy())
         body.bone_scale = _tensor(np.where(anatomical[:, None] & scaled, alike, scale))
 
+    def _stand(self, s: _Sampler, segment: Segment, frames: int) -> NDArray[np.bool_]:
+        """Let some clips begin with a person who stands upright, and go on slowly; return which."""
+        ends = self._starts + self._lengths
+        there = np.where(self._long_enough(frames), self._standing[ends] - self._standing[self._starts], 0)
+        weight = np.cumsum(there)
+        chosen = s.chance(self._options.motion.standing_share) & bool(weight[-1] > 0)
+        clip = np.searchsorted(weight, s.uniform(0, 1) * weight[-1], side="right").clip(max=len(weight) - 1)
+        begin, length = self._starts[clip], self._lengths[clip]
+        low, high = self._standing[begin], self._standing[begin + length]
+        frame = np.searchsorted(self._standing, low + (high - low) * s.uniform(0, 1), side="right") - 1
+        step = np.minimum(s.uniform(0, 1), (length - 1) / max(frames - 1, 1))
+        first = np.clip(frame - begin, 0, length - 1 - step * (frames - 1))
+        for name, value in (("begin", begin), ("end", begin + length - 1), ("first", first), ("step", step)):
+            setattr(segment, name, _tensor(np.where(chosen, value, getattr(segment, name).numpy())))
+        return chosen
+
+    def _straighten(self, s: _Sampler, standing: NDArray[np.bool_]) -> Tensor:
+        """Radians by which knees are bent less; those who stand have them straight more often than others."""
+        o = self._options.motion
+        low, high = np.deg2rad(o.straight_knee_degrees)
+        less = s.uniform(low, high)
+        less = np.where(standing, np.maximum(less, s.uniform(low, high)), less)
+        return _tensor(np.where(s.chance(o.straight_knee_share), less, 0.0))
+
+    def _take_detectors_bones(self, s: _Sampler, body: augment.Body, anatomical: Array, alike: Array) -> None:
+        """Give bodies, but for anatomical ones, the bones of the detector's joints."""
+        taken = s.chance(self._options.body.detector_share)[:, None] & self._options.body.bone_scale
+        scale = alike * np.exp(CONVENTIONS[2])
+        body.bone_scale = _tensor(np.where(taken & ~anatomical[:, None], scale, body.bone_scale.numpy()))
+
+    def _roll(self, s: _Sampler, camera: Cameras, extreme: Array) -> None:
+        """Hold some cameras askew."""
+        askew = s.chance(self._options.camera.roll_share) & ~extreme
+        roll = np.deg2rad(s.normal(0, _ROLL).clip(-60, 60))
+        camera.roll = _tensor(np.where(askew, roll, camera.roll.numpy()))
+
+    def _look_shares(self) -> tuple[float, float, float]:
+        o = self._options.camera
+        return o.look_at_share, o.guessed_focal_share, o.levelled_share
+
+    def _displace(self, s: _Sampler, noisy: Array) -> augment.Displacement:
+        """Places of joints as the detector has them in a clip."""
+        o = self._options.detector
+        own, pair = s.normal(0, 1, 17, 3), s.normal(0, 1, 2)
+        offset = own * _DISPLACED
+        offset[:, _HIPS_OF_LEGS, 1] += _PAIR * pair[:, :1]
+        offset[:, _SHOULDERS, 1] += _PAIR * pair[:, 1:]
+        offset[:, 10] = 0.7 * offset[:, 9] * (_DISPLACED[10] / _DISPLACED[9]) + 0.7 * offset[:, 10]
+        offset[:, 0] = offset[:, _HIPS_OF_LEGS].mean(1)
+        displaced = s.chance(o.displaced_share) & noisy
+        size = np.where(displaced, s.uniform(0, 1.5), 0.0)[:, None, None]
+        raised = s.uniform(0, 0.25, 1) * s.uniform(0.5, 1, 2) * (s.chance(o.raised_ankle_share) & noisy)[:, None]
+        return augment.Displacement(_tensor(offset * size), _tensor(raised))
+
+    def _lose_head_and_ankles(self, s: _Sampler, detector: augment.DetectorErrors, noisy: Array, frames: int) -> None:
+        """Let the detector miss the head, or both ankles, all the time: occlusions beside the others."""
+        o, before = self._options.detector, detector.occlusions
+        lost = np.stack([s.chance(o.head_loss_share) & noisy, s.chance(o.ankle_loss_share) & noisy], 1)
+        sets = np.tile([augment.OCCLUDED_HEAD, augment.OCCLUDED_ANKLES], (s.size, 1))
+        detector.occlusions = augment.Occlusions(
+            start=torch.cat([before.start, torch.zeros(s.size, 2, dtype=before.start.dtype)], 1),
+            length=torch.cat([before.length, _tensor(np.where(lost, float(frames), 0.0))], 1),
+            joint_set=torch.cat([before.joint_set, _tensor(sets)], 1),
+        )
+
+    def _be_confident(self, s: _Sampler, detector: augment.DetectorErrors, noisy: Array) -> None:
+        """Give some clips a confidence that is high whatever the error."""
+        sure, c = s.chance(self._options.detector.confident_share) & noisy, detector.confidence
+        c.intercept = _tensor(np.where(sure, c.intercept.numpy().clip(min=4.0), c.intercept.numpy()))
+        c.error_slope = _tensor(np.where(sure, 0.0, c.error_slope.numpy()))
+        c.ignores_swaps = _tensor(sure | c.ignores_swaps.numpy())
+
 
 def _swap_length(s: _Sampler, noisy: Array) -> Array:
     """Frames of each left-right swap, 0 for none."""
     swapped = s.chance(0.4, _SWAPS) & (s.chance(0.25) & noisy)[:, None]
     return np.where(s.chance(0.75, _SWAPS), s.uniform(1, 8, _SWAPS), s.uniform(8, 40, _SWAPS)) * swapped
+
+
+def _standing(motions: Motions) -> Array:
+    """(N,) 1 where a person stands upright, on both feet: trunk and thighs near to upright, ankles as high."""
+    p = motions.positions
+    trunk, thighs = p[:, 8] - p[:, 0], p[:, (1, 4)] - p[:, (2, 5)]
+    upright = trunk[:, 2] > np.cos(np.deg2rad(15)) * np.linalg.norm(trunk, axis=-1)
+    upright &= (thighs[..., 2] > np.cos(np.deg2rad(20)) * np.linalg.norm(thighs, axis=-1)).all(1)
+    return (upright & (np.abs(p[:, 3, 2] - p[:, 6, 2]) < 0.06)).astype(float)
 
 
 def _frame_weights(motions: Motions, options: MocapOptions) -> Array:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import make_interp_spline
 
-from posemamba.data.mocap.motions import TEST_SUBJECTS, VALIDATION_SUBJECTS
+from posemamba.data.mocap.motions import TEST_SUBJECTS, VALIDATION_SUBJECTS, Motions
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
@@ -56,6 +56,42 @@ def resampled(xyz: Array, fps: float, *, smooth: bool = False) -> Array:
     else:
         found = np.stack([np.interp(at, before, one) for one in flat.T], -1)
     return np.asarray(found).reshape(-1, 17, 3)
+
+
+def bone_lengths(motions: Motions) -> list[Array]:
+    """Measure each subject's bones, (17,) metres each: medians of the joints' distances from those they hang on."""
+    subjects, lengths = np.repeat(np.array(motions.subjects), motions.lengths), []
+    for who in dict.fromkeys(motions.subjects):
+        lengths.append(np.median(np.linalg.norm(_bones(motions.positions[subjects == who]), axis=-1), 0))
+        lengths[-1][0] = 0.0
+    return lengths
+
+
+def put_on_body(xyz: Array, lengths: Array) -> Array:
+    """Give (F, 17, 3) joints the bones of another body; their directions stay.
+
+    The pelvis goes as far as the legs are longer, so that feet that stood still do.
+
+    Args:
+        xyz: metres, z up.
+        lengths: (17,) metres from the joint that each joint hangs on; that of the root is not used.
+    """
+    bones = _bones(xyz)
+    own = np.linalg.norm(bones, axis=-1, keepdims=True)
+    legs = [2, 3, 5, 6]
+    taller = float(lengths[legs].sum() / max(np.median(own[:, legs, 0].sum(1)), 1e-9))
+    bones = bones / np.maximum(own, 1e-9) * lengths[:, None]
+    placed = np.empty_like(xyz)
+    placed[:, 0] = xyz[:, 0] * taller
+    for joint, parent in enumerate(H36M17.parents[1:], start=1):  # parents come before their children
+        placed[:, joint] = placed[:, parent] + bones[:, joint]
+    return placed
+
+
+def _bones(xyz: NDArray[Any]) -> Array:
+    """(F, 17, 3) vectors from the joint that each joint hangs on; the root's is nothing."""
+    above = xyz[:, [0, *H36M17.parents[1:]]]
+    return np.asarray(xyz - above, np.float64)
 
 
 @dataclass

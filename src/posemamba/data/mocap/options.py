@@ -47,6 +47,15 @@ class MotionOptions(_Options):
         default=0.0, description="share of clips with the whole body turned over about level axes"
     )
     flip: bool = Field(default=True, description="mirror half of the clips left to right")
+    straight_knee_share: Share = Field(
+        default=0.0, description="share of clips whose knees are bent by an angle less, down to perfectly straight"
+    )
+    straight_knee_degrees: tuple[float, float] = Field(
+        default=(5, 25), description="range of the angle by which these knees are bent less"
+    )
+    standing_share: Share = Field(
+        default=0.0, description="share of clips that begin with a person who stands upright, and go on slowly"
+    )
 
 
 class BodyOptions(_Options):
@@ -62,6 +71,9 @@ class BodyOptions(_Options):
         default=0.0,
         description="share of bodies, anatomical ones left out, whose bones lie between the joint definitions of the "
         "motion capture, Human3.6M and MediaPipe",
+    )
+    detector_share: Share = Field(
+        default=0.0, description="share of bodies with the bones of MediaPipe's joints, but for what people differ by"
     )
 
 
@@ -87,6 +99,21 @@ class CameraOptions(_Options):
     crop_share: Share = Field(
         default=0.1, description="share of cameras that see a part of the body only; joints beyond are not detected"
     )
+    offset: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="how far from the picture's middle the middle of a path may be, of the picture's half",
+    )
+    roll_share: Share = Field(default=0.0, description="share of cameras that are held askew, by 20 degrees typically")
+    look_at_share: Share = Field(
+        default=0.0, description="share of clips that are turned as by a virtual camera that looks at the person"
+    )
+    guessed_focal_share: Share = Field(
+        default=0.5,
+        description="share of turned clips whose focal length is guessed: 55 degrees along the picture's longer side",
+    )
+    levelled_share: Share = Field(default=0.0, description="share of turned clips whose roll is taken out")
 
 
 class DetectorOptions(_Options):
@@ -107,6 +134,20 @@ class DetectorOptions(_Options):
     )
     binary_confidence_share: Share = Field(
         default=0.3, description="share of clips whose confidence is 1 where a joint was detected and 0 elsewhere"
+    )
+    displaced_share: Share = Field(
+        default=0.0,
+        description="share of noisy clips in which joints are seen at other places of the body, the same in all frames",
+    )
+    raised_ankle_share: Share = Field(
+        default=0.0, description="share of noisy clips in which ankles are seen too high on the shin"
+    )
+    head_loss_share: Share = Field(default=0.0, description="share of noisy clips without nose and top of the head")
+    ankle_loss_share: Share = Field(
+        default=0.0, description="share of noisy clips without ankles, hidden below the picture's lower edge"
+    )
+    confident_share: Share = Field(
+        default=0.0, description="share of noisy clips whose confidence is high whatever the error"
     )
 
 

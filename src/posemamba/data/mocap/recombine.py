@@ -11,6 +11,7 @@ Shapes: B clips, T frames, J = 17 joints of Human3.6M, K = 6 ball joints (BALL_J
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -156,6 +157,42 @@ def tumble(positions: Tensor, rotations: Rotations) -> Tensor:
     angles = rotations.angles(positions.shape[1])
     pelvis = positions[:, :, :1]
     return pelvis + _rotate(positions - pelvis, angles)
+
+
+_KNEE_EDGE = math.radians(3)
+"""Radians about the angle that is taken off over which knees go over to straight ones, without a jerk."""
+
+
+def straighten_knees(positions: Tensor, less: Tensor) -> Tensor:
+    """Bend knees by an angle less, down to perfectly straight ones.
+
+    The knees of people who stand are bent by some 15 to 20 degrees in the motion capture, more than people's are, since
+    its hips, knees and ankles lie on no line there. Hips stay, ankles stay in their direction from the hip, and knees
+    in the plane of the leg, so that who stands still does. Bones keep their lengths.
+
+    Args:
+        positions: (B, T, J, 3) metres.
+        less: (B,) radians; 0: legs stay as they are.
+    """
+    p = positions.clone()
+    for hip, knee, ankle in ((1, 2, 3), (4, 5, 6)):
+        thigh, shin = positions[:, :, knee] - positions[:, :, hip], positions[:, :, ankle] - positions[:, :, knee]
+        upper, lower = thigh.norm(dim=-1).clamp_min(1e-6), shin.norm(dim=-1).clamp_min(1e-6)
+        cosine = (thigh * shin).sum(-1) / (upper * lower)
+        bend = torch.acos(cosine.clamp(-1, 1))
+        over = bend - less[:, None]
+        edge = _KNEE_EDGE * (over / _KNEE_EDGE).clamp(-1, 1)  # a parabola joins nothing to the line
+        bent = torch.where(over.abs() < _KNEE_EDGE, (edge + _KNEE_EDGE).square() / (4 * _KNEE_EDGE), over.clamp_min(0))
+        along = functional.normalize(thigh + shin, dim=-1)
+        across = functional.normalize(thigh - (thigh * along).sum(-1, keepdim=True) * along, dim=-1)
+        reach = (upper.square() + lower.square() + 2 * upper * lower * bent.cos()).sqrt()
+        sine = (lower * bent.sin() / reach.clamp_min(1e-6)).clamp(-1, 1)
+        ahead = (upper + lower * bent.cos()) / reach.clamp_min(1e-6)
+        bent_knee = positions[:, :, hip] + upper[..., None] * (ahead[..., None] * along + sine[..., None] * across)
+        changed = (less > 0)[:, None, None]
+        p[:, :, knee] = torch.where(changed, bent_knee, positions[:, :, knee])
+        p[:, :, ankle] = torch.where(changed, positions[:, :, hip] + reach[..., None] * along, positions[:, :, ankle])
+    return p
 
 
 def _rotate(vectors: Tensor, turn: Tensor) -> Tensor:

@@ -1,0 +1,160 @@
+"""A virtual camera that looks at the person: pixels turned before lifting, joints turned back after it.
+
+A lifter is given joints relative to each other, at one size, and cannot see how far from the picture's middle the
+person stands. There a body is seen from another side than in the middle, and comes out leaning. So the camera is
+turned, on the spot, until it looks at the person: pixels become rays by the focal length, all rays are turned by one
+rotation and meet the image plane of a camera with the same focal length and centre.
+
+Frames of reference: the camera's axes, x right, y down, z away from the camera. `VirtualCamera.rotation` leads from the
+real camera's axes to the virtual camera's: a point p (column) is at ``rotation @ p`` there. Pinhole cameras without
+lens distortion. Pixels are (..., 2), x right and y down from the picture's upper left corner.
+
+A focal length that is guessed bends nothing where the person is (the turned picture is only stretched a little across),
+but the person is then seen as far from the true middle as the guess is off.
+
+`posemamba.data.cameras.look_at_people` does the same in training, on tensors.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["GUESSED_FOV", "VirtualCamera", "focal_length", "look_along", "look_at_joints", "roll_of"]
+
+Array = NDArray[np.float64]
+
+GUESSED_FOV = 55.0
+"""Degrees along the picture's longer side, where none is given: between phones (60 to 70) and longer lenses."""
+_STEEPEST = math.cos(math.radians(80))
+"""Cosine of the angle from the axis beyond which a joint is not in the turned picture: its tangent explodes."""
+
+
+@dataclass(frozen=True)
+class VirtualCamera:
+    """A camera at the place of the real one, turned, with its focal length and centre.
+
+    Attributes:
+        rotation: (3, 3) from the real camera's axes to the virtual camera's.
+        focal: focal length in pixels, of both.
+        centre: (2,) pixels, of both.
+    """
+
+    rotation: Array
+    focal: float
+    centre: Array
+
+    def see(self, xy: ArrayLike) -> Array:
+        """Turn pixels (..., 2) of the real picture into the virtual camera's.
+
+        NaN stays NaN. Joints that lie more than 80 degrees from the virtual camera's axis become NaN.
+        """
+        return self._turned(np.asarray(xy, np.float64), self.rotation)
+
+    def unsee(self, xy: ArrayLike) -> Array:
+        """Turn pixels (..., 2) of the virtual camera's picture back into the real one's: the inverse of `see`."""
+        return self._turned(np.asarray(xy, np.float64), self.rotation.T)
+
+    def turn(self, xyz: ArrayLike) -> Array:
+        """Turn points or vectors (..., 3) in the real camera's axes into the virtual camera's axes."""
+        return np.asarray(xyz, np.float64) @ self.rotation.T
+
+    def turn_back(self, xyz: ArrayLike) -> Array:
+        """Turn points or vectors (..., 3) in the virtual camera's axes into the real camera's: undo `turn`."""
+        return np.asarray(xyz, np.float64) @ self.rotation
+
+    def _turned(self, xy: Array, rotation: Array) -> Array:
+        rays = _rays(xy, self.focal, self.centre) @ rotation.T
+        depth = rays[..., 2:]
+        there = depth > _STEEPEST * np.linalg.norm(rays, axis=-1, keepdims=True)
+        return np.where(there, rays[..., :2] / np.where(there, depth, 1.0) * self.focal + self.centre, np.nan)
+
+
+def focal_length(image_size: tuple[int, int], fov: float = GUESSED_FOV) -> float:
+    """Return the focal length in pixels of a picture (width, height) with a field of view along its longer side.
+
+    Args:
+        image_size: width and height in pixels.
+        fov: degrees along the longer side.
+    """
+    return max(image_size) / 2 / math.tan(math.radians(fov) / 2)
+
+
+def look_along(direction: ArrayLike, roll: float = 0.0) -> Array:
+    """Return the rotation (3, 3) after which `direction` is the optical axis.
+
+    It is the smallest one, about an axis in the picture's plane, so that hardly any roll is added. Then the camera is
+    rolled about its new axis, so that a picture that is rolled by `roll` comes out level.
+
+    Args:
+        direction: (3,) in the real camera's axes, of any length, in front of the camera.
+        roll: radians by which the real camera is turned clockwise about its axis, as its holder sees it: an upright
+            line leans to the left in its picture. Where `up` is known in the real camera's axes, it is
+            ``roll_of(look_along(direction) @ up)``.
+
+    Raises:
+        ValueError: the direction is not finite, or not in front of the camera.
+    """
+    ray = np.asarray(direction, np.float64)
+    length = float(np.linalg.norm(ray))
+    if not (math.isfinite(length) and length > 0 and ray[2] > 0):
+        raise ValueError(f"direction is {ray.tolist()}, expected a finite one in front of the camera")
+    x, y, z = ray / length
+    # Rodrigues' formula about (y, -x, 0), written out: no division by a sine that may be zero
+    k = 1 / (1 + z)
+    rotation = np.array([[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]])
+    c, s = math.cos(roll), math.sin(roll)
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation
+
+
+def look_at_joints(
+    xy: ArrayLike,
+    focal: float,
+    centre: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    roll: float = 0.0,
+) -> VirtualCamera:
+    """Turn a camera towards the mean of the joints that are seen, one rotation for all frames.
+
+    Args:
+        xy: (F, J, 2) pixels; NaN where a joint was not found.
+        focal: focal length in pixels, known or guessed (`focal_length`).
+        centre: (2,) pixels, usually the picture's middle.
+        weights: (F, J) such as confidence: joints without weight do not count, others all alike; None: all that are
+            found count.
+        roll: see `look_along`.
+
+    Returns:
+        The camera; where no joint is seen it looks where the real one does.
+    """
+    pixels, middle = np.asarray(xy, np.float64), np.asarray(centre, np.float64)
+    seen = np.isfinite(pixels).all(-1)
+    if weights is not None:
+        seen &= np.nan_to_num(np.asarray(weights, np.float64)) > 0
+    rays = _rays(pixels[seen], focal, middle)
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    direction = rays.sum(0) if len(rays) else np.array([0.0, 0.0, 1.0])
+    return VirtualCamera(look_along(direction, roll), float(focal), middle)
+
+
+def roll_of(up: ArrayLike) -> float:
+    """Return the roll of a camera, for `look_along`, by the direction that is up in its picture.
+
+    Args:
+        up: (2,) or more, x and y of what is up, in the real camera's axes (y down); (0, -1) is a level camera.
+
+    Returns:
+        Radians from -pi to pi.
+    """
+    x, y = np.asarray(up, np.float64)[:2]
+    return math.atan2(-x, -y)
+
+
+def _rays(xy: Array, focal: float, centre: Array) -> Array:
+    """(..., 2) pixels to (..., 3) directions in front of the camera, with z = 1."""
+    flat = (xy - centre) / focal
+    return np.concatenate([flat, np.ones((*xy.shape[:-1], 1))], -1)
