@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -206,13 +207,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--system", nargs="+", default=list(SYSTEMS), choices=list(known), help="default: all supported"
     )
     parser.add_argument("--extra", nargs="+", metavar="NAME", help="default: all of them")
+    parser.add_argument("--jobs", type=int, default=8, help="calls of pip at a time, which wait for the index (8)")
     options = parser.parse_args(arguments)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     direct = list(direct_requirements(project, options.extra or project["optional-dependencies"]))
 
+    with ThreadPoolExecutor(options.jobs) as pool:
+        answers = {
+            (name, python): pool.submit(resolve, direct, python, known[name])
+            for name in options.system
+            for python in options.python
+        }
     lacking = []
     for name in options.system:
-        found = {python: resolve(direct, python, known[name]) for python in options.python}
+        found = {python: answers[name, python].result() for python in options.python}
         rows = sorted(set().union(*(names | without for _, names, without in found.values())))
         table = [[name, *options.python]]
         for row in rows:
