@@ -148,7 +148,8 @@ def look_up(lines: list[str], python: str, system: System) -> tuple[list[dict], 
             run = subprocess.run([*command, *lines], capture_output=True, text=True)
             if run.returncode == 0:
                 return json.loads(report.read_text(encoding="utf-8"))["install"], missing
-        found = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", run.stderr)
+        # the second is pip's answer where a file of constraints names the package
+        found = re.search(r"(?:No matching distribution found for|Cannot install) ([A-Za-z0-9._-]+)", run.stderr)
         if found is None:
             raise SystemExit(f"pip failed:\n{run.stderr.strip()}")
         name = canonicalize_name(found[1])
