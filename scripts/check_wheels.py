@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,7 +148,8 @@ def look_up(lines: list[str], python: str, system: System) -> tuple[list[dict], 
             run = subprocess.run([*command, *lines], capture_output=True, text=True)
             if run.returncode == 0:
                 return json.loads(report.read_text(encoding="utf-8"))["install"], missing
-        found = re.search(r"No matching distribution found for ([A-Za-z0-9._-]+)", run.stderr)
+        # the second is pip's answer where a file of constraints names the package
+        found = re.search(r"(?:No matching distribution found for|Cannot install) ([A-Za-z0-9._-]+)", run.stderr)
         if found is None:
             raise SystemExit(f"pip failed:\n{run.stderr.strip()}")
         name = canonicalize_name(found[1])
@@ -206,13 +208,20 @@ def main(arguments: list[str] | None = None) -> int:
         "--system", nargs="+", default=list(SYSTEMS), choices=list(known), help="default: all supported"
     )
     parser.add_argument("--extra", nargs="+", metavar="NAME", help="default: all of them")
+    parser.add_argument("--jobs", type=int, default=8, help="calls of pip at a time, which wait for the index (8)")
     options = parser.parse_args(arguments)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     direct = list(direct_requirements(project, options.extra or project["optional-dependencies"]))
 
+    with ThreadPoolExecutor(options.jobs) as pool:
+        answers = {
+            (name, python): pool.submit(resolve, direct, python, known[name])
+            for name in options.system
+            for python in options.python
+        }
     lacking = []
     for name in options.system:
-        found = {python: resolve(direct, python, known[name]) for python in options.python}
+        found = {python: answers[name, python].result() for python in options.python}
         rows = sorted(set().union(*(names | without for _, names, without in found.values())))
         table = [[name, *options.python]]
         for row in rows:

@@ -157,6 +157,23 @@ def test_a_track_that_begins_on_another_does_not_take_its_person() -> None:
     assert len(first) == 3 and first.xy[0, 0, 0] == body(300)[0, 0]
 
 
+def test_of_two_tracks_on_one_body_the_older_one_stays() -> None:
+    """A ghost beside a walker for long has a track of its own; once it lies on the walker it takes no frame of theirs.
+
+    Double and walker are seen in turns, as by a detector that leaves out the poorer of two only sometimes.
+    """
+    rng = np.random.default_rng(0)
+    steps = 300 + 6 * np.arange(90)
+    frames = [[Detection(body(x) + rng.normal(0, 2, (17, 2)), np.full(17, 0.9))] for x in steps]
+    for i in range(10, 40):
+        beside = max(120 - 12 * max(i - 25, 0), 0)
+        frames[i].append(Detection(body(steps[i] + beside) + rng.normal(0, 2, (17, 2)), np.full(17, 0.8)))
+    for i in range(40, 90, 3):
+        frames[i] = [Detection(body(steps[i]) + rng.normal(0, 12, (17, 2)), np.full(17, 0.8))]
+    tracks = track(frames)
+    assert len(tracks[0]) == 90 and int(tracks[1].frames[-1]) < 45
+
+
 def test_one_who_steps_out_from_behind_another_is_another() -> None:
     """Seen beside each other for long, both keep their tracks, also while one of them is missed."""
     frames = [[seen_at(300)] for _ in range(60)]

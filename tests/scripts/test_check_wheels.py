@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,3 +83,27 @@ def test_a_missing_wheel_is_named_and_the_exit_status_tells(
     assert "no wheel: sympy on Python 3.13, windows-x86_64" in capsys.readouterr().out
     wanted = {canonicalize_name(Requirement(line).name) for line in asked}
     assert {"torch", "matplotlib", "sympy"} <= wanted and not wanted & {"ai-edge-litert", "lightning"}
+
+
+def test_pips_answers_are_read_and_other_failures_are_no_missing_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals = {
+        "torch": "ERROR: Cannot install torch<2.16 and >=2.6 because these package versions have conflicting dependencies.",
+        "Pillow": "ERROR: No matching distribution found for pillow>=10.4",
+        "network": "ERROR: Could not connect",
+    }
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        assert {"--dry-run", "--no-deps", "--only-binary=:all:"} <= set(command) and "win_amd64" in command
+        for name, refusal in refusals.items():
+            if any(word.startswith(name) for word in command):
+                return subprocess.CompletedProcess(command, 1, "", refusal)
+        report = Path(command[command.index("--report") + 1])
+        report.write_text(json.dumps({"install": [word for word in command if word.startswith("av")]}))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    windows = SYSTEMS["windows-x86_64"]
+    found, missing = check_wheels.look_up(["torch>=2.6", "av>=15", "Pillow>=10.4"], "3.13", windows)
+    assert found == ["av>=15"] and missing == ["torch", "pillow"]
+    with pytest.raises(SystemExit, match="Could not connect"):
+        check_wheels.look_up(["network"], "3.13", windows)

@@ -33,6 +33,9 @@ _SAME_BODY = 0.12
 _SURELY_SAME = 0.03
 _POORER_REACH = 3  # times a track's mean error: the distance up to which it takes the poorer of two on one body
 _TOGETHER = 12  # frames in which a track that began on another one is seen beside it before it counts as much
+# Two tracks of one body lie on each other and move alike; two people who cross do not move alike.
+_SAME_PACE = 0.005  # of the body in a frame: the difference of the speeds of tracks that move alike
+_ONE_BODY_FOR = 5  # frames in a row in which two tracks lie on one body before the one seen less is taken for a double
 
 
 @dataclass
@@ -96,6 +99,7 @@ class _Open:
     error: float = _NEW  # of the predictions so far, a running mean; shares of the body
     begun_on: _Open | None = None  # the track of a person on whom this one began; None once they have been told apart
     together: int = 0  # frames in which both were seen since
+    lies_on: tuple[int, int] = (0, 0)  # the number of the track on whose body this one lies, and for how many frames
 
     def add(self, frame: int, detection: Detection, name: Hashable, size: float, error: float | None) -> None:
         self.frames.append(frame)
@@ -115,6 +119,20 @@ class _Open:
         """Predict the joints in a frame, (J, 2): the last detection, moved at the recent speed, slowing down."""
         gap = frame - self.frames[-1]
         return self.recent[-1][1] + self.speed * (1 - _SLOWING**gap) / (1 - _SLOWING)
+
+    @property
+    def seniority(self) -> tuple[int, int]:
+        """The claim of a track on a detection that others expect, too: who is seen longer comes first."""
+        return len(self.frames), -self.number
+
+    def keeps_pace(self, other: _Open) -> bool:
+        """Return True if two tracks move alike."""
+        return float(np.linalg.norm(self.speed - other.speed)) <= _SAME_PACE * min(self.size, other.size)
+
+    def apart(self, other: _Open, frame: int) -> float:
+        """Return the distance of two tracks' expected positions, as a share of the smaller body."""
+        xy = np.stack([self.expected(frame), other.expected(frame)])
+        return float(_between(xy, np.array([self.size, other.size]))[0, 1])
 
     def reach(self, frame: int, *, contested: bool = False) -> float:
         """Return the largest distance of a detection from the expected position, as a share of the body.
@@ -285,7 +303,7 @@ class Tracker:
                 cost[:, column] = 0.5 + 0.5 * cost[:, column] * narrower  # the better detection is matched first
         for row, one in enumerate(waiting):
             if one.begun_on is not None:
-                cost[row] = 0.9 + 0.1 * cost[row]  # the track on which it began has the first claim
+                cost[row] = 0.5 + 0.5 * cost[row]  # the track on which it began comes first
             for column, p in enumerate(free):
                 # different ids do not match, unless one has just jumped
                 if one.id is not None and now.ids[p] is not None and not {one.id, now.ids[p]} & jumped:
@@ -294,6 +312,23 @@ class Tracker:
         for row, column in zip(*linear_sum_assignment(cost), strict=True):
             if cost[row, column] < 1:
                 now.match(free[column], waiting[row])
+        self._respect_seniors(frame, now, waiting)
+
+    def _respect_seniors(self, frame: int, now: _Matching, waiting: Sequence[_Open]) -> None:
+        """Give a detection to the senior of two tracks that follow one body, or of which one began on the other."""
+        for p, (one, _) in list(now.matches.items()):
+            if one not in waiting or now.ids[p] is not None:
+                continue
+            matched = {other.number for other, _ in now.matches.values()}
+            for senior in sorted(waiting, key=lambda t: t.seniority, reverse=True):
+                if senior.number in matched or senior.seniority < one.seniority:
+                    continue
+                error = now.error(p, senior)
+                if error is None or error > senior.reach(frame, contested=True):
+                    continue
+                if one.begun_on is senior or (one.keeps_pace(senior) and one.apart(senior, frame) <= _SAME_BODY):
+                    now.matches[p] = senior, error
+                    break
 
     def _begin(self, now: _Matching) -> list[int]:
         """Begin a track with each free detection that is not one body with a more confident one; returns these."""
@@ -411,9 +446,25 @@ def _drop_doubles(now: _Matching) -> None:
 
 
 def _tell_apart(now: _Matching) -> None:
-    """End the older track's first claim where the one that began on it has been seen far off, or beside it for long."""
+    """Judge which tracks are of one person.
+
+    The first claim of an older track ends where the one that began on it has been seen far off, or beside it for long.
+    It begins anew where two tracks lie on one body for long.
+    """
     places = {one.number: p for p, (one, _) in now.matches.items()}
     for p, (one, _) in now.matches.items():
+        on = [
+            other
+            for q, (other, _) in now.matches.items()
+            if q != p and now.on_one_body(p, q) and other.seniority > one.seniority and None in (now.ids[p], now.ids[q])
+        ]
+        if on:
+            number, frames = one.lies_on
+            one.lies_on = on[0].number, frames + 1 if number == on[0].number else 1
+            if one.lies_on[1] >= _ONE_BODY_FOR and one.keeps_pace(on[0]):
+                one.begun_on, one.together = on[0], 0
+            continue
+        one.lies_on = 0, 0
         if one.begun_on is not None and (q := places.get(one.begun_on.number)) is not None:
             one.together += 1
             if now.between[p, q] > _NEW or one.together >= _TOGETHER:

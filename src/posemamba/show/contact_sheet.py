@@ -196,14 +196,14 @@ def _draw(rows: Sequence[_Row], people: Sequence[Keypoints2D]) -> Any:
     shades = [sides[2] for sides in colours(len(people), dark=True)]
     columns = max((len(row.crops) for row in rows), default=0)
     picture = max((row.whole.width for row in rows if row.whole is not None), default=0)
-    width = max(3 * _GAP + _WORDS + picture + columns * (_TILE + _GAP), 640)
+    width = max(3 * _GAP + _WORDS + picture + columns * (_TILE + _GAP), 760)
     high, head = _TILE + 26 + _GAP, 62
     more = len(people) - len(rows)
     sheet = Image.new("RGB", (width, head + high * len(rows) + (34 if more else 0)), _PAPER)
     draw = ImageDraw.Draw(sheet)
     name = people[0].source
     draw.text((_GAP, 16), f"{name}: {len(people)} people" if name else f"{len(people)} people", _INK, title)
-    if draw.textlength(f"{name}: {len(people)} people", title) < width - 420:
+    if draw.textlength(f"{name}: {len(people)} people", title) < width - 340:
         draw.text((width - _GAP, 22), "choose with --person NUMBER, or all", _SOFT, words, anchor="ra")
     sides = side_names(people)
     for i, (row, shade) in enumerate(zip(rows, shades, strict=False)):
@@ -212,8 +212,8 @@ def _draw(rows: Sequence[_Row], people: Sequence[Keypoints2D]) -> Any:
         person = row.keypoints
         seen, times = np.flatnonzero(person.seen), person.frame_times()
         _badge(draw, str(person.person), _GAP, top + 1.3 * 44, shade, sheet.size, 44)
-        lines = [f"{len(seen)} of {len(person)} frames"]
-        if len(seen):
+        lines = [f"{len(seen)} of {len(person)} frames"] if len(person) > 1 else []
+        if len(seen) and len(person) > 1:
             lines += [f"{times[seen[0]]:.2f} s to {times[seen[-1]]:.2f} s"]
         lines += [f"--person {side}" for side in sides.get(person.person, ())]
         for number, line in enumerate(lines):

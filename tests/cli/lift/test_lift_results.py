@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fixtures.command_line import FILES, lifted, refused, snapshot
+from fixtures.command_line import FILES, keypoints, lifted, refused, snapshot
 from posemamba import cli
-from posemamba.poses import Poses3D
+from posemamba.io.keypoints import write_keypoints_npz
+from posemamba.poses import Feet2D, Poses3D
 
 
 def test_results_of_an_earlier_call_are_replaced_together(source: Path, weights: Path, tmp_path: Path) -> None:
@@ -164,3 +166,23 @@ def test_refined_and_exported_beside_the_raw_poses(
     ):
         assert message in refused(capsys, "convert", *arguments)
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_feet_of_a_keypoint_file_reach_all_results(weights: Path, tmp_path: Path) -> None:
+    """Heels and toes beside the joints, cut by --start and --end as these are."""
+    body = keypoints(24)
+    feet = body.xy[:, [3, 3, 6, 6]] + np.float32([[-4, 6], [14, 7], [-4, 6], [14, 7]])
+    write_keypoints_npz(tmp_path / "k.npz", replace(body, feet=Feet2D(feet, np.full((24, 4), 0.8))))
+    out = tmp_path / "out"
+    given = [tmp_path / "k.npz", "-o", out, "--weights", weights, "--no-overlay", "--start", "0.1", "--end", "0.4"]
+    assert lifted(*given, "--smooth", "--height", "1.7", "--root-path", "--angles", "--export", "csv,trc") == 0
+    poses = Poses3D.load_npz(out / "poses.npz")
+    frames = len(poses)
+    assert 10 < frames < 20 and poses.feet is not None and poses.keypoints.feet is not None
+    assert poses.xyz.shape == (frames, 17, 3) and np.isfinite(poses.feet).all()
+    np.testing.assert_array_equal(poses.keypoints.feet.xy, feet[5 : 5 + frames])
+    offset = feet - body.xy[:, [3, 3, 6, 6]]
+    ankles = poses.xyz[:, [3, 3, 6, 6]]
+    np.testing.assert_allclose((poses.feet - ankles)[..., :2], offset[5 : 5 + frames], atol=1e-3)
+    assert "left_ankle_dorsiflexion_deg" in (out / "angles.csv").read_text().splitlines()[0]
+    assert "RBigToe" in (out / "motion.trc").read_text() and "left_toe_x_m" in (out / "motion.csv").read_text()

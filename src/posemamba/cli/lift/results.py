@@ -95,10 +95,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                 _draw(folder / "overlay.mp4", results, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
-            if results.detected is not None:
-                write_detected(folder / KEYPOINTS, results.detected)
-            if has_sheet(results):
-                _write_sheet(folder / SHEET, out, results, stages)
+            _write_found(folder, out, results, stages)
             with stages("writing"):
                 for index in range(len(results.motions)):
                     _write_motion(folder, results, index)
@@ -129,9 +126,7 @@ def write_people(out: Path, results: Results, stages: Stages) -> list[str]:
     if results.detected is None or any(_find_poses(out)):
         return []
     with atomic_files(out) as folder:
-        write_detected(folder / KEYPOINTS, results.detected)
-        if has_sheet(results):
-            _write_sheet(folder / SHEET, out, results, stages)
+        _write_found(folder, out, results, stages)
         return sorted(file.name for file in folder.iterdir())
 
 
@@ -140,14 +135,23 @@ def has_sheet(results: Results) -> bool:
     return len(results.people) > 1 and results.video is not None
 
 
-def _write_sheet(path: Path, out: Path, results: Results, stages: Stages) -> None:
+def _write_found(folder: Path, out: Path, results: Results, stages: Stages) -> None:
+    """Write the joints of everybody and the contact sheet; those of an earlier call are copied from `out`."""
+    if results.detected is not None:
+        with stages("writing"):
+            if results.kept:
+                shutil.copyfile(out / KEYPOINTS, folder / KEYPOINTS)
+            else:
+                write_detected(folder / KEYPOINTS, results.detected)
+    if not has_sheet(results):
+        return
+    if results.kept and (out / SHEET).is_file():  # of the same joints, written together with them
+        shutil.copyfile(out / SHEET, folder / SHEET)
+        return
     from posemamba.show.contact_sheet import write_contact_sheet
 
-    if results.kept and (out / SHEET).is_file():  # of the same joints, written together with them
-        shutil.copyfile(out / SHEET, path)
-        return
     with stages("people") as progress:
-        write_contact_sheet(path, cast("Path | Clip", results.video), results.people, progress=progress)
+        write_contact_sheet(folder / SHEET, cast("Path | Clip", results.video), results.people, progress=progress)
 
 
 def _is_ours(file: Path, results: Results) -> bool:

@@ -192,7 +192,7 @@ def read_people(
     """
     path = Path(path)
     raw, wanted = _read(path, format, skeleton)
-    kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10] or raw.tracks[:1]
+    kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10 or raw.numbered] or raw.tracks[:1]
     if left := len(raw.tracks) - len(kept[:MAX_PEOPLE]):
         warnings.warn(
             f"{path.name}: {left} tracks left out, seen in fewer than {_FRAGMENT} frames"
