@@ -440,8 +440,10 @@ def run(motions: Path, reference: Path | None, weights: str) -> None:
         PoseMambaError: a folder has no motions or views, or a file cannot be read.
     """
     files = sorted([*motions.glob("*.amc"), *motions.glob("*.bvh")])
-    if not files:
-        raise PoseMambaError(f"{motions}: no motions in it, expected NN_MM.amc with NN.asf, or BVH files")
+    if len(files) < 2:  # ways that learn are fitted to the others
+        raise PoseMambaError(
+            f"{motions}: {len(files)} motions in it, expected two or more, NN_MM.amc with NN.asf, or BVH files"
+        )
     lifter = Lifter.from_pretrained(weights, device="cpu")
     sights: list[Sight] = []
     for number, file in enumerate(files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +73,8 @@ def test_agreement_tells_a_constant_difference_from_the_rest() -> None:
     assert study.shank_errors([one]).max() < 1e-4
     bent = replace(one, shanks=one.shanks + np.array([0, 0, 0.1]))
     assert study.shank_errors([bent]).min() > 5
+
+
+def test_a_folder_without_motions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main([str(tmp_path)]) == 2
+    assert "0 motions in it, expected two or more" in capsys.readouterr().err
