@@ -409,7 +409,21 @@ def agreement(sights: Sequence[Sight], way: Way, fps: float = 60.0) -> str:
             gap = smooth[0] - smooth[1]
             rows.append((np.corrcoef(*smooth)[0, 1], abs(gap.mean()), gap.std()))
     correlation, constant, rest = np.mean(rows, 0)
-    return f"correlation {correlation:.2f}, constant off by {constant:.1f}, else by {rest:.1f} (standard deviation)"
+    most = np.max(rows, 0)[1]
+    return (
+        f"correlation {correlation:.2f}, constant off by {constant:.1f} (at most {most:.1f}), else by {rest:.1f} "
+        "(standard deviation)"
+    )
+
+
+def shank_errors(sights: Sequence[Sight]) -> Array:
+    """Return how far the lifted shanks' directions are off, (sights, 2) degrees, mean of the frames."""
+    found = []
+    for sight in sights:
+        ours = np.stack([sight.xyz[:, knee] - sight.xyz[:, ankle] for _, knee, ankle, _, _ in FEET_SIDES.values()], 1)
+        cosine = np.clip((_unit(ours) * _unit(sight.shanks)).sum(-1), -1, 1)
+        found.append(np.nanmean(np.degrees(np.arccos(cosine)), 0))
+    return np.array(found)
 
 
 def _smoothed(values: Array, fps: float) -> Array:
@@ -426,8 +440,10 @@ def run(motions: Path, reference: Path | None, weights: str) -> None:
         PoseMambaError: a folder has no motions or views, or a file cannot be read.
     """
     files = sorted([*motions.glob("*.amc"), *motions.glob("*.bvh")])
-    if not files:
-        raise PoseMambaError(f"{motions}: no motions in it, expected NN_MM.amc with NN.asf, or BVH files")
+    if len(files) < 2:  # ways that learn are fitted to the others
+        raise PoseMambaError(
+            f"{motions}: {len(files)} motions in it, expected two or more, NN_MM.amc with NN.asf, or BVH files"
+        )
     lifter = Lifter.from_pretrained(weights, device="cpu")
     sights: list[Sight] = []
     for number, file in enumerate(files):
@@ -450,7 +466,11 @@ def run(motions: Path, reference: Path | None, weights: str) -> None:
             cells.append(" / ".join(f"{value:.1f}" for value in np.mean(rows, 0)))
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     if reference is not None:
-        print("real:", agreement([sight for sight in sights if sight.kind == "real"], foot_depths))
+        real = [sight for sight in sights if sight.kind == "real"]
+        for name in ("a typical foot", "as it is lifted (posemamba.lifting.feet)"):
+            print(f"real, {name}: {agreement(real, WAYS[name](sights))}")
+        off = shank_errors(real)
+        print(f"real, lifted shanks: directions off by {off.min():.1f} to {off.max():.1f} degrees, by view and leg")
     learned = np.concatenate([_local(sight) for sight in sights if sight.kind == "exact"])
     print("mean", learned.mean(0).round(3).tolist())
     print("covariance, 1e-4", (1e4 * np.cov(learned.T)).round(1).tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -68,4 +69,12 @@ def test_points_of_four_views_come_back_without_the_view_that_is_wrong() -> None
 def test_agreement_tells_a_constant_difference_from_the_rest() -> None:
     one = replace(sight("real", 0.3), kind="real")
     text = study.agreement([one], lambda xyz, offsets: one.true[..., 2] / 4)
-    assert "constant off by 0.0, else by 0.0" in text
+    assert "constant off by 0.0 (at most 0.0), else by 0.0" in text
+    assert study.shank_errors([one]).max() < 1e-4
+    bent = replace(one, shanks=one.shanks + np.array([0, 0, 0.1]))
+    assert study.shank_errors([bent]).min() > 5
+
+
+def test_a_folder_without_motions_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert study.main([str(tmp_path)]) == 2
+    assert "0 motions in it, expected two or more" in capsys.readouterr().err
