@@ -87,7 +87,7 @@ def test_a_missing_wheel_is_named_and_the_exit_status_tells(
 
 def test_pips_answers_are_read_and_other_failures_are_no_missing_wheels(monkeypatch: pytest.MonkeyPatch) -> None:
     refusals = {
-        "torch": "ERROR: Cannot install torch<2.16 and >=2.6 because these package versions have conflicting dependencies.",
+        "torch": "ERROR: Cannot install torch<2.16 and >=2.6 because these versions conflict.",
         "Pillow": "ERROR: No matching distribution found for pillow>=10.4",
         "network": "ERROR: Could not connect",
     }
