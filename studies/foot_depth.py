@@ -16,7 +16,6 @@ Shapes: F frames; 4 heels and foot tips in the order of `posemamba.poses.skeleto
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Keypoints2D
 from posemamba.poses.mapping import find_feet, to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, FEET_ANKLES, FEET_SIDES, H36M17
-from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.errors import PoseMambaError
 from studies.command_line import report, study_parser
 
 Array = NDArray[np.float64]
@@ -103,13 +102,9 @@ def _read_amc(path: Path) -> tuple[Array, Array, float]:
 
 def _read_bvh(path: Path) -> tuple[Array, Array, float]:
     xyz, fps, _ = bvh.read_bvh(path)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = require("pybvh", "bvh").Bvh.from_file(path)
-        nodes = np.asarray(file.node_positions(), np.float64)
-    index = {id(node): i for i, node in enumerate(file.nodes)}
-    parents = [index.get(id(node.parent), -1) for node in file.nodes]
-    found = bvh.find_joints([node.name for node in file.nodes])
+    file = bvh.read_nodes(path)
+    nodes, parents = file.positions, file.parents
+    found = bvh.find_joints(file.names)
     legs = [found[f"{side}_{joint}"] for side in ("right", "left") for joint in ("hip", "knee", "ankle")]
     tips = []
     for side in ("left", "right"):

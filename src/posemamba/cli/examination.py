@@ -96,7 +96,6 @@ def _extras() -> Iterator[Finding]:
         ("rtmpose", {"rtmlib": "rtmlib", "onnxruntime": "onnxruntime"}),
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
-        ("bvh", {"pybvh": "pybvh"}),
     ):
         found, missing = [], []
         if extra == "rtmpose":

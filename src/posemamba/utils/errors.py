@@ -28,7 +28,6 @@ EXTRAS = {
     "rtmpose": ("rtmlib>=0.0.16", "onnxruntime>=1.17"),
     "train": ("lightning>=2.4", "tensorboard>=2.15"),
     "plot": ("matplotlib>=3.8",),
-    "bvh": ("pybvh>=0.9,<1",),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 

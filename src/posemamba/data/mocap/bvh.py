@@ -309,11 +309,30 @@ def _about(axis: int, angles: Array) -> Array:
     return turn
 
 
-def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, str]:
-    """(F, 17, 3) joints of a file, metres, z up; its frames a second; what its unit was taken for.
+@dataclass(frozen=True)
+class BvhFile:
+    """The nodes of a BVH file, in its own units and axes.
+
+    Attributes:
+        names: of the N nodes; ends of chains are named after their parents.
+        parents: (N,) each node's parent, -1 for the root.
+        positions: (F, N, 3).
+        rest: (1, N, 3) without any rotation.
+        fps: frames per second.
+    """
+
+    names: list[str]
+    parents: list[int]
+    positions: Array
+    rest: Array
+    fps: float
+
+
+def read_nodes(path: Path) -> BvhFile:
+    """Read the places of all nodes of a file.
 
     Raises:
-        PoseMambaError: the file is no BVH file, has unknown joints, or not an adult's legs.
+        PoseMambaError: the file is no BVH file.
     """
     try:
         head, mark, body = path.read_bytes().decode("ascii", "replace").partition("MOTION")
@@ -325,9 +344,18 @@ def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, st
         places, rest = _places(nodes, motion), _places([_Node(n.name, n.parent, n.offset) for n in nodes], motion[:1])
     except (OSError, ValueError, IndexError) as error:
         raise PoseMambaError(f"{path}: not a BVH file that can be read: {' '.join(str(error).split())}") from error
-    names, parents = [node.name for node in nodes], [node.parent for node in nodes]
+    return BvhFile([node.name for node in nodes], [node.parent for node in nodes], places, rest, 1 / seconds)
+
+
+def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, str]:
+    """Read the joints of a file: (F, 17, 3) metres, z up; its frames a second; what its unit was taken for.
+
+    Raises:
+        PoseMambaError: the file is no BVH file, has unknown joints, or not an adult's legs.
+    """
+    file = read_nodes(path)
     try:
-        xyz, still = (human36m_joints(one, names, parents) for one in (places, rest))
+        xyz, still = (human36m_joints(one, file.names, file.parents) for one in (file.positions, file.rest))
         xyz = xyz @ np.array(_UP[up_axis(xyz, still)], float).T
         said, scale = ("given", unit) if unit else metres_per_unit(xyz)
         leg = scale * _leg([xyz[:, i] for i in range(1, 7)])
@@ -335,7 +363,7 @@ def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, st
             raise PoseMambaError(f"legs of {leg:g} m are nobody's: --unit {scale:g} is not the metres of a unit")
     except PoseMambaError as error:
         raise PoseMambaError(f"{path}: {error}") from error
-    return xyz * scale, 1 / seconds, said
+    return xyz * scale, file.fps, said
 
 
 def convert(
