@@ -13,6 +13,8 @@ import pytest
 from fixtures.paths import SHARED
 from posemamba.detect import detect_people
 from posemamba.detect.blazepose import BlazePoseDetector, networks
+from posemamba.detect.blazepose.finder import Square, small_tiles
+from posemamba.detect.modes import Mode
 from posemamba.io.video.clip import Clip
 from posemamba.io.video.reading import read_frames
 from posemamba.poses import Keypoints2D
@@ -51,6 +53,21 @@ def test_nobody_in_noise_and_wrong_options() -> None:
         BlazePoseDetector("tiny")  # type: ignore[arg-type]
     with pytest.raises(PoseMambaError, match="'follow', expected one of track, detect"):
         BlazePoseDetector("lite", mode="follow")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["track", "detect"])
+def test_small_squares_are_seen_in_turn_or_all_at_once(mode: Mode) -> None:
+    """Afresh means everywhere: no later frame looks where this one did not."""
+    detector = BlazePoseDetector("lite", mode=mode)
+    looks: list[list[Square]] = []
+    detector._find_in = lambda rgb, squares: looks.append(list(squares)) or []  # type: ignore[func-returns-value, assignment]
+    detector.begin(6.0)  # a look in each frame
+    small = set(small_tiles(160, 90))
+    for _ in range(-(-len(small) // 3)):
+        detector(np.zeros((90, 160, 3), np.uint8))
+    together = looks[:1] if mode == "detect" else looks
+    assert small <= {square for look in together for square in look}
+    assert mode == "detect" or all(len(small.intersection(look)) == 3 for look in looks)
 
 
 def test_without_litert_one_line_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["SIZES", "BlazePoseDetector", "Size"]
 
-_SMALL_SQUARES = 3  # small squares at each look, in turn
+_SMALL_SQUARES = 3  # small squares at each look, in turn, while people are followed
 
 
 class BlazePoseDetector:
@@ -37,7 +37,7 @@ class BlazePoseDetector:
         Args:
             size: ``lite``, ``full`` or ``heavy``, the slowest and best.
             mode: ``track`` looks for each person near their last place, and for new ones six times a second.
-                ``detect`` looks for everybody in every frame afresh, and gives no ids.
+                ``detect`` looks for everybody in every frame afresh and everywhere in it, and gives no ids.
 
         Raises:
             PoseMambaError: an unknown size or mode, or LiteRT is not installed.
@@ -72,13 +72,17 @@ class BlazePoseDetector:
         """Do nothing: Python releases the networks."""
 
     def _look(self, rgb: NDArray[np.uint8], thorough: bool) -> list[Found]:
-        """Find people in the whole picture and in large squares; a thorough look takes the next few small ones too."""
+        """Find people in the whole picture and in large squares; a thorough look takes small ones too.
+
+        These are the next few while people are followed, else all, as no other look comes.
+        """
         height, width = rgb.shape[:2]
         squares = whole_and_tiles(width, height)
         if thorough:
             small = small_tiles(width, height)
+            count = len(small) if self._mode == "detect" else min(_SMALL_SQUARES, len(small))
             start = self._looks * _SMALL_SQUARES
-            squares += [small[(start + i) % len(small)] for i in range(min(_SMALL_SQUARES, len(small)))]
+            squares += [small[(start + i) % len(small)] for i in range(count)]
             self._looks += 1
         return self._find_in(rgb, squares)
 
