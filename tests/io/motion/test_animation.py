@@ -16,6 +16,8 @@ from fixtures.feet import facing, put_on_feet
 from posemamba.data.mocap.motions import load_motions
 from posemamba.io.motion import write_motion
 from posemamba.io.motion.bvh import euler_zxy
+from posemamba.io.motion.common import y_up
+from posemamba.io.motion.rig import make_rig
 from posemamba.poses import Motion3D
 from posemamba.poses.skeletons import FEET, FEET_ANKLES, H36M17
 from posemamba.utils.errors import PoseMambaError
@@ -347,3 +349,20 @@ def test_a_foot_that_was_never_seen_is_as_long_as_the_other(make_motion: Make, t
     left, right = (places[f"end of {s}_ankle_to_{s}_toe"] - places[f"{s}_ankle"] for s in ("left", "right"))
     assert np.isfinite(left).all()
     np.testing.assert_allclose(np.linalg.norm(left, axis=-1), np.linalg.norm(right, axis=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bvh", "glb"])
+@pytest.mark.parametrize("lost", ["heel", "toe"])
+def test_ends_of_feet_that_neither_side_showed_have_the_length_of_a_level_sole(
+    make_motion: Make, tmp_path: Path, name: str, lost: str
+) -> None:
+    motion = make_motion(missing=())
+    feet = put_on_feet(motion.xyz, facing(motion.xyz)).astype(np.float32)
+    feet[:, [i for i, point in enumerate(FEET) if point.endswith(lost)]] = np.nan
+    write_motion(tmp_path / "a", replace(motion, feet=feet), name)
+    rig = make_rig(np.concatenate([y_up(motion), y_up(motion, feet)], 1))
+    ends = {rig.skeleton.joints[n.target]: end for n, end in zip(rig.nodes, rig.ends, strict=True) if n.target}
+    for side in ("left", "right"):
+        heel, toe = ends[f"{side}_heel"], ends[f"{side}_toe"]
+        assert heel[1] == pytest.approx(toe[1]) and heel[1] < -0.02
+    assert np.isfinite(rig.rotations).all()

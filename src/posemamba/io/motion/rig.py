@@ -127,6 +127,10 @@ def make_rig(xyz: Array) -> Rig:
     for child, length in lengths.items():
         if not np.isfinite(length):  # one foot was never seen: it is as the other one
             lengths[child] = lengths[skeleton.mirrored[child]]
+    for child, other in _ends_of_feet(skeleton):
+        if not np.isfinite(lengths[child]):  # seen on neither side: as long as a level sole needs
+            lengths[child] = lengths[other] * rest_direction(skeleton.joints[other])[1]
+            lengths[child] /= rest_direction(skeleton.joints[child])[1]
     ends = np.array([np.multiply(n.points, lengths[n.target] if n.target is not None else 0.0) for n in nodes])
     offsets = np.array(
         [ends[n.parent] if n.parent >= 0 and nodes[n.parent].target == n.joint else np.zeros(3) for n in nodes]
@@ -151,6 +155,14 @@ def make_rig(xyz: Array) -> Rig:
         local[:, i] = _held(local[:, i], known, still)
         world[:, i] = multiply(above, local[:, i])
     return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], skeleton)
+
+
+def _ends_of_feet(skeleton: Skeleton) -> list[tuple[int, int]]:
+    """Return heel and tip of each foot, and tip and heel, as joint numbers; none for a skeleton without feet."""
+    if len(skeleton) == len(H36M17):
+        return []
+    pairs = [(len(H36M17) + heel, len(H36M17) + toe) for _, _, _, heel, toe in FEET_SIDES.values()]
+    return pairs + [(toe, heel) for heel, toe in pairs]
 
 
 def _usual_length(bone: Array) -> float:
