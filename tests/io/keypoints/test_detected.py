@@ -97,7 +97,7 @@ def test_broken_headers_are_refused_in_one_line(tmp_path: Path, change: dict[str
         with pytest.raises(PoseMambaError, match=message) as error:
             read(path)
         assert "\n" not in str(error.value) and "k.npz" in str(error.value)
-    assert not is_detected(path)
+    assert is_detected(path) is ("format" in change)  # another version's: not to be read, but to be replaced
 
 
 def test_other_files_are_none(tmp_path: Path) -> None:
@@ -122,3 +122,17 @@ def test_other_files_are_none(tmp_path: Path) -> None:
         assert not is_detected(path)
     np.savez(path, keypoints=np.zeros((3, 17, 2)))
     assert not is_detected(path) and not is_detected(tmp_path / "none.npz") and not is_detected(tmp_path)
+
+
+def test_a_file_of_another_version_is_told_from_other_files(tmp_path: Path) -> None:
+    """Results of another version may be replaced, other people's files may not."""
+    path = tmp_path / "k.npz"
+    write_detected(path, two())
+    with np.load(path) as file:
+        arrays = dict(file)
+    header = json.loads(str(arrays["header"]))
+    for name, ours in (("posemamba-keypoints-2", True), ("posemamba-keypoints", False), ("other-1", False), (2, False)):
+        np.savez(path, header=np.array(json.dumps(header | {"format": name})), joints=np.zeros(3))
+        with pytest.raises(PoseMambaError):
+            read_detected(path)
+        assert is_detected(path) is ours, name

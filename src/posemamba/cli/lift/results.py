@@ -309,7 +309,8 @@ def check_out(out: Path, source: Path | None = None, kind: Kind = "keypoints") -
         raise PoseMambaError(f"{source}: would be overwritten by the results; choose another folder (-o)")
     if kind != "keypoints" and (out / KEYPOINTS).exists() and not is_detected(out / KEYPOINTS):
         raise PoseMambaError(
-            f"{out / KEYPOINTS}: is no result of posemamba lift, and would be overwritten; choose another folder (-o)"
+            f"{out / KEYPOINTS}: is no result of posemamba lift, or damaged, and would be overwritten; "
+            "delete it, or choose another folder (-o)"
         )
 
 

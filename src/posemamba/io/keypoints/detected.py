@@ -7,6 +7,7 @@ It is an npz of plain arrays: ``keypoints`` (P, F, J, 2) pixels, ``confidence`` 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from posemamba.utils.files import atomic_path
 
 FILE = "keypoints.npz"
 FORMAT = "posemamba-keypoints-1"
+_ANY_VERSION = r"posemamba-keypoints-\d+"
 _ARRAYS = ("keypoints", "confidence", "times", "header")
 
 
@@ -49,12 +51,22 @@ def recognises(names: Sequence[str]) -> bool:
 
 
 def is_detected(path: Path) -> bool:
-    """Return True if a file is one that `write_detected` wrote, and not another file of that name."""
+    """Return True if a file is one that `write_detected` of any version wrote, and not another file of that name."""
     try:
         read_detected(path)
         return True
     except PoseMambaError:
+        return _is_of_another_version(path)
+
+
+def _is_of_another_version(path: Path) -> bool:
+    """Return True if the header names this format with another number; such a file cannot be read, but replaced."""
+    try:
+        header = json.loads(str(load_arrays(path, ("header",))["header"]))
+    except (PoseMambaError, KeyError, ValueError, RecursionError):
         return False
+    named = header.get("format") if isinstance(header, dict) else None
+    return isinstance(named, str) and named != FORMAT and re.fullmatch(_ANY_VERSION, named) is not None
 
 
 def write_detected(path: str | Path, detected: Detected) -> None:
