@@ -126,3 +126,17 @@ def test_of_people_seen_as_long_the_largest_comes_first(tmp_path: Path) -> None:
     assert (first.person, second.person) == (1, 2)
     np.testing.assert_allclose(first.xy[0], large, rtol=1e-6)
     np.testing.assert_allclose(second.xy[0], small, rtol=1e-6)
+
+
+def test_a_crowd_is_cut_to_those_seen_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All frames of everybody are in memory: in a crowd, and sooner in a long clip, those seen least are left out."""
+    path = write_grey(tmp_path / "grey.mp4")
+    body = np.linspace([0, 0], [1, 2], 17)
+    crowd = [body + np.array([5 * (i % 15), 7 * (i // 15)]) for i in range(105)]
+    frames = [crowd, crowd, crowd[5:], crowd[5:]]
+    with pytest.warns(UserWarning, match=r"grey\.mp4: 105 people.* kept: the 100 seen in most frames.*4 frames"):
+        people = detect_people(path, detector=Script(*frames))
+    assert [p.person for p in people] == list(range(1, 101)) and all(p.seen.all() for p in people)
+    monkeypatch.setattr("posemamba.detect._MOST_VALUES", 3 * 4 * 17 * 20)
+    with pytest.warns(UserWarning, match="kept: the 20"):
+        assert len(detect_people(path, detector=Script(*frames))) == 20

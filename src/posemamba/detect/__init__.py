@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol, runtime_checkable
@@ -42,6 +43,8 @@ DETECTION = 3
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
 _BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames
+_MOST_PEOPLE = 100  # people kept of a clip, and fewer of a long one:
+_LEAST_KEPT, _MOST_VALUES = 10, 3e8  # numbers in the joints of all people kept (1.2 GB), unless these people need more
 _FRAGMENT = 0.2  # seconds: in a longer clip, a shorter track is a false detection or a piece of another track
 
 
@@ -119,6 +122,9 @@ def detect_people(
         frame. Joints far outside of the image, and all joints of frames in which the person was not found, are NaN
         with confidence 0. Gaps of up to a quarter of a second are interpolated linearly, with confidence 0.
 
+    Warns:
+        UserWarning: there are more than 100 people, or fewer in a long clip; of these the ones seen most are kept.
+
     Raises:
         PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
     """
@@ -148,10 +154,22 @@ def detect_people(
             "detector"
         )
     tracks = _tracks(found, info.fps, doubtful)
-    people = [_keypoints(one, np.array(times), detector.skeleton, info) for one in tracks]
+    most = _most_people(len(times), len(detector.skeleton))
+    if len(tracks) > most:
+        warnings.warn(
+            f"{info.path.name}: {len(tracks)} people, or pieces of their tracks; kept: the {most} seen in most frames, "
+            f"as all of them over {len(times)} frames would fill the memory; for others take a part (--start, --end)",
+            stacklevel=2,
+        )
+    people = [_keypoints(one, np.array(times), detector.skeleton, info) for one in tracks[:most]]
     first = choose_people(people, "longest")[0]
     people.sort(key=lambda person: person is not first)  # the others stay in their order
     return [replace(person, person=number) for number, person in enumerate(people, start=1)]
+
+
+def _most_people(frames: int, joints: int) -> int:
+    """Return how many people of a clip are kept, with three numbers for each joint in each frame."""
+    return min(_MOST_PEOPLE, max(_LEAST_KEPT, int(_MOST_VALUES / (3 * frames * joints))))
 
 
 def _tracks(found: list[list[Detection]], fps: float, doubtful: set[int]) -> list[Track]:
