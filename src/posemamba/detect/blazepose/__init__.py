@@ -20,6 +20,7 @@ from posemamba.utils.errors import PoseMambaError
 __all__ = ["SIZES", "BlazePoseDetector", "Size"]
 
 _SMALL_SQUARES = 3  # small squares at each look, in turn, while people are followed
+_MOST_SMALL_SQUARES = 60  # at one look; 16:9 has 21, and a strip has thousands
 
 
 class BlazePoseDetector:
@@ -74,13 +75,13 @@ class BlazePoseDetector:
     def _look(self, rgb: NDArray[np.uint8], thorough: bool) -> list[Found]:
         """Find people in the whole picture and in large squares; a thorough look takes small ones too.
 
-        These are the next few while people are followed, else all, as no other look comes.
+        These are the next few while people are followed, else all (of a strip the first), as no other look comes.
         """
         height, width = rgb.shape[:2]
         squares = whole_and_tiles(width, height)
         if thorough:
             small = small_tiles(width, height)
-            count = len(small) if self._mode == "detect" else min(_SMALL_SQUARES, len(small))
+            count = min(_MOST_SMALL_SQUARES if self._mode == "detect" else _SMALL_SQUARES, len(small))
             start = self._looks * _SMALL_SQUARES
             squares += [small[(start + i) % len(small)] for i in range(count)]
             self._looks += 1
