@@ -19,8 +19,8 @@ from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["SIZES", "BlazePoseDetector", "Size"]
 
-_SMALL_SQUARES = 3  # small squares at each look, in turn, while people are followed
-_MOST_SMALL_SQUARES = 60  # at one look; 16:9 has 21, and a strip has thousands
+_SMALL_SQUARES = 3  # small squares at each look, in turn
+_MOST_SMALL_SQUARES = 60  # at the first look; 16:9 has 21, and a strip has thousands
 
 
 class BlazePoseDetector:
@@ -37,7 +37,8 @@ class BlazePoseDetector:
 
         Args:
             size: ``lite``, ``full`` or ``heavy``, the slowest and best.
-            mode: ``track`` looks for each person near their last place, and for new ones six times a second.
+            mode: ``track`` looks for each person near their last place, and for new ones everywhere in the first frame
+                and then six times a second.
                 ``detect`` looks for everybody in every frame afresh and everywhere in it, and gives no ids.
 
         Raises:
@@ -75,13 +76,13 @@ class BlazePoseDetector:
     def _look(self, rgb: NDArray[np.uint8], thorough: bool) -> list[Found]:
         """Find people in the whole picture and in large squares; a thorough look takes small ones too.
 
-        These are the next few while people are followed, else all (of a strip the first), as no other look comes.
+        In a clip's first frame these are all of them (of a strip the first), later the next few.
         """
         height, width = rgb.shape[:2]
         squares = whole_and_tiles(width, height)
         if thorough:
             small = small_tiles(width, height)
-            count = min(_MOST_SMALL_SQUARES if self._mode == "detect" else _SMALL_SQUARES, len(small))
+            count = min(_SMALL_SQUARES if self._looks else _MOST_SMALL_SQUARES, len(small))
             start = self._looks * _SMALL_SQUARES
             squares += [small[(start + i) % len(small)] for i in range(count)]
             self._looks += 1
