@@ -69,6 +69,9 @@ def test_lift_refuses_in_one_line(tmp_path: Path, weights: Path) -> None:
         (tmp_path / "k.npz", {"detector": "rtmpose"}, "--detector is for videos and pictures"),
         (tmp_path / "k.npz", {"colour": "red"}, "unexpected keyword argument 'colour'"),
         (video, {"person": "best"}, "--person is 'best'"),
+        (video, {"start": "1:05"}, "--start is '1:05', expected seconds"),
+        (video, {"end": float("nan")}, "--end is nan, expected seconds"),
+        (video, {"start": -1}, "--start is -1, expected seconds"),
         (video, {"fps": 30.0}, "--fps is for keypoint files and pictures"),
     ):
         with pytest.raises(posemamba.PoseMambaError, match=message) as refused:

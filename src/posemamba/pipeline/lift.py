@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -166,6 +167,10 @@ class Reading:
             raise PoseMambaError(
                 f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"
             )
+        for name in ("start", "end"):
+            time = getattr(self, name)
+            if time is not None and not (isinstance(time, Real) and np.isfinite(float(time)) and float(time) >= 0):
+                raise PoseMambaError(f"--{name} is {time!r}, expected seconds, a number from 0 on")
         if self.start is not None and self.end is not None and self.end <= self.start:
             raise PoseMambaError(f"--end is {self.end:g} s, expected more than --start, {self.start:g} s")
         if self.person is not None:
