@@ -67,8 +67,7 @@ def evaluate(options: EvaluateOptions) -> None:
     o = options
     if o.benchmark != "mocap":
         ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)
-        ours = (*ours, o.aside, o.look)
-        if any((*ours, o.overlap)):
+        if any((*ours, o.overlap, o.aside, o.look)):
             names = (
                 "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap, "
                 "--aside, --look and --data"

@@ -176,7 +176,7 @@ def make_scene(
     target, mm_per_unit = view.target.numpy()[chosen], view.mm_per_unit.numpy()[chosen]
     if look:
         all_of = torch.ones(len(chosen), dtype=torch.bool)
-        here, cameras_here = (_taken(one, chosen) for one in (view, placed))
+        here, cameras_here = _taken(view, chosen), _taken(placed, chosen)
         turned, found = look_at_people(
             here,
             torch.from_numpy(noisy).double(),
