@@ -28,6 +28,16 @@ class EvaluateOptions:
         "mocap"
     )
     quick: Annotated[bool, option("One camera for each clip instead of four.", "--quick", panel=_MOCAP)] = False
+    aside: Annotated[
+        bool,
+        option("Cameras off the axis and askew, of all lenses, instead of the usual ones.", "--aside", panel=_MOCAP),
+    ] = False
+    look: Annotated[
+        bool,
+        option(
+            "Through a virtual camera that looks at the person, its lens guessed, as lifting.", "--look", panel=_MOCAP
+        ),
+    ] = False
     flip: Flip = True
     baselines: Annotated[bool, option("Also score what any model must beat.", "--baselines", panel=_MOCAP)] = False
     actions: Annotated[bool, option("Print a line for each kind of motion.", "--actions", panel=_MOCAP)] = False
@@ -57,18 +67,20 @@ def evaluate(options: EvaluateOptions) -> None:
     o = options
     if o.benchmark != "mocap":
         ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)
-        if any((*ours, o.overlap)):
+        if any((*ours, o.overlap, o.aside, o.look)):
             names = (
-                "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap and "
-                "--data"
+                "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap, "
+                "--aside, --look and --data"
             )
             raise PoseMambaError(f"{names} are for mocap; leave them out")
         _score_files(o)
         return
     if o.protocol or o.inputs:
         raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
-    if o.robustness and (o.baselines or o.actions or o.report):
-        raise PoseMambaError("--robustness prints a table of its own: leave out --baselines, --actions and --report")
+    if o.robustness and (o.baselines or o.actions or o.report or o.aside or o.look):
+        raise PoseMambaError(
+            "--robustness prints a table of its own: leave out --baselines, --actions, --report, --aside and --look"
+        )
     _score_mocap(o)
 
 
@@ -155,6 +167,8 @@ def _print_benchmark(lifter: Lifter, predict: Predict, motions: Motions, choices
                 motions=motions,
                 split=choices.split,
                 quick=choices.quick,
+                aside=choices.aside,
+                look=choices.look,
                 progress=progress,
                 observe=observe,
             )

@@ -87,7 +87,8 @@ class Mocap:
             load_motions(self.data.directory, "validation"),
         )
         self._source = MocapSource(training, self.data, self.recipe.seed, device)
-        windows = validation_windows(validation, max(self.data.lengths), self.recipe.batch * 2)
+        look = self.data.camera.look_at_share > 0
+        windows = validation_windows(validation, max(self.data.lengths), self.recipe.batch * 2, look=look)
         self._windows = [{k: v.to(device) for k, v in w.items()} for w in windows]
         self.parts = len(windows)
 
@@ -115,8 +116,10 @@ class Mocap:
         return scores
 
 
-def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[str, Tensor]]:
+def validation_windows(motions: Motions, frames: int, batch: int, *, look: bool = False) -> list[dict[str, Tensor]]:
     """Cut validation motions, seen by two of the benchmark's cameras, into windows.
+
+    With `look` they are seen through a virtual camera that looks at the person, as the training clips then are.
 
     Windows of `frames`, end to end, the last moved back to fit; motions that are shorter give windows of a
     third as many frames, and none if they are shorter still.
@@ -127,7 +130,7 @@ def validation_windows(motions: Motions, frames: int, batch: int) -> list[dict[s
     keys = (*VARIANTS, "target", "mm_per_unit")
     cut: dict[int, list[dict[str, Tensor]]] = {}
     for clip in range(len(motions)):
-        scene = make_scene(motions, clip, VALIDATION_CAMERAS)
+        scene = make_scene(motions, clip, VALIDATION_CAMERAS, look=look)
         length = int(motions.lengths[clip])
         size = frames if length >= frames else max(1, frames // 3)
         if length < size:

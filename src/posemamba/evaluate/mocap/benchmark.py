@@ -104,6 +104,8 @@ def run_benchmark(
     split: str = "test",
     variants: tuple[str, ...] = VARIANTS,
     quick: bool = False,
+    aside: bool = False,
+    look: bool = False,
     progress: Progress | None = None,
     observe: Observe | None = None,
 ) -> BenchmarkResult:
@@ -118,6 +120,8 @@ def run_benchmark(
         split: part of the split by subject.
         variants: the inputs: ``exact`` 2D joints, ``noisy`` ones.
         quick: one camera for each clip (number i mod 4) in place of four.
+        aside: cameras off the axis, askew, of all lenses (`scenes.cameras_aside`) in place of the usual ones.
+        look: joints through a virtual camera that looks at the person, as lifting does.
         progress: called with the clips done and the clips in total.
         observe: called with every scene, variant and prediction, for further measurements in the same pass.
 
@@ -126,7 +130,7 @@ def run_benchmark(
     """
     motions = load_motions(directory, split) if motions is None else motions
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
-    for scene in scenes(motions, quick=quick):
+    for scene in scenes(motions, quick=quick, aside=aside, look=look):
         for variant in variants:
             pred = checked(predict, scene.inputs(variant), f"{name}: prediction for {scene.name}")
             errors = scene.errors(pred)
@@ -150,7 +154,13 @@ def run_benchmark(
     return BenchmarkResult(
         name=name,
         split=split,
-        cameras="one camera a clip" if quick else f"{CAMERAS} cameras a clip",
+        cameras=", ".join(
+            (
+                "one camera a clip" if quick else f"{CAMERAS} cameras a clip",
+                *(["off the axis"] if aside else []),
+                *(["through a virtual camera"] if look else []),
+            )
+        ),
         overall={v: s[""] for v, s in by("all").items()},
         subjects=by("subject"),
         actions=by("action"),

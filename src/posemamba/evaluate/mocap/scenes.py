@@ -13,14 +13,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posemamba.data.cameras import Cameras, project, see
+from posemamba.data.cameras import Cameras, LookAt, View, look_at_people, project, see
 from posemamba.data.mocap.clips import sample_motion
 from posemamba.data.mocap.motions import Motions
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
@@ -35,6 +37,9 @@ _HEIGHTS = (0.35, 0.5, 0.65, 0.8)  # of an upright person in the picture's short
 _ASPECTS = (0.5625, 1.0, 1.7778)  # height / width
 _ROLLS = (0.0, 2.0, -3.0)  # degrees
 _OFFSETS = ((0.0, 0.0), (0.3, -0.1), (-0.4, 0.2), (0.1, 0.3))  # of the picture's half
+_ASIDE_FOCALS = (0.45, 0.6, 0.8, 1.2)  # 96 to 45 degrees
+_ASIDE_ROLLS = (-25.0, 10.0, 0.0, 20.0, -10.0)
+_ASIDE_OFFSETS = ((0.7, 0.0), (-0.6, 0.5), (0.5, -0.6), (-0.75, -0.2))
 
 
 def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
@@ -67,6 +72,25 @@ def benchmark_cameras(clip: int, cameras: int = CAMERAS) -> Cameras:
         "overflow": np.ones(cameras),
     }
     return Cameras(**{name: torch.from_numpy(np.asarray(v, np.float64)) for name, v in fields.items()})
+
+
+def cameras_aside(clip: int, cameras: Cameras) -> Cameras:
+    """Return cameras of clip number `clip` (i) that see the person off the axis, askew, through wide and longer lenses.
+
+    Azimuth, pitch, aspect and size of the person are those of the given cameras; camera k has the focal length
+    _ASIDE_FOCALS[(i + k) mod 4] of the longer side, the roll _ASIDE_ROLLS[(2 i + k) mod 5] degrees, and the middle of
+    the path at _ASIDE_OFFSETS[(i + 3 k) mod 4].
+    """
+    k = np.arange(len(cameras.focal))
+    longer = cameras.aspect.clamp_min(1)
+    focal = torch.from_numpy(np.array(_ASIDE_FOCALS)[(clip + k) % 4]) * longer
+    return replace(
+        cameras,
+        focal=focal,
+        roll=torch.from_numpy(np.deg2rad(np.array(_ASIDE_ROLLS)[(2 * clip + k) % 5])),
+        distance=cameras.distance * focal / cameras.focal,
+        offset=torch.from_numpy(np.array(_ASIDE_OFFSETS)[(clip + 3 * k) % 4]),
+    )
 
 
 @dataclass(frozen=True)
@@ -122,6 +146,7 @@ def make_scene(
     fps: float | None = None,
     change: Callable[[Cameras], Cameras] | None = None,
     body: Callable[[Tensor], Tensor] | None = None,
+    look: bool = False,
 ) -> Scene:
     """Make the scene of a clip, seen by the benchmark's cameras.
 
@@ -134,6 +159,8 @@ def make_scene(
             number, at any frame rate.
         change: makes other cameras from the benchmark's.
         body: makes another body from the motion's (K, F, J, 3), metres in the world.
+        look: turn joints and target as by a virtual camera that looks at the noisy joints, with a guessed focal length,
+            as lifting does (`posemamba.poses.virtual_camera`).
     """
     number = clip if number is None else number
     positions = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
@@ -146,6 +173,19 @@ def make_scene(
     exact = view.xy.numpy()[chosen]
     detected = [benchmark_detections(xy, number, k) for xy, k in zip(exact, cameras, strict=True)]
     noisy, confidence = (np.stack(values) for values in zip(*detected, strict=True))
+    target, mm_per_unit = view.target.numpy()[chosen], view.mm_per_unit.numpy()[chosen]
+    if look:
+        all_of = torch.ones(len(chosen), dtype=torch.bool)
+        here, cameras_here = _taken(view, chosen), _taken(placed, chosen)
+        turned, found = look_at_people(
+            here,
+            torch.from_numpy(noisy).double(),
+            torch.from_numpy(confidence).double(),
+            cameras_here,
+            LookAt(turned=all_of, guessed=all_of, levelled=~all_of),
+        )
+        exact, noisy = turned.xy.numpy(), found.numpy()
+        target, mm_per_unit = turned.target.numpy(), turned.mm_per_unit.numpy()
     return Scene(
         clip,
         motions.names[clip],
@@ -156,9 +196,17 @@ def make_scene(
         exact.astype(np.float32),
         noisy.astype(np.float32),
         confidence.astype(np.float32),
-        view.target.numpy()[chosen].astype(np.float32),
-        view.mm_per_unit.numpy()[chosen].astype(np.float32),
+        target.astype(np.float32),
+        mm_per_unit.astype(np.float32),
     )
+
+
+Group = TypeVar("Group", View, Cameras)
+
+
+def _taken(group: Group, chosen: list[int]) -> Group:
+    """Take the cameras of the given indices."""
+    return type(group)(**{field.name: getattr(group, field.name)[chosen] for field in fields(group)})
 
 
 def _resampled(positions: Tensor, rate: float) -> Tensor:
@@ -169,7 +217,15 @@ def _resampled(positions: Tensor, rate: float) -> Tensor:
     return sample_motion(positions.flatten(0, 1), first[:, None] + time, first, first + frames - 1)
 
 
-def scenes(motions: Motions, *, quick: bool = False) -> Iterator[Scene]:
-    """Yield the scenes of all clips with all cameras; `quick`: clip i with camera i mod 4 only."""
+def scenes(motions: Motions, *, quick: bool = False, aside: bool = False, look: bool = False) -> Iterator[Scene]:
+    """Yield the scenes of all clips with all cameras.
+
+    Args:
+        motions: the clips.
+        quick: clip i with camera i mod 4 only.
+        aside: by `cameras_aside`.
+        look: through a virtual camera that looks at the person (`make_scene`).
+    """
     for i in range(len(motions)):
-        yield make_scene(motions, i, (i % CAMERAS,) if quick else tuple(range(CAMERAS)))
+        cameras = (i % CAMERAS,) if quick else tuple(range(CAMERAS))
+        yield make_scene(motions, i, cameras, change=partial(cameras_aside, i) if aside else None, look=look)
