@@ -16,15 +16,12 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from posemamba.lifting.lifter import Lifter
-from posemamba.poses import Motion3D, Poses3D
 from posemamba.poses.skeletons import LIMB_SEGMENTS
 from posemamba.quality import CHECKS, Fault, Quality, measure_quality
 from posemamba.quality.common import JOINTS, Array
 from posemamba.quality.verdict import is_heavy, verdict
-from posemamba.refine.root_path import root_path
-from posemamba.refine.scale import scale
 from studies.command_line import add_benchmark_options, every_nth_clip, report, study_parser
-from studies.refinement_tables import Shot, shots
+from studies.refinement_tables import shots
 
 NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "joints sure, share": lambda n: n["detection"]["joints_sure"],
@@ -63,15 +60,9 @@ def samples(weights: str, split: str, every: int) -> Iterator[Sample]:
     """Yield the sample of each `every`-th clip."""
     lifter = Lifter.from_pretrained(weights)
     for shot in shots(split, every=every):
-        lifted = lifter(shot.noisy)
-        mm = shot.mm_per_pixel[:, None, None]
-        joints = np.linalg.norm((lifted.xyz - shot.truth.xyz) * mm, axis=-1)
-        yield Sample(_quality(lifted, shot), _quality(shot.truth, shot), joints.mean(-1), joints)
-
-
-def _quality(poses: Poses3D, shot: Shot) -> Quality:
-    motion = root_path(scale(Motion3D.raw(poses), shot.height), shot.fov)
-    return measure_quality(poses, motion)
+        lifted = shot.placed(lifter(shot.noisy, lens=shot.lens))
+        joints = 1000 * np.linalg.norm(shot.off(lifted), axis=-1)
+        yield Sample(measure_quality(lifted), measure_quality(shot.placed(shot.truth)), joints.mean(-1), joints)
 
 
 def measure_checks(weights: str, split: str, every: int) -> str:

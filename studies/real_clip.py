@@ -13,7 +13,7 @@ nose and top of the head; angles are those between thigh and shin, upper arm and
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from posemamba.poses import Keypoints2D
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera, focal_length, look_at_joints
-from posemamba.refine.refinement import RefineOptions, refine
+from posemamba.refine.metres import to_metres
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.tables import markdown_table
 from studies.command_line import report, study_parser
@@ -55,12 +55,8 @@ class ViewScore:
 
 def lift(lifter: Lifter, keypoints: Keypoints2D, camera: VirtualCamera | None) -> Array:
     """Lift 2D joints to (F, 17, 3) metres from the camera, in the real camera's axes."""
-    joints = to_h36m17(keypoints)
-    if camera is not None:
-        joints = replace(joints, xy=camera.see(joints.xy).astype(np.float32))
-    motion = refine(lifter(joints), RefineOptions(root_path=True))
-    xyz = motion.xyz.astype(np.float64)
-    return xyz if camera is None else camera.turn_back(xyz)
+    lifter.virtual_camera = camera is not None
+    return to_metres(lifter(keypoints)).xyz.astype(np.float64)
 
 
 def bend(xyz: Array, limb: tuple[int, int, int]) -> Array:

@@ -1,7 +1,10 @@
 """Score the default command on a real video with a reference: calibrated, synchronised views of one person.
 
 Each view is lifted by itself as ``posemamba lift`` lifts it. Its 2D joints are compared with the reference's
-projections, its 3D poses with the reference (P1: the pelvis in place and the scale fitted; P2: Procrustes).
+projections, its 3D poses with the reference (P1: the pelvis in place and the scale fitted; P2: Procrustes): in metres,
+and as the network gives them, in the virtual camera's picture at the pelvis's depth, turned back. With ``--plain``
+there is no virtual camera. With ``--results FOLDER`` the 2D joints are read from ``NAME/keypoints.npz`` in it, as
+lifting of the videos has kept them.
 
 The folder holds ``videos/NAME.mp4`` and ``reference/NAME.npz`` for each view: ``ref`` (F, 17, 3) metres in the camera's
 axes, ``valid`` (F, 17), ``K`` (3, 3) and ``dist`` (k1, k2, p1, p2).
@@ -19,7 +22,6 @@ from numpy.typing import NDArray
 from posemamba.lifting.lifter import Lifter
 from posemamba.pipeline.lift import DETECTORS, lift
 from posemamba.poses import Poses3D
-from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.utils.errors import PoseMambaError
 from studies.command_line import report, study_parser
 
@@ -97,29 +99,30 @@ def _procrustes(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.fl
     return np.asarray(scale * centred @ (u * signs) @ vt + b.mean(0))
 
 
-def score(folder: Path, weights: str, detector: str | None) -> str:
+def score(folder: Path, weights: str, detector: str | None, *, plain: bool = False, results: Path | None = None) -> str:
     """Return the table of all views and their mean."""
     videos = sorted((folder / "videos").glob("*.mp4"))
     if not videos:
         raise PoseMambaError(f"{folder}: no videos/*.mp4, expected a folder of calibrated views")
     lines = [
-        "| view | 2D: median, mean, 95 %, px | frames on somebody else | P1 / P2 / depth, mm | as metres |",
+        "| view | 2D: median, mean, 95 %, px | frames on somebody else | network's P1 / P2 / depth, mm | in metres |",
         "|---|---|---|---|---|",
     ]
     lifter = Lifter.from_pretrained(weights)
+    lifter.virtual_camera = not plain
     rows = []
     for video in videos:
         view = View.read(folder / "reference" / f"{video.stem}.npz")
-        (poses,) = lift(video, lifter=lifter, detector=detector)
+        source = video if results is None else results / video.stem / "keypoints.npz"
+        (poses,) = lift(source, lifter=lifter, detector=None if results else detector)
         errors = pixel_errors(poses, view)
         known = np.isfinite(errors)
         elsewhere = int((np.nanmedian(errors[known.any(1)], axis=1) > _SOMEBODY_ELSE).sum())
-        metres = refine(poses, RefineOptions(root_path=True)).xyz
         row = np.array(
             [
                 *(np.median(errors[known]), errors[known].mean(), np.quantile(errors[known], 0.95), elsewhere),
+                *pose_errors(poses.network.camera.turn_back(poses.network.xyz), view),
                 *pose_errors(poses.xyz, view),
-                *pose_errors(metres, view),
             ]
         )
         rows.append(row)
@@ -139,8 +142,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds videos/ and reference/")
     parser.add_argument("--weights", default="posemamba-s", help="a bundled name, or a weights file")
     parser.add_argument("--detector", choices=DETECTORS, help="as of posemamba lift")
+    parser.add_argument("--plain", action="store_true", help="without the virtual camera")
+    parser.add_argument("--results", type=Path, help="results of posemamba lift, NAME/keypoints.npz of each view")
     given = parser.parse_args(arguments)
-    return report(lambda: print(score(given.folder, given.weights, given.detector)))
+    return report(
+        lambda: print(score(given.folder, given.weights, given.detector, plain=given.plain, results=given.results))
+    )
 
 
 if __name__ == "__main__":

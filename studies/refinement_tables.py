@@ -21,11 +21,13 @@ from posemamba.data.mocap.motions import load_motions
 from posemamba.evaluate.mocap.noise import benchmark_detections
 from posemamba.evaluate.mocap.scenes import CAMERAS, benchmark_cameras
 from posemamba.lifting.lifter import Lifter
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses import Keypoints2D, NetworkPoses, Poses3D
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import Lens, VirtualCamera
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import Mask, body_length, bone_lengths, true_spans
 from posemamba.refine.feet import STANDS_SECONDS, standing, steady_feet
+from posemamba.refine.metres import to_metres
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
@@ -51,19 +53,35 @@ class Shot:
         noisy: 2D joints with the benchmark's noise and confidence; NaN where the detector lost one.
         camera_xyz: (F, 17, 3) metres.
         mm_per_pixel: (F,) at the pelvis's depth.
-        fov: horizontal, degrees.
         height: standing height of this body, metres, by the share that `scale` uses.
         pitch, roll: of the camera, degrees.
     """
 
-    truth: Poses3D
+    truth: NetworkPoses
     noisy: Keypoints2D
     camera_xyz: Array
     mm_per_pixel: Array
-    fov: float
     height: float
     pitch: float
     roll: float
+
+    @property
+    def lens(self) -> Lens:
+        """The camera's true lens."""
+        return Lens(self.truth.camera.focal, "given")
+
+    def exact(self) -> Keypoints2D:
+        """The exact 2D joints, all certain."""
+        return replace(self.noisy, xy=self.truth.keypoints.xy, confidence=np.ones_like(self.noisy.confidence))
+
+    def placed(self, poses: NetworkPoses) -> Poses3D:
+        """Metres with the true height."""
+        return to_metres(poses, self.height)
+
+    def off(self, poses: Poses3D) -> Array:
+        """(F, 17, 3) metres by which joints are off, relative to the pelvis."""
+        apart = poses.xyz.astype(np.float64) - self.camera_xyz
+        return np.asarray(apart - apart[:, :1])
 
 
 def make_shot(body: NDArray[np.floating], fps: float, cameras: Cameras, number: int, k: int) -> Shot:
@@ -79,8 +97,12 @@ def make_shot(body: NDArray[np.floating], fps: float, cameras: Cameras, number: 
         return Keypoints2D(pixels.astype(np.float32), confidence.astype(np.float32), H36M17, size, fps)
 
     found = np.ones(exact.shape[:2], np.float32)
-    truth = Poses3D(
-        (view.target[0].numpy() * half).astype(np.float32), found, np.ones(len(exact), bool), keypoints(exact, found)
+    truth = NetworkPoses(
+        (view.target[0].numpy() * half).astype(np.float32),
+        found,
+        np.ones(len(exact), bool),
+        keypoints(exact, found),
+        camera=VirtualCamera.unturned(size, Lens(float(one.focal[0]) * WIDTH, "given")),
     )
     camera_xyz = view.camera_xyz[0].numpy()
     return Shot(
@@ -88,7 +110,6 @@ def make_shot(body: NDArray[np.floating], fps: float, cameras: Cameras, number: 
         keypoints(*benchmark_detections(exact, number, k)),
         camera_xyz,
         view.mm_per_unit[0].numpy() / half,
-        math.degrees(2 * math.atan(0.5 / float(one.focal[0]))),
         body_length(np.median(bone_lengths(camera_xyz), 0)) / BODY_LENGTH,
         math.degrees(float(one.pitch[0])),
         math.degrees(float(one.roll[0])),
@@ -105,7 +126,7 @@ def shots(split: str, *, every: int = 1, change: Callable[[Cameras], Cameras] = 
         yield make_shot(body[start : start + length], motions.fps, change(benchmark_cameras(i)), i, i % CAMERAS)
 
 
-def jittered(shot: Shot, seed: int, deviation_mm: float = 15.0) -> Poses3D:
+def jittered(shot: Shot, seed: int, deviation_mm: float = 15.0) -> NetworkPoses:
     """The exact pose with noise that stays alike from frame to frame (correlation 0.8), as a lifting's does."""
     random = np.random.default_rng(seed)
     noise = random.normal(size=shot.truth.xyz.shape)
@@ -119,7 +140,7 @@ def jittered(shot: Shot, seed: int, deviation_mm: float = 15.0) -> Poses3D:
 def measure_smoothing(weights: str, split: str, every: int) -> str:
     """Position and acceleration error of each method and strength, lifted and truth with noise."""
     lifter = Lifter.from_pretrained(weights)
-    settings: list[tuple[str, Callable[[Motion3D], Motion3D]]] = [("none", lambda m: m)]
+    settings: list[tuple[str, Callable[[Poses3D], Poses3D]]] = [("none", lambda m: m)]
 
     def add(name: str, method: Method, cutoff: float, beta: float | None = None, both: bool = True) -> None:
         settings.append((name, lambda m: smooth(m, method, cutoff, beta=beta, both_ways=both)))
@@ -135,16 +156,14 @@ def measure_smoothing(weights: str, split: str, every: int) -> str:
     sums = np.zeros((len(settings), 4))
     frames = 0
     for number, shot in enumerate(shots(split, every=every)):
-        scale_mm = shot.mm_per_pixel[:, None, None]
-        true = shot.truth.xyz * scale_mm
-        frames += len(true)
-        inputs = [Motion3D.raw(lifter(shot.noisy)), Motion3D.raw(jittered(shot, number))]
+        frames += len(shot.camera_xyz)
+        inputs = [shot.placed(lifter(shot.noisy, lens=shot.lens)), shot.placed(jittered(shot, number))]
         for s, (_, apply) in enumerate(settings):
             for v, motion in enumerate(inputs):
-                off = apply(motion).xyz * scale_mm - true
+                off = 1000 * shot.off(apply(motion))
                 bend = np.diff(off, n=2, axis=0) * shot.truth.fps**2 / 1000
-                sums[s, 2 * v] += np.linalg.norm(off, axis=-1).mean() * len(true)
-                sums[s, 2 * v + 1] += np.linalg.norm(bend, axis=-1).mean() * len(true)
+                sums[s, 2 * v] += np.linalg.norm(off, axis=-1).mean() * len(off)
+                sums[s, 2 * v + 1] += np.linalg.norm(bend, axis=-1).mean() * len(off)
     means = sums / frames
     rows = [
         [name, *(f"{m:.1f}" if i % 2 == 0 else f"{m:.2f}" for i, m in enumerate(mean))]
@@ -160,20 +179,18 @@ def measure_root(weights: str, split: str, every: int) -> str:
     found: dict[tuple[str, str], list[tuple[float, ...]]] = {}
     sizes = []
     for shot in shots(split, every=every):
-        lifted = lifter(shot.noisy)
-        sizes.append(len(lifted))
-        for kind, poses, cutoffs in (
-            ("truth", shot.truth, (0.25, 1.0)),
-            ("lifted", lifted, (0.25, 1.0)),
-        ):
-            for cutoff in cutoffs:
-                for name, fov, height in (
-                    ("known, height known", shot.fov, shot.height),
-                    ("guessed, height known", None, shot.height),
-                    ("guessed, typical height", None, None),
+        known, guessed = lifter(shot.noisy, lens=shot.lens), lifter(shot.noisy)
+        unknown = replace(shot.truth, camera=None)
+        sizes.append(len(known))
+        for kind, told, untold in (("truth", shot.truth, unknown), ("lifted", known, guessed)):
+            for cutoff in (0.25, 1.0):
+                for name, poses, height in (
+                    ("known, height known", told, shot.height),
+                    ("guessed, height known", untold, shot.height),
+                    ("guessed, typical height", untold, None),
                 ):
-                    metric = scale(Motion3D.raw(poses), height, cutoff=cutoff)
-                    motion = root_path(metric, fov, depth_cutoff=cutoff)
+                    metric = scale(Poses3D.raw(poses), height, cutoff=cutoff)
+                    motion = root_path(metric, depth_cutoff=cutoff)
                     off = motion.xyz - shot.camera_xyz
                     root = off[:, 0]
                     # as seen from where the path begins and ends: what remains of a constant shift is no error
@@ -218,13 +235,12 @@ def measure_bones(weights: str, split: str, every: int) -> str:
         body = shot.camera_xyz - shot.camera_xyz[:, :1]
         true = np.median(bone_lengths(body), 0)
         sizes.append(len(body))
-        exact = replace(shot.noisy, xy=shot.truth.keypoints.xy, confidence=np.ones_like(shot.noisy.confidence))
         for kind, poses in (
             ("truth", shot.truth),
-            ("lifted, exact 2D", lifter(exact)),
-            ("lifted, noisy 2D", lifter(shot.noisy)),
+            ("lifted, exact 2D", lifter(shot.exact(), lens=shot.lens)),
+            ("lifted, noisy 2D", lifter(shot.noisy, lens=shot.lens)),
         ):
-            plain = root_path(scale(smooth(Motion3D.raw(poses)), shot.height), shot.fov)
+            plain = smooth(shot.placed(poses))
             for name, motion in (("as they are", plain), ("steady", steady_bones(plain))):
                 pose = (motion.xyz - motion.xyz[:, :1]).astype(np.float64)
                 bones = bone_lengths(pose)
@@ -266,18 +282,18 @@ def measure_feet(weights: str, split: str, every: int) -> str:
         (
             (
                 shot,
-                {"truth": shot.truth, "lifted, exact 2D": lifter(_exact(shot)), "lifted, noisy 2D": lifter(shot.noisy)},
+                {
+                    "truth": shot.truth,
+                    "lifted, exact 2D": lifter(shot.exact(), lens=shot.lens),
+                    "lifted, noisy 2D": lifter(shot.noisy, lens=shot.lens),
+                },
             )
             for shot in shots(split, every=every)
         ),
     )
 
 
-def _exact(shot: Shot) -> Keypoints2D:
-    return replace(shot.noisy, xy=shot.truth.keypoints.xy, confidence=np.ones_like(shot.noisy.confidence))
-
-
-def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) -> str:
+def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, NetworkPoses]]]) -> str:
     """The table of `measure_feet` over shots with poses by kind."""
     means: dict[str, list[tuple[float, ...]]] = {}
     moved: dict[str, list[Array]] = {}
@@ -291,40 +307,34 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
         stood[0] += (stands[0].sum() + stands[1].sum()) / fps
         stood[1] += (stands[0] & stands[1]).sum() / fps
         for kind, poses in kinds.items():
-            metric = scale(smooth(Motion3D.raw(poses)), shot.height)
-            taken = [on > 0 for on in standing(metric).T]
+            plain = smooth(shot.placed(poses))
+            taken = [on > 0 for on in standing(plain).T]
             tally = stances.setdefault(kind, np.zeros(3))
             for j, truly, on in zip((3, 6), stands, taken, strict=True):
                 slow = np.linalg.norm(np.gradient(body[:, j], axis=0), axis=-1) * fps < 2 * STANDS
                 tally += np.array([(truly & on).sum(), on.sum(), (on & slow).sum()]) / fps
-            for path, plain in (("path", root_path(metric, shot.fov)), ("no path", metric)):
-                for name, motion in (
-                    ("as they are", plain),
-                    ("steady feet", steady_feet(plain)),
-                    ("steady bones", steady_bones(plain)),
-                    ("steady bones and feet", steady_feet(steady_bones(plain))),
-                ):
-                    row = f"{kind}, {path}: {name}"
-                    xyz = motion.xyz.astype(np.float64)
-                    off = xyz - body
-                    pose = off - off[:, :1]
-                    away = off[:, 0] - off[:, 0].mean(0)
-                    known = off if motion.absolute else pose
-                    bend = np.diff(known, n=2, axis=0) * fps**2
-                    means.setdefault(row, []).append(
-                        (
-                            1000 * float(np.linalg.norm(pose, axis=-1).mean()),
-                            100 * float(np.linalg.norm(away, axis=-1).mean()) if motion.absolute else math.nan,
-                            float(np.linalg.norm(bend, axis=-1).mean()) if len(bend) else 0.0,
-                        )
+            for name, motion in (
+                ("as they are", plain),
+                ("steady feet", steady_feet(plain)),
+                ("steady bones", steady_bones(plain)),
+                ("steady bones and feet", steady_feet(steady_bones(plain))),
+            ):
+                row = f"{kind}: {name}"
+                xyz = motion.xyz.astype(np.float64)
+                off = xyz - body
+                away = off[:, 0] - off[:, 0].mean(0)
+                bend = np.diff(off, n=2, axis=0) * fps**2
+                means.setdefault(row, []).append(
+                    (
+                        1000 * float(np.linalg.norm(off - off[:, :1], axis=-1).mean()),
+                        100 * float(np.linalg.norm(away, axis=-1).mean()),
+                        float(np.linalg.norm(bend, axis=-1).mean()) if len(bend) else 0.0,
                     )
-                    if motion.absolute:
-                        moves = [e for j, s in zip((3, 6), stands, strict=True) for e in _excursions(xyz[:, j], s)]
-                    else:
-                        moves = _excursions(xyz[:, 6] - xyz[:, 3], stands[0] & stands[1])
-                    moved.setdefault(row, []).extend(moves)
-                    if motion.steps[-1].name == "steady_feet":
-                        found.setdefault(row, []).append(float(motion.steps[-1].report["seconds"]))
+                )
+                moves = [e for j, s in zip((3, 6), stands, strict=True) for e in _excursions(xyz[:, j], s)]
+                moved.setdefault(row, []).extend(moves)
+                if motion.steps[-1].name == "steady_feet":
+                    found.setdefault(row, []).append(float(motion.steps[-1].report["seconds"]))
     rows = []
     for row, values in means.items():
         mean = np.average(values, axis=0, weights=sizes)
@@ -333,8 +343,13 @@ def feet_table(title: str, lifted: Iterable[tuple[Shot, dict[str, Poses3D]]]) ->
             every = np.concatenate(moved[row])
             within = np.mean([m.max() < 2 for m in moved[row]])
             feet = [f"{every.mean():.1f}", f"{np.percentile(every, 95):.1f}", f"{within:.0%}"]
-        path = "" if math.isnan(mean[1]) else f"{mean[1]:.1f}"
-        cells = [*feet, f"{mean[0]:.1f}", path, f"{mean[2]:.2f}", f"{sum(found[row]):.0f}" if row in found else ""]
+        cells = [
+            *feet,
+            f"{mean[0]:.1f}",
+            f"{mean[1]:.1f}",
+            f"{mean[2]:.2f}",
+            f"{sum(found[row]):.0f}" if row in found else "",
+        ]
         rows.append([row, *cells])
     columns = [
         "",
@@ -368,19 +383,15 @@ def measure_upright(weights: str, split: str, every: int) -> str:
             return replace(cameras, pitch=torch.full_like(cameras.pitch, math.radians(pitch)))
 
         for shot in shots(split, every=every, change=turned):
-            lifted = lifter(shot.noisy)
+            lifted = lifter(shot.noisy, lens=shot.lens)
             up = level_axes(shot.pitch, shot.roll)[:, 2]
             for kind, poses in (("truth", shot.truth), ("lifted", lifted)):
-                metric = scale(Motion3D.raw(poses), shot.height)
-                for name, motion, roll in (
-                    ("pose alone", metric, None),
-                    ("with path", root_path(metric, shot.fov), None),
-                    ("pose alone, roll known", metric, shot.roll),
-                ):
+                motion = shot.placed(poses)
+                for name, roll in (("roll not known", None), ("roll known", shot.roll)):
                     try:
                         step = upright(motion, roll=roll).steps[-1]
                     except PoseMambaError:
-                        refused[kind] += name == "pose alone"
+                        refused[kind] += roll is None
                         continue
                     got = level_axes(step.report["pitch_deg"], step.report["roll_deg"])[:, 2]
                     tilts.setdefault(f"{kind}: {name}", []).append(

@@ -170,13 +170,18 @@ def test_links_resolve() -> None:
 
 
 def test_result_fields_are_documented(tmp_path: Path) -> None:
-    from posemamba.poses import Keypoints2D, Poses3D
+    from posemamba.io.motion.npz import save_poses_json, save_poses_npz
+    from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D
     from posemamba.poses.skeletons import H36M17
 
-    keypoints = Keypoints2D(np.zeros((2, 17, 2)), np.ones((2, 17)), H36M17, (640, 480), 25.0)
-    poses = Poses3D(np.zeros((2, 17, 3), np.float32), np.ones((2, 17)), np.ones(2, bool), keypoints)
-    poses.save_npz(tmp_path / "poses.npz")
-    poses.save_json(tmp_path / "poses.json")
+    feet = Feet2D(np.zeros((2, 4, 2), np.float32), np.ones((2, 4), np.float32))
+    keypoints = Keypoints2D(np.zeros((2, 17, 2)), np.ones((2, 17)), H36M17, (640, 480), 25.0, feet=feet)
+    xyz, points = np.random.default_rng(0).random((2, 17, 3), np.float32), np.zeros((2, 4, 3), np.float32)
+    seen = np.ones(2, bool)
+    network = NetworkPoses(xyz, np.ones((2, 17)), seen, keypoints, expected_error=xyz[..., 0], feet=points)
+    poses = Poses3D(xyz, seen, "metre", "camera", True, network, feet=points)
+    save_poses_npz(tmp_path / "poses.npz", poses)
+    save_poses_json(tmp_path / "poses.json", poses)
     text = _text(ROOT / "docs/lift.md")
     content = json.loads((tmp_path / "poses.json").read_text())
     with np.load(tmp_path / "poses.npz", allow_pickle=False) as file:

@@ -2,7 +2,7 @@
 
 >>> import posemamba
 >>> (poses,) = posemamba.lift("walk.mp4")
->>> poses.xyz  # (frames, 17, 3)
+>>> poses.xyz  # (frames, 17, 3) metres from the camera
 
 The names of `__all__` are the public API: they change by the rules of semantic versions, and what is removed warns
 for one minor release before. The namespaces `posemamba.train`, `posemamba.evaluate`, `posemamba.bench` and
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from posemamba.io.keypoints import read_people as read_people
     from posemamba.io.keypoints.convert import write_people as write_keypoints
     from posemamba.io.motion import write_motion as write_motion
-    from posemamba.io.motion.npz import load_motion_npz as read_motion
     from posemamba.io.motion.npz import load_poses_npz as read_poses
-    from posemamba.io.motion.npz import save_motion_npz as save_motion
+    from posemamba.io.motion.npz import save_poses_npz as save_poses
     from posemamba.io.video.clip import Clip as Clip
     from posemamba.lifting.lifter import Lifter as Lifter
     from posemamba.models.posemamba import PoseMamba as PoseMamba
@@ -32,15 +31,18 @@ if TYPE_CHECKING:
     from posemamba.models.registry import load_model as load_model
     from posemamba.pipeline.lift import lift as lift
     from posemamba.poses import Keypoints2D as Keypoints2D
-    from posemamba.poses import Motion3D as Motion3D
+    from posemamba.poses import NetworkPoses as NetworkPoses
     from posemamba.poses import Poses3D as Poses3D
     from posemamba.poses.keypoints import choose_people as choose_people
     from posemamba.poses.mapping import to_skeleton as convert_skeleton
     from posemamba.poses.skeletons import Skeleton as Skeleton
     from posemamba.poses.skeletons import get_skeleton as get_skeleton
+    from posemamba.poses.virtual_camera import Lens as Lens
+    from posemamba.poses.virtual_camera import VirtualCamera as VirtualCamera
     from posemamba.quality import measure_quality as measure_quality
     from posemamba.quality.verdict import verdict as judge_quality
     from posemamba.refine.angles import joint_angles as joint_angles
+    from posemamba.refine.metres import to_metres as to_metres
     from posemamba.refine.refinement import RefineOptions as RefineOptions
     from posemamba.refine.refinement import refine as refine_poses
     from posemamba.show.overlay import write_overlay as write_overlay
@@ -52,14 +54,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "Clip": "posemamba.io.video.clip",
     "Keypoints2D": "posemamba.poses",
+    "Lens": "posemamba.poses.virtual_camera",
     "Lifter": "posemamba.lifting.lifter",
-    "Motion3D": "posemamba.poses",
+    "Poses3D": "posemamba.poses",
     "PoseMamba": "posemamba.models.posemamba",
     "PoseMambaConfig": "posemamba.models.posemamba",
     "PoseMambaError": "posemamba.utils.errors",
-    "Poses3D": "posemamba.poses",
+    "NetworkPoses": "posemamba.poses",
     "RefineOptions": "posemamba.refine.refinement",
     "Skeleton": "posemamba.poses.skeletons",
+    "VirtualCamera": "posemamba.poses.virtual_camera",
     "__version__": "posemamba.utils.installation",
     "bundled_weights": "posemamba.weights.names:bundled",
     "choose_people": "posemamba.poses.keypoints",
@@ -72,11 +76,11 @@ _HOMES = {
     "load_model": "posemamba.models.registry",
     "measure_quality": "posemamba.quality",
     "read_keypoints": "posemamba.io.keypoints",
-    "read_motion": "posemamba.io.motion.npz:load_motion_npz",
     "read_people": "posemamba.io.keypoints",
     "read_poses": "posemamba.io.motion.npz:load_poses_npz",
     "refine_poses": "posemamba.refine.refinement:refine",
-    "save_motion": "posemamba.io.motion.npz:save_motion_npz",
+    "save_poses": "posemamba.io.motion.npz:save_poses_npz",
+    "to_metres": "posemamba.refine.metres",
     "write_keypoints": "posemamba.io.keypoints.convert:write_people",
     "write_motion": "posemamba.io.motion",
     "write_overlay": "posemamba.show.overlay",

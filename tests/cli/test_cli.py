@@ -19,7 +19,7 @@ from fixtures.command_line import FILES, keypoints, refused, snapshot
 from posemamba import cli
 from posemamba.data.mocap.motions import Motions
 from posemamba.evaluate.mocap.robustness import PERTURBATIONS
-from posemamba.poses import Poses3D
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.utils.files import atomic_files
 from posemamba.weights.names import bundled
 
@@ -265,6 +265,6 @@ def test_the_shared_video(shared: object, weights: Path, tmp_path: Path) -> None
     done = program("lift", video, "-o", tmp_path / "out", "--weights", weights)
     assert done.returncode == 0, done.stderr
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == sorted([*FILES, "keypoints.npz", "people.jpg"])
-    poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
+    poses = load_poses_npz(tmp_path / "out" / "poses.npz")
     assert len(poses) == 230 and 200 < poses.seen.sum() <= 230
     assert np.isnan(poses.xyz[~poses.seen]).all() and np.isfinite(poses.xyz[poses.seen]).all()

@@ -22,12 +22,12 @@ def test_the_walker_is_in_the_picture_and_a_few_joints_are_lost() -> None:
 
 def test_the_truth_has_no_error_and_the_flat_picture_has_one() -> None:
     filmed = film(60)
-    perfect = filmed.score(filmed.truth / filmed.mm_per_pixel[:, None, None])
+    perfect = filmed.score(filmed.truth / 1000)
     assert perfect.p1 < 1e-6 and perfect.p2 < 1e-6
     flat = filmed.score(filmed.flat)
     assert 80 < flat.p1 < 160 and 60 < flat.p2 < flat.p1
-    far = filmed.truth / filmed.mm_per_pixel[:, None, None]
-    far[:, 1:, 2] += 10 / filmed.mm_per_pixel[:, None]  # all joints but the pelvis 10 mm too deep
+    far = filmed.truth / 1000
+    far[:, 1:, 2] += 0.01  # all joints but the pelvis 10 mm too deep
     assert filmed.score(far).p1 == pytest.approx(10 * 16 / 17, abs=1e-3)
 
 
@@ -40,7 +40,7 @@ def test_the_truth_is_a_person_of_the_right_size() -> None:
 
 def test_frames_that_were_not_seen_are_left_out() -> None:
     filmed = film(20)
-    pose = filmed.truth / filmed.mm_per_pixel[:, None, None]
+    pose = filmed.truth / 1000
     pose[5:9] = np.nan
     assert filmed.score(pose).p1 < 1e-6
 

@@ -75,7 +75,7 @@ def test_overlapping_windows_are_those_of_lifting(frames):
     torch.manual_seed(0)
     xy = torch.rand(2, 1, 17, 2) * 50 + torch.randn(2, frames, 17, 2).cumsum(1) + 50
     confidence = torch.ones(frames, 17).numpy()
-    lifter = Lifter(Copies(), window=27, overlap=9, flip=False, person_size=0.3, device="cpu")
+    lifter = Lifter(Copies(), window=27, overlap=9, flip=False, person_size=0.3, device="cpu", virtual_camera=False)
     people = [Keypoints2D(one.numpy(), confidence, H36M17, (200, 100), 50.0) for one in xy]
     lifted = torch.stack([torch.from_numpy(lifter(one).xyz) for one in people])
     normalised = xy / 100 - torch.tensor([1, 0.5])

@@ -16,16 +16,18 @@ from torch import Tensor, nn
 import posemamba
 from posemamba.demo.camera import look_at, project
 from posemamba.demo.walker import walk
-from posemamba.io.motion.npz import load_motion_npz, save_motion_npz
+from posemamba.io.motion.npz import load_poses_npz, save_poses_json, save_poses_npz
 from posemamba.lifting.lifter import Lifter
 from posemamba.lifting.windows import windows
 from posemamba.models.inputs import fill_missing, mirror, zoom_factor
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import save_model
 from posemamba.ops.runtime.device import choose_device
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import find_jumps, split_at_gaps
 from posemamba.poses.skeletons import BLAZEPOSE33, COCO17, H36M17
+from posemamba.poses.virtual_camera import Lens, focal_length
+from posemamba.refine.metres import to_metres
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.names import bundled
 
@@ -106,7 +108,7 @@ def test_a_clip_of_at_most_a_window_is_lifted_as_it_is(lifter: Lifter) -> None:
         assert poses.xyz.shape == (frames, 17, 3) and poses.seen.all()
         assert np.isfinite(poses.xyz).all()
         assert np.abs(poses.xyz[:, 0]).max() == 0  # relative to the pelvis
-    plain = Lifter(tiny_model(), device="cpu", flip=False)
+    plain = Lifter(tiny_model(), device="cpu", flip=False, virtual_camera=False)
     keypoints = walker_keypoints(9)
     given = keypoints.xy / SIZE[0] * 2 - np.array([1, SIZE[1] / SIZE[0]], np.float32)
     with torch.inference_mode():
@@ -143,7 +145,8 @@ def test_in_the_middle_of_a_window_nothing_else_has_a_say(lifter: Lifter) -> Non
     changed = replace(keypoints, xy=keypoints.xy.copy())
     changed.xy[50:] += 30
     first = windows(60, 27, 9)[1].fade[0]
-    same = lifter(keypoints).xyz[:first] == lifter(changed).xyz[:first]
+    plain = Lifter(lifter.model, device="cpu", person_size=0.25, virtual_camera=False)
+    same = plain(keypoints).xyz[:first] == plain(changed).xyz[:first]
     assert same.all()
 
 
@@ -158,7 +161,8 @@ def test_a_long_clip_is_lifted_window_by_window(frames: int) -> None:
     assert all(shape == (1, 27, 17, 2) for shape in model.shapes)
     assert model.most_alive <= 2
     assert told[-1] == (frames, frames) and [d for d, _ in told] == sorted(d for d, _ in told)
-    np.testing.assert_allclose(poses.xyz[..., :2], long.xy - long.xy[:, :1], atol=1e-2)
+    seen = poses.seen_xy
+    np.testing.assert_allclose(poses.xyz[..., :2], seen - seen[:, :1], atol=1e-2)
 
 
 def test_windows_in_batches_give_the_same(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,12 +195,15 @@ def test_twice_the_pixels_give_twice_the_pose(lifter: Lifter) -> None:
 
 
 def test_a_longer_lens_gives_the_same_pose_larger(lifter: Lifter) -> None:
-    """Why people are shown at one size: about the image's centre it is the same as another focal length."""
+    """Why people are shown at one size: that of the picture is then no matter."""
     keypoints = walker_keypoints(40)
     middle = np.float32(SIZE) / 2
     near = replace(keypoints, xy=(keypoints.xy - middle) * np.float32(1.7) + middle)
-    np.testing.assert_allclose(lifter(near).xyz, 1.7 * lifter(keypoints).xyz, atol=0.05)
-    plain = Lifter(lifter.model, device="cpu", person_size=None)
+    focal = focal_length(SIZE)
+    longer = lifter(near, lens=Lens(1.7 * focal, "given"))
+    np.testing.assert_allclose(longer.xyz, 1.7 * lifter(keypoints).xyz, atol=0.05)
+    np.testing.assert_allclose(longer.camera.rotation, lifter(keypoints).camera.rotation, atol=1e-6)
+    plain = Lifter(lifter.model, device="cpu", person_size=None, virtual_camera=False)
     assert np.abs(plain(near).xyz - 1.7 * plain(keypoints).xyz).max() > 1
 
 
@@ -215,14 +222,15 @@ def test_a_model_that_takes_confidence_gets_it_mirrored_too_and_unzoomed() -> No
     with torch.inference_mode():
         back = model(swapped)[:, :, H36M17.mirrored] * torch.tensor([-1, 1, 1])
         want = ((model(given) + back) / 2 / k)[0] * SIZE[0] / 2
-    got = Lifter(model, device="cpu", person_size=0.25)(keypoints).xyz
+    got = Lifter(model, device="cpu", person_size=0.25, virtual_camera=False)(keypoints).xyz
     np.testing.assert_allclose(got, (want - want[:, :1]).numpy(), atol=0.01)
     odd = np.tile([np.nan, 7.0, 0.5], (9, 6))[:, :17]  # what no file reader lets through
     bounded = np.nan_to_num(odd).clip(0, 1)
     ours, theirs = (Lifter(model, device="cpu")(replace(keypoints, confidence=values)).xyz for values in (odd, bounded))
     assert np.isfinite(ours).all() and np.array_equal(ours, theirs)
     without = replace(keypoints, confidence=np.ones((9, 17), np.float32))
-    assert np.abs(Lifter(model, device="cpu", person_size=0.25)(without).xyz - got).max() > 0.1
+    differs = Lifter(model, device="cpu", person_size=0.25, virtual_camera=False)(without).xyz - got
+    assert np.abs(differs).max() > 0.1
     every = Lifter(tiny_model(9), device="cpu")  # a model that takes none does not care
     np.testing.assert_array_equal(every(keypoints).xyz, every(without).xyz)
 
@@ -233,7 +241,9 @@ def test_a_picture_is_shown_as_somebody_who_stands_still(lifter: Lifter) -> None
         order = np.clip(np.arange(9) - (9 - frames) // 2, 0, frames - 1)
         held = replace(short, xy=short.xy[order], confidence=short.confidence[order])
         begin = (9 - frames) // 2
-        size = Lifter(lifter.model, device="cpu", person_size=None)  # held frames would count in the size
+        size = Lifter(
+            lifter.model, device="cpu", person_size=None, virtual_camera=False
+        )  # held frames would count in the size
         np.testing.assert_allclose(size(short).xyz, size(held).xyz[begin : begin + frames], atol=1e-3)
 
 
@@ -269,23 +279,25 @@ def test_expected_errors_come_with_the_poses(tmp_path: Path) -> None:
         one = model.with_errors(x * zoom)[1][0] / zoom
         mirrored = model.with_errors(mirror(x * zoom))[1][0][:, list(H36M17.mirrored)] / zoom
     want = ((one + mirrored) / 2 * SIZE[0] / 2).numpy()
-    alone = Lifter(model, device="cpu", person_size=0.25)(replace(keypoints, xy=first, confidence=np.ones((20, 17))))
+    plainly = Lifter(model, device="cpu", person_size=0.25, virtual_camera=False)
+    alone = plainly(replace(keypoints, xy=first, confidence=np.ones((20, 17))))
     np.testing.assert_allclose(alone.expected_error[:, 1:], want[:, 1:], rtol=1e-4)
 
-    told.save_npz(tmp_path / "poses.npz")
-    np.testing.assert_array_equal(Poses3D.load_npz(tmp_path / "poses.npz").expected_error, errors)
-    told.save_json(tmp_path / "poses.json")
+    metric = to_metres(told)
+    assert metric.expected_error is not None
+    save_poses_npz(tmp_path / "poses.npz", metric)
+    kept = load_poses_npz(tmp_path / "poses.npz")
+    np.testing.assert_array_equal(kept.network.expected_error, errors)
+    size = np.linalg.norm(metric.xyz[0, 5] - metric.xyz[0, 4]) / np.linalg.norm(told.xyz[0, 5] - told.xyz[0, 4])
+    np.testing.assert_allclose(metric.expected_error[0], errors[0] * size, rtol=0.3)  # perspective is in the size
+    with np.load(tmp_path / "poses.npz") as file:
+        np.testing.assert_array_equal(file["expected_error"], metric.expected_error)
+    save_poses_json(tmp_path / "poses.json", metric)
     frames = json.loads((tmp_path / "poses.json").read_text())["frames"]
     assert frames[21]["expected_error"] is None
-    np.testing.assert_allclose(frames[0]["expected_error"], errors[0], atol=1e-3)
-    motion = replace(Motion3D.raw(told), xyz=0.01 * told.xyz, units="metre")
-    save_motion_npz(tmp_path / "motion.npz", motion)
-    kept = load_motion_npz(tmp_path / "motion.npz")
-    np.testing.assert_allclose(kept.expected_error, 0.01 * errors, rtol=1e-4)
-    with np.load(tmp_path / "motion.npz") as file:
-        np.testing.assert_allclose(file["expected_error"], 0.01 * errors, rtol=1e-4)
-    without.save_npz(tmp_path / "without.npz")
-    assert Poses3D.load_npz(tmp_path / "without.npz").expected_error is None
+    np.testing.assert_allclose(frames[0]["expected_error"], metric.expected_error[0], atol=1e-6)
+    save_poses_npz(tmp_path / "without.npz", to_metres(without))
+    assert load_poses_npz(tmp_path / "without.npz").expected_error is None
 
 
 def test_other_skeletons_are_converted(lifter: Lifter) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 import posemamba.paper.compare as compare_module
 from posemamba.cli.show import show
+from posemamba.io.motion.npz import save_poses_npz
 from posemamba.paper.clip import Clip, read_clip
 from posemamba.paper.compare import Comparison, Method, compare, parse_frames, plot_comparison
 from posemamba.poses import Poses3D
@@ -72,7 +73,7 @@ def test_other_models_take_clips_of_any_length(shared: Callable[..., Path]) -> N
 def test_files_are_compared_and_foreign_ones_refused(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
     poses, short = walker_clip(20, unseen=slice(3, 5)), walker_clip(9)
     for name, made in (("a", poses), ("b", poses), ("short", short)):
-        made.save_npz(tmp_path / f"{name}.npz")
+        save_poses_npz(tmp_path / f"{name}.npz", made)
     (tmp_path / "other.npz").write_bytes(b"not a zip")
     np.savez(tmp_path / "arrays.npz", xyz=np.zeros(3))
     out = tmp_path / "figure.svg"

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.demo.walker import Body, walk
-from posemamba.poses import Keypoints2D, Poses3D
+from posemamba.poses import Keypoints2D, NetworkPoses
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import Lens, VirtualCamera
 
 WIDTH, HEIGHT = 1920, 1080
 
@@ -27,7 +28,7 @@ class Scene:
 
     camera_xyz: NDArray[np.float64]
     world: NDArray[np.float64]
-    poses: Poses3D
+    poses: NetworkPoses
     body_length: float
 
 
@@ -53,14 +54,17 @@ def make_scene(
     right, forward = np.array([1.0, 0, 0]), np.array([0, np.cos(p), -np.sin(p)])
     down = np.cross(forward, right)
     axes = np.stack([np.cos(r) * right + np.sin(r) * down, np.cos(r) * down - np.sin(r) * right, forward])
-    camera = (world - [0, 0, camera_height]) @ axes.T
+    seen = (world - [0, 0, camera_height]) @ axes.T
     focal = WIDTH / 2 / np.tan(np.radians(fov) / 2)
-    xy = focal * camera[..., :2] / camera[..., 2:] + [WIDTH / 2, HEIGHT / 2]
-    root = camera[:, :1, 2:]
-    xyz = np.concatenate([xy - xy[:, :1], focal * (camera[..., 2:] - root) / root], -1)
+    xy = focal * seen[..., :2] / seen[..., 2:] + [WIDTH / 2, HEIGHT / 2]
+    root = seen[:, :1, 2:]
+    xyz = np.concatenate([xy - xy[:, :1], focal * (seen[..., 2:] - root) / root], -1)
     keypoints = Keypoints2D(xy, np.ones(xy.shape[:2]), H36M17, (WIDTH, HEIGHT), fps, times)
-    poses = Poses3D(xyz.astype(np.float32), np.ones(xy.shape[:2], np.float32), np.ones(frames, bool), keypoints)
+    camera = VirtualCamera.unturned((WIDTH, HEIGHT), Lens.of_fov((WIDTH, HEIGHT), fov))
+    poses = NetworkPoses(
+        xyz.astype(np.float32), np.ones(xy.shape[:2], np.float32), np.ones(frames, bool), keypoints, camera=camera
+    )
     body = Body().scaled(1.72)
     length = body.shin + body.thigh + body.lower_trunk + body.upper_trunk
     head = np.linalg.norm(np.diff(world[0, 8:11], axis=0), axis=-1).sum()
-    return Scene(camera, world, poses, float(length + head))
+    return Scene(seen, world, poses, float(length + head))

@@ -9,10 +9,11 @@ import pytest
 from refine_scene import Scene, make_scene
 
 from posemamba.demo.walker import walk
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.refine.angles import joint_angles
 from posemamba.refine.common import bone_lengths, true_spans
 from posemamba.refine.feet import steady_feet
+from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
@@ -48,8 +49,8 @@ def lifted(scene: Scene, metres: float = 0.03, seed: int = 1) -> Scene:
     return replace(scene, poses=poses)
 
 
-def with_path(scene: Scene) -> Motion3D:
-    return root_path(scale(Motion3D.raw(scene.poses), scene.body_length / BODY_LENGTH), 60.0)
+def with_path(scene: Scene) -> Poses3D:
+    return root_path(scale(Poses3D.raw(scene.poses), scene.body_length / BODY_LENGTH))
 
 
 def standing_person(frames: int = 100) -> np.ndarray:
@@ -67,7 +68,7 @@ def true_stances(scene: Scene) -> list[tuple[int, int, int]]:
     return found
 
 
-def excursions(motion: Motion3D, stances: list[tuple[int, int, int]]) -> np.ndarray:
+def excursions(motion: Poses3D, stances: list[tuple[int, int, int]]) -> np.ndarray:
     """Metres from the median place, of the stances' frames."""
     places = [motion.xyz[a:b, j].astype(np.float64) for j, a, b in stances]
     return np.concatenate([np.linalg.norm(p - np.median(p, axis=0), axis=-1) for p in places])
@@ -106,7 +107,7 @@ def test_feet_of_a_walker_come_to_rest() -> None:
 @pytest.mark.parametrize("units", ["metre", "pixel"])
 def test_without_a_path_the_feet_keep_their_places_to_each_other(units: str) -> None:
     scene = lifted(make_scene(body=standing_person(), fps=FPS))
-    before = Motion3D.raw(scene.poses)
+    before = Poses3D.raw(scene.poses)
     if units == "metre":
         before = scale(before, 1.72)
     after = steady_feet(before)
@@ -127,7 +128,7 @@ def test_where_no_foot_stands_nothing_changes() -> None:
     jumping[..., 2] += 0.4 * np.abs(np.sin(2 * np.pi * 0.9 * time))[:, None]
     jumping[..., 0] += 0.5 * time[:, None]
     scene = lifted(make_scene(body=jumping, fps=FPS))
-    for motion in (with_path(scene), Motion3D.raw(scene.poses)):
+    for motion in (with_path(scene), Poses3D.raw(scene.poses)):
         after = steady_feet(motion)
         assert after.xyz.tobytes() == motion.xyz.tobytes()
         assert after.steps[-1].name == "steady_feet" and after.steps[-1].report["stances"] == 0
@@ -144,10 +145,10 @@ def test_far_from_a_stance_nothing_changes_and_a_doubted_foot_does_not_stand() -
     assert after.xyz[220:].tobytes() == before.xyz[220:].tobytes()
     confidence = scene.poses.confidence.copy()
     confidence[:, 3] = 0.4
-    doubted = replace(before, poses=replace(scene.poses, confidence=confidence))
+    doubted = replace(before, network=replace(scene.poses, confidence=confidence))
     assert steady_feet(doubted).steps[-1].report["stances"] == 1
     confidence[:, 6] = 0.4
-    unsure = steady_feet(replace(before, poses=replace(scene.poses, confidence=confidence)))
+    unsure = steady_feet(replace(before, network=replace(scene.poses, confidence=confidence)))
     assert unsure.xyz.tobytes() == before.xyz.tobytes()
 
 
@@ -198,24 +199,24 @@ def test_a_foot_that_moves_along_the_line_of_sight_is_left_alone() -> None:
 
 def test_steady_feet_are_asked_for_and_come_before_the_world() -> None:
     scene = lifted(make_scene(150, FPS, pitch=10.0))
-    options = RefineOptions(root_path=True, steady_bones=True, steady_feet=True, camera_pitch=10)
-    motion = refine(scene.poses, options)
+    options = RefineOptions(steady_bones=True, steady_feet=True, camera_pitch=10)
+    motion = refine(to_metres(scene.poses), options)
     assert [s.name for s in motion.steps] == ["scale", "root_path", "steady_bones", "steady_feet", "upright"]
     lengths = bone_lengths(motion.xyz.astype(float))
     assert (lengths.std(0) / lengths.mean(0)).max() < 1e-5
-    assert motion.poses.xyz.tobytes() == scene.poses.xyz.tobytes()
+    assert motion.network.xyz.tobytes() == scene.poses.xyz.tobytes()
     with pytest.raises(PoseMambaError, match="before turning upright"):
-        steady_feet(upright(scale(Motion3D.raw(scene.poses), 1.7), 5.0))
+        steady_feet(upright(scale(Poses3D.raw(scene.poses), 1.7), 5.0))
     nobody = replace(scene.poses, seen=np.zeros(150, bool))
     with pytest.raises(PoseMambaError, match="nobody was seen"):
-        steady_feet(Motion3D.raw(nobody))
+        steady_feet(Poses3D.raw(nobody))
     with pytest.raises(PoseMambaError, match="steady_feet is 'firmly'"):
         RefineOptions.checked({"steady_feet": "firmly"})
 
 
 def test_a_picture_and_a_few_frames_are_left_as_they_are() -> None:
     for frames in (1, 2, 5):
-        motion = Motion3D.raw(make_scene(body=standing_person(frames), fps=FPS).poses)
+        motion = Poses3D.raw(make_scene(body=standing_person(frames), fps=FPS).poses)
         assert steady_feet(motion).xyz.tobytes() == motion.xyz.tobytes()
     slow = steady_feet(with_path(make_scene(body=standing_person(4), fps=4.0)))
     assert slow.steps[-1].report["stances"] == 2 and np.isfinite(slow.xyz).all()

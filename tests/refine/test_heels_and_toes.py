@@ -11,7 +11,7 @@ from refine_scene import Scene, make_scene
 
 from fixtures.feet import facing, put_on_feet
 from posemamba.demo.walker import walk
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import NetworkPoses, Poses3D
 from posemamba.poses.keypoints import Feet2D
 from posemamba.poses.skeletons import FEET_ANKLES
 from posemamba.refine.angles import joint_angles
@@ -25,7 +25,7 @@ from posemamba.refine.upright import upright
 ANKLES = list(FEET_ANKLES)
 
 
-def filmed(dorsiflexion: float = 0.0, **options: float) -> tuple[Scene, Poses3D, NDArray, NDArray]:
+def filmed(dorsiflexion: float = 0.0, **options: float) -> tuple[Scene, NetworkPoses, NDArray, NDArray]:
     """A walk with feet: the scene, its exact poses, and the true feet in the camera's frame and in the world."""
     scene = make_scene(120, **options)  # type: ignore[arg-type]
     camera = put_on_feet(scene.camera_xyz, facing(scene.camera_xyz), dorsiflexion)
@@ -43,7 +43,7 @@ def filmed(dorsiflexion: float = 0.0, **options: float) -> tuple[Scene, Poses3D,
 def test_scale_path_and_world_put_feet_where_they_are() -> None:
     """The whole way from pixels to the world, from exact poses."""
     scene, poses, camera, world = filmed(8.0, pitch=15.0, fov=60.0)
-    motion = root_path(scale(Motion3D.raw(poses), scene.body_length / 0.97), 60.0)
+    motion = root_path(scale(Poses3D.raw(poses), scene.body_length / 0.97))
     shank = np.linalg.norm(scene.camera_xyz[:, 2] - scene.camera_xyz[:, 3], axis=-1).mean()
     assert motion.feet is not None
     joints = np.linalg.norm(motion.xyz[:, ANKLES] - scene.camera_xyz[:, ANKLES], axis=-1)
@@ -61,7 +61,7 @@ def test_scale_path_and_world_put_feet_where_they_are() -> None:
 def test_smoothing_treats_a_foot_as_a_joint(method: Method) -> None:
     _, poses, _, _ = filmed()
     noisy = poses.xyz + np.random.default_rng(0).normal(0, 3, poses.xyz.shape).astype(np.float32)
-    motion = replace(Motion3D.raw(poses), xyz=noisy, feet=noisy[:, ANKLES].copy())
+    motion = replace(Poses3D.raw(poses), xyz=noisy, feet=noisy[:, ANKLES].copy())
     motion.feet[40:43, 1] = np.nan
     done = smooth(motion, method)
     assert done.feet is not None
@@ -73,7 +73,7 @@ def test_smoothing_treats_a_foot_as_a_joint(method: Method) -> None:
 def test_steady_bones_keep_feet_attached_and_of_one_length() -> None:
     _, poses, _, _ = filmed()
     noise = np.random.default_rng(1).normal(0, 4, poses.feet.shape)  # type: ignore[union-attr]
-    motion = scale(replace(Motion3D.raw(poses), feet=(poses.feet + noise).astype(np.float32)), 1.7)
+    motion = scale(replace(Poses3D.raw(poses), feet=(poses.feet + noise).astype(np.float32)), 1.7)
     done = steady_bones(motion)
     assert done.feet is not None and motion.feet is not None
     for ankle, heel, toe in ((3, 0, 1), (6, 2, 3)):
@@ -86,7 +86,7 @@ def test_steady_bones_keep_feet_attached_and_of_one_length() -> None:
     assert left == pytest.approx(np.linalg.norm(done.feet[0, 1] - done.feet[0, 0]), rel=1e-5)
 
 
-def standing(frames: int = 100) -> Motion3D:
+def standing(frames: int = 100) -> Poses3D:
     """Somebody who stands, 5 m away, with feet that shake at the ankle, of which the picture shows nothing."""
     body = np.repeat(walk(1, 50, seed=0).astype(float), frames, 0)
     scene = make_scene(body=body)
@@ -95,7 +95,7 @@ def standing(frames: int = 100) -> Motion3D:
     xy = focal * feet[..., :2] / feet[..., 2:] + [960, 540]
     poses = replace(scene.poses, keypoints=replace(scene.poses.keypoints, feet=Feet2D(xy, np.ones(xy.shape[:2]))))
     shaken = put_on_feet(scene.camera_xyz, facing(scene.camera_xyz), 6 * np.sin(np.arange(frames) / 5))
-    motion = Motion3D(
+    motion = Poses3D(
         scene.camera_xyz.astype(np.float32),
         poses.seen,
         "metre",
@@ -124,12 +124,12 @@ def test_standing_feet_are_held_without_a_change_of_length() -> None:
 
 def test_a_motion_without_feet_stays_without() -> None:
     scene, poses, _, _ = filmed()
-    motion = Motion3D.raw(scene.poses)
+    motion = Poses3D.raw(scene.poses)
     for step in (smooth, lambda m: scale(m, 1.7), root_path, steady_bones, steady_feet, lambda m: upright(m, 0.0)):
         motion = step(motion)
         assert motion.feet is None
     assert not any("ankle" in name or "foot" in name for name in joint_angles(motion))
-    with_feet = Motion3D.raw(poses)
+    with_feet = Poses3D.raw(poses)
     for step in (smooth, lambda m: scale(m, 1.7), root_path, steady_bones, steady_feet, lambda m: upright(m, 0.0)):
         with_feet = step(with_feet)
     np.testing.assert_array_equal(with_feet.xyz, motion.xyz)  # feet do not change the joints
@@ -141,7 +141,7 @@ def test_ankle_angles_are_those_of_the_feet() -> None:
     feet = put_on_feet(body, facing(body), bent).astype(np.float32)
     poses = make_scene(body=body).poses
     feet[7, 2] = np.nan
-    motion = Motion3D(body.astype(np.float32), poses.seen, "metre", "world", True, poses, feet=feet)
+    motion = Poses3D(body.astype(np.float32), poses.seen, "metre", "world", True, poses, feet=feet)
     angles = joint_angles(motion)
     np.testing.assert_allclose(angles["right_ankle_dorsiflexion"], bent, atol=1e-3)
     left = angles["left_ankle_dorsiflexion"]
@@ -165,7 +165,7 @@ def test_feet_that_point_outwards_have_positive_progression() -> None:
         feet = np.repeat(body[:, :1], 4, 1)
         feet[:, toe] = feet[:, heel] + 0.2 * out
         poses = make_scene(body=body).poses
-        motion = Motion3D(
+        motion = Poses3D(
             body.astype(np.float32), poses.seen, "metre", "world", True, poses, feet=feet.astype(np.float32)
         )
         angle = joint_angles(motion)[f"{side}_foot_progression"]

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from refine_scene import make_scene
 
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import bone_lengths
+from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
@@ -37,9 +38,9 @@ def test_bones_get_the_lengths_that_they_have(units: str) -> None:
     scene = make_scene(200, distance=4.0)
     seen = np.ones(200, bool)
     seen[UNSEEN] = False
-    plain = Motion3D.raw(replace(scene.poses, seen=seen))
+    plain = Poses3D.raw(replace(scene.poses, seen=seen))
     if units == "metre":
-        plain = root_path(scale(plain, scene.body_length / BODY_LENGTH), 60.0)
+        plain = root_path(scale(plain, scene.body_length / BODY_LENGTH))
     motion = replace(plain, xyz=swelling(plain.xyz).astype(np.float32))
     steady = steady_bones(motion)
     assert np.isnan(steady.xyz[UNSEEN]).all() and np.isfinite(steady.xyz[seen]).all()
@@ -64,9 +65,9 @@ def test_bones_get_the_lengths_that_they_have(units: str) -> None:
 
 def test_steady_bones_are_asked_for_and_come_before_the_world() -> None:
     scene = make_scene(40)
-    motion = refine(scene.poses, RefineOptions(root_path=True, steady_bones=True, camera_pitch=5))
+    motion = refine(to_metres(scene.poses), RefineOptions(steady_bones=True, camera_pitch=5))
     assert [step.name for step in motion.steps] == ["scale", "root_path", "steady_bones", "upright"]
     lengths = bone_lengths(motion.xyz.astype(float))
     assert (lengths.std(0) / lengths.mean(0)).max() < 1e-5
     with pytest.raises(PoseMambaError, match="before turning upright"):
-        steady_bones(upright(scale(Motion3D.raw(scene.poses), 1.7), 5.0))
+        steady_bones(upright(scale(Poses3D.raw(scene.poses), 1.7), 5.0))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from refine_scene import Scene, make_scene
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import NetworkPoses, Poses3D
 from posemamba.refine.angles import joint_angles
 from posemamba.refine.common import fit_curve
+from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, TYPICAL_HEIGHT, scale
@@ -24,15 +25,15 @@ def height_of(scene: Scene) -> float:
     return scene.body_length / BODY_LENGTH
 
 
-def exact_path(scene: Scene, fov: float = 60.0) -> Motion3D:
-    metric = scale(Motion3D.raw(scene.poses), height_of(scene), cutoff=STIFFLESS)
-    return root_path(metric, fov, cutoff=STIFFLESS, depth_cutoff=STIFFLESS)
+def exact_path(scene: Scene) -> Poses3D:
+    metric = scale(Poses3D.raw(scene.poses), height_of(scene), cutoff=STIFFLESS)
+    return root_path(metric, cutoff=STIFFLESS, depth_cutoff=STIFFLESS)
 
 
 @pytest.mark.parametrize(("fov", "distance"), [(60.0, 5.0), (95.0, 2.6), (25.0, 12.0)])
 def test_the_path_of_an_exact_scene_is_exact(fov: float, distance: float) -> None:
     scene = make_scene(60, fov=fov, distance=distance, pitch=12, roll=-4)
-    motion = exact_path(scene, fov)
+    motion = exact_path(scene)
     off = np.linalg.norm(motion.xyz - scene.camera_xyz, axis=-1)
     assert off.max() < 1e-4 * distance  # float32 input
     report = motion.steps[-1].report
@@ -43,11 +44,9 @@ def test_the_path_of_an_exact_scene_is_exact(fov: float, distance: float) -> Non
 def test_one_frame() -> None:
     scene = make_scene(1, pitch=20)
     assert np.abs(exact_path(scene).xyz - scene.camera_xyz).max() < 1e-3
-    whole = refine(
-        scene.poses,
-        RefineOptions(smooth="default", height_m=1.7, root_path=True, fov=60, camera_pitch=20),
-    )
-    assert np.isfinite(whole.xyz).all() and [s.name for s in whole.steps] == ["smooth", "scale", "root_path", "upright"]
+    whole = refine(to_metres(scene.poses), RefineOptions(smooth="default", height_m=1.7, camera_pitch=20))
+    assert np.isfinite(whole.xyz).all() and [s.name for s in whole.steps] == ["scale", "root_path", "smooth", "upright"]
+    assert whole.steps[0].parameters["height_m"] == 1.7 and not whole.steps[0].estimate
 
 
 def test_the_path_survives_noise_lost_joints_and_outliers() -> None:
@@ -63,7 +62,7 @@ def test_the_path_survives_noise_lost_joints_and_outliers() -> None:
     certain = np.where(np.isfinite(xy[..., 0]), 1, 0).astype(np.float32)
     xyz = scene.poses.xyz + random.normal(scale=4, size=scene.poses.xyz.shape).astype(np.float32)
     noisy = replace(scene.poses, xyz=xyz, confidence=certain, keypoints=replace(keypoints, xy=xy, confidence=certain))
-    motion = refine(noisy, RefineOptions(height_m=height_of(scene), root_path=True, fov=60))
+    motion = to_metres(noisy, height_of(scene))
     off = np.linalg.norm(motion.xyz[:, 0] - scene.camera_xyz[:, 0], axis=-1)
     assert off.mean() < 0.12 and off.max() < 0.5  # metres, of a circle of 2.4 m seen from 5 m
     assert motion.steps[-1].report["reprojection_median_px"] < 6
@@ -83,7 +82,7 @@ def test_unseen_frames_stay_unseen_and_do_not_spoil_the_rest() -> None:
 
 def test_a_person_who_comes_nearer_keeps_their_size() -> None:
     scene = make_scene(200, distance=4.0)
-    motion = scale(Motion3D.raw(scene.poses), height_of(scene))
+    motion = scale(Poses3D.raw(scene.poses), height_of(scene))
     report = motion.steps[-1].report
     assert report["metre_per_pixel_most"] > 1.3 * report["metre_per_pixel_least"]
     true = scene.camera_xyz - scene.camera_xyz[:, :1]
@@ -93,13 +92,25 @@ def test_a_person_who_comes_nearer_keeps_their_size() -> None:
 
 def test_a_typical_body_is_an_estimate() -> None:
     scene = make_scene(30)
-    motion = refine(scene.poses, RefineOptions(root_path=True))
+    unknown = replace(scene.poses, camera=None)
+    motion = to_metres(unknown)
     assert [s.estimate for s in motion.steps] == [True, True]
     assert motion.steps[0].parameters["height_m"] == TYPICAL_HEIGHT
-    told = refine(scene.poses, RefineOptions(height_m=1.9, root_path=True, fov=60))
-    assert not any(s.estimate for s in told.steps)
-    guessed = root_path(scale(Motion3D.raw(scene.poses), 1.9)).steps[-1]
+    assert not any(s.estimate for s in to_metres(scene.poses, 1.9).steps)
+    guessed = to_metres(unknown, 1.9).steps[-1]
     assert guessed.estimate and guessed.parameters["fov_deg"] == pytest.approx(55)
+    tall = replace(unknown, keypoints=replace(unknown.keypoints, image_size=(1080, 1920)), camera=None)
+    assert tall.camera.fov((1920, 1080)) == pytest.approx(55)  # along the longer side
+
+
+def test_a_pose_that_fits_at_no_distance_is_placed_by_its_size() -> None:
+    scene = make_scene(40)
+    xy = scene.poses.keypoints.xy
+    upside_down = 2 * xy.mean(1, keepdims=True) - xy
+    upset = replace(scene.poses, keypoints=replace(scene.poses.keypoints, xy=upside_down))
+    motion = to_metres(upset, height_of(scene))
+    assert motion.steps[-1].report["frames_placed_by_size"] == 40
+    assert np.abs(motion.xyz[:, 0, 2] - scene.camera_xyz[:, 0, 2]).max() < 0.3
 
 
 @pytest.mark.parametrize(("pitch", "roll"), [(-25.0, 0.0), (18.0, 6.0)])
@@ -126,12 +137,12 @@ def test_somebody_who_lies_cannot_tell_which_way_is_up() -> None:
     folded = scene.poses.xyz.copy()
     folded[:, [3, 6]] = folded[:, [8]]  # ankles at the chest
     with pytest.raises(PoseMambaError, match="give the camera's pitch"):
-        upright(Motion3D.raw(replace(scene.poses, xyz=folded)))
+        upright(Poses3D.raw(replace(scene.poses, xyz=folded)))
 
 
-def posed(xyz_world: np.ndarray) -> Motion3D:
+def posed(xyz_world: np.ndarray) -> Poses3D:
     scene = make_scene(len(xyz_world))
-    motion = Motion3D.raw(scene.poses)
+    motion = Poses3D.raw(scene.poses)
     return replace(motion, xyz=xyz_world.astype(np.float32), frame="world", units="metre")
 
 
@@ -208,21 +219,23 @@ def test_angles_do_not_depend_on_the_frame_and_are_nan_where_unseen() -> None:
 def test_nothing_asked_nothing_done_and_the_raw_poses_are_never_touched() -> None:
     scene = make_scene(40)
     before = scene.poses.xyz.copy()
-    assert refine(scene.poses, RefineOptions()).steps == ()
-    everything = RefineOptions(smooth="one-euro", height_m=1.8, root_path=True, upright=True)
-    motion = refine(scene.poses, everything)
-    assert len(motion.steps) == 4 and motion.poses is scene.poses
+    metric = to_metres(scene.poses)
+    placed = metric.xyz.copy()
+    assert refine(metric, RefineOptions()) is metric
+    motion = refine(metric, RefineOptions(smooth="one-euro", height_m=1.8, upright=True))
+    assert len(motion.steps) == 4 and motion.network is scene.poses
+    with pytest.raises(PoseMambaError, match=r"refined already \(smooth, upright\)"):
+        refine(motion, RefineOptions(height_m=1.9))
+    np.testing.assert_array_equal(metric.xyz, placed)
     np.testing.assert_array_equal(scene.poses.xyz, before)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fov": 60}, "fov is given but not root_path"),
         ({"smooth_cutoff": 4}, "smooth_cutoff is given but not smooth"),
         ({"camera_roll": 4}, "camera_roll is given but not upright"),
         ({"height_m": 170}, "the height is 170"),
-        ({"root_path": True, "fov": 180}, "field of view is 180"),
         ({"camera_pitch": 100}, "pitch is 100"),
         ({"smoth": "default"}, "no option 'smoth'"),
         ({"smooth": "kalman"}, "smooth is 'kalman'"),
@@ -230,12 +243,12 @@ def test_nothing_asked_nothing_done_and_the_raw_poses_are_never_touched() -> Non
 )
 def test_wrong_options_are_named_in_refine(options: dict[str, object], message: str) -> None:
     with pytest.raises(PoseMambaError, match=message):
-        refine(make_scene(5).poses, RefineOptions.checked(options))
+        refine(to_metres(make_scene(5).poses), RefineOptions.checked(options))
 
 
 def test_steps_out_of_order_are_named() -> None:
     scene = make_scene(5)
-    raw = Motion3D.raw(scene.poses)
+    raw = Poses3D.raw(scene.poses)
     with pytest.raises(PoseMambaError, match="set the scale first"):
         root_path(raw)
     with pytest.raises(PoseMambaError, match="in metres already"):
@@ -246,12 +259,12 @@ def test_steps_out_of_order_are_named() -> None:
         scale(upright(raw, 0.0))
     stuck = replace(scene.poses, keypoints=replace(scene.poses.keypoints, times=np.array([0, 1, 1, 2, 3]) / 50))
     with pytest.raises(PoseMambaError, match=r"frame 2 is at 0\.02 s, not after"):
-        scale(Motion3D.raw(stuck))
-    nobody = Poses3D(
+        scale(Poses3D.raw(stuck))
+    nobody = NetworkPoses(
         np.full((3, 17, 3), np.nan, np.float32), np.zeros((3, 17), np.float32), np.zeros(3, bool), scene.poses.keypoints
     )
     with pytest.raises(PoseMambaError, match="nobody was seen"):
-        scale(Motion3D.raw(nobody))
+        scale(Poses3D.raw(nobody))
 
 
 def test_a_curve_through_noise_and_outliers() -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from posemamba.demo.walker import walk
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses import Keypoints2D, NetworkPoses, Poses3D
 from posemamba.poses.skeletons import H36M17
 from posemamba.refine.smooth import smooth
 from posemamba.utils.errors import PoseMambaError
@@ -15,11 +15,11 @@ from posemamba.utils.errors import PoseMambaError
 METHODS = ("one-euro", "butterworth", "savitzky-golay")
 
 
-def motion_of(xyz: NDArray[np.floating], times: NDArray[np.float64], seen: NDArray[np.bool_] | None = None) -> Motion3D:
+def motion_of(xyz: NDArray[np.floating], times: NDArray[np.float64], seen: NDArray[np.bool_] | None = None) -> Poses3D:
     seen = np.ones(len(xyz), bool) if seen is None else seen
     xyz = np.where(seen[:, None, None], xyz, np.nan).astype(np.float32)
     keypoints = Keypoints2D(xyz[..., :2], np.ones(xyz.shape[:2]), H36M17, (1000, 1000), 50.0, times)
-    return Motion3D.raw(Poses3D(xyz, np.ones(xyz.shape[:2], np.float32), seen, keypoints))
+    return Poses3D.raw(NetworkPoses(xyz, np.ones(xyz.shape[:2], np.float32), seen, keypoints))
 
 
 def wave(times: NDArray[np.float64], hertz: float, height: float = 20.0) -> NDArray[np.float64]:
@@ -29,7 +29,7 @@ def wave(times: NDArray[np.float64], hertz: float, height: float = 20.0) -> NDAr
     return body
 
 
-def passed(motion: Motion3D, smoothed: Motion3D, hertz: float) -> float:
+def passed(motion: Poses3D, smoothed: Poses3D, hertz: float) -> float:
     """The share of the wave's height that is left, away from the ends."""
     times = motion.frame_times()
     middle = slice(len(times) // 5, -len(times) // 5)
@@ -61,15 +61,15 @@ def test_noise_shrinks_and_raw_poses_stay(method: str) -> None:
     true = wave(times, 0.7)
     noisy = true + np.random.default_rng(0).normal(scale=4, size=true.shape)
     motion = motion_of(noisy, times)
-    before = motion.poses.xyz.copy()
+    before = motion.network.xyz.copy()
     smoothed = smooth(motion, method)
     error = [np.sqrt(np.mean((m.xyz - true) ** 2)) for m in (motion, smoothed)]
     assert error[1] < 0.6 * error[0]
-    np.testing.assert_array_equal(motion.poses.xyz, before)
+    np.testing.assert_array_equal(motion.network.xyz, before)
     np.testing.assert_array_equal(motion.xyz, before)
     step = smoothed.steps[-1]
     assert step.name == "smooth" and step.parameters["method"] == method and step.report["moved_rms"] > 1
-    assert smoothed.poses is motion.poses
+    assert smoothed.network is motion.network
 
 
 @pytest.mark.parametrize("method", METHODS)

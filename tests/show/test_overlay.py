@@ -166,9 +166,11 @@ def test_feet_are_drawn_thin_at_the_ankles(walker_clip: Callable[..., Poses3D]) 
     plain = walker_clip(3, image_size=(960, 540))
     plain.keypoints.xy[:, [3, 6]] = [[300, 400], [500, 400]]  # found in all frames, and apart
     feet = put_on_feet(plain.xyz, facing(plain.xyz)).astype(np.float32)
-    xy = plain.keypoints.xy[:, [3, 3, 6, 6]] + [[0, 30], [60, 30], [0, 30], [60, 30]]
+    keypoints = plain.keypoints
+    xy = keypoints.xy[:, [3, 3, 6, 6]] + [[0, 30], [60, 30], [0, 30], [60, 30]]
     feet[1, 1] = xy[1, 1] = np.nan  # a tip is lost: its bone goes
-    whole = replace(plain, feet=feet, keypoints=replace(plain.keypoints, feet=Feet2D(xy, np.ones((3, 4)))))
+    keypoints = replace(keypoints, feet=Feet2D(xy, np.ones((3, 4))))
+    whole = replace(plain, feet=feet, network=replace(plain.network, keypoints=keypoints))
     empty = np.zeros((540, 960, 3), np.uint8)
     without, drawn = (_Painter([p], 540) for p in (plain, whole))
     for i, tips in ((0, 2), (1, 1)):

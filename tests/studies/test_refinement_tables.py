@@ -49,7 +49,7 @@ def test_smoothing_beats_none_on_noise(walks: None, capsys: pytest.CaptureFixtur
 def test_standing_feet_come_to_rest(walks: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert measure.main(["feet"]) == 0
     table = {row[0]: [float(cell or "nan") for cell in row[1:3]] for row in rows(capsys.readouterr().out)}
-    assert table["lifted, exact 2D, path: steady feet"][0] < 0.2 < table["lifted, exact 2D, path: as they are"][0]
+    assert table["lifted, exact 2D: steady feet"][0] < 0.2 < table["lifted, exact 2D: as they are"][0]
 
 
 def test_no_motions_are_one_line(

@@ -16,10 +16,10 @@ from fixtures.command_line import keypoints, lifted, refused, snapshot
 from posemamba import cli
 from posemamba.cli import examination as doctor
 from posemamba.io.keypoints import write_keypoints_npz
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
-from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights import shards
 from posemamba.weights.files import read_card
@@ -94,14 +94,14 @@ def test_the_commands_take_them_and_a_change_of_any_file_is_seen(
         return "done already" in capsys.readouterr().out
 
     assert not done_already() and done_already()
-    before = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
+    before = load_poses_npz(tmp_path / "out" / "poses.npz")
     os.utime(folder / "split-00003-of-00003.safetensors", (0, 0))  # a file that nobody names
     assert not done_already() and done_already()
-    assert np.array_equal(Poses3D.load_npz(tmp_path / "out" / "poses.npz").xyz, before.xyz)
+    assert np.array_equal(load_poses_npz(tmp_path / "out" / "poses.npz").xyz, before.xyz)
     save_model(folder / "split.safetensors", tiny(1), CARD, half=True, shard_bytes=MOST)
     assert not done_already()
-    assert not np.array_equal(Poses3D.load_npz(tmp_path / "out" / "poses.npz").xyz, before.xyz)
-    assert Poses3D.load_npz(tmp_path / "out" / "poses.npz").model == "split"
+    assert not np.array_equal(load_poses_npz(tmp_path / "out" / "poses.npz").xyz, before.xyz)
+    assert load_poses_npz(tmp_path / "out" / "poses.npz").model == "split"
     assert cli.main(["info", "--weights", "split"]) == 0
     assert "split: 27 frames" in (said := capsys.readouterr().out) and "data: made up" in said
     assert f"({', '.join(sorted(known()))})" in refused(capsys, "info", "--weights", "x")

@@ -1,11 +1,11 @@
-"""``posemamba convert``: keypoint files into other formats, saved poses and motions into files of other programs."""
+"""``posemamba convert``: keypoint files into other formats, saved poses into files of other programs."""
 
 from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from posemamba.cli.options import RefinementOptions, argument, option, parse_size
 from posemamba.utils.errors import PoseMambaError
@@ -18,9 +18,9 @@ _KEYPOINT_OPTIONS = ("to_skeleton", "format", "skeleton", "fps", "image_size")
 class ConvertOptions(RefinementOptions):
     """Options of ``posemamba convert``; None means that an option was not given."""
 
-    source: Annotated[Path, argument("Keypoints of any known format; or a poses.npz or motion.npz.")]
+    source: Annotated[Path, argument("Keypoints of any known format; or a poses.npz.")]
     target: Annotated[
-        Path, argument("Keypoints: .npz, .csv, .json or a folder. Poses, motions: .csv, .tidy.csv, .trc, .bvh or .glb.")
+        Path, argument("Keypoints: .npz, .csv, .json or a folder. Poses: .csv, .tidy.csv, .trc, .bvh or .glb.")
     ]
     to: Annotated[str | None, option("The format to write, if the name's end does not say.")] = None
     to_skeleton: Annotated[str | None, option("Write these joints, e.g. h36m17.", panel=_KEYPOINTS)] = None
@@ -33,11 +33,11 @@ class ConvertOptions(RefinementOptions):
 def convert(options: ConvertOptions) -> None:
     """Convert a keypoint file, or what was lifted, to another format; refine the poses if asked to."""
     given = {name: getattr(options, name) for name in _KEYPOINT_OPTIONS if getattr(options, name) is not None}
-    if kind := _saved(options.source):
+    if _are_poses(options.source):
         if given:
             name = next(iter(given)).replace("_", "-")
-            raise PoseMambaError(f"--{name} is for keypoints, and {options.source} holds {kind}; leave it out")
-        _export(options, kind)
+            raise PoseMambaError(f"--{name} is for keypoints, and {options.source} holds poses; leave it out")
+        _export(options)
         return
     if options.refinement or options.heights:
         raise PoseMambaError(
@@ -53,26 +53,23 @@ def convert(options: ConvertOptions) -> None:
     print(f"  {options.target}: {persons}, {len(first)} frames, {first.skeleton.name}")
 
 
-def _saved(path: Path) -> str:
-    """Return ``poses`` or ``motion`` for what lifting saved; an empty text for anything else."""
+def _are_poses(path: Path) -> bool:
+    """Return True for a file of poses that lifting saved."""
     import numpy as np
 
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":
-                return ""
+                return False
         with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
+            return {"header", "xyz"} <= set(arrays.files)
     except (OSError, ValueError, zipfile.BadZipFile):
-        return ""  # the readers report what is wrong
-    if "header" not in names or "xyz" not in names:
-        return ""
-    return "motion" if "poses_xyz" in names else "poses"
+        return False  # the readers report what is wrong
 
 
-def _export(options: ConvertOptions, kind: str) -> None:
+def _export(options: ConvertOptions) -> None:
     from posemamba.io.motion import EXPORTS, write_motion
-    from posemamba.io.motion.npz import load_motion_npz, load_poses_npz
+    from posemamba.io.motion.npz import load_poses_npz
     from posemamba.refine.refinement import refine
 
     source, target = options.source, options.target
@@ -81,18 +78,17 @@ def _export(options: ConvertOptions, kind: str) -> None:
     name = options.to or next((e.name for e in by_name if target.name.lower().endswith(e.suffix)), None)
     if name not in EXPORTS:
         known = ", ".join(f"{e.name} ({e.suffix})" for e in EXPORTS.values())
-        raise PoseMambaError(f"{target}: {kind} cannot be written as '{name or target.suffix}', expected {known}")
+        raise PoseMambaError(f"{target}: poses cannot be written as '{name or target.suffix}', expected {known}")
     heights = options.heights
     if len(heights) > 1:
         raise PoseMambaError(f"{source}: holds one person, and --height names {len(heights)} heights; give one")
-    motion: Any
-    if kind == "motion":
-        if options.refinement or heights:
-            raise PoseMambaError(f"{source}: is refined already; give its poses.npz to refine it in another way")
-        motion = load_motion_npz(source)
-    else:
-        wanted = options.refine_options(heights[0] if heights else None, [name])
-        wanted.check()
-        motion = refine(load_poses_npz(source), wanted)
-    notes = write_motion(target, motion, name)
+    wanted = options.refine_options(heights[0] if heights else None)
+    wanted.check()
+    poses = load_poses_npz(source)
+    if poses.refined and (options.refinement or heights):
+        raise PoseMambaError(
+            f"{source}: is refined already ({', '.join(step.name for step in poses.refined)}); refine poses of "
+            "'posemamba lift' without refinement"
+        )
+    notes = write_motion(target, refine(poses, wanted), name)
     print(f"  {target}", *(f"  {line}" for line in notes), sep="\n")

@@ -7,7 +7,7 @@ and help stand in the field's annotation, its default is the field's.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
@@ -81,7 +81,7 @@ Flip = Annotated[
 ]
 MocapFolder = Annotated[Path | None, option("Folder of the motion capture files.", "--data")]
 
-_REFINE = "Refinement: written beside the poses (docs/refine.md)"
+_REFINE = "Size and refinement (docs/refine.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,14 +99,7 @@ class RefinementOptions:
     )
     height: Annotated[
         str | None,
-        option("Standing height in metres, e.g. 1.78; of several people 1.78,1.65.", panel=_REFINE),
-    ] = None
-    root_path: Annotated[
-        bool, option("Estimate where the person is, in metres from the camera.", "--root-path", panel=_REFINE)
-    ] = False
-    fov: Annotated[
-        float | None,
-        option("Horizontal field of view of the camera in degrees, for --root-path; else guessed.", panel=_REFINE),
+        option("Standing height in metres, e.g. 1.78; of several people 1.78,1.65; else 1.70.", panel=_REFINE),
     ] = None
     steady_bones: Annotated[
         bool, option("Give every bone one length over the whole clip.", "--steady-bones", panel=_REFINE)
@@ -125,14 +118,10 @@ class RefinementOptions:
     @property
     def refinement(self) -> dict[str, Any]:
         """The options that were given, by their names in `posemamba.refine.RefineOptions`, without the height."""
-        if self.fov is not None and not self.root_path:
-            raise PoseMambaError("--fov belongs to --root-path; give that too")
         wanted = self.smooth or self.smooth_cutoff is not None
         given = {
             "smooth": self.smooth_method or ("default" if wanted else None),
             "smooth_cutoff": self.smooth_cutoff,
-            "root_path": self.root_path or None,
-            "fov": self.fov,
             "steady_bones": self.steady_bones or None,
             "steady_feet": self.steady_feet or None,
             "upright": self.upright or None,
@@ -150,15 +139,11 @@ class RefinementOptions:
                 f"--height is '{self.height}', expected metres: 1.78, or of several people 1.78,1.65"
             ) from None
 
-    def refine_options(self, height: float | None, exports: Sequence[str]) -> RefineOptions:
-        """Return what to do to one person's poses; formats in metres assume a typical body where no height is given."""
-        from posemamba.io.motion import EXPORTS
+    def refine_options(self, height: float | None = None) -> RefineOptions:
+        """Return the chosen refinement; with a height, poses are put into metres by it first."""
         from posemamba.refine.refinement import RefineOptions
 
-        metres = any(EXPORTS[name].needs_metres for name in exports)
-        return RefineOptions.checked(
-            {**self.refinement, "height_m": height, "typical_height": metres and height is None}
-        )
+        return RefineOptions.checked({**self.refinement, "height_m": height})
 
 
 def words(text: str | None) -> list[str]:

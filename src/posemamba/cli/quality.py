@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,15 +11,13 @@ from posemamba.cli.options import argument, option
 from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
-    from posemamba.poses import Motion3D, Poses3D
     from posemamba.quality import Quality
 
 FORMAT = "posemamba-quality-1"
-POSES_FORMAT = "posemamba-poses-1"
 
 
 def find_results(path: Path) -> list[Path]:
-    """Return the files to judge: of a folder each person's motion.npz, or poses.npz where there is no motion.
+    """Return the files to judge: of a folder each person's poses.npz, or the motion.npz that earlier versions wrote.
 
     Raises:
         PoseMambaError: nothing there.
@@ -44,35 +41,12 @@ def read_result(path: Path) -> Quality:
     Raises:
         PoseMambaError: it is not a result of ``posemamba lift``.
     """
-    import numpy as np
-
-    from posemamba.io.motion.npz import FORMAT as MOTION_FORMAT
-    from posemamba.io.motion.npz import load_motion_npz
-    from posemamba.poses import Poses3D
-
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            kind = json.loads(str(file["header"]))["format"]
-        if kind not in (POSES_FORMAT, MOTION_FORMAT):
-            raise PoseMambaError(
-                f"{path}: its format is '{kind}', expected {POSES_FORMAT} or {MOTION_FORMAT}: lift it first"
-            )
-        motion = load_motion_npz(path) if kind == MOTION_FORMAT else None
-        poses = Poses3D.load_npz(path) if motion is None else motion.poses
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise PoseMambaError(
-            f"{path}: not a poses.npz or motion.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift first"
-        ) from None
-    return _measure(path, poses, motion)
-
-
-def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
+    from posemamba.io.motion.npz import load_poses_npz
     from posemamba.quality import measure_quality
 
-    if not len(poses):
-        raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
+    poses = load_poses_npz(path)
     try:
-        return measure_quality(poses, motion)
+        return measure_quality(poses)
     except PoseMambaError as error:
         raise PoseMambaError(f"{path}: {error}") from error
 
@@ -81,9 +55,7 @@ def _measure(path: Path, poses: Poses3D, motion: Motion3D | None) -> Quality:
 class QualityOptions:
     """Options of ``posemamba quality``."""
 
-    results: Annotated[
-        list[Path], argument("Folders of posemamba lift, or a poses.npz or motion.npz.", metavar="RESULT...")
-    ]
+    results: Annotated[list[Path], argument("Folders of posemamba lift, or a poses.npz.", metavar="RESULT...")]
     json_file: Annotated[Path | None, option("A file for all that was found.", "--json")] = None
     picture: Annotated[Path | None, option("A timeline for each person: png, svg or pdf.")] = None
 

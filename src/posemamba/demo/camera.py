@@ -69,7 +69,7 @@ def project(
 
 
 def pixel_units(points_camera: ArrayLike, focal: float) -> NDArray[np.float32]:
-    """Turn a person's camera-space joints into the units of `Poses3D`: pixels at the depth of the pelvis.
+    """Turn a person's camera-space joints into the units of `NetworkPoses`: pixels at the depth of the pelvis.
 
     Args:
         points_camera: (..., J, 3) metres, the pelvis first.

@@ -17,11 +17,14 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.models.inputs import fill_missing
 from posemamba.poses import Keypoints2D, Poses3D
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import Lens
+from posemamba.refine.metres import to_metres
 from posemamba.utils.progress import Progress
 
 FPS = 50.0
 IMAGE_SIZE = (1280, 720)
 FOCAL = 0.9 * IMAGE_SIZE[0]  # pixels; a phone's main camera, roughly
+HEIGHT = 1.72  # metres, of the walker
 CAMERA = look_at((5.5, -2.5, 1.5), (0.0, 0.0, 0.95))
 
 
@@ -44,10 +47,7 @@ class Filmed:
 
     Attributes:
         keypoints: noisy, with a few joints lost; Human3.6M's joints, pixels.
-        truth: (F, 17, 3) millimetres, relative to the pelvis, in the camera's frame, in Human3.6M's convention: the
-            true depth, with x and y the exact image positions times `mm_per_pixel`. Models trained as in the paper
-            predict this, so a perfect one has no error. By perspective, the metric pose differs by some 20 mm, as
-            joints nearer than the pelvis appear larger.
+        truth: (F, 17, 3) millimetres, relative to the pelvis, in the camera's axes.
         mm_per_pixel: (F,) at the pelvis's depth.
     """
 
@@ -56,17 +56,18 @@ class Filmed:
     mm_per_pixel: NDArray[np.float64]
 
     def score(self, xyz: NDArray[np.floating]) -> Score:
-        """Score (F, 17, 3) pixels relative to the pelvis, as `Poses3D` has them; NaN frames are left out."""
+        """Score (F, 17, 3) metres in the camera's axes; NaN frames are left out."""
         seen = np.isfinite(xyz).all((1, 2))
-        pred = xyz[seen].astype(np.float64) * self.mm_per_pixel[seen, None, None]
+        pred = 1000 * (xyz - xyz[:, :1])[seen].astype(np.float64)
         truth = self.truth[seen]
         return Score(float(mpjpe_per_frame(pred, truth, root=0).mean()), float(p_mpjpe_per_frame(pred, truth).mean()))
 
     @property
     def flat(self) -> NDArray[np.float32]:
-        """The keypoints at the pelvis's depth, (F, 17, 3) pixels: a baseline that any lifter must beat."""
+        """The keypoints at the pelvis's depth, (F, 17, 3) metres: a baseline that any lifter must beat."""
         xy = fill_missing(self.keypoints.xy)
-        return np.concatenate([xy - xy[:, :1], np.zeros_like(xy[..., :1])], -1)
+        flat = np.concatenate([xy - xy[:, :1], np.zeros_like(xy[..., :1])], -1)
+        return (flat * self.mm_per_pixel[:, None, None] / 1000).astype(np.float32)
 
 
 def film(frames: int = 400, seed: int = 0) -> Filmed:
@@ -82,9 +83,8 @@ def film(frames: int = 400, seed: int = 0) -> Filmed:
     )
     root_depth = points[:, 0, 2].astype(np.float64)
     mm_per_pixel = 1000 * root_depth / FOCAL
-    xy_mm = (exact - exact[:, :1]) * mm_per_pixel[:, None, None]
-    depth_mm = 1000 * (points[..., 2:] - root_depth[:, None, None])
-    return Filmed(noisy(clean, seed=seed), np.concatenate([xy_mm, depth_mm], -1), mm_per_pixel)
+    truth = 1000 * (points - points[:, :1]).astype(np.float64)
+    return Filmed(noisy(clean, seed=seed), truth, mm_per_pixel)
 
 
 @dataclass(frozen=True)
@@ -111,5 +111,6 @@ def run_demo(lifter: Lifter, *, frames: int = 400, seed: int = 0, progress: Prog
         progress: called with the frames lifted and the frames in total.
     """
     filmed = film(frames, seed)
-    poses = lifter(filmed.keypoints, progress=progress)
+    network = lifter(filmed.keypoints, lens=Lens(FOCAL, "given"), progress=progress)
+    poses = to_metres(network, HEIGHT)
     return DemoResult(poses, filmed.score(poses.xyz), filmed.score(filmed.flat))

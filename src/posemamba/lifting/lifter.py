@@ -5,10 +5,13 @@ The steps, in order:
 1. joints of another skeleton are converted to Human3.6M's (`poses.mapping.to_h36m17`);
 2. the clip is cut into segments where the person is not seen for longer than `Lifter.max_gap` seconds, and where the
    detector jumps to another person (`poses.keypoints.find_jumps`); segments do not influence each other;
-3. in each segment, joints that were not found get a position (`models.missing`), as the model needs one;
-4. the segment is cut into overlapping windows, each window is lifted, and neighbours are cross-faded;
-5. the result is made relative to the pelvis, and NaN where the person was not seen;
-6. heels and foot tips, where the source has any, are placed at the lifted ankles (`lifting.feet`).
+3. in each segment the joints are seen by a virtual camera that looks at the person (`poses.virtual_camera`);
+4. joints that were not found get a position (`models.missing`), as the model needs one;
+5. the segment is cut into overlapping windows, each window is lifted, and neighbours are cross-faded;
+6. the result is made relative to the pelvis, and NaN where the person was not seen;
+7. heels and foot tips, where the source has any, are placed at the lifted ankles (`lifting.feet`).
+
+`refine.metres` makes metres in the real camera's axes of the result.
 
 Shapes: F frames, B windows, T frames of a window, J = 17 joints.
 """
@@ -18,6 +21,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +35,11 @@ from posemamba.lifting.windows import Window, batch_size, lift_batch_with_errors
 from posemamba.models.inputs import fill_missing, input_format
 from posemamba.models.registry import load_model
 from posemamba.ops.runtime.device import choose_device, in_parts
-from posemamba.poses import Keypoints2D, Poses3D
-from posemamba.poses.keypoints import find_jumps, split_at_gaps
+from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses
+from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import Lens, VirtualCamera, check_roll, look_at_joints
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 from posemamba.weights.files import is_safetensors, read_card
@@ -49,7 +54,7 @@ class Lifter:
     """A lifter of 2D joints to 3D poses: ``lifter(keypoints)`` for one person, `lift_people` for several.
 
     >>> lifter = Lifter.from_pretrained("posemamba-s")
-    >>> poses = lifter(keypoints)  # Keypoints2D -> Poses3D
+    >>> poses = lifter(keypoints)  # Keypoints2D -> NetworkPoses
 
     Attributes:
         model: (B, T, 17, 2) normalised (or 3: with confidence) -> (B, T, 17, 3), T up to `window`; on `device`, in
@@ -62,6 +67,7 @@ class Lifter:
         window: the most frames that the model is given at once.
         overlap: the fewest frames that two neighbouring windows share.
         max_gap: seconds without the person beyond which the clip is cut.
+        virtual_camera: lift as a camera sees the person that looks at them; False: as the real one does.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Lifter:
         window: int | None = None,
         overlap: int | None = None,
         max_gap: float = 1.0,
+        virtual_camera: bool = True,
     ) -> None:
         """Make a lifter of a model; the arguments are the class's attributes, with these defaults.
 
@@ -87,6 +94,7 @@ class Lifter:
             window: None: as many frames as the model was made for.
             overlap: None: a third of the window.
             max_gap: see the class.
+            virtual_camera: see the class.
 
         Raises:
             PoseMambaError: the device is not available, or numbers do not fit the model.
@@ -108,6 +116,7 @@ class Lifter:
             raise PoseMambaError(f"person_size is {person_size}, expected a positive number or None")
         self.name, self.flip, self.person_size = name, flip, person_size
         self.window, self.overlap, self.max_gap = window, overlap, max_gap
+        self.virtual_camera = virtual_camera
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
 
@@ -146,18 +155,28 @@ class Lifter:
                 raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a number")
         return cls(model, name=name_of(path), device=chosen, flip=flip, person_size=size, window=window)
 
-    def __call__(self, keypoints: Keypoints2D, *, progress: Progress | None = None) -> Poses3D:
+    def __call__(
+        self,
+        keypoints: Keypoints2D,
+        *,
+        lens: Lens | None = None,
+        roll: float | None = None,
+        progress: Progress | None = None,
+    ) -> NetworkPoses:
         """Lift a clip.
 
         Args:
             keypoints: F frames, from 1 to any number; NaN where a joint was not found.
+            lens: the camera's field of view; None: a guess.
+            roll: degrees by which the camera is turned clockwise about its axis; None: not known, and not undone.
             progress: called as progress(frames done, frames to do).
 
         Returns:
-            F frames in the camera's frame (x right, y down, z away), relative to the pelvis, in pixels at the pelvis's
-            depth. They are NaN where `seen` is False: none of the 17 joints was found. In other frames a joint that
-            was not found has confidence 0; it was lifted from the position that `models.missing` gives it. `details`
-            has the number of such joints, and the options of the lifting.
+            F frames in the axes of a virtual camera that looks at the person (x right, y down, z away), relative to the
+            pelvis, in pixels at the pelvis's depth; `posemamba.to_metres` makes metres of them. They are NaN where
+            `seen` is False: none of the 17 joints was found. In other frames a joint that was not found has confidence
+            0; it was lifted from the position that `models.missing` gives it. `details` has the number of such joints,
+            and the options of the lifting.
 
         Warns:
             UserWarning: some joints were found in less than half of the frames in which the person was seen.
@@ -166,13 +185,21 @@ class Lifter:
             PoseMambaError: there are no frames, infinite coordinates, or nobody in any frame; the image has no size; or
                 the skeleton has no conversion.
         """
-        return self.lift_people([keypoints], progress=progress)[0]
+        return self.lift_people([keypoints], lens=lens, roll=roll, progress=progress)[0]
 
-    def lift_people(self, people: Sequence[Keypoints2D], *, progress: Progress | None = None) -> list[Poses3D]:
+    def lift_people(
+        self,
+        people: Sequence[Keypoints2D],
+        *,
+        lens: Lens | None = None,
+        roll: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[NetworkPoses]:
         """Lift several people, with windows of all of them in one batch, which keeps a GPU busy.
 
         Args:
             people: any number of people, each as in `__call__`; their clips may differ in length.
+            lens, roll: of the camera that saw them all, as in `__call__`.
             progress: called as progress(frames done, frames to do), frames of all people.
 
         Returns:
@@ -181,31 +208,53 @@ class Lifter:
         Warns, raises: as `__call__`.
         """
         prepared = [_prepared(keypoints) for keypoints in people]
+        spans = [split_at_gaps(p.seen, p.frame_times(), self.max_gap, find_jumps(p)) for p in prepared]
+        cameras = [self._camera(p, own, lens or Lens(), roll) for p, own in zip(prepared, spans, strict=True)]
+        turned = [_seen_by(camera, p) for camera, p in zip(cameras, prepared, strict=True)]
         lifted = [np.full((len(joints), len(H36M17), 4), np.nan, np.float32) for joints in prepared]
-        segments = [
-            (person, start, end)
-            for person, joints in enumerate(prepared)
-            for start, end in split_at_gaps(joints.seen, joints.frame_times(), self.max_gap, find_jumps(joints))
-        ]
+        segments = [(person, start, end) for person, own in enumerate(spans) for start, end in own]
         # longest first, then in order: windows of one length can be lifted together
         segments.sort(key=lambda s: -min(s[2] - s[1], self.window))
         total, done = sum(end - start for _, start, end in segments), 0
-        for (person, start, _), at, piece in self._lift_segments(prepared, segments):
+        for (person, start, _), at, piece in self._lift_segments(turned, segments):
             lifted[person][start + at : start + at + len(piece)] = piece
             done += len(piece)
             if progress is not None:
                 progress(done, total)
         return [
-            self._result(joints, one, sum(p == person for p, _, _ in segments))
-            for person, (joints, one) in enumerate(zip(prepared, lifted, strict=True))
+            self._result(joints, seen, camera, roll, one, len(own))
+            for joints, seen, camera, one, own in zip(prepared, turned, cameras, lifted, spans, strict=True)
         ]
 
-    def _result(self, joints: Keypoints2D, lifted: NDArray[np.float32], segments: int) -> Poses3D:
-        found, seen = joints.found, joints.seen
+    def _camera(self, joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None) -> VirtualCamera:
+        """Make the virtual camera of a person, with one rotation for each segment."""
+        real = VirtualCamera.unturned(joints.image_size, lens)
+        if not self.virtual_camera:
+            return real
+        rotation = np.tile(np.eye(3), (len(joints), 1, 1))
+        radians = None if roll is None else math.radians(check_roll(roll))
+        for start, end in spans:
+            xy, weights = joints.xy[start:end], joints.confidence[start:end]
+            looking = look_at_joints(
+                xy, real.focal, real.centre, weights, roll=radians or 0.0, level=radians is not None
+            )
+            rotation[start:end] = looking.rotation
+        return replace(real, rotation=rotation[spans[0][0]] if len(spans) == 1 else rotation)
+
+    def _result(
+        self,
+        joints: Keypoints2D,
+        turned: Keypoints2D,
+        camera: VirtualCamera,
+        roll: float | None,
+        lifted: NDArray[np.float32],
+        segments: int,
+    ) -> NetworkPoses:
+        found, seen = turned.found, joints.seen
         lifted[~seen] = np.nan
         errors = np.ascontiguousarray(lifted[..., 3])
         xyz = np.ascontiguousarray(lifted[..., :3])
-        return Poses3D(
+        return NetworkPoses(
             xyz=xyz,
             expected_error=None if np.isnan(errors).all() else errors,
             confidence=np.where(found, joints.confidence, 0).astype(np.float32),
@@ -213,7 +262,9 @@ class Lifter:
             keypoints=joints,
             model=self.name,
             details=self._details(int((~seen).sum()), int((~found[seen]).sum()), segments),
-            feet=lift_feet(xyz, joints),
+            feet=lift_feet(xyz, turned),
+            camera=camera,
+            roll_deg=roll,
         )
 
     def _details(self, unseen: int, filled: int, segments: int) -> dict[str, Any]:
@@ -226,6 +277,7 @@ class Lifter:
             "overlap": self.overlap,
             "person_size": self.person_size,
             "max_gap_seconds": self.max_gap,
+            "virtual_camera": self.virtual_camera,
             "segments": segments,
             "frames_not_seen": unseen,
             "joints_filled_in": filled,
@@ -288,6 +340,16 @@ class Lifter:
             return torch.cat([y, errors[..., None]], -1)
 
         return in_parts(lift, torch.from_numpy(given).to(self.device)).cpu().numpy()
+
+
+def _seen_by(camera: VirtualCamera, joints: Keypoints2D) -> Keypoints2D:
+    """Return the joints and feet as a virtual camera sees them."""
+    if not camera.is_turned:
+        return joints
+    feet = joints.feet
+    if feet is not None:
+        feet = Feet2D(camera.see(feet.xy).astype(np.float32), feet.confidence)
+    return replace(joints, xy=camera.see(joints.xy).astype(np.float32), feet=feet)
 
 
 def _prepared(keypoints: Keypoints2D) -> Keypoints2D:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.motion.npz import load_poses_npz
 from posemamba.models.inputs import fill_missing
-from posemamba.poses import Poses3D
+from posemamba.poses import NetworkPoses
 from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ class Clip:
         name: for headings.
         xy: (F, 17, 2) float32, Human3.6M's normalised image coordinates, gaps filled.
         scene: of a mocap clip the truth, as the benchmark has it.
-        poses: of a file what was lifted.
+        poses: of a file what the network gave, in the virtual camera's picture, as `xy` is then.
         confidence: (F, 17) the detector's; None: not known, all joints count as found.
     """
 
     name: str
     xy: NDArray[np.float32]
     scene: Scene | None = None
-    poses: Poses3D | None = None
+    poses: NetworkPoses | None = None
     confidence: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -61,9 +61,11 @@ def read_clip(source: str, *, inputs: str = "exact", camera: int = 0, data: Path
     """
     if source == "mocap" or source.startswith("mocap:"):
         return _mocap(source.partition(":")[2], inputs, camera, data)
-    poses = load_poses_npz(Path(source))
+    poses = load_poses_npz(Path(source)).network
     width, height = poses.keypoints.image_size
-    xy = fill_missing(poses.keypoints.xy) * np.float32(2 / width) - np.array([1, height / width], np.float32)
+    xy = fill_missing(poses.seen_xy.astype(np.float32)) * np.float32(2 / width) - np.array(
+        [1, height / width], np.float32
+    )
     name = Path(poses.keypoints.source or source).name
     return Clip(name, xy.astype(np.float32), poses=poses, confidence=poses.confidence)
 

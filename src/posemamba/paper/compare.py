@@ -116,7 +116,7 @@ def compare(
     if clip.poses is not None:
         methods.append(Method(clip.poses.model or "file", clip.poses.xyz.astype(np.float64)))
     for path in files:
-        poses = load_poses_npz(path)
+        poses = load_poses_npz(path).network
         if len(poses) != len(clip):
             raise PoseMambaError(f"{path}: has {len(poses)} frames, {clip.name} has {len(clip)}; give the same clip's")
         methods.append(Method(poses.model or path.parent.name or path.stem, poses.xyz.astype(np.float64)))

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 from posemamba.io.inputs import find_inputs
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
+from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
+from posemamba.refine.metres import to_metres
+from posemamba.refine.scale import check_height
 
 
 def lift(
@@ -34,12 +37,15 @@ def lift(
     weights: str | Path = "posemamba-s",
     device: str | None = None,
     lifter: Lifter | None = None,
+    height_m: float | None = None,
+    fov: float | None = None,
+    camera_roll: float | None = None,
     progress: Progress | None = None,
     **reading: Any,
 ) -> list[Poses3D]:
     """Lift the people of a video, of pictures or of a keypoint file to 3D.
 
-    >>> (poses,) = lift("walk.mp4")
+    >>> (poses,) = lift("walk.mp4")  # poses.xyz: (frames, 17, 3) metres
     >>> everybody = lift("keypoints.json", person="all", fps=25)
 
     Args:
@@ -49,12 +55,15 @@ def lift(
         weights: a bundled name, a weights file, or a released checkpoint.
         device: ``cpu``, ``cuda``, ...; None: an NVIDIA GPU if there is one, else the CPU.
         lifter: used in place of `weights` and `device`; make one for many calls, so that weights are read once.
+        height_m: the standing height in metres, of all people; None: a typical one, marked as an estimate.
+        fov: the camera's horizontal field of view in degrees; None: as the file says, else a guess, which is marked.
+        camera_roll: degrees by which the camera is turned clockwise about its axis; None: not known.
         progress: called as progress(done, total), first while joints are found, then while they are lifted.
         reading: start, end (seconds), detector, mode, fps, format, skeleton, image_size, video and so on: the fields
             of `posemamba.pipeline.lift.Reading`.
 
     Returns:
-        The poses of each chosen person: joints relative to the pelvis in the camera's frame (x right, y down, z away).
+        The poses of each chosen person: joints in metres from the camera's centre, x right, y down, z away.
 
     Raises:
         PoseMambaError: the source cannot be read, holds nobody, or an option does not fit it.
@@ -65,30 +74,92 @@ def lift(
     except TypeError as error:
         raise PoseMambaError(f"lift: {error}; known are {', '.join(Reading.__dataclass_fields__)}") from None
     chosen.check([one])
+    view = View(fov, camera_roll).checked()
+    if height_m is not None:
+        check_height(height_m)
     lifter = lifter or Lifter.from_pretrained(weights, device=device)
     detector = None
     if one.kind != "keypoints":
         detector = chosen.make_detector(device or "auto", mode=chosen.mode_of(one))
     people = chosen.people(one, detector=detector, progress=progress)
-    return lift_input(one, chosen, people, lifter, progress)
+    return lift_input(one, chosen, people, lifter, view, [height_m] * len(people), progress)
+
+
+@dataclass(frozen=True)
+class View:
+    """The user's knowledge of the camera.
+
+    Attributes:
+        fov: horizontal field of view in degrees; None: as the file says, else a guess.
+        roll: degrees by which it is turned clockwise about its axis; None: not known.
+    """
+
+    fov: float | None = None
+    roll: float | None = None
+
+    def checked(self) -> View:
+        """Return the view.
+
+        Raises:
+            PoseMambaError: an impossible angle.
+        """
+        if self.fov is not None:
+            check_fov(self.fov)
+        if self.roll is not None:
+            check_roll(self.roll)
+        return self
+
+    def lens(self, one: Input, reading: Reading, image_size: tuple[int, int]) -> Lens:
+        """Return the lens of an input: as given, as the file or the video of a keypoint file says, or a guess."""
+        if self.fov is not None:
+            return Lens.of_fov(image_size, self.fov)
+        path = reading.video if one.kind == "keypoints" else one.path
+        if path is None:
+            return Lens()
+        from posemamba.io.video.lens import focal_length_35mm
+
+        film = focal_length_35mm(path)
+        return Lens() if film is None else Lens(max(image_size) * film / FILM_WIDTH, "file")
 
 
 def lift_input(
-    one: Input, reading: Reading, people: list[Keypoints2D], lifter: Lifter, progress: Progress | None = None
+    one: Input,
+    reading: Reading,
+    people: list[Keypoints2D],
+    lifter: Lifter,
+    view: View | None = None,
+    heights_m: Sequence[float | None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Poses3D]:
-    """Lift the people found in an input; the detector goes on the record of each result.
+    """Lift the people found in an input to metres; the detector goes on the record of each result.
+
+    Args:
+        one, reading: the input, and how it is read.
+        people: the people found in it.
+        lifter: with the weights.
+        view: what is known of the camera.
+        heights_m: of each person; None: a typical height.
+        progress: called as progress(frames done, frames to do).
 
     Raises:
-        PoseMambaError: nobody seen, or a skeleton without a conversion.
+        PoseMambaError: nobody seen, a skeleton without a conversion, or frame times that do not rise.
     """
-    poses = lifter.lift_people(people, progress=progress)
+    view = view or View()
+    lens = view.lens(one, reading, people[0].image_size) if people else None
+    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress)
     if one.kind != "keypoints":
         name = reading.detector_of(one)
         for keypoints, lifted in zip(people, poses, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
             lifted.details["frames_bridged"] = int(bridged.sum())
-    return poses
+    metric = []
+    for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
+        try:
+            metric.append(to_metres(lifted, height))
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{one.path}: {error}") from error
+    return metric
 
 
 def _input(source: Path, keypoints: bool) -> Input:
@@ -100,6 +171,8 @@ def _input(source: Path, keypoints: bool) -> Input:
     return inputs[0]
 
 
+FILM_WIDTH = 36.0
+"""Millimetres of 35 mm film along a picture's longer side, to which focal lengths in metadata refer."""
 BLAZEPOSE = "blazepose"
 DETECTORS = (
     *(BLAZEPOSE, "blazepose-full", "blazepose-lite"),

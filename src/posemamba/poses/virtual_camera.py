@@ -18,12 +18,26 @@ but the person is then seen as far from the true middle as the guess is off.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["GUESSED_FOV", "VirtualCamera", "focal_length", "look_along", "look_at_joints", "roll_of"]
+from posemamba.utils.errors import PoseMambaError
+
+__all__ = [
+    "GUESSED_FOV",
+    "Lens",
+    "VirtualCamera",
+    "check_fov",
+    "check_roll",
+    "focal_length",
+    "level_roll",
+    "look_along",
+    "look_at_joints",
+    "roll_of",
+]
 
 Array = NDArray[np.float64]
 
@@ -34,21 +48,65 @@ _STEEPEST = math.cos(math.radians(80))
 
 
 @dataclass(frozen=True)
+class Lens:
+    """The field of view of a camera, and the source of that knowledge.
+
+    Attributes:
+        focal: focal length in pixels; None: `GUESSED_FOV` along the picture's longer side.
+        source: ``given`` by the user, read from the ``file``'s metadata, or a ``guess``.
+    """
+
+    focal: float | None = None
+    source: Literal["given", "file", "guess"] = "guess"
+
+    @classmethod
+    def of_fov(cls, image_size: tuple[int, int], fov: float) -> Lens:
+        """Make the lens of a horizontal field of view in degrees, as a user gives it.
+
+        Raises:
+            PoseMambaError: a field of view that no lens without distortion has.
+        """
+        return cls(image_size[0] / 2 / math.tan(math.radians(check_fov(fov)) / 2), "given")
+
+    def focal_in(self, image_size: tuple[int, int]) -> float:
+        """Return the focal length in pixels for pictures of that size."""
+        return focal_length(image_size) if self.focal is None else self.focal
+
+
+@dataclass(frozen=True)
 class VirtualCamera:
     """A camera at the place of the real one, turned, with its focal length and centre.
 
     Attributes:
-        rotation: (3, 3) from the real camera's axes to the virtual camera's.
+        rotation: (3, 3) from the real camera's axes to the virtual camera's; or (F, 3, 3), one for each frame.
         focal: focal length in pixels, of both.
         centre: (2,) pixels, of both.
+        lens: where the focal length is known from (`Lens.source`).
     """
 
     rotation: Array
     focal: float
     centre: Array
+    lens: Literal["given", "file", "guess"] = field(default="given", kw_only=True)
+
+    @classmethod
+    def unturned(cls, image_size: tuple[int, int], lens: Lens | None = None) -> VirtualCamera:
+        """Return the real camera itself, with the picture's middle as its centre."""
+        lens = lens or Lens()
+        middle = np.array(image_size, np.float64) / 2
+        return cls(np.eye(3), lens.focal_in(image_size), middle, lens=lens.source)
+
+    @property
+    def is_turned(self) -> bool:
+        """True if it looks anywhere but where the real camera looks."""
+        return not np.array_equal(self.rotation, np.broadcast_to(np.eye(3), self.rotation.shape))
+
+    def fov(self, image_size: tuple[int, int]) -> float:
+        """Return the real camera's horizontal field of view in degrees."""
+        return 2 * math.degrees(math.atan(image_size[0] / 2 / self.focal))
 
     def see(self, xy: ArrayLike) -> Array:
-        """Turn pixels (..., 2) of the real picture into the virtual camera's.
+        """Turn pixels (..., 2) of the real picture into the virtual camera's; with a rotation a frame, (F, N, 2).
 
         NaN stays NaN. Joints that lie more than 80 degrees from the virtual camera's axis become NaN.
         """
@@ -56,18 +114,21 @@ class VirtualCamera:
 
     def unsee(self, xy: ArrayLike) -> Array:
         """Turn pixels (..., 2) of the virtual camera's picture back into the real one's: the inverse of `see`."""
-        return self._turned(np.asarray(xy, np.float64), self.rotation.T)
+        return self._turned(np.asarray(xy, np.float64), np.swapaxes(self.rotation, -1, -2))
 
     def turn(self, xyz: ArrayLike) -> Array:
-        """Turn points or vectors (..., 3) in the real camera's axes into the virtual camera's axes."""
-        return np.asarray(xyz, np.float64) @ self.rotation.T
+        """Turn points or vectors (..., 3) in the real camera's axes into the virtual camera's axes.
+
+        With a rotation for each frame they are (F, N, 3), here and in `turn_back`.
+        """
+        return np.asarray(xyz, np.float64) @ np.swapaxes(self.rotation, -1, -2)
 
     def turn_back(self, xyz: ArrayLike) -> Array:
         """Turn points or vectors (..., 3) in the virtual camera's axes into the real camera's: undo `turn`."""
         return np.asarray(xyz, np.float64) @ self.rotation
 
     def _turned(self, xy: Array, rotation: Array) -> Array:
-        rays = _rays(xy, self.focal, self.centre) @ rotation.T
+        rays = _rays(xy, self.focal, self.centre) @ np.swapaxes(rotation, -1, -2)
         depth = rays[..., 2:]
         there = depth > _STEEPEST * np.linalg.norm(rays, axis=-1, keepdims=True)
         return np.where(there, rays[..., :2] / np.where(there, depth, 1.0) * self.focal + self.centre, np.nan)
@@ -81,6 +142,39 @@ def focal_length(image_size: tuple[int, int], fov: float = GUESSED_FOV) -> float
         fov: degrees along the longer side.
     """
     return max(image_size) / 2 / math.tan(math.radians(fov) / 2)
+
+
+def check_fov(fov: float) -> float:
+    """Return a horizontal field of view in degrees.
+
+    Raises:
+        PoseMambaError: a field of view that no lens without distortion has.
+    """
+    if not (math.isfinite(fov) and 2 <= fov <= 170):
+        raise PoseMambaError(f"the field of view is {fov:g}, expected 2 to 170 degrees across the picture")
+    return float(fov)
+
+
+def check_roll(roll: float) -> float:
+    """Return a camera's roll in degrees.
+
+    Raises:
+        PoseMambaError: it is not an angle from -180 to 180.
+    """
+    if not (math.isfinite(roll) and -180 <= roll <= 180):
+        raise PoseMambaError(f"the camera's roll is {roll:g}, expected -180 to 180 degrees")
+    return float(roll)
+
+
+def level_roll(direction: ArrayLike, roll: float) -> float:
+    """Return the roll, for `look_along`, after which upright lines are upright in the picture of a rolled camera.
+
+    Args:
+        direction: (3,) where the virtual camera looks, in the real camera's axes.
+        roll: radians by which the real camera is turned clockwise about its axis; its pitch counts as 0.
+    """
+    up = np.array([-math.sin(roll), -math.cos(roll), 0.0])
+    return roll_of(look_along(direction) @ up)
 
 
 def look_along(direction: ArrayLike, roll: float = 0.0) -> Array:
@@ -117,6 +211,7 @@ def look_at_joints(
     weights: ArrayLike | None = None,
     *,
     roll: float = 0.0,
+    level: bool = False,
 ) -> VirtualCamera:
     """Turn a camera towards the mean of the joints that are seen, one rotation for all frames.
 
@@ -127,6 +222,7 @@ def look_at_joints(
         weights: (F, J) such as confidence: joints without weight do not count, others all alike; None: all that are
             found count.
         roll: see `look_along`.
+        level: `roll` is the real camera's, about its own axis (`level_roll`).
 
     Returns:
         The camera; where no joint is seen it looks where the real one does.
@@ -138,7 +234,8 @@ def look_at_joints(
     rays = _rays(pixels[seen], focal, middle)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
     direction = rays.sum(0) if len(rays) else np.array([0.0, 0.0, 1.0])
-    return VirtualCamera(look_along(direction, roll), float(focal), middle)
+    turned = level_roll(direction, roll) if level else roll
+    return VirtualCamera(look_along(direction, turned), float(focal), middle)
 
 
 def roll_of(up: ArrayLike) -> float:

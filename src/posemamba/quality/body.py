@@ -199,7 +199,7 @@ def _through(clip: JudgedClip, unit: Array, root: int, end: int) -> Mask:
     if frames <= width:
         return marked
     depth = np.degrees(np.arcsin(np.clip(unit[..., 2], -1, 1)))
-    arm = (clip.xy[:, end] - clip.xy[:, root]) / clip.size[:, None]
+    arm = (clip.turned_xy[:, end] - clip.turned_xy[:, root]) / clip.size[:, None]
     arm[~(clip.certain[:, root] & clip.certain[:, end])] = np.nan
     for a in range(frames - width):
         b = a + width

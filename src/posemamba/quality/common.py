@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import NetworkPoses, Poses3D
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.virtual_camera import focal_length
 from posemamba.refine.common import MIN_CONFIDENCE, Array, Mask, fit_size, true_spans
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF, TYPICAL_HEIGHT
 
@@ -64,35 +63,37 @@ class JudgedClip:
     """One person's poses, prepared for the checks.
 
     Attributes:
-        poses: as the model gave them.
-        motion: the refined motion; None: there is none.
+        network: as the network gave them, in the virtual camera's picture.
+        motion: the result, made of them.
         times: (F,) seconds.
         usable: (F,) frames with a pose.
         certain: (F, 17) joints that were found with enough confidence in this frame and in its neighbours.
-        xyz: (F, 17, 3) relative to the pelvis, in body lengths, in the camera's frame, perspective undone; NaN where
-            not usable.
-        size: (F,) the body's length in pixels, smooth over time.
+        xyz: (F, 17, 3) relative to the pelvis, in body lengths, in the virtual camera's axes, perspective undone,
+            without refinement; NaN where not usable.
+        size: (F,) the body's length in pixels of the virtual camera's picture, smooth over time.
         metre: metres of a body length, from the given height or a typical one.
+        turned_xy: (F, 17, 2) the detector's joints in the virtual camera's picture, pixels; NaN where not found.
     """
 
-    poses: Poses3D
-    motion: Motion3D | None
+    network: NetworkPoses
+    motion: Poses3D
     times: Array
     usable: Mask
     certain: Mask
     xyz: Array
     size: Array
     metre: float
+    turned_xy: Array
 
     @property
-    def refined(self) -> Motion3D | None:
+    def refined(self) -> Poses3D | None:
         """The motion, if it has any refinement step."""
-        return self.motion if self.motion is not None and self.motion.steps else None
+        return self.motion if self.motion.refined else None
 
     @property
     def xy(self) -> Array:
-        """The detector's joints, (F, 17, 2) pixels; NaN where not found."""
-        return self.poses.keypoints.xy.astype(np.float64)
+        """The detector's joints in the real picture, (F, 17, 2) pixels; NaN where not found."""
+        return self.network.keypoints.xy.astype(np.float64)
 
     def fault(self, check: str, part: str, span: Span, text: str) -> Fault:
         """Make a fault of the frames of a span."""
@@ -101,19 +102,20 @@ class JudgedClip:
 
     def frames_in(self, seconds: float) -> int:
         """Return the number of frames in that time, rounded, at least 1."""
-        return max(1, round(seconds * self.poses.fps))
+        return max(1, round(seconds * self.network.fps))
 
 
-def prepare(poses: Poses3D, motion: Motion3D | None = None) -> JudgedClip:
+def prepare(motion: Poses3D) -> JudgedClip:
     """Prepare one person's poses for the checks.
 
     Args:
-        poses: as the model gave them; without anybody seen, no frame is usable.
-        motion: refined from them, or None.
+        motion: a result; without anybody seen, no frame is usable.
 
     Raises:
         PoseMambaError: the frame times do not rise, or all joints of a frame are in one place.
     """
+    poses = motion.network
+    turned = poses.seen_xy
     usable = poses.seen & np.isfinite(poses.xyz).all((1, 2))
     found = poses.keypoints.found & (np.nan_to_num(poses.confidence) > MIN_CONFIDENCE)
     around = np.pad(found, ((1, 1), (0, 0)), mode="edge")
@@ -121,33 +123,28 @@ def prepare(poses: Poses3D, motion: Motion3D | None = None) -> JudgedClip:
     xyz = np.full(poses.xyz.shape, np.nan)
     size = np.full(len(poses), np.nan)
     if usable.any():
-        xyz[usable] = _without_perspective(poses, motion)[usable]
-        size, _, _ = fit_size(replace(Motion3D.raw(poses), seen=usable), xyz, SIZE_CUTOFF)
+        xyz[usable] = _without_perspective(poses, turned)[usable]
+        size, _, _ = fit_size(replace(Poses3D.raw(poses), seen=usable), xyz, SIZE_CUTOFF)
         xyz = xyz / size[:, None, None]
-    heights = [step.parameters["height_m"] for step in motion.steps if step.name == "scale"] if motion else []
+    heights = [step.parameters["height_m"] for step in motion.steps if step.name == "scale"]
     metre = BODY_LENGTH * float(heights[-1] if heights else TYPICAL_HEIGHT)
-    return JudgedClip(poses, motion, poses.keypoints.frame_times(), usable, certain, xyz, size, metre)
+    return JudgedClip(poses, motion, poses.keypoints.frame_times(), usable, certain, xyz, size, metre, turned)
 
 
-def _without_perspective(poses: Poses3D, motion: Motion3D | None) -> Array:
-    """Undo the perspective of lifted poses: move joints to where their depth puts them on their lines of sight.
+def _without_perspective(poses: NetworkPoses, turned_xy: Array) -> Array:
+    """Undo the perspective of the network's poses: move joints to where their depth puts them on their lines of sight.
 
-    The lifted x, y are image positions, so bones nearer than the pelvis are too long, and change their length as they
-    turn. In pixels at the pelvis's depth the pelvis is one focal length away.
+    The network's x, y are image positions, so bones nearer than the pelvis are too long, and change their length as
+    they turn. In pixels at the pelvis's depth the pelvis is one focal length away.
 
     Returns:
         (F, 17, 3) pixels at the pelvis's depth.
     """
-    width, height = poses.keypoints.image_size
-    focal = focal_length((width, height))
-    for step in motion.steps if motion else ():
-        if step.name == "root_path":
-            focal = float(step.parameters["focal_px"])
+    camera = poses.camera
     xyz = poses.xyz.astype(np.float64)
-    xy = poses.keypoints.xy.astype(np.float64)
-    aside = np.nan_to_num(frame_median(xy - xyz[..., :2]) - [width / 2, height / 2])
-    depth = np.maximum(xyz[..., 2:], -0.9 * focal)
-    xyz[..., :2] += depth / focal * (xyz[..., :2] + aside[:, None])
+    aside = np.nan_to_num(frame_median(turned_xy - xyz[..., :2]) - camera.centre)
+    depth = np.maximum(xyz[..., 2:], -0.9 * camera.focal)
+    xyz[..., :2] += depth / camera.focal * (xyz[..., :2] + aside[:, None])
     return xyz
 
 

@@ -31,7 +31,7 @@ _DOUBTFUL_JOINTS = 9  # of 17: more than half
 def check_detection(clip: JudgedClip) -> CheckResult:
     """Check coverage, confidence, jumps and left-right swaps of the 2D joints."""
     result, frames = CheckResult(), len(clip.times)
-    keypoints, seen = clip.poses.keypoints, clip.poses.seen
+    keypoints, seen = clip.network.keypoints, clip.network.seen
     confidence = np.where(keypoints.found, np.nan_to_num(keypoints.confidence.astype(np.float64)), 0.0)
     for a, b in true_spans(~seen):
         result.faults.append(clip.fault("not seen", "", (a, b), "the person was not seen"))
@@ -80,7 +80,7 @@ def check_detection(clip: JudgedClip) -> CheckResult:
 
 def _elsewhere(clip: JudgedClip) -> list[Span]:
     """Find spans that may show another person: every other one between jumps, those with fewer frames in total."""
-    seen, jumps = clip.poses.seen, find_jumps(clip.poses.keypoints)
+    seen, jumps = clip.network.seen, find_jumps(clip.network.keypoints)
     if not len(jumps):
         return []
     starts = [int(np.argmax(seen)), *jumps.tolist()]
@@ -128,9 +128,9 @@ def check_expected(clip: JudgedClip) -> CheckResult:
     result = CheckResult()
     frames = len(clip.times)
     errors = np.full((frames, len(JOINTS) - 1), np.nan)
-    if clip.poses.expected_error is not None:
+    if clip.network.expected_error is not None:
         mm = 1000 * clip.metre / clip.size
-        errors = clip.poses.expected_error[:, 1:].astype(np.float64) * mm[:, None]  # all joints but the pelvis
+        errors = clip.network.expected_error[:, 1:].astype(np.float64) * mm[:, None]  # all joints but the pelvis
         errors[~clip.usable] = np.nan
     mean = frame_mean(errors)
     by_joint = {name: number(known_mean(errors[:, j])) for j, name in enumerate(JOINTS[1:])}

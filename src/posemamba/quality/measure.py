@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
 from posemamba.quality.common import Array, CheckResult, Fault, Mask, prepare
 from posemamba.quality.detection import check_detection, check_expected
@@ -26,17 +26,19 @@ _SECTIONS = {
 }
 
 
-def measure_quality(poses: Poses3D, motion: Motion3D | None = None) -> Quality:
-    """Check one person's poses, and the motion refined from them.
+def measure_quality(motion: Poses3D) -> Quality:
+    """Check one person's poses.
+
+    Most checks are made of what the network gave, before any refinement; feet, smoothness and what is told of
+    refinement are measured in the result.
 
     Args:
-        poses: as the model gave them.
-        motion: refined from them; None: only the poses are checked.
+        motion: a result of lifting.
 
     Raises:
         PoseMambaError: the frame times do not rise, or all joints of a frame are in one place.
     """
-    clip = prepare(poses, motion)
+    poses, clip = motion.network, prepare(motion)
     results = {name: check(clip) for name, check in _SECTIONS.items()}
     return Quality(
         poses.keypoints.person,

@@ -107,7 +107,7 @@ def _feet(n: dict[str, Any]) -> str:
     if n["p95_mm"] is None:
         text = "no foot stands still in the picture for 0.3 s"
         if n["measured"] != "in the world":
-            text = "never do both stand still in the picture for 0.3 s (with --root-path each is measured by itself)"
+            text = "never do both stand still in the picture for 0.3 s"
     else:
         text = f"{_count(n['stands'], 'time')} standing, {n['seconds']:.1f} s; 95 % of it within "
         text += f"{n['p95_mm']:.0f} mm of its place {n['measured']} (goal {n['goal_mm']:.0f} mm)"

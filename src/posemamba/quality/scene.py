@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
 from posemamba.quality.common import (
     JOINTS,
@@ -39,13 +39,15 @@ _FEET = {"right foot": 3, "left foot": 6}
 def check_reprojection(clip: JudgedClip) -> CheckResult:
     """Measure the distance of the lifted x, y from the certain 2D joints, after a translation that fits them best.
 
+    Both are in the virtual camera's picture, before any refinement.
+
     Joints of low confidence are not counted, as the model knows the confidence and need not follow them.
     """
     result = CheckResult()
-    lifted = clip.poses.xyz[..., :2].astype(np.float64)
-    confident = np.nan_to_num(clip.poses.confidence) > MIN_CONFIDENCE
-    certain = clip.poses.keypoints.found & confident & clip.usable[:, None]
-    apart = _best_sides(np.where(certain[..., None], clip.xy, np.nan), lifted) - lifted
+    lifted = clip.network.xyz[..., :2].astype(np.float64)
+    confident = np.nan_to_num(clip.network.confidence) > MIN_CONFIDENCE
+    certain = clip.network.keypoints.found & confident & clip.usable[:, None]
+    apart = _best_sides(np.where(certain[..., None], clip.turned_xy, np.nan), lifted) - lifted
     away = np.linalg.norm(apart - frame_median(apart)[:, None], axis=-1)
     away[np.isfinite(away).sum(1) < _FEWEST_JOINTS] = np.nan
     share = away / clip.size[:, None]
@@ -98,7 +100,7 @@ def standing(clip: JudgedClip, joint: int) -> Mask:
     """Return (F,) the frames in which the ankle stands still in the picture for at least `STANDS_SECONDS`."""
     xy = clip.xy[:, joint] / clip.size[:, None]
     known = clip.certain[:, joint] & np.isfinite(xy).all(-1)
-    speed = picture_speed(clip.times, xy, known, clip.poses.fps)
+    speed = picture_speed(clip.times, xy, known, clip.network.fps)
     slow = np.nan_to_num(speed, nan=np.inf) < STANDS_SPEED
     out = np.zeros(len(xy), bool)
     for a, b in true_spans(slow):
@@ -110,10 +112,10 @@ def check_feet(clip: JudgedClip) -> CheckResult:
     """Measure how far feet that stand still in the picture move in 3D: in the world, or else relative to each other."""
     result = CheckResult()
     motion = clip.motion
-    in_world = motion is not None and motion.absolute and motion.units == "metre"
+    in_world = motion.absolute and motion.units == "metre"
     still = {name: standing(clip, joint) for name, joint in _FEET.items()}
     places: dict[str, tuple[Mask, Array]] = {}
-    if motion is not None and in_world:
+    if in_world:
         places = {name: (still[name], motion.xyz[:, j].astype(np.float64)) for name, j in _FEET.items()}
     else:
         both = still["left foot"] & still["right foot"]
@@ -136,15 +138,15 @@ def check_feet(clip: JudgedClip) -> CheckResult:
         "goal_mm": FEET_GOAL,
         "measured": "in the world" if in_world else "from each other",
         "stands": count,
-        "seconds": float(len(every) / clip.poses.fps),
+        "seconds": float(len(every) / clip.network.fps),
         "p95_mm": number(percentile(every, 95)),
     }
-    if motion is not None and in_world and motion.frame == "world":
+    if in_world and motion.frame == "world":
         _floor(clip, motion, result)
     return result
 
 
-def _floor(clip: JudgedClip, motion: Motion3D, result: CheckResult) -> None:
+def _floor(clip: JudgedClip, motion: Poses3D, result: CheckResult) -> None:
     """Find ankles below the floor of a world that `upright` made; add them to `result`."""
     ankle = ANKLE_HEIGHT * clip.metre / BODY_LENGTH
     below = ankle - np.where(motion.seen[:, None], motion.xyz[:, list(_FEET.values()), 2], np.nan).astype(np.float64)
@@ -170,9 +172,9 @@ def check_smoothness(clip: JudgedClip) -> CheckResult:
     """Measure accelerations relative to the pelvis, metres a second squared, of the poses and of the refined motion."""
     result = CheckResult()
     kinds = {"raw": clip.metre * clip.xyz}
-    if clip.motion is not None:
-        xyz = clip.motion.xyz.astype(np.float64)
-        scale = 1.0 if clip.motion.units == "metre" else clip.metre / clip.size[:, None, None]
+    if clip.refined is not None:
+        xyz = clip.refined.xyz.astype(np.float64)
+        scale = 1.0 if clip.refined.units == "metre" else clip.metre / clip.size[:, None, None]
         kinds["refined"] = (xyz - xyz[:, :1]) * scale
     for name, xyz in kinds.items():
         result.numbers[name] = None

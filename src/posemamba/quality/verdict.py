@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Poses3D
 from posemamba.quality.common import Fault, Mask, true_spans
 from posemamba.quality.measure import Quality, measure_quality
 from posemamba.utils.errors import PoseMambaError
@@ -88,21 +88,20 @@ def verdict(quality: Quality) -> Verdict:
     return Verdict(word, "; ".join(parts), avoid, look)
 
 
-def verdicts(people: Sequence[Poses3D], motions: Sequence[Motion3D]) -> list[str]:
+def verdicts(people: Sequence[Poses3D]) -> list[str]:
     """Return a line for each person, for the end of a command; people who cannot be judged are left out.
 
     Args:
-        people: the lifted poses.
-        motions: refined from them, one for each; or none at all.
+        people: results of lifting.
     """
     lines = []
-    for i, poses in enumerate(people):
-        name = f"person {poses.keypoints.person}: " if len(people) > 1 else ""
+    for poses in people:
+        name = f"person {poses.person}: " if len(people) > 1 else ""
         if len(poses) > _LONG:
             lines.append(f"{name}a long clip; posemamba quality judges it")
             continue
         try:
-            quality = measure_quality(poses, motions[i] if motions else None)
+            quality = measure_quality(poses)
             judged = verdict(quality)
         except PoseMambaError:
             continue  # times that do not rise: the result is there nevertheless

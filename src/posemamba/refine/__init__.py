@@ -1,7 +1,7 @@
 """Refinement: smoothing, metres, the root's path, steady bones and feet, upright world, joint angles.
 
-All steps are optional, and each is recorded. The lifted poses stay unchanged beside the result (`Motion3D.poses`).
-Each step also works alone, from `Motion3D` to `Motion3D`. See docs/refine.md for what each does, and how well.
+All steps are optional, and each is recorded. The lifted poses stay unchanged beside the result (`Poses3D.network`).
+Each step also works alone, from `Poses3D` to `Poses3D`. See docs/refine.md for what each does, and how well.
 """
 
 from __future__ import annotations

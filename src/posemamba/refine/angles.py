@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET_SIDES, LIMBS
 from posemamba.refine.common import Array, feet_positions
 
@@ -25,7 +25,7 @@ _WALKS_SECONDS = 1.0
 """Seconds over which the direction of walking is measured: about a stride, so that sway cancels."""
 
 
-def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
+def joint_angles(motion: Poses3D) -> dict[str, NDArray[np.float64]]:
     """Compute the angles of the joints over time.
 
     Args:
@@ -72,7 +72,7 @@ def joint_angles(motion: Motion3D) -> dict[str, NDArray[np.float64]]:
     return angles | _feet_angles(motion, p)
 
 
-def _feet_angles(motion: Motion3D, p: Array) -> dict[str, Array]:
+def _feet_angles(motion: Poses3D, p: Array) -> dict[str, Array]:
     """Return the angles of ankles and feet, NaN where a foot was not seen; nothing for a motion without feet.
 
     Args:

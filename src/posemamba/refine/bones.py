@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Step
+from posemamba.poses import Poses3D, Step
 from posemamba.poses.skeletons import FEET_SIDES, H36M17
 from posemamba.refine.common import (
     Array,
@@ -26,7 +26,7 @@ from posemamba.utils.errors import PoseMambaError
 __all__ = ["steady_bones"]
 
 
-def steady_bones(motion: Motion3D) -> Motion3D:
+def steady_bones(motion: Poses3D) -> Poses3D:
     """Give every bone one length.
 
     In metres the length is the same in all frames. In pixels it is a constant share of the body's size, which grows as

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from posemamba.poses import Motion3D, Step
-from posemamba.poses.keypoints import Span, split_at_gaps
+from posemamba.poses import Poses3D, Step
+from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.skeletons import FEET_ANKLES, H36M17, LIMB_SEGMENTS
 from posemamba.utils.errors import PoseMambaError
 
@@ -35,7 +35,7 @@ _LEGS = tuple(ends for name, ends in LIMB_SEGMENTS.items() if name.endswith(("th
 _TRUNK_AND_HEAD = ((0, 7), (7, 8), (8, 9), (9, 10))
 
 
-def with_step(motion: Motion3D, step: Step, xyz: Array, *, feet: Array | None = None, **changes: Any) -> Motion3D:
+def with_step(motion: Poses3D, step: Step, xyz: Array, *, feet: Array | None = None, **changes: Any) -> Poses3D:
     """Return the motion with new positions, NaN where nobody was seen, and `step` added to its record.
 
     Args:
@@ -43,7 +43,7 @@ def with_step(motion: Motion3D, step: Step, xyz: Array, *, feet: Array | None = 
         step: what was done.
         xyz: (F, 17, 3) the new positions.
         feet: (F, 4, 3) the new heels and foot tips; None: each moves as its ankle does.
-        changes: other fields of `Motion3D` to set.
+        changes: other fields of `Poses3D` to set.
     """
     placed = np.where(motion.seen[:, None, None], xyz, np.nan).astype(np.float32)
     if feet is None and (before := feet_positions(motion)) is not None:
@@ -53,7 +53,7 @@ def with_step(motion: Motion3D, step: Step, xyz: Array, *, feet: Array | None = 
     return replace(motion, xyz=placed, steps=(*motion.steps, step), **changes)
 
 
-def feet_positions(motion: Motion3D) -> Array | None:
+def feet_positions(motion: Poses3D) -> Array | None:
     """Return the heels and foot tips, (F, 4, 3) in float64, NaN where one was not found; None: there are none."""
     if motion.feet is None:
         return None
@@ -61,7 +61,7 @@ def feet_positions(motion: Motion3D) -> Array | None:
     return np.where(np.isfinite(feet).all(-1, keepdims=True) & motion.seen[:, None, None], feet, np.nan)
 
 
-def positions(motion: Motion3D) -> Array:
+def positions(motion: Poses3D) -> Array:
     """Return the checked positions, (F, 17, 3) in float64.
 
     Raises:
@@ -105,13 +105,15 @@ def checked(name: str, value: float, low: float, high: float, unit: str) -> floa
     return float(value)
 
 
-def joint_weights(motion: Motion3D) -> Array:
+def joint_weights(motion: Poses3D) -> Array:
     """Return (F, 17) weights from the 2D confidences: little, but above 0, for joints that were filled in."""
-    return np.where(motion.seen[:, None], 0.01 + 0.99 * motion.poses.confidence.astype(np.float64), 0.0)
+    return np.where(motion.seen[:, None], 0.01 + 0.99 * motion.network.confidence.astype(np.float64), 0.0)
 
 
-def segment_frames(motion: Motion3D, max_gap: float = MAX_GAP, seen: Mask | None = None) -> list[NDArray[np.int64]]:
+def segment_frames(motion: Poses3D, max_gap: float = MAX_GAP, seen: Mask | None = None) -> list[NDArray[np.int64]]:
     """Return the numbers of the seen frames, one array for each segment; segments are refined independently.
+
+    As in lifting, a segment ends where the person is not seen for long, and where the 2D joints jump to another person.
 
     Args:
         motion: gives the frames' times.
@@ -119,7 +121,7 @@ def segment_frames(motion: Motion3D, max_gap: float = MAX_GAP, seen: Mask | None
         seen: (F,) frames in which a point was seen; None: those in which the person was.
     """
     seen = motion.seen if seen is None else seen
-    segments = split_at_gaps(seen, motion.frame_times(), max_gap)
+    segments = split_at_gaps(seen, motion.frame_times(), max_gap, find_jumps(motion.network.keypoints))
     return [start + np.flatnonzero(seen[start:end]) for start, end in segments]
 
 
@@ -221,7 +223,7 @@ def body_length(bones: Array) -> float:
     return sum(length[b] for b in _LEGS) / 2 + sum(length[b] for b in _TRUNK_AND_HEAD)
 
 
-def fit_size(motion: Motion3D, xyz: Array, cutoff: float) -> tuple[Array, Array, float]:
+def fit_size(motion: Poses3D, xyz: Array, cutoff: float) -> tuple[Array, Array, float]:
     """Fit the size of the body in each frame: the bones keep their proportions, the size varies smoothly.
 
     The model is log(bone length) = log(proportion of the bone) + log(size in the frame). The two terms are fitted in

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
-from posemamba.poses import Motion3D, Step
+from posemamba.poses import Poses3D, Step
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import FEET_SIDES, LIMBS
 from posemamba.refine.common import (
@@ -150,9 +150,9 @@ def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> li
     return [(a, b) for a, b in found if times[b - 1] - times[a] >= STANDS_SECONDS - 1e-6]
 
 
-def standing(motion: Motion3D) -> Numbers:
+def standing(motion: Poses3D) -> Numbers:
     """Return (F, 2) the number of the stance in which the right and the left ankle is, from 1; 0: in none."""
-    poses, times = motion.poses, motion.frame_times()
+    poses, times = motion.network, motion.frame_times()
     in_picture = _size_in_picture(motion)
     certain = poses.keypoints.found & (np.nan_to_num(poses.confidence) > MIN_CONFIDENCE) & motion.seen[:, None]
     xy = poses.keypoints.xy.astype(np.float64)
@@ -181,7 +181,7 @@ def _speed_frames(fps: float) -> int:
     return max(3, 2 * (max(1, round(SPEED_SECONDS * fps)) // 2) + 1)
 
 
-def steady_feet(motion: Motion3D) -> Motion3D:
+def steady_feet(motion: Poses3D) -> Poses3D:
     """Hold standing feet in place.
 
     With a path, each ankle that stands still in the picture gets one place in the camera's frame. Without one, the two
@@ -237,14 +237,14 @@ def steady_feet(motion: Motion3D) -> Motion3D:
     )
     done = with_step(motion, step, steady)
     done.xyz[~changed] = motion.xyz[~changed]
-    if motion.absolute and (feet := feet_positions(done)) is not None and motion.poses.keypoints.feet is not None:
+    if motion.absolute and (feet := feet_positions(done)) is not None and motion.network.keypoints.feet is not None:
         soles, held_points = _hold_soles(done, feet, size)
         done.feet = soles.astype(np.float32)
         step.report["heel_and_toe_stances"] = held_points
     return done
 
 
-def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]:
+def _hold_soles(motion: Poses3D, feet: Array, size: Array) -> tuple[Array, int]:
     """Hold heels and foot tips that stand still in the picture, without a change of the feet's lengths.
 
     Args:
@@ -256,7 +256,7 @@ def _hold_soles(motion: Motion3D, feet: Array, size: Array) -> tuple[Array, int]
         (F, 4, 3), and the number of stances of heels and tips.
     """
     times, xyz = motion.frame_times(), motion.xyz.astype(np.float64)
-    seen2d = motion.poses.keypoints.feet
+    seen2d = motion.network.keypoints.feet
     assert seen2d is not None
     in_picture = _size_in_picture(motion)
     certain = seen2d.found & (seen2d.confidence > MIN_CONFIDENCE) & np.isfinite(feet).all(-1)
@@ -297,14 +297,14 @@ def _at_length(start: Array, towards: Array, bone: Array) -> Array:
     return np.asarray(start + way * (np.linalg.norm(bone, axis=-1, keepdims=True) / np.maximum(far, 1e-12)))
 
 
-def _size_in_picture(motion: Motion3D) -> Array:
+def _size_in_picture(motion: Poses3D) -> Array:
     """Return the body's length in the picture, (F,) pixels."""
-    poses = motion.poses
-    raw = replace(Motion3D.raw(poses), seen=motion.seen)
+    poses = motion.network
+    raw = replace(Poses3D.raw(poses), seen=motion.seen)
     return fit_size(raw, poses.xyz.astype(np.float64), SIZE_CUTOFF)[0]
 
 
-def _goals(motion: Motion3D, xyz: Array, size: Array) -> tuple[Numbers, Array, int, int]:
+def _goals(motion: Poses3D, xyz: Array, size: Array) -> tuple[Numbers, Array, int, int]:
     """Compute the places of standing ankles.
 
     Returns:

@@ -7,11 +7,11 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Poses3D
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.feet import steady_feet
-from posemamba.refine.root_path import check_fov, root_path
-from posemamba.refine.scale import check_height, scale
+from posemamba.refine.metres import to_metres
+from posemamba.refine.scale import check_height
 from posemamba.refine.smooth import DEFAULT_METHOD, Method, check_smoothing, smooth
 from posemamba.refine.upright import check_camera_angles, upright
 from posemamba.utils.errors import PoseMambaError
@@ -30,14 +30,8 @@ class RefineOptions(BaseModel):
         default=None, description="one-euro: hertz per body length a second of speed; None: the measured one"
     )
     smooth_both_ways: bool = Field(default=True, description="one-euro: without delay; False: no later frame is used")
-    height_m: float | None = Field(default=None, description="standing height in metres: the result is in metres")
-    typical_height: bool = Field(default=False, description="metres from a typical height where height_m is not given")
-    root_path: bool = Field(
-        default=False,
-        description="the person's path, in metres from the camera; from a typical height without height_m",
-    )
-    fov: float | None = Field(
-        default=None, description="root_path: horizontal field of view in degrees; None: a guessed one"
+    height_m: float | None = Field(
+        default=None, description="standing height in metres, in place of the one that the poses were made with"
     )
     steady_bones: bool = Field(default=False, description="every bone keeps one length, the same on the left and right")
     steady_feet: bool = Field(default=False, description="feet that stand still in the picture stand still in 3D")
@@ -48,7 +42,8 @@ class RefineOptions(BaseModel):
         default=None, description="degrees by which the camera looks down (negative: up); implies upright"
     )
     camera_roll: float | None = Field(
-        default=None, description="degrees by which the camera is turned clockwise about its axis; None: level"
+        default=None,
+        description="degrees by which the camera is turned clockwise about its axis; None: as in lifting, or level",
     )
 
     @classmethod
@@ -81,7 +76,6 @@ class RefineOptions(BaseModel):
             ("smooth_cutoff", self.smooth_cutoff is not None, "smooth", self.smooth is not None),
             ("smooth_beta", self.smooth_beta is not None, "smooth", self.smooth is not None),
             ("smooth_both_ways=False", not self.smooth_both_ways, "smooth", self.smooth is not None),
-            ("fov", self.fov is not None, "root_path", self.root_path),
             ("camera_roll", self.camera_roll is not None, "upright or camera_pitch", turning),
         ):
             if given and not asked:
@@ -92,8 +86,6 @@ class RefineOptions(BaseModel):
             check_smoothing(self.smoothing_method, self.smooth_cutoff, self.smooth_beta, self.smooth_both_ways)
         if self.height_m is not None:
             check_height(self.height_m)
-        if self.fov is not None:
-            check_fov(self.fov)
         if turning:
             check_camera_angles(self.camera_pitch, self.camera_roll)
 
@@ -103,21 +95,28 @@ class RefineOptions(BaseModel):
         return DEFAULT_METHOD if self.smooth in (None, "default") else cast(Method, self.smooth)
 
 
-def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
-    """Refine poses by the chosen steps: smoothing, scale, path, steady bones and feet, upright world, in this order.
+def refine(motion: Poses3D, options: RefineOptions) -> Poses3D:
+    """Refine poses by the chosen steps: smoothing, steady bones and feet, upright world, in this order.
 
     Args:
-        poses: as the model gave them; they are not changed.
-        options: the steps and their parameters.
+        motion: the result of lifting; it is not changed.
+        options: the steps and their parameters. With a height the poses are put into metres by it once more, first.
 
     Returns:
-        The motion, with an entry in `Motion3D.steps` for each step.
+        The poses, with an entry in `Poses3D.steps` for each step.
 
     Raises:
-        PoseMambaError: options that contradict each other or are out of range, or nobody was seen in any frame.
+        PoseMambaError: options that contradict each other or are out of range, nobody was seen in any frame, or a
+            height is given for poses that are refined already.
     """
     options.check()
-    motion = Motion3D.raw(poses)
+    if options.height_m is not None:
+        if motion.refined:
+            raise PoseMambaError(
+                f"the poses are refined already ({', '.join(s.name for s in motion.refined)}), and a height belongs "
+                "before that: give the height in lifting, or poses without refinement"
+            )
+        motion = to_metres(motion.network, options.height_m)
     if options.smooth is not None:
         motion = smooth(
             motion,
@@ -126,14 +125,11 @@ def refine(poses: Poses3D, options: RefineOptions) -> Motion3D:
             beta=options.smooth_beta,
             both_ways=options.smooth_both_ways,
         )
-    if options.height_m is not None or options.typical_height or options.root_path:
-        motion = scale(motion, options.height_m)
-    if options.root_path:
-        motion = root_path(motion, options.fov)
     if options.steady_bones:
         motion = steady_bones(motion)
     if options.steady_feet:
         motion = steady_feet(motion)
     if options.upright or options.camera_pitch is not None:
-        motion = upright(motion, options.camera_pitch, options.camera_roll)
+        roll = motion.network.roll_deg if options.camera_roll is None else options.camera_roll
+        motion = upright(motion, options.camera_pitch, roll)
     return motion

@@ -14,19 +14,20 @@ Then each joint is put on its line of sight at its own depth,
 
 which undoes the convention exactly. As the bones have true lengths only now, the body is scaled to the person's size
 once more.
+
+All this is done in the picture of the virtual camera that looks at the person (`posemamba.poses.virtual_camera`), in
+which the network lifted. Then everything is turned back into the real camera's axes.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
-from posemamba.poses import Motion3D, Step
-from posemamba.poses.virtual_camera import GUESSED_FOV
+from posemamba.poses import Poses3D, Step
 from posemamba.refine.common import (
     Array,
+    Mask,
     checked,
     feet_positions,
     fit_size,
@@ -41,39 +42,38 @@ from posemamba.refine.common import (
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
 from posemamba.utils.errors import PoseMambaError
 
-__all__ = ["GUESSED_FOV", "root_path"]
+__all__ = ["root_path"]
 
 PATH_CUTOFF = 4.0
 """Hertz: how fast the pelvis may move in the picture."""
 _ROUNDS = 8
+_FARTHEST = 0.2  # of 1 / distance by the size in the picture: fits that are farther away are no fits
 _NEAREST = 0.1  # of the pelvis's depth: the smallest depth of a joint
 
 
 def root_path(
-    motion: Motion3D,
-    fov: float | None = None,
+    motion: Poses3D,
     *,
     cutoff: float = PATH_CUTOFF,
     depth_cutoff: float = SIZE_CUTOFF,
-) -> Motion3D:
+) -> Poses3D:
     """Place the person in front of the camera.
 
     The lens is assumed to have no distortion, and its optical axis to go through the picture's centre. If tan(fov / 2)
-    is wrong by a factor, so is the distance, inversely.
+    is wrong by a factor, so is the distance, inversely. A field of view that is guessed marks the step as an estimate.
 
     Args:
-        motion: in metres by `scale`, in the camera's frame, relative to the pelvis.
-        fov: horizontal field of view in degrees; None: `GUESSED_FOV` along the longer side, marked as an estimate.
+        motion: in metres by `scale`, in the virtual camera's axes, relative to the pelvis.
         cutoff: hertz: how fast the pelvis may move across the picture.
         depth_cutoff: hertz: how fast the distance may change.
 
     Returns:
-        The motion in metres from the camera's centre, in the camera's frame. The step reports the reprojection error in
-        pixels and as a share of the picture's width, the depths, and how many joints would have been behind the camera.
+        The motion in metres from the camera's centre, in the real camera's axes. The step reports the reprojection
+        error in pixels and as a share of the picture's width, the depths, how many joints would have been behind the
+        camera, and in how many frames the joints fit at no distance, so that the size in the picture gave it.
 
     Raises:
-        PoseMambaError: the motion is in pixels, in a world, or has a path already; the field of view is impossible; or
-            the 2D joints fit at no distance.
+        PoseMambaError: the motion is in pixels, in a world, or has a path already.
     """
     if motion.units != "metre" or motion.frame != "camera" or motion.absolute:
         raise PoseMambaError(
@@ -84,44 +84,36 @@ def root_path(
     heights = [s.parameters["height_m"] for s in motion.steps if s.name == "scale"]
     if not heights:
         raise PoseMambaError("the motion is in metres without a step 'scale', expected one: set the scale by scale()")
-    width, height = motion.poses.keypoints.image_size
-    if fov is None:
-        used = 2 * math.degrees(math.atan(math.tan(math.radians(GUESSED_FOV) / 2) * width / max(width, height)))
-    else:
-        used = check_fov(fov)
+    camera, (width, height) = motion.network.camera, motion.network.keypoints.image_size
     cutoff = checked("the path's cutoff", cutoff, 0.05, 1000, "hertz")
     depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.05, 1000, "hertz")
-    focal = width / 2 / math.tan(math.radians(used) / 2)
+    focal = camera.focal
     given, times, weights = positions(motion), motion.frame_times(), joint_weights(motion)
-    sight = (motion.poses.keypoints.xy.astype(np.float64) - [width / 2, height / 2]) / focal
+    sight = (motion.network.seen_xy - camera.centre) / focal
     weights = np.where(np.isfinite(sight).all(-1), weights, 0.0)
     sight = np.where(weights[..., None] > 0, sight, 0.0)
-    abq = np.full((len(motion), 3), np.nan)
+    abq, placed_by_size = np.full((len(motion), 3), np.nan), np.zeros(len(motion), bool)
     for frames in segment_frames(motion):
-        raw = motion.poses.xyz[frames, :, :2].astype(np.float64) / focal
+        raw = motion.network.xyz[frames, :, :2].astype(np.float64) / focal
         body = given[frames, :, :2]
         # the distance by the scale, with almost no weight: it decides only in frames with too few joints
         hint = (raw * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12)
-        abq[frames] = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
+        solved = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
+        abq[frames], placed_by_size[frames] = _in_front(solved, body, sight[frames], weights[frames], hint)
     seen = motion.seen
-    if not (abq[seen, 2] > 0).all():
-        frame = int(np.flatnonzero(seen)[np.argmin(abq[seen, 2])])
-        raise PoseMambaError(
-            f"frame {frame}: the 2D joints fit the pose at no distance in front of the camera; expected a pose lifted "
-            "from these joints: lift them again, or leave the root's path out"
-        )
     picture, placed = _place(given, abq)
     clamped = int((1 + given[..., 2] * abq[:, 2:] < _NEAREST)[seen].sum())
     size, _, _ = fit_size(motion, placed, depth_cutoff)
     factor = (BODY_LENGTH * heights[-1] / size)[:, None, None]
-    placed *= factor
+    placed = camera.turn_back(placed * factor)
     feet = feet_positions(motion)
-    feet = None if feet is None else _place(feet, abq)[1] * factor
+    feet = None if feet is None else camera.turn_back(_place(feet, abq)[1] * factor)
     error = np.linalg.norm(picture - sight, axis=-1)[weights > 0] * focal
     step = Step(
         "root_path",
         {
-            "fov_deg": used,
+            "fov_deg": camera.fov((width, height)),
+            "fov_from": camera.lens,
             "focal_px": focal,
             "cutoff_hz": cutoff,
             "depth_cutoff_hz": depth_cutoff,
@@ -134,10 +126,27 @@ def root_path(
             "depth_least_m": float(placed[seen, 0, 2].min()),
             "depth_most_m": float(placed[seen, 0, 2].max()),
             "joints_kept_before_the_camera": clamped,
+            "frames_placed_by_size": int(placed_by_size.sum()),
         },
-        estimate=fov is None or any(s.estimate for s in motion.steps if s.name == "scale"),
+        estimate=camera.lens == "guess" or any(s.estimate for s in motion.steps if s.name == "scale"),
     )
     return with_step(motion, step, placed, feet=feet, absolute=True)
+
+
+def _in_front(abq: Array, body: Array, sight: Array, weights: Array, hint: Array) -> tuple[Array, Mask]:
+    """Place frames that fit at no distance in front of the camera, or hardly at any, by their size in the picture.
+
+    Args:
+        abq: (n, 3) solved.
+        body, sight, weights, hint: as in `_solve`.
+
+    Returns:
+        (n, 3), and (n,) the frames that were placed so.
+    """
+    bad = abq[:, 2] < _FARTHEST * hint
+    total = np.maximum(weights.sum(1), 1e-12)[:, None]
+    middle = (weights[..., None] * (sight - body * hint[:, None, None])).sum(1) / total
+    return np.where(bad[:, None], np.concatenate([middle, hint[:, None]], 1), abq), bad
 
 
 def _place(given: Array, abq: Array) -> tuple[Array, Array]:
@@ -194,17 +203,8 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
         except (LinAlgError, ValueError) as error:
             raise PoseMambaError(
                 f"the root's path has no solution from {times[0]:.2f} s to {times[-1]:.2f} s ({error}), expected some "
-                "2D joints in these frames: leave the root's path out"
+                "2D joints in these frames: correct them"
             ) from error
         residual = solution[:, None, :2] + body * solution[:, None, 2:] - sight
         robust = huber_weights(np.linalg.norm(residual, axis=-1), weights)
     return solution
-
-
-def check_fov(fov: float) -> float:
-    """Return a horizontal field of view in degrees.
-
-    Raises:
-        PoseMambaError: a field of view that no lens without distortion has.
-    """
-    return checked("the field of view", fov, 2, 170, "degrees across the picture")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Step
+from posemamba.poses import Poses3D, Step
 from posemamba.refine.common import checked, feet_positions, fit_size, positions, with_step
 from posemamba.utils.errors import PoseMambaError
 
@@ -32,7 +32,7 @@ SIZE_CUTOFF = 0.25
 """Hertz: how fast the size in the picture may change. Measured, see docs/refine.md."""
 
 
-def scale(motion: Motion3D, height_m: float | None = None, *, cutoff: float = SIZE_CUTOFF) -> Motion3D:
+def scale(motion: Poses3D, height_m: float | None = None, *, cutoff: float = SIZE_CUTOFF) -> Poses3D:
     """Turn pixels into metres.
 
     The positions keep the convention of Human3.6M's pictures (`posemamba.data.cameras`), in which joints nearer than

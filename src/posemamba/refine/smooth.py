@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from posemamba.poses import Motion3D, Step
+from posemamba.poses import Poses3D, Step
 from posemamba.refine.common import (
     Array,
     Mask,
@@ -43,13 +43,13 @@ _UNEVEN = 0.01  # share of a frame's duration by which evenly spaced frame times
 
 
 def smooth(
-    motion: Motion3D,
+    motion: Poses3D,
     method: Method = DEFAULT_METHOD,
     cutoff: float | None = None,
     *,
     beta: float | None = None,
     both_ways: bool = True,
-) -> Motion3D:
+) -> Poses3D:
     """Remove jitter from a motion.
 
     Args:
@@ -76,11 +76,16 @@ def smooth(
     def smoothed_points(points: Array, seen: Mask) -> tuple[Array, dict[str, int]]:
         return _smooth(motion, points, seen, method, hertz, slope / unit, both_ways)
 
-    smoothed, counts = smoothed_points(xyz, motion.seen)
+    # the body relative to the pelvis, so that one-euro's speeds are those of the limbs, and the pelvis by itself
+    root = xyz[:, :1]
+    smoothed, counts = smoothed_points(np.concatenate([root, xyz[:, 1:] - root], 1), motion.seen)
+    smoothed[:, 1:] += smoothed[:, :1]
     feet = feet_positions(motion)
-    if feet is not None:  # each point by itself, as it may be lost where others are seen
+    if feet is not None:
+        feet = feet - root  # each point by itself, as it may be lost where others are seen
         each = np.split(feet, feet.shape[1], axis=1)
         feet = np.concatenate([smoothed_points(one, np.asarray(np.isfinite(one).all((1, 2))))[0] for one in each], 1)
+        feet = feet + smoothed[:, :1]
     parameters = {"method": method, "cutoff_hz": hertz, "bridged_gap_seconds": BRIDGE}
     if method == "one-euro":
         parameters |= {"beta_hz_per_body_length_per_second": slope, "both_ways": both_ways}
@@ -90,7 +95,7 @@ def smooth(
 
 
 def _smooth(
-    motion: Motion3D, points: Array, seen: Mask, method: Method, hertz: float, slope: float, both_ways: bool
+    motion: Poses3D, points: Array, seen: Mask, method: Method, hertz: float, slope: float, both_ways: bool
 ) -> tuple[Array, dict[str, int]]:
     """Smooth points, (F, N, 3), in the frames in which they were seen, (F,); others stay.
 

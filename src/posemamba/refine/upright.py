@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Motion3D, Step
+from posemamba.poses import Poses3D, Step
 from posemamba.refine.common import (
     Array,
     bone_lengths,
@@ -45,7 +45,7 @@ _CONTACT_SPEED = 0.5  # metres a second: the highest speed of a foot on the floo
 _CONTACT_SECONDS = 0.1  # the shortest contact
 
 
-def upright(motion: Motion3D, pitch: float | None = None, roll: float | None = None) -> Motion3D:
+def upright(motion: Poses3D, pitch: float | None = None, roll: float | None = None) -> Poses3D:
     """Turn the camera's frame into a level world.
 
     Args:
@@ -99,7 +99,7 @@ def level_axes(pitch: float, roll: float) -> NDArray[np.float64]:
     return np.stack([math.cos(r) * right + math.sin(r) * down, math.cos(r) * down - math.sin(r) * right, forward])
 
 
-def _estimate(motion: Motion3D, xyz: Array, roll: float) -> tuple[float, dict[str, float | int | str]]:
+def _estimate(motion: Poses3D, xyz: Array, roll: float) -> tuple[float, dict[str, float | int | str]]:
     """Estimate the pitch in degrees; also returns the entries of the step's report."""
     seen = motion.seen
     body = xyz[seen]
@@ -135,7 +135,7 @@ def _estimate(motion: Motion3D, xyz: Array, roll: float) -> tuple[float, dict[st
     return pitch, report
 
 
-def _contacts(motion: Motion3D, world: Array) -> Array:
+def _contacts(motion: Poses3D, world: Array) -> Array:
     """Find ground contacts: (E, 3) places where an ankle rests and is not above the other one, one for each rest."""
     times, places = motion.frame_times(), []
     for frames in segment_frames(motion):
@@ -152,7 +152,7 @@ def _contacts(motion: Motion3D, world: Array) -> Array:
     return np.array(places).reshape(-1, 3)
 
 
-def _floor(motion: Motion3D, world: Array) -> tuple[float, dict[str, float | int | str]]:
+def _floor(motion: Poses3D, world: Array) -> tuple[float, dict[str, float | int | str]]:
     """Estimate the floor's z from resting ankles, or else from the lowest ones; also returns entries of the report."""
     heights = [s.parameters["height_m"] for s in motion.steps if s.name == "scale"]
     ankle = ANKLE_HEIGHT * (heights[-1] if heights else TYPICAL_HEIGHT)

@@ -59,10 +59,10 @@ def write_overlay(
 ) -> None:
     """Write a video of `poses` beside the frames they come from, frame for frame and at the same times.
 
-    On the left is the frame with the 2D keypoints. On the right is the 3D pose, turned by 35 degrees about the image's
-    upright axis, at one scale over the whole clip. One person has blue left limbs and orange right ones. Several people
-    have a number and a hue each, the left side in the darker shade. In 3D they stand side by side, ordered as in the
-    image and equally large, as their distances are not known. Joints of low confidence are faint; frames in which
+    On the left is the frame with the 2D keypoints. On the right is the 3D pose about its pelvis, in perspective undone,
+    turned by 35 degrees about the image's upright axis, or the world's, at one scale over the whole clip. One person
+    has blue left limbs and orange right ones. Several people have a number and a hue each, the left side in the darker
+    shade. In 3D they stand side by side, ordered as in the image. Joints of low confidence are faint; frames in which
     nobody was seen are marked. The video's sound is kept.
 
     Args:
@@ -138,7 +138,7 @@ class _View:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def project(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Project (..., 3) in pose units to (..., 3): x and y in the panel, and the depth."""
+        """Project (..., 3) metres to (..., 3): x and y in the panel, and the depth."""
         x, y, z = np.moveaxis(np.asarray(points, dtype=np.float64) - self.centre, -1, 0)
         x, z = x * math.cos(YAW) - z * math.sin(YAW), x * math.sin(YAW) + z * math.cos(YAW)
         y, z = y * math.cos(PITCH) - z * math.sin(PITCH), y * math.sin(PITCH) + z * math.cos(PITCH)
@@ -184,7 +184,7 @@ class _Painter:
         points = np.concatenate([self._placed(i, seen).reshape(-1, 3) for i, seen in enumerate(self.seen)])
         points = points[np.isfinite(points).all(-1)]
         if not len(points):
-            points = np.array([[-100.0, -100, -100], [100, 100, 100]])
+            points = np.array([[-0.9, -0.9, -0.9], [0.9, 0.9, 0.9]])
         # without the outermost thousandth, as a stray joint must not shrink everything else
         low, high = np.percentile(points, [0.1, 99.9], axis=0)
         radius = max(float(np.linalg.norm(high - low)) / 2, 1e-3)
@@ -213,7 +213,8 @@ class _Painter:
             draw.line([tuple(2 * p) for p in ends], fill=GRID, width=2)
         panel = double.reduce(2)
         draw = ImageDraw.Draw(panel)
-        caption = f"3D, turned by {-math.degrees(YAW):.0f}°" + (", side by side" if self.several else "")
+        caption = f"3D, turned by {-math.degrees(YAW):.0f}°, grid of {cell:g} m"
+        caption += ", side by side" if self.several else ""
         draw.text((0.6 * line, 0.5 * line), caption, SOFT, self.font)
         x, y = 0.6 * line, self.height - 0.95 * line
         sides: Sides = colours(1, dark=False)[0] if not self.several else ((74, 79, 89), (170, 176, 187), SOFT)
@@ -242,8 +243,7 @@ class _Painter:
 
     def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
         """Return the joints of these frames in the panel's space, (..., J, 3)."""
-        place = self.places[person]
-        return self.points[person].xyz[frames].astype(np.float64) * place.scale + place.shift
+        return self.points[person].xyz[frames].astype(np.float64) + self.places[person]
 
     def paint(self, index: int, frame: Frame) -> NDArray[np.uint8]:
         """Paint a frame, (height, width + panel_width, 3) uint8."""

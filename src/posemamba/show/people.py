@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES, H36M17
 from posemamba.utils.errors import PoseMambaError
 
@@ -37,7 +37,7 @@ class Points:
     """One person's joints, and heels and foot tips behind them, N = 21; without feet N = 17.
 
     Attributes:
-        xyz: (F, N, 3) as lifted, NaN where a point is not known.
+        xyz: (F, N, 3) metres from the pelvis, x right, y down, z away, NaN where a point is not known.
         xy: (F, N, 2) pixels, NaN where a point was not found.
         confidence: (F, N) from 0 to 1.
     """
@@ -55,35 +55,26 @@ def have_feet(people: Sequence[Poses3D]) -> bool:
 def points_of(poses: Poses3D, feet: bool) -> Points:
     """Return what to draw of a person; with `feet`, N = 21 also if this person has none."""
     keypoints = poses.keypoints
+    xyz = from_pelvis(poses, feet)
     if not feet:
-        return Points(poses.xyz, keypoints.xy, poses.confidence)
+        return Points(xyz, keypoints.xy, poses.confidence)
     xy, sure = np.full((len(poses), len(FEET), 2), np.nan, np.float32), np.zeros((len(poses), len(FEET)), np.float32)
     if keypoints.feet is not None:
         xy, sure = keypoints.feet.xy, keypoints.feet.confidence
-    return Points(
-        with_feet(poses, poses.xyz),
-        np.concatenate([keypoints.xy, xy], 1),
-        np.concatenate([poses.confidence, sure], 1),
-    )
+    return Points(xyz, np.concatenate([keypoints.xy, xy], 1), np.concatenate([poses.confidence, sure], 1))
 
 
-def with_feet(motion: Poses3D | Motion3D, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Put a motion's heels and foot tips behind its joints, (F, 21, 3); NaN where they are not known."""
+def from_pelvis(poses: Poses3D, feet: bool = False) -> NDArray[np.float32]:
+    """Return (F, N, 3) metres from the pelvis, x right, y down, z away; upright if the poses are in the world."""
+    xyz = with_feet(poses, poses.xyz) if feet else poses.xyz
+    xyz = xyz - poses.xyz[:, :1]
+    return np.stack([xyz[..., 0], -xyz[..., 2], xyz[..., 1]], -1) if poses.frame == "world" else xyz
+
+
+def with_feet(poses: Poses3D, xyz: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put a person's heels and foot tips behind their joints, (F, 21, 3); NaN where they are not known."""
     none = np.full((len(xyz), len(FEET), 3), np.nan, np.float32)
-    return np.concatenate([xyz, none if motion.feet is None else motion.feet], 1)
-
-
-@dataclass(frozen=True)
-class Place:
-    """The scale and shift that place a person beside others, as their positions are not known.
-
-    Attributes:
-        scale: makes all people equally large, as sizes in metres are not known.
-        shift: added to scaled points, pixels: side by side along x, feet on one level.
-    """
-
-    scale: float = 1.0
-    shift: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    return np.concatenate([xyz, none if poses.feet is None else poses.feet], 1)
 
 
 def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
@@ -91,7 +82,7 @@ def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
 
     Raises:
         ValueError: there is nobody, or no frame.
-        PoseMambaError: people have different numbers of frames or image sizes.
+        PoseMambaError: people have different numbers of frames or image sizes, or are in different frames of reference.
     """
     people = (poses,) if isinstance(poses, Poses3D) else tuple(poses)
     if not people:
@@ -103,6 +94,7 @@ def as_people(poses: Poses3D | Sequence[Poses3D]) -> tuple[Poses3D, ...]:
         for what, a, b in (
             ("frames", len(first), len(other)),
             ("image size", first.keypoints.image_size, other.keypoints.image_size),
+            ("axes", first.frame, other.frame),
         ):
             if a != b:
                 raise PoseMambaError(
@@ -118,37 +110,27 @@ def numbers(people: Sequence[Poses3D]) -> list[int]:
     return given if len(set(given)) == len(given) else list(range(1, len(people) + 1))
 
 
-def side_by_side(people: Sequence[Poses3D]) -> list[Place]:
-    """Return the people's places in a row, (P,), ordered as in the image, with their feet on one level.
-
-    Poses are relative to the pelvis, so the people's distances are not known and not shown.
-    """
+def side_by_side(people: Sequence[Poses3D]) -> list[NDArray[np.float64]]:
+    """Return the people's places in a row, (P,) shifts (3,) in metres, ordered as in the image, feet on one level."""
     if len(people) == 1:
-        return [Place()]
-    boxes, sizes, middles = [], [], []
+        return [np.zeros(3)]
+    boxes, middles = [], []
     for person in people:
-        good = person.seen & np.isfinite(person.xyz).all((1, 2))
-        xyz = person.xyz[good].astype(np.float64)
+        xyz = from_pelvis(person)[person.seen & np.isfinite(person.xyz).all((1, 2))].astype(np.float64)
         if not len(xyz):
-            xyz = np.array([[[-100.0, -300, 0], [100, 300, 0]]]).repeat(9, 1)[:, :17]
-        bones = [np.linalg.norm(xyz[:, j] - xyz[:, p], axis=-1) for p, j in person.skeleton.bones if j < xyz.shape[1]]
-        sizes.append(max(float(np.median(np.sum(bones, axis=0))), 1e-6))
+            xyz = np.array([[[-0.3, -0.9, 0], [0.3, 0.9, 0]]])
         boxes.append(np.percentile(xyz.reshape(-1, 3), [0.5, 99.5], axis=0))
         xy = person.keypoints.xy[:, 0, 0]
         middles.append(float(np.median(xy[np.isfinite(xy)])) if np.isfinite(xy).any() else 0.0)
-    scales = np.array(sizes[0]) / np.array(sizes)
-    scaled = np.array(boxes) * scales[:, None, None]
-    gap = 0.12 * float((scaled[:, 1, 1] - scaled[:, 0, 1]).max())
-    floor = float(scaled[:, 1, 1].max())
+    box = np.array(boxes)
+    gap = 0.12 * float((box[:, 1, 1] - box[:, 0, 1]).max())
+    floor = float(box[:, 1, 1].max())
     order, shifts, edge = np.argsort(middles, kind="stable"), np.zeros(len(people)), 0.0
     for i in order:
-        shifts[i] = edge - scaled[i, 0, 0]
-        edge += scaled[i, 1, 0] - scaled[i, 0, 0] + gap
+        shifts[i] = edge - box[i, 0, 0]
+        edge += box[i, 1, 0] - box[i, 0, 0] + gap
     shifts -= (edge - gap) / 2
-    return [
-        Place(float(s), (float(x), floor - float(box[1, 1]), 0.0))
-        for s, x, box in zip(scales, shifts, scaled, strict=True)
-    ]
+    return [np.array([x, floor - low, 0.0]) for x, low in zip(shifts, box[:, 1, 1], strict=True)]
 
 
 def _shade(hue: float, saturation: float, lightness: float) -> Colour:

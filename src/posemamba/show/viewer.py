@@ -18,11 +18,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Motion3D, Poses3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES
 from posemamba.show.people import (
     Colour,
-    Place,
     as_people,
     colours,
     have_feet,
@@ -50,38 +49,33 @@ def write_viewer(
     poses: Poses3D | Sequence[Poses3D],
     *,
     title: str = "",
-    motions: Motion3D | Sequence[Motion3D] | None = None,
     video: str | Path | None = None,
     angles: Angles | Sequence[Angles] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
 
-    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the clip's extent, some hundredths of a
-    pixel or of a millimetre. A frame of a person takes about 250 bytes, 400 with a motion, and 50 more of each with
-    expected errors; the page itself 55 kB.
+    Coordinates are stored as 16-bit integers: the rounding is 1/65,534 of the extent, some hundredths of a pixel or of
+    a millimetre. A frame of a person takes about 270 bytes, and 50 more with expected errors; the page itself 55 kB.
 
     Args:
         path: the .html file to write.
         poses: one person, or several of one clip, of F frames each; frames that were not seen are shown as such.
             Expected errors, where there are any, can be shown as discs around the joints and over time.
         title: heading of the page; any text is safe. Empty means the source's name.
-        motions: the refined motion of each person, in the same order; shown in their own unit and frame, with the floor
-            at z = 0 if that is metres in the world.
         video: the video that the poses come from; small pictures of its frames are embedded in the page (10 to 20 kB
             each, at most 1,500 of them). Without it, the page's user can still open a video from their disk.
         angles: joint angles of each person, in the same order, to plot.
         progress: called as progress(frames of the video done, F).
 
     Raises:
-        PoseMambaError: people, motions or angles do not belong together; the video cannot be read or has too few
+        PoseMambaError: people or angles do not belong together; the video cannot be read or has too few
             frames.
         ValueError: there is nobody, or no frame.
     """
     people = as_people(poses)
-    moved = [] if motions is None else [motions] if isinstance(motions, Motion3D) else list(motions)
     turned = [] if angles is None else [angles] if isinstance(angles, Mapping) else list(angles)
-    _check(people, moved, turned)
+    _check(people, turned)
     first = people[0]
     source = Path(first.keypoints.source).name
     title = title or source or "3D pose"
@@ -96,7 +90,7 @@ def write_viewer(
     data = {
         "title": title,
         "about": " · ".join(part for part in about if part),
-        **_page_data(people, moved, turned),
+        **_page_data(people, turned),
         "pictures": pictures,
     }
     parts = {"title": html.escape(title), "data": _embedded(data), "pictures": strip}
@@ -106,20 +100,11 @@ def write_viewer(
         temporary.write_text(page, encoding="utf-8")
 
 
-def _check(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: Sequence[Angles]) -> None:
+def _check(people: Sequence[Poses3D], angles: Sequence[Angles]) -> None:
     name = people[0].keypoints.source or "poses"
     frames = len(people[0])
-    for what, given in (("motions", motions), ("angles", angles)):
-        if given and len(given) != len(people):
-            raise PoseMambaError(f"{name}: {what} of {len(given)} people for {len(people)}; give one for each")
-    for motion in motions:
-        if len(motion) != frames:
-            raise PoseMambaError(f"{name}: a motion of {len(motion)} frames beside poses of {frames}; make it of these")
-        m = motions[0]
-        if (motion.units, motion.frame, motion.absolute) != (m.units, m.frame, m.absolute):
-            raise PoseMambaError(
-                f"{name}: motions in {motion.units}, {motion.frame} and {m.units}, {m.frame}; refine all people alike"
-            )
+    if angles and len(angles) != len(people):
+        raise PoseMambaError(f"{name}: angles of {len(angles)} people for {len(people)}; give one for each")
     for own in angles:
         for angle, values in own.items():
             if np.shape(values) != (frames,):
@@ -128,10 +113,9 @@ def _check(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: Seque
                 )
 
 
-def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: Sequence[Angles]) -> dict[str, object]:
+def _page_data(people: Sequence[Poses3D], angles: Sequence[Angles]) -> dict[str, object]:
     first = people[0]
     shades = zip(colours(len(people), dark=False), colours(len(people), dark=True), strict=True)
-    shifts = _shifts(motions)
     feet = have_feet(people)
     joints = (*first.skeleton.joints, *(FEET if feet else ()))
     parents = (*first.skeleton.parents, *((start for start, _ in FEET_BONES) if feet else ()))
@@ -144,7 +128,6 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
                 "number": str(number),
                 "colours": {"light": [_css(c) for c in light], "dark": [_css(c) for c in dark]},
                 **_lifted(person, place, feet),
-                "motion": _refined(motions[i], shifts[i], feet) if motions else None,
                 "angles": [_angle(name, values) for name, values in angles[i].items()] if angles else [],
             }
         )
@@ -152,27 +135,30 @@ def _page_data(people: Sequence[Poses3D], motions: Sequence[Motion3D], angles: S
         "frames": len(first),
         "fps": float(first.fps),
         "image_size": [int(n) for n in first.keypoints.image_size],
+        "frame": first.frame,
         "joints": list(joints),
         "parents": list(parents),
         "body": len(first.skeleton),
         "sides": [name.startswith("left") - name.startswith("right") for name in joints],
-        **(_height_of_bones(len(first.skeleton.bones)) if any("expected" in entry for entry in entries) else {}),
         "times": _packed(first.keypoints.frame_times(), "<f8"),
         "people": entries,
     }
 
 
-def _lifted(poses: Poses3D, place: Place, feet: bool) -> dict[str, object]:
+def _lifted(poses: Poses3D, place: NDArray[np.float64], feet: bool) -> dict[str, object]:
     points = points_of(poses, feet)
     seen = poses.seen & np.isfinite(poses.xyz).all((1, 2))
-    whole, step = _whole(points.xyz, seen)
+    xyz, root = with_feet(poses, poses.xyz) if feet else poses.xyz, np.where(seen[:, None], poses.xyz[:, 0], 0)
+    # relative to the pelvis, so that a long path does not make the steps coarse
+    whole, step = _whole(xyz - root[:, None], seen)
     found = np.asarray(np.isfinite(points.xy).all(-1))
     xy = points.xy.astype(np.float64)
     start = xy[found].min(0) if found.any() else np.zeros(2)
     xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
     flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
     return {
-        "place": [place.scale, *place.shift],
+        "place": place.tolist(),
+        "root": _packed(root, "<f4"),
         "xyz": _packed(whole, "<i2"),
         "xyz_step": step,
         "xy": _packed(flat, "<u2"),
@@ -200,50 +186,12 @@ def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_], feet
     return {"expected": _packed(whole, "<u2"), "expected_step": step}
 
 
-def _height_of_bones(bones: int) -> dict[str, object]:
-    """Return the share of each bone's length that counts in the standing height, for errors as shares of the height."""
-    from posemamba.refine.common import body_length  # loads SciPy
-    from posemamba.refine.scale import BODY_LENGTH
-
-    return {"height_of_bones": [body_length(bone) / BODY_LENGTH for bone in np.eye(bones)]}
-
-
 def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
     """Quantise (F, J, 3) to whole multiples of a step, which is returned too; points that are not known are marked."""
     there = seen[:, None, None] & np.isfinite(xyz).all(-1, keepdims=True)
     known = np.where(there, xyz, 0).astype(np.float64)
     step = float(np.abs(known).max()) / 32767 or 1.0
     return np.where(there, np.round(known / step), _UNSEEN), step
-
-
-def _refined(motion: Motion3D, shift: float, feet: bool) -> dict[str, object]:
-    xyz = with_feet(motion, motion.xyz) if feet else motion.xyz
-    seen = motion.seen & np.isfinite(motion.xyz).all((1, 2))
-    root = np.where(seen[:, None], motion.xyz[:, 0], 0)
-    # relative to the pelvis, so that a long path does not make the steps coarse
-    whole, step = _whole(xyz - root[:, None], seen)
-    return {
-        "units": motion.units,
-        "frame": motion.frame,
-        "absolute": motion.absolute,
-        "shift": shift,
-        "root": _packed(root, "<f4"),
-        "xyz": _packed(whole, "<i2"),
-        "step": step,
-        **_expected(motion.expected_error, seen, feet),
-    }
-
-
-def _shifts(motions: Sequence[Motion3D]) -> list[float]:
-    """Return the people's shifts along x, (P,): people without a path stand side by side."""
-    if not motions or motions[0].absolute:
-        return [0.0] * len(motions)
-    widths = []
-    for motion in motions:
-        x = motion.xyz[np.isfinite(motion.xyz).all((1, 2)), :, 0]
-        widths.append(2.2 * float(np.percentile(np.abs(x), 99)) if x.size else 0.0)
-    edges = np.cumsum(widths)
-    return [float(e - w / 2 - edges[-1] / 2) for e, w in zip(edges, widths, strict=True)]
 
 
 def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:

@@ -48,8 +48,8 @@ def test_refinement_that_cannot_be_is_told_before_the_work(
     for arguments, message in (
         (["--height", "tall"], "--height is 'tall'"),
         (["--height", "178"], "height"),
-        (["--fov", "60"], "--root-path"),
-        (["--root-path", "--fov", "400"], "field of view"),
+        (["--fov", "400"], "field of view"),
+        (["--camera-roll", "200"], "roll is 200"),
         (["--smooth-method", "magic"], "smooth"),
         (["--export", "fbx"], "csv, csv-tidy, trc, bvh, glb"),
         (["--start", "noon"], "--start is 'noon'"),

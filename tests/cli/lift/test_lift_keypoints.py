@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.command_line import FILES, keypoints, lifted, refused, snapshot, write_video
 from posemamba import cli
-from posemamba.poses import Poses3D
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.poses.skeletons import COCO17, H36M17
 from posemamba.poses.tracking import Detection
 
@@ -23,7 +23,7 @@ def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.Captur
     arguments = ["lift", path, "-o", tmp_path / "out", "--weights", weights, "--no-overlay", "--no-flip"]
     arguments += ["--skeleton", COCO17.name, "--fps", "25", "--image-size", "640x480", "--device", "cpu"]
     assert cli.main([str(a) for a in arguments]) == 0
-    poses = Poses3D.load_npz(tmp_path / "out" / "poses.npz")
+    poses = load_poses_npz(tmp_path / "out" / "poses.npz")
     assert poses.fps == 25 and poses.keypoints.image_size == (640, 480)
     assert poses.details["test_time_flip"] is False
 
@@ -111,23 +111,19 @@ def test_one_of_several_people_or_all(weights: Path, tmp_path: Path, capsys: pyt
     arguments = [path, "-o", out, "--weights", weights, *TOLD]
     assert lifted(*arguments) == 0
     assert "2 people: 1 (took it; seen in 40 frames" in capsys.readouterr().out
-    longest = Poses3D.load_npz(out / "poses.npz")
+    longest = load_poses_npz(out / "poses.npz")
     assert longest.seen.all() and longest.keypoints.person == 1
     assert lifted(*arguments, "--person", "largest") == 0
-    largest = Poses3D.load_npz(out / "poses.npz")
+    largest = load_poses_npz(out / "poses.npz")
     assert largest.seen.sum() == 30 and largest.keypoints.person == 2
     assert lifted(*arguments, "--person", "all", "--smooth", "--height", "1.8,1.6", "--export", "csv") == 0
     assert sorted(p.name for p in out.iterdir()) == sorted(
-        [f"{name}_{n}.{end}" for n in (1, 2) for name, end in [("poses", "npz"), ("poses", "json"), ("motion", "npz")]]
-        + [f"motion_{n}.{end}" for n in (1, 2) for end in ("json", "csv")]
-        + ["viewer.html"]
+        ["viewer.html", *(f"poses_{n}.{end}" for n in (1, 2) for end in ("npz", "json", "csv"))]
     )
     for number, alone in ((1, longest), (2, largest)):
-        np.testing.assert_allclose(Poses3D.load_npz(out / f"poses_{number}.npz").xyz, alone.xyz, atol=0.01)
-    from posemamba.io.motion.npz import load_motion_npz
-
-    motions = [load_motion_npz(out / f"motion_{n}.npz") for n in (1, 2)]
-    assert [m.steps[1].parameters["height_m"] for m in motions] == [1.8, 1.6] and motions[1].person == 2
+        together = load_poses_npz(out / f"poses_{number}.npz")
+        np.testing.assert_allclose(together.network.xyz, alone.network.xyz, atol=0.01)
+        assert together.steps[0].parameters["height_m"] == {1: 1.8, 2: 1.6}[number] and together.person == number
     capsys.readouterr()
     assert "3 heights for 2 people" in refused(capsys, "lift", *arguments, "--person", "all", "--height", "1.8,1.7,1.6")
     assert "--person is 3, but there are 1 (seen in" in refused(capsys, "lift", *arguments, "--person", "3")
@@ -175,20 +171,20 @@ def test_parts_of_videos_and_pictures_with_everybody(
     ]
     for name in ("one", "two"):
         assert sorted(p.name for p in (out / name).iterdir()) == names
-        poses = Poses3D.load_npz(out / name / "poses_2.npz")
+        poses = load_poses_npz(out / name / "poses_2.npz")
         np.testing.assert_allclose(poses.keypoints.frame_times(), np.arange(25, 35) / 25)
         info = probe(out / name / "overlay.mp4")
         assert info.frames == 10 and info.duration == pytest.approx(0.4)
     pictures = tmp_path / "pictures"
     assert lifted(tmp_path / "frames", "-o", pictures, *options, "--fps", "10", "--start", "0.2") == 0
-    poses = Poses3D.load_npz(pictures / "poses_1.npz")
+    poses = load_poses_npz(pictures / "poses_1.npz")
     assert poses.fps == 10 and len(poses) == 10 and poses.keypoints.frame_times()[0] == pytest.approx(0.2)
     assert probe(pictures / "overlay.mp4").frames == 10
     capsys.readouterr()
     assert lifted(tmp_path / "frames" / "f3.png", "-o", tmp_path / "single", *options[:4]) == 0
     said = capsys.readouterr()
     assert "2 people: 1 (took it; seen in 1 frame, left), 2 (1 frame, right); see people.jpg" in said.out
-    assert len(Poses3D.load_npz(tmp_path / "single/poses.npz")) == 1
+    assert len(load_poses_npz(tmp_path / "single/poses.npz")) == 1
     assert "lasts 1.60 s" in refused(
         capsys, "lift", tmp_path / "films" / "one.mp4", "-o", out, *options, "--start", "9"
     )

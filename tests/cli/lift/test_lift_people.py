@@ -15,7 +15,7 @@ from fixtures.command_line import lifted, refused, snapshot, write_video
 from posemamba.demo.walker import walk
 from posemamba.io.keypoints import read_people, write_keypoints_npz
 from posemamba.io.keypoints.detected import read_detected
-from posemamba.poses import Poses3D
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.poses.skeletons import H36M17
 from posemamba.poses.tracking import Detection
 
@@ -73,12 +73,12 @@ def test_another_person_later_without_the_detection_again(
         header = json.loads(str(file["header"]))
     assert (header["persons"], header["fps"], header["image_size"]) == ([1, 2], 25, [320, 240])
     assert (header["source"], header["skeleton"]) == ("clip.mp4", "h36m17") and header["digest"]
-    first, sheet = Poses3D.load_npz(out / "poses.npz"), (out / "people.jpg").read_bytes()
+    first, sheet = load_poses_npz(out / "poses.npz"), (out / "people.jpg").read_bytes()
 
     for which in ("2", "left"):
         assert lifted(*arguments, "--person", which) == 0
         assert "joints kept by an earlier call (keypoints.npz)" in capsys.readouterr().out
-        poses = Poses3D.load_npz(out / "poses.npz")
+        poses = load_poses_npz(out / "poses.npz")
         assert poses.keypoints.person == 2 and int(poses.seen.sum()) == 8
         assert poses.details["detector"] == first.details["detector"] and "frames_bridged" in poses.details
         assert names(out) == ["keypoints.npz", "people.jpg", "poses.json", "poses.npz"]
@@ -127,11 +127,11 @@ def test_what_was_kept_is_an_input_by_itself(detector: TwoPeople, arguments: lis
     out, again = tmp_path / "out", tmp_path / "again"
     assert lifted(*arguments, "--person", "all") == 0
     kept, sheet = (out / "keypoints.npz").read_bytes(), (out / "people.jpg").read_bytes()
-    truth = [Poses3D.load_npz(out / f"poses_{n}.npz") for n in (1, 2)]
+    truth = [load_poses_npz(out / f"poses_{n}.npz") for n in (1, 2)]
     for folder in (again, out):
         assert lifted(out / "keypoints.npz", "-o", folder, *arguments[3:], "--person", "all") == 0
         for number, expected in enumerate(truth, 1):
-            poses = Poses3D.load_npz(folder / f"poses_{number}.npz")
+            poses = load_poses_npz(folder / f"poses_{number}.npz")
             assert poses.keypoints.person == number and poses.keypoints.source == "clip.mp4"
             np.testing.assert_array_equal(poses.xyz, expected.xyz)
             np.testing.assert_array_equal(poses.keypoints.frame_times(), expected.keypoints.frame_times())
@@ -139,7 +139,7 @@ def test_what_was_kept_is_an_input_by_itself(detector: TwoPeople, arguments: lis
     # in its own folder it stays, with the picture that belongs to it
     assert (out / "keypoints.npz").read_bytes() == kept and (out / "people.jpg").read_bytes() == sheet
     assert lifted(out / "keypoints.npz", "-o", again, *arguments[3:], "--video", arguments[0], "--person", "left") == 0
-    assert "people.jpg" in names(again) and Poses3D.load_npz(again / "poses.npz").keypoints.person == 2
+    assert "people.jpg" in names(again) and load_poses_npz(again / "poses.npz").keypoints.person == 2
     # results of a keypoint file replace those of a video, all of them
     write_keypoints_npz(tmp_path / "k.npz", read_people(out / "keypoints.npz")[0])
     assert lifted(tmp_path / "k.npz", "-o", out, *arguments[3:]) == 0
@@ -180,7 +180,7 @@ def test_pictures_and_their_results_in_one_folder(detector: TwoPeople, weights: 
     options = ["-o", folder, "--weights", weights, "--no-overlay", "--no-viewer", "--fps", "25"]
     assert lifted(folder, *options) == 0 and (folder / "people.jpg").is_file()
     assert lifted(folder, *options, "--person", "2") == 0  # people.jpg is no picture of the clip
-    assert detector.frames == FRAMES and len(Poses3D.load_npz(folder / "poses.npz")) == FRAMES
+    assert detector.frames == FRAMES and len(load_poses_npz(folder / "poses.npz")) == FRAMES
 
 
 def test_people_of_a_keypoint_file_are_chosen_alike(
@@ -195,6 +195,6 @@ def test_people_of_a_keypoint_file_are_chosen_alike(
     options = [path, "-o", tmp_path / "k", *arguments[3:], "--fps", "25", "--image-size", "320x240"]
     for which, number in ((None, 1), ("left", 2), ("right", 1), ("80,150", 2)):
         assert lifted(*options, "--skeleton", "h36m17", *([] if which is None else ["--person", which])) == 0
-        assert Poses3D.load_npz(tmp_path / "k" / "poses.npz").keypoints.person == number
+        assert load_poses_npz(tmp_path / "k" / "poses.npz").keypoints.person == number
         assert "2 people: " in capsys.readouterr().out
     assert names(tmp_path / "k") == ["poses.json", "poses.npz"]

@@ -13,8 +13,8 @@ import torch
 from fixtures.command_line import FILES, keypoints, lifted, refused, write_video
 from posemamba import cli
 from posemamba.io.keypoints import write_keypoints_npz
+from posemamba.io.motion.npz import load_poses_npz
 from posemamba.models.posemamba import PoseMamba
-from posemamba.poses import Poses3D
 
 
 def test_lifts_a_keypoint_file(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,27 +22,27 @@ def test_lifts_a_keypoint_file(source: Path, weights: Path, tmp_path: Path, caps
     out = tmp_path / "new" / "out"
     assert cli.main(["lift", str(source), "-o", str(out), "--weights", str(weights)]) == 0
     assert sorted(p.name for p in out.iterdir()) == FILES
-    poses = Poses3D.load_npz(out / "poses.npz")
+    poses = load_poses_npz(out / "poses.npz")
     assert poses.xyz.shape == (12, 17, 3) and poses.model == "tiny" and poses.details["test_time_flip"]
     content = json.loads((out / "poses.json").read_text())
     assert len(content["frames"]) == 12 and content["joints"][0] == "pelvis"
     np.testing.assert_allclose(content["frames"][3]["xyz"], poses.xyz[3], atol=6e-4)
     said = capsys.readouterr()
-    assert "12 frames" in said.out and "seen in 12" in said.out and "one camera does not tell" in said.out
+    assert "12 frames" in said.out and "seen in 12" in said.out and "a guess (--fov)" in said.out
     assert str(out / "poses.npz") in said.out and said.err == ""
 
 
 def test_one_frame(weights: Path, tmp_path: Path) -> None:
     write_keypoints_npz(tmp_path / "k.npz", keypoints(1))
     assert cli.main(["lift", str(tmp_path / "k.npz"), "-o", str(tmp_path / "o"), "--weights", str(weights)]) == 0
-    assert len(Poses3D.load_npz(tmp_path / "o" / "poses.npz")) == 1
+    assert len(load_poses_npz(tmp_path / "o" / "poses.npz")) == 1
 
 
 def test_with_the_video_that_keypoints_belong_to(source: Path, weights: Path, tmp_path: Path) -> None:
     video = write_video(tmp_path / "clip.mp4", frames=12)
     arguments = ["lift", source, "-o", tmp_path / "out", "--weights", weights, "--video", video]
     assert cli.main([str(a) for a in arguments]) == 0
-    assert Poses3D.load_npz(tmp_path / "out" / "poses.npz").fps == 25
+    assert load_poses_npz(tmp_path / "out" / "poses.npz").fps == 25
 
 
 def test_without_the_video_extra_the_overlay_is_left_out(

@@ -12,7 +12,7 @@ from posemamba.data.mocap.bvh import convert, find_joints, read_bvh, up_axis
 from posemamba.data.mocap.motions import load_motions, read_motions
 from posemamba.demo.walker import walk
 from posemamba.io.motion.bvh import write_bvh
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D
+from posemamba.poses import Keypoints2D, NetworkPoses, Poses3D
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 
@@ -186,8 +186,8 @@ def test_own_files_come_back(tmp_path: Path) -> None:
     xyz = np.asarray(walk(60, 50.0, seed=3), np.float32)
     seen = np.ones(60, bool)
     keypoints = Keypoints2D(np.zeros((60, 17, 2)), np.ones((60, 17)), H36M17, (640, 480), 50.0)
-    poses = Poses3D(xyz, keypoints.confidence, seen, keypoints)
-    write_bvh(tmp_path / "own.bvh", Motion3D(xyz, seen, "metre", "world", True, poses))
+    poses = NetworkPoses(xyz, keypoints.confidence, seen, keypoints)
+    write_bvh(tmp_path / "own.bvh", Poses3D(xyz, seen, "metre", "world", True, poses))
     found, fps, unit = read_bvh(tmp_path / "own.bvh")
     assert found.shape == (60, 17, 3) and fps == pytest.approx(50) and unit == "m"
     assert np.linalg.norm(np.ptp(xyz[:, 0], axis=0)) > 0.3

@@ -18,11 +18,11 @@ from posemamba.io.motion import write_motion
 from posemamba.io.motion.bvh import euler_zxy
 from posemamba.io.motion.common import y_up
 from posemamba.io.motion.rig import make_rig
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_ANKLES, H36M17
 from posemamba.utils.errors import PoseMambaError
 
-Make = Callable[..., Motion3D]
+Make = Callable[..., Poses3D]
 JOINTS = H36M17.joints
 
 
@@ -150,7 +150,7 @@ def _read(path: Path, name: str) -> np.ndarray:
     return _bvh_joints(_read_bvh(path)[0]) if name == "bvh" else _Glb(path).joints()
 
 
-def _expected(motion: Motion3D) -> np.ndarray:
+def _expected(motion: Poses3D) -> np.ndarray:
     """(F, 17, 3) with y up, each unseen frame as the one before it, or as the first seen one."""
     x, y, z = np.moveaxis(motion.xyz.astype(float), -1, 0)
     frames = list(np.stack([x, z, -y] if motion.frame == "world" else [x, -y, -z], -1))

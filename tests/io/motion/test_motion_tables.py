@@ -15,12 +15,12 @@ import pytest
 
 from fixtures.feet import facing, put_on_feet
 from posemamba.io.motion import EXPORTS, write_motion
-from posemamba.io.motion.npz import load_motion_npz, save_motion_json, save_motion_npz
-from posemamba.poses import Feet2D, Motion3D, Poses3D
+from posemamba.io.motion.npz import load_poses_npz, save_poses_json, save_poses_npz
+from posemamba.poses import Feet2D, Poses3D
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.utils.errors import PoseMambaError
 
-Make = Callable[..., Motion3D]
+Make = Callable[..., Poses3D]
 
 
 def _number(cell: str) -> float:
@@ -50,7 +50,7 @@ def test_wide_csv_holds_all(make_motion: Make, tmp_path: Path) -> None:
             cells = [_number(c) for c in table[f"{joint}_{axis}_m"]]
             np.testing.assert_allclose(cells, motion.xyz[:, j, k], rtol=0, atol=6e-7)
         confidence = [float(c) for c in table[f"{joint}_confidence"]]
-        np.testing.assert_allclose(confidence, motion.poses.confidence[:, j], rtol=0, atol=5.1e-5)
+        np.testing.assert_allclose(confidence, motion.network.confidence[:, j], rtol=0, atol=5.1e-5)
     np.testing.assert_allclose([_number(c) for c in table["left_knee_deg"]], knee, rtol=0, atol=5.1e-7)
     assert set(table["axes"]) == {"world x=right y=away z=up"}
     assert "-0.000000" not in (tmp_path / "a.csv").read_text(encoding="utf-8")
@@ -153,14 +153,14 @@ def test_estimates_and_a_still_root_are_said(make_motion: Make, tmp_path: Path) 
     assert "hold" not in said
 
 
-def _with_feet(make_motion: Make) -> Motion3D:
+def _with_feet(make_motion: Make) -> Poses3D:
     """A motion with feet and their confidence; the left heel is lost in frame 12."""
     motion = make_motion()
     feet = put_on_feet(motion.xyz, facing(motion.xyz), 5.0).astype(np.float32)
     feet[12, 2] = np.nan
     sure = np.full((30, 4), 0.25)
-    keypoints = replace(motion.poses.keypoints, feet=Feet2D(np.zeros((30, 4, 2)), sure))
-    return replace(motion, feet=feet, poses=replace(motion.poses, keypoints=keypoints, feet=feet + 1))
+    keypoints = replace(motion.network.keypoints, feet=Feet2D(np.zeros((30, 4, 2)), sure))
+    return replace(motion, feet=feet, network=replace(motion.network, keypoints=keypoints, feet=feet + 1))
 
 
 def test_tables_hold_feet_behind_the_joints(make_motion: Make, tmp_path: Path) -> None:
@@ -195,37 +195,29 @@ def test_feet_that_nobody_saw_leave_no_trace(make_motion: Make, tmp_path: Path, 
     assert (tmp_path / "without" / "a").read_bytes() == (tmp_path / "unseen" / "a").read_bytes()
 
 
-def test_saved_motions_and_poses_keep_their_feet(make_motion: Make, tmp_path: Path) -> None:
+def test_saved_poses_keep_their_feet(make_motion: Make, tmp_path: Path) -> None:
     motion = _with_feet(make_motion)
-    save_motion_npz(tmp_path / "motion.npz", motion)
-    motion.poses.save_npz(tmp_path / "poses.npz")
-    again, poses = load_motion_npz(tmp_path / "motion.npz"), Poses3D.load_npz(tmp_path / "poses.npz")
+    save_poses_npz(tmp_path / "poses.npz", motion)
+    again = load_poses_npz(tmp_path / "poses.npz")
     np.testing.assert_array_equal(again.feet, motion.feet)
-    for one in (again.poses, poses):
-        np.testing.assert_array_equal(one.feet, motion.poses.feet)
-        assert one.keypoints.feet is not None and motion.poses.keypoints.feet is not None
-        np.testing.assert_array_equal(one.keypoints.feet.confidence, motion.poses.keypoints.feet.confidence)
-        np.testing.assert_array_equal(one.keypoints.feet.xy, motion.poses.keypoints.feet.xy)
-        assert one.xyz.shape == (30, 17, 3)
+    np.testing.assert_array_equal(again.network.feet, motion.network.feet)
+    assert again.keypoints.feet is not None and motion.keypoints.feet is not None
+    np.testing.assert_array_equal(again.keypoints.feet.confidence, motion.keypoints.feet.confidence)
+    np.testing.assert_array_equal(again.keypoints.feet.xy, motion.keypoints.feet.xy)
     with np.load(tmp_path / "poses.npz") as file:  # names that other people's readers rely on
-        assert {"feet", "feet_keypoints_xy", "feet_confidence"} <= set(file.files)
-    save_motion_json(tmp_path / "motion.json", motion)
-    motion.poses.save_json(tmp_path / "poses.json")
-    of_motion, of_poses = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("motion", "poses"))
-    assert of_motion["feet"] == of_poses["feet"] == list(FEET)
+        assert {"feet", "network_feet", "feet_keypoints_xy", "feet_confidence"} <= set(file.files)
+    save_poses_json(tmp_path / "poses.json", motion)
+    content = json.loads((tmp_path / "poses.json").read_text())
+    assert content["feet"] == list(FEET)
     assert motion.feet is not None
-    frame = of_motion["frames"][12]["feet"]
+    frame = content["frames"][12]["feet"]
     assert frame[2] is None and frame[3] == pytest.approx(motion.feet[12, 3].tolist(), abs=1e-6)
-    assert of_poses["frames"][12]["feet"][2] is None and of_poses["frames"][12]["feet_confidence"] == [0.25] * 4
+    assert content["frames"][12]["feet_confidence"] == [0.25] * 4
 
 
-def test_files_without_feet_load_as_before(make_motion: Make, tmp_path: Path) -> None:
-    motion = make_motion()
-    save_motion_npz(tmp_path / "motion.npz", motion)
-    motion.poses.save_npz(tmp_path / "poses.npz")
-    for name in ("motion", "poses"):
-        with np.load(tmp_path / f"{name}.npz") as file:
-            assert not [key for key in file.files if "feet" in key] and "feet" not in json.loads(str(file["header"]))
-    again = load_motion_npz(tmp_path / "motion.npz")
-    assert again.feet is None and again.poses.feet is None and again.poses.keypoints.feet is None
-    assert Poses3D.load_npz(tmp_path / "poses.npz").feet is None
+def test_files_without_feet_have_none(make_motion: Make, tmp_path: Path) -> None:
+    save_poses_npz(tmp_path / "poses.npz", make_motion())
+    with np.load(tmp_path / "poses.npz") as file:
+        assert not [key for key in file.files if "feet" in key] and "feet" not in json.loads(str(file["header"]))
+    again = load_poses_npz(tmp_path / "poses.npz")
+    assert again.feet is None and again.network.feet is None and again.keypoints.feet is None

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 from posemamba.cli.options import RefinementOptions, argument, option, parse_size, words
 
 if TYPE_CHECKING:
-    from posemamba.pipeline.lift import Reading
+    from posemamba.pipeline.lift import Reading, View
 
-_KEYPOINTS, _PEOPLE, _RESULTS, _MODEL = "Keypoint files and pictures", "People and detector", "Results", "Model"
+_KEYPOINTS, _PEOPLE, _CAMERA = "Keypoint files and pictures", "People and detector", "Camera"
+_RESULTS, _MODEL = "Results", "Model"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +58,17 @@ class LiftOptions(RefinementOptions):
     format: Annotated[
         str | None, option("The file's format (docs/keypoint_formats.md); recognised.", panel=_KEYPOINTS)
     ] = None
+    fov: Annotated[
+        float | None,
+        option("Horizontal field of view in degrees; else as the file says, or a guess.", panel=_CAMERA),
+    ] = None
+    camera_roll: Annotated[
+        float | None,
+        option("Degrees by which the camera is turned clockwise about its axis.", panel=_CAMERA),
+    ] = None
     angles: Annotated[bool, option("Joint angles in degrees: angles.csv.", "--angles", panel=_RESULTS)] = False
     export: Annotated[
-        str | None, option("The motion as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=_RESULTS)
+        str | None, option("The poses as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=_RESULTS)
     ] = None
     overlay: Annotated[
         bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=_RESULTS)
@@ -100,9 +109,12 @@ class LiftOptions(RefinementOptions):
 
     @property
     def exports(self) -> tuple[str, ...]:
-        """Formats of the motion, each once."""
+        """Further formats of the poses, each once."""
         return tuple(dict.fromkeys(words(self.export)))
 
     @property
-    def wants_motion(self) -> bool:
-        return bool(self.refinement or self.heights or self.angles or self.exports)
+    def view(self) -> View:
+        """What the user knows of the camera."""
+        from posemamba.pipeline.lift import View
+
+        return View(self.fov, self.camera_roll)

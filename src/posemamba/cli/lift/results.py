@@ -27,17 +27,13 @@ from posemamba.utils.progress import Stages
 
 if TYPE_CHECKING:
     from posemamba.io.video.clip import Clip
-    from posemamba.poses import Motion3D, Poses3D
+    from posemamba.poses import Poses3D
 
 SHEET = "people.jpg"
-UNITS_NOTE = (
-    "3D joints are relative to the pelvis, in the camera's frame (x right, y down, z away), in pixels at the "
-    "pelvis's depth: one camera does not tell how many of them are a metre."
-)
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
-    r"people\.jpg|overlay\.mp4|viewer\.html|(poses|motion)(_\d+)?\.(npz|json)|angles(_\d+)?\.csv"
-    r"|motion(_\d+)?\.(csv|tidy\.csv|trc|bvh|glb)"
+    r"people\.jpg|overlay\.mp4|viewer\.html|angles(_\d+)?\.csv"
+    r"|(poses|motion)(_\d+)?\.(npz|json|csv|tidy\.csv|trc|bvh|glb)"  # motion: of earlier versions
 )
 
 
@@ -54,8 +50,8 @@ class Results:
         detected: what a detector found, to be kept; None: the input is a keypoint file.
         kept: the detector was not needed, as an earlier call's joints were there.
         source: the input; it stays if it lies in the folder of the results.
-        motions, angles: of each person; empty: none were asked for.
-        exports: formats of the motions.
+        angles: of each person; empty: none were asked for.
+        exports: further formats of the poses.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page.
@@ -76,7 +72,6 @@ class Results:
     source: Path | None = None
 
     def __post_init__(self) -> None:
-        self.motions: list[Motion3D] = []
         self.angles: list[Any] = []
         self.exports: tuple[str, ...] = ()
         self.notes: dict[str, list[str]] = {}
@@ -88,6 +83,8 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     Raises:
         PoseMambaError: something cannot be written; nothing has changed then.
     """
+    from posemamba.io.motion.npz import save_poses_json, save_poses_npz
+
     earlier = any(_find_poses(out))
     try:
         with atomic_files(out) as folder:
@@ -97,8 +94,8 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                 _write_page(folder / "viewer.html", results, stages)
             _write_found(folder, out, results, stages)
             with stages("writing"):
-                for index in range(len(results.motions)):
-                    _write_motion(folder, results, index)
+                for index in range(len(results.poses)):
+                    _write_exports(folder, results, index)
                 names = [file.name for file in folder.iterdir()]
                 for poses in results.poses:
                     end = _end(results, poses)
@@ -106,8 +103,8 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                 for poses in results.poses:
                     if results.call:
                         poses.details["call"] = {"digest": results.call, "files": sorted(names)}
-                    poses.save_npz(folder / f"poses{_end(results, poses)}.npz")
-                    poses.save_json(folder / f"poses{_end(results, poses)}.json")
+                    save_poses_npz(folder / f"poses{_end(results, poses)}.npz", poses)
+                    save_poses_json(folder / f"poses{_end(results, poses)}.json", poses)
             names = [file.name for file in folder.iterdir()]
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
@@ -172,12 +169,12 @@ def find_kept(out: Path, digest: str) -> Detected | None:
 
 
 def _order(name: str) -> tuple[int, str]:
-    first = next((i for i, part in enumerate(("poses", "motion", "angles")) if name.startswith(part)), 3)
+    first = next((i for i, part in enumerate(("poses", "angles")) if name.startswith(part)), 2)
     return first, name
 
 
 def _end(results: Results, poses: Poses3D) -> str:
-    return f"_{poses.keypoints.person}" if results.numbered else ""
+    return f"_{poses.person}" if results.numbered else ""
 
 
 def _draw(path: Path, results: Results, stages: Stages) -> None:
@@ -193,28 +190,19 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
 
     video = cast("Path | None", results.video) if results.viewer_video else None
     with stages("page") as progress:
-        write_viewer(
-            path,
-            results.poses,
-            motions=results.motions or None,
-            angles=results.angles or None,
-            video=video,
-            progress=progress,
-        )
+        write_viewer(path, results.poses, angles=results.angles or None, video=video, progress=progress)
 
 
-def _write_motion(folder: Path, results: Results, index: int) -> None:
+def _write_exports(folder: Path, results: Results, index: int) -> None:
     from posemamba.io.motion import EXPORTS, write_motion
-    from posemamba.io.motion.npz import save_angles_csv, save_motion_json, save_motion_npz
+    from posemamba.io.motion.npz import save_angles_csv
 
-    motion, end = results.motions[index], _end(results, results.poses[index])
-    save_motion_npz(folder / f"motion{end}.npz", motion)
-    save_motion_json(folder / f"motion{end}.json", motion)
+    poses, end = results.poses[index], _end(results, results.poses[index])
     if results.angles:
-        save_angles_csv(folder / f"angles{end}.csv", motion, results.angles[index])
+        save_angles_csv(folder / f"angles{end}.csv", poses, results.angles[index])
     for name in results.exports:
-        file = f"motion{end}{EXPORTS[name].suffix}"
-        for line in write_motion(folder / file, motion, name):
+        file = f"poses{end}{EXPORTS[name].suffix}"
+        for line in write_motion(folder / file, poses, name):
             results.notes.setdefault(line, []).append(file)
 
 
@@ -241,8 +229,8 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
 
     first = results.poses[0]
     times = first.keypoints.frame_times()
-    if results.numbered or first.keypoints.person != 1:
-        seen = "; ".join(f"person {p.keypoints.person} seen in {int(p.seen.sum())}" for p in results.poses)
+    if results.numbered or first.person != 1:
+        seen = "; ".join(f"person {p.person} seen in {int(p.seen.sum())}" for p in results.poses)
     else:
         seen = f"person seen in {int(first.seen.sum())}"
     kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
@@ -255,15 +243,30 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
         print(f"  {path}")
     for text, files in results.notes.items():
         print(f"  {', '.join(files)}: {text}")
-    for line in verdicts(results.poses, results.motions):
+    for line in verdicts(results.poses):
         print(f"Quality: {line}")
-    if not results.motions:
-        print(UNITS_NOTE)
-        return
-    motion = results.motions[0]
-    steps = ", ".join(step.name + (" (estimated)" if step.estimate else "") for step in motion.steps)
-    print(f"The motion files hold: {steps or 'the poses as the model gave them'}; {motion.units}s, {motion.frame}.")
-    print(f"In poses: {UNITS_NOTE}")
+    print(units_note(results.poses))
+
+
+def units_note(people: Sequence[Poses3D]) -> str:
+    """Return the lines that say what the numbers in the results mean, and on which guesses they rest."""
+    first = people[0]
+    where = "camera's axes (x right, y down, z away), from the camera's centre"
+    if first.frame == "world":
+        where = "upright world (x right, y away, z up), from the floor below the camera"
+    refined = ", ".join(step.name + (" (estimated)" if step.estimate else "") for step in first.refined)
+    lines = [f"3D joints are in metres in the {where}" + (f"; refined: {refined}." if refined else ".")]
+    camera = first.network.camera
+    fov = f"a field of view of {camera.fov(first.keypoints.image_size):.0f} degrees across the picture"
+    known = {"given": " (--fov)", "file": ", as the file says", "guess": ", a guess (--fov)"}
+    rests = fov + known[camera.lens]
+    heights = [step for step in first.steps if step.name == "scale"]
+    if heights and heights[-1].estimate:
+        rests += f", and on a typical body of {heights[-1].parameters['height_m']:.2f} m (--height)"
+    elif heights:
+        rests += ", and on the given height"
+    lines.append(f"Sizes and distances rest on {rests}.")
+    return "\n".join(lines)
 
 
 def tell_people(results: Results) -> str:
@@ -279,15 +282,18 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
     Raises:
         PoseMambaError: there is such an option.
     """
+    from posemamba.refine.scale import check_height
+
     options.reading.check(inputs)
     if options.exports:
         from posemamba.io.motion import EXPORTS
 
         if unknown := [name for name in options.exports if name not in EXPORTS]:
             raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
-    if options.wants_motion:
-        for height in options.heights or (None,):
-            options.refine_options(height, options.exports).check()
+    options.view.checked()
+    options.refine_options().check()
+    for height in options.heights:
+        check_height(height)
 
 
 def check_out(out: Path, source: Path | None = None, kind: Kind = "keypoints") -> None:

@@ -71,11 +71,13 @@ class Worker:
         self._find(one, results, stages)
         people = self._choose(one, results, stages)
         lifter = self.lifter()
+        heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
         with stages("lifting") as progress:
-            results.poses = lift_input(one, self.reading, people, lifter, progress)
-        if o.wants_motion:
+            results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
+        if o.refinement or o.angles:
             with stages("refining"):
                 self._refine(results)
+        results.exports = o.exports
         written = write_results(one.out, results, stages)
         report(one, results, written, stages)
 
@@ -145,12 +147,9 @@ class Worker:
         from posemamba.refine.refinement import refine
 
         o = self.options
-        heights = o.heights * len(results.poses) if len(o.heights) == 1 else o.heights or (None,) * len(results.poses)
-        for poses, height in zip(results.poses, heights, strict=True):
-            results.motions.append(refine(poses, o.refine_options(height, o.exports)))
+        results.poses = [refine(poses, o.refine_options()) for poses in results.poses]
         if o.angles:
-            results.angles = [joint_angles(motion) for motion in results.motions]
-        results.exports = o.exports
+            results.angles = [joint_angles(poses) for poses in results.poses]
 
 
 def _fatal(make: Callable[[], Any]) -> Any:

@@ -16,7 +16,7 @@ from posemamba.io.motion.common import Export
 from posemamba.io.motion.csv import write_csv, write_csv_tidy
 from posemamba.io.motion.glb import write_glb
 from posemamba.io.motion.trc import write_trc
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import writing
 
@@ -36,7 +36,7 @@ EXPORTS: dict[str, Export] = {
 
 
 def write_motion(
-    path: str | Path, motion: Motion3D, format: str, *, columns: Mapping[str, NDArray[np.floating]] | None = None
+    path: str | Path, motion: Poses3D, format: str, *, columns: Mapping[str, NDArray[np.floating]] | None = None
 ) -> tuple[str, ...]:
     """Write one person's motion, whole or not at all.
 

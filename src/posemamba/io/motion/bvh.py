@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, with_feet, y_up
 from posemamba.io.motion.rig import Rig, make_rig, matrices
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -24,7 +24,7 @@ MOST_FRAMES = 2_000_000  # at an even rate; times that need more are wrong
 UNEVEN = 0.1  # frames by which even times may be off the grid
 
 
-def write_bvh(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
+def write_bvh(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths and its rotations: lengths with 6 decimals, degrees with 5.
 
     Bones have the motion's directions; joints are off by as much as the motion's bones vary in length. Frames in which

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET
 from posemamba.utils.errors import PoseMambaError
 
@@ -38,7 +38,7 @@ class Export:
     needs_metres: bool
 
 
-def feet_of(motion: Motion3D) -> Array | None:
+def feet_of(motion: Poses3D) -> Array | None:
     """Return the heels and foot tips, (F, 4, 3) float64, NaN where one was not found; None: none was in any frame."""
     if motion.feet is None:
         return None
@@ -46,13 +46,13 @@ def feet_of(motion: Motion3D) -> Array | None:
     return np.where(known[..., None], motion.feet.astype(np.float64), np.nan) if known.any() else None
 
 
-def feet_confidence(motion: Motion3D) -> NDArray[np.floating]:
+def feet_confidence(motion: Poses3D) -> NDArray[np.floating]:
     """Return the 2D confidence of heels and foot tips, (F, 4); NaN where it is not known."""
-    feet = motion.poses.keypoints.feet
+    feet = motion.network.keypoints.feet
     return np.full((len(motion), len(FEET)), np.nan) if feet is None else feet.confidence
 
 
-def y_up(motion: Motion3D, points: NDArray[np.floating] | None = None) -> Array:
+def y_up(motion: Poses3D, points: NDArray[np.floating] | None = None) -> Array:
     """Turn a motion to axes with y up and z towards the camera; returns (F, 17, 3) float64.
 
     With `points`, (F, N, 3) in the motion's frame, these are turned in place of the joints.
@@ -64,7 +64,7 @@ def y_up(motion: Motion3D, points: NDArray[np.floating] | None = None) -> Array:
     return np.stack([x, z, -y] if motion.frame == "world" else [x, -y, -z], -1)
 
 
-def check(path: str | Path, motion: Motion3D, name: str) -> None:
+def check(path: str | Path, motion: Poses3D, name: str) -> None:
     """Check that a motion can be exported to a format that needs metres.
 
     Args:
@@ -106,7 +106,7 @@ def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], 
     return shown.astype(np.intp), int((~whole).sum())
 
 
-def with_feet(motion: Motion3D, xyz: Array, shown: NDArray[np.intp]) -> tuple[Array, tuple[str, ...]]:
+def with_feet(motion: Poses3D, xyz: Array, shown: NDArray[np.intp]) -> tuple[Array, tuple[str, ...]]:
     """Add heels and foot tips to the joints of a rig, if any was seen.
 
     Args:
@@ -125,7 +125,7 @@ def with_feet(motion: Motion3D, xyz: Array, shown: NDArray[np.intp]) -> tuple[Ar
     return np.concatenate([xyz, y_up(motion, feet)[shown]], 1), note
 
 
-def notes(motion: Motion3D, held: int = 0) -> tuple[str, ...]:
+def notes(motion: Poses3D, held: int = 0) -> tuple[str, ...]:
     """Return notes for the users of an exported file in metres; `held` frames hold another frame's pose."""
     found = []
     if held:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.common import AXES, Array, feet_confidence, feet_of, rows
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
@@ -24,7 +24,7 @@ UNITS = {"metre": ("m", 6), "pixel": ("px", 3)}  # suffix of the columns, decima
 Columns = Mapping[str, NDArray[np.floating]]
 
 
-def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
+def write_csv(path: str | Path, motion: Poses3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
 
     Heels and foot tips follow the joints, if any was seen. Frames count from 0, seen is 0 or 1, cells of unknown joints
@@ -59,7 +59,7 @@ def write_csv(path: str | Path, motion: Motion3D, *, columns: Columns | None = N
     return ()
 
 
-def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | None = None) -> tuple[str, ...]:
+def write_csv_tidy(path: str | Path, motion: Poses3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
 
     Every frame has 17 rows, and 4 of heels and foot tips, if any was seen; cells of unknown joints are empty. Further
@@ -79,24 +79,24 @@ def write_csv_tidy(path: str | Path, motion: Motion3D, *, columns: Columns | Non
     return ()
 
 
-def axes_text(motion: Motion3D) -> str:
+def axes_text(motion: Poses3D) -> str:
     """Return a row's description of its coordinates, without commas: ``world x=right y=away z=up pelvis=0``."""
     directions = " ".join(f"{name}={where}" for name, where in zip("xyz", AXES[motion.frame], strict=True))
     return f"{motion.frame} {directions}" + ("" if motion.absolute else " pelvis=0")
 
 
-def _joints(motion: Motion3D, decimals: int) -> tuple[tuple[str, ...], Array]:
+def _joints(motion: Poses3D, decimals: int) -> tuple[tuple[str, ...], Array]:
     """Return the points' names, N of them, and (F, N, 4) their x, y, z and confidence; feet only if any was seen."""
     feet = feet_of(motion)
     xyz = motion.xyz if feet is None else np.concatenate([motion.xyz, feet], 1)
-    confidence = motion.poses.confidence
+    confidence = motion.network.confidence
     if feet is not None:
         confidence = np.concatenate([confidence, feet_confidence(motion)], 1)
     points = (*motion.skeleton.joints, *(() if feet is None else FEET))
     return points, np.concatenate([_tidy(xyz, decimals), _tidy(confidence[..., None], 4)], -1)
 
 
-def _frames(motion: Motion3D) -> Array:
+def _frames(motion: Poses3D) -> Array:
     """Return (F, 3): frame number, time in seconds, seen."""
     return np.stack([np.arange(len(motion)), motion.frame_times(), motion.seen], -1).astype(np.float64)
 
@@ -106,7 +106,7 @@ def _tidy(values: NDArray[np.floating], decimals: int) -> Array:
     return np.asarray(np.round(values.astype(np.float64), decimals) + 0.0, np.float64)
 
 
-def _extra(path: str | Path, motion: Motion3D, columns: Columns | None, names: list[str]) -> Array:
+def _extra(path: str | Path, motion: Poses3D, columns: Columns | None, names: list[str]) -> Array:
     """Check the further columns and return them as (F, number of columns)."""
     for name, values in (columns or {}).items():
         if np.shape(values) != (len(motion),):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, with_feet, y_up
 from posemamba.io.motion.rig import Node, Rig, make_rig
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -26,7 +26,7 @@ FLOAT, BYTE, VERTICES = 5126, 5121, 34962
 COLOURS = {"left": (0.02, 0.14, 0.40), "right": (0.60, 0.10, 0.01), "middle": (0.25, 0.27, 0.32)}
 
 
-def write_glb(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
+def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths with a visible body, its rotations and the root's path, float32.
 
     Frames keep their own times. Bones have the motion's directions; joints are off by as much as the motion's bones

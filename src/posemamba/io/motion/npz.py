@@ -1,6 +1,7 @@
-"""Refined motions as files, and joint angles as a table.
+"""Poses as files, of this and of earlier versions, and joint angles as a table.
 
-`motion.npz` is complete by itself: the motion, the refinement steps, and the poses as the model gave them.
+`poses.npz` is complete by itself: the joints in metres, the steps that made them, and what the network gave, with the
+virtual camera in whose picture that is.
 """
 
 from __future__ import annotations
@@ -8,38 +9,52 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Keypoints2D, Motion3D, Poses3D, Step
-from posemamba.poses.poses3d import feet_arrays, feet_of_arrays, points_or_null
+from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
 from posemamba.poses.skeletons import FEET, H36M17
+from posemamba.poses.virtual_camera import VirtualCamera
+from posemamba.refine.metres import to_metres
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
-FORMAT = "posemamba-motion-1"
+FORMAT = "posemamba-poses-2"
+EARLIER = ("posemamba-poses-1", "posemamba-motion-1")
+"""Formats of earlier versions: the network's picture-plane output alone, and motions refined from it."""
+FRAMES = {
+    "camera": "camera: x right, y down, z away from the camera; from the camera's centre",
+    "world": "world: x to the camera's right, y away from the camera, z up; the floor is z = 0",
+}
 
 
-def _header(motion: Motion3D) -> dict[str, Any]:
-    poses = motion.poses
+def _header(motion: Poses3D) -> dict[str, Any]:
+    network, camera, size = motion.network, motion.network.camera, motion.keypoints.image_size
     return {
         "format": FORMAT,
         "joints": list(motion.skeleton.joints),
         "parents": list(motion.skeleton.parents),
         "units": motion.units,
         "frame": motion.frame,
-        "absolute": motion.absolute,
+        "axes": FRAMES[motion.frame],
         "steps": [_plain(asdict(step)) for step in motion.steps],
+        "camera": {
+            "fov_deg": camera.fov(size),
+            "fov_from": camera.lens,
+            "focal_px": camera.focal,
+            "centre_px": camera.centre.tolist(),
+            "roll_deg": network.roll_deg,
+        },
         "fps": motion.fps,
-        "image_size": list(poses.keypoints.image_size),
-        "source": poses.keypoints.source,
+        "image_size": list(size),
+        "source": motion.keypoints.source,
         "person": motion.person,
-        "model": poses.model,
-        "details": poses.details,
+        "model": motion.model,
+        "details": motion.details,
         **({} if motion.feet is None else {"feet": list(FEET)}),
     }
 
@@ -55,105 +70,202 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
-def save_motion_npz(path: str | Path, motion: Motion3D) -> None:
-    """Write arrays xyz, seen, times, confidence, poses_xyz, poses_seen, keypoints_xy and a JSON text `header`.
+def save_poses_npz(path: str | Path, motion: Poses3D) -> None:
+    """Write an npz file without pickles.
 
-    Where they are known there are expected_error and poses_expected_error, and of the feet feet, poses_feet,
+    Its arrays are xyz, seen, times, confidence, keypoints_xy, network_xyz, camera_rotation and a JSON text `header`.
+    Where they are known there are expected_error and network_expected_error, and of the feet feet, network_feet,
     feet_keypoints_xy and feet_confidence.
     """
-    keypoints = motion.poses.keypoints
+    keypoints, network = motion.keypoints, motion.network
+    known: dict[str, Any] = {}
+    if motion.expected_error is not None:
+        known = {"expected_error": motion.expected_error, "network_expected_error": network.expected_error}
+    known |= _feet_arrays(motion.feet, keypoints) | _feet_arrays(network.feet, keypoints, "network_feet")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
-        known: dict[str, Any] = {}
-        if motion.expected_error is not None:
-            known = {"expected_error": motion.expected_error, "poses_expected_error": motion.poses.expected_error}
-        known |= feet_arrays(motion.feet, keypoints) | feet_arrays(motion.poses.feet, keypoints, "poses_feet")
         np.savez_compressed(
             file,
             xyz=motion.xyz,
             seen=motion.seen,
             times=motion.frame_times(),
-            confidence=motion.poses.confidence,
-            poses_xyz=motion.poses.xyz,
-            poses_seen=motion.poses.seen,
+            confidence=motion.confidence,
             keypoints_xy=keypoints.xy,
+            network_xyz=network.xyz,
+            camera_rotation=network.camera.rotation,
             header=np.array(json.dumps(_header(motion), allow_nan=False)),
             **known,
         )
 
 
-def load_motion_npz(path: str | Path) -> Motion3D:
-    """Read a file of `save_motion_npz`.
+def load_poses_npz(path: str | Path) -> Poses3D:
+    """Read a poses.npz of ``posemamba lift``, of this version or an earlier one.
+
+    Earlier versions did not know the field of view, and perhaps not the person's height. Their poses are put into
+    metres with a guessed field of view and a typical height, are marked as estimates, and have ``converted_from`` in
+    `details`.
 
     Raises:
-        PoseMambaError: there is no such file, or it is of another kind.
+        PoseMambaError: there is none, it holds something else, or nobody was seen.
     """
     path = Path(path)
+    if not path.is_file():
+        raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
     try:
         with np.load(path, allow_pickle=False) as file:
             header = json.loads(str(file["header"]))
-            if header["format"] != FORMAT:
-                raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}")
-            width, height = header["image_size"]
-            keypoints = Keypoints2D(
-                file["keypoints_xy"],
-                file["confidence"],
-                H36M17,
-                (width, height),
-                header["fps"],
-                file["times"],
-                header["source"],
-                header["person"],
-                feet_of_arrays(file),
-            )
-            poses = Poses3D(
-                file["poses_xyz"],
-                file["confidence"],
-                file["poses_seen"],
-                keypoints,
-                header["model"],
-                header["details"],
-                file.get("poses_expected_error"),
-                file.get("poses_feet"),
-            )
-            steps = tuple(Step(**step) for step in header["steps"])
-            return Motion3D(
-                file["xyz"],
-                file["seen"],
-                header["units"],
-                header["frame"],
-                header["absolute"],
-                poses,
-                steps,
-                file.get("feet"),
-            )
-    except FileNotFoundError:
-        raise PoseMambaError(f"{path}: no such file") from None
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            if header["format"] not in (FORMAT, *EARLIER):
+                raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}: lift it first")
+            read = _read if header["format"] == FORMAT else _read_earlier
+            motion = read(file, header)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
         raise PoseMambaError(
-            f"{path}: not a motion.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
+            f"{path}: not a poses.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
         ) from None
+    if not len(motion):
+        raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
+    if not motion.seen.any():
+        raise PoseMambaError(f"{path}: nobody was seen in any of its {len(motion)} frames; choose another clip")
+    if header["format"] in EARLIER:
+        try:
+            return _converted(motion, header["format"])
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{path}: {error}") from error
+    return motion
 
 
-def save_motion_json(path: str | Path, motion: Motion3D) -> None:
-    """Write a motion as JSON: the header, and one object for each frame; null where nobody was seen."""
-    times, digits = motion.frame_times(), 3 if motion.units == "pixel" else 6
-    errors = motion.expected_error
+def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
+    camera = header["camera"]
+    network = replace(
+        _network(file, header, "network_"),
+        camera=VirtualCamera(
+            file["camera_rotation"], camera["focal_px"], np.array(camera["centre_px"]), lens=camera["fov_from"]
+        ),
+        roll_deg=camera["roll_deg"],
+    )
+    return Poses3D(
+        file["xyz"],
+        file["seen"],
+        header["units"],
+        header["frame"],
+        True,
+        network,
+        _steps(header),
+        file.get("feet"),
+    )
+
+
+def _read_earlier(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
+    """Read a file of an earlier version as it is: perhaps in pixels, relative to the pelvis."""
+    if header["format"] == "posemamba-poses-1":
+        return Poses3D.raw(_network(file, header, ""))
+    network = _network(file, header, "poses_")
+    for step in _steps(header):
+        if step.name == "root_path":
+            network.camera = replace(
+                network.camera,
+                focal=float(step.parameters["focal_px"]),
+                lens="guess" if step.estimate else "given",
+            )
+    return Poses3D(
+        file["xyz"],
+        file["seen"],
+        header["units"],
+        header["frame"],
+        header["absolute"],
+        network,
+        _steps(header),
+        file.get("feet"),
+    )
+
+
+def _converted(motion: Poses3D, format: str) -> Poses3D:
+    """Put the poses of an earlier version's file into metres; its refinement stays if it was in metres with a path."""
+    motion.network.details["converted_from"] = format
+    if motion.units == "metre" and motion.absolute:
+        return motion
+    heights = [step.parameters["height_m"] for step in motion.steps if step.name == "scale" and not step.estimate]
+    return to_metres(motion.network, heights[-1] if heights else None)
+
+
+def _steps(header: Mapping[str, Any]) -> tuple[Step, ...]:
+    return tuple(Step(**step) for step in header["steps"])
+
+
+def _network(file: Mapping[str, NDArray[Any]], header: dict[str, Any], prefix: str) -> NetworkPoses:
+    width, height = header["image_size"]
+    keypoints = Keypoints2D(
+        file["keypoints_xy"],
+        file["confidence"],
+        H36M17,
+        (width, height),
+        header["fps"],
+        file["times"],
+        header["source"],
+        header.get("person", 1),
+        Feet2D(file["feet_keypoints_xy"], file["feet_confidence"]) if "feet_keypoints_xy" in file else None,
+    )
+    return NetworkPoses(
+        file[f"{prefix}xyz"],
+        file["confidence"],
+        file["seen"],
+        keypoints,
+        header["model"],
+        header["details"],
+        file.get(f"{prefix}expected_error"),
+        file.get(f"{prefix}feet"),
+    )
+
+
+def _feet_arrays(
+    feet: NDArray[np.float32] | None, keypoints: Keypoints2D, name: str = "feet"
+) -> dict[str, NDArray[np.float32]]:
+    """Return the feet's arrays of an npz file: `name`, feet_keypoints_xy, feet_confidence; those that there are."""
+    arrays = {} if feet is None else {name: feet}
+    if keypoints.feet is not None:
+        arrays |= {"feet_keypoints_xy": keypoints.feet.xy, "feet_confidence": keypoints.feet.confidence}
+    return arrays
+
+
+def save_poses_json(path: str | Path, motion: Poses3D) -> None:
+    """Write poses as JSON: the header, and one object for each frame; null where nobody was seen."""
+    times, errors, feet = motion.frame_times(), motion.expected_error, motion.keypoints.feet
+
+    def rounded(values: NDArray[np.floating], digits: int) -> list[Any]:
+        return list(np.round(values.astype(float), digits).tolist())
+
+    def frame(i: int) -> dict[str, Any]:
+        known: dict[str, Any] = {}
+        if errors is not None:
+            known["expected_error"] = rounded(errors[i], 6) if np.isfinite(errors[i]).all() else None
+        if motion.feet is not None:
+            known["feet"] = _points_or_null(motion.feet[i], 6)
+        if feet is not None:
+            known["feet_keypoints"] = _points_or_null(feet.xy[i], 2)
+            known["feet_confidence"] = rounded(feet.confidence[i], 3)
+        return {
+            "frame": i,
+            "time": round(float(times[i]), 6),
+            "seen": bool(motion.seen[i]),
+            "xyz": rounded(motion.xyz[i], 6) if motion.seen[i] else None,
+            "keypoints": _points_or_null(motion.keypoints.xy[i], 2),
+            "confidence": rounded(motion.confidence[i], 3),
+            **known,
+        }
+
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        # frame by frame, as an hour of motion as Python's numbers would take gigabytes
+        # frame by frame, as an hour of poses as Python's numbers would take gigabytes
         file.write(json.dumps(_header(motion), allow_nan=False)[:-1] + ', "frames": [')
         for i in range(len(motion)):
-            xyz = np.round(motion.xyz[i].astype(float), digits).tolist() if motion.seen[i] else None
-            frame = {"frame": i, "time": round(float(times[i]), 6), "seen": bool(motion.seen[i]), "xyz": xyz}
-            if errors is not None:
-                known = np.round(errors[i].astype(float), digits)
-                frame["expected_error"] = known.tolist() if np.isfinite(known).all() else None
-            if motion.feet is not None:
-                frame["feet"] = points_or_null(motion.feet[i], digits)
-            file.write((", " if i else "") + json.dumps(frame, allow_nan=False))
+            file.write((", " if i else "") + json.dumps(frame(i), allow_nan=False))
         file.write("]}")
 
 
-def save_angles_csv(path: str | Path, motion: Motion3D, angles: Mapping[str, NDArray[np.floating]]) -> None:
+def _points_or_null(points: NDArray[np.floating], digits: int) -> list[list[float] | None]:
+    """Round points, (N, 2 or 3), for JSON; None where a coordinate is not a number."""
+    return [p if np.isfinite(p).all() else None for p in np.round(points.astype(float), digits).tolist()]
+
+
+def save_angles_csv(path: str | Path, motion: Poses3D, angles: Mapping[str, NDArray[np.floating]]) -> None:
     """Write joint angles as a table: frame, time_s, seen, then a column in degrees for each angle; empty if unknown.
 
     Args:
@@ -168,23 +280,3 @@ def save_angles_csv(path: str | Path, motion: Motion3D, angles: Mapping[str, NDA
         for i, row in enumerate(columns.tolist()):
             cells = ("" if value != value else f"{value:.3f}" for value in row)
             file.write(f"{i},{times[i]:.6f},{int(motion.seen[i])}," + ",".join(cells) + "\n")
-
-
-def load_poses_npz(path: str | Path) -> Poses3D:
-    """Read a poses.npz as ``posemamba lift`` writes it.
-
-    Raises:
-        PoseMambaError: there is none, it holds something else, or nobody was seen.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
-    try:
-        poses = Poses3D.load_npz(path)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise PoseMambaError(
-            f"{path}: not a poses.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
-        ) from None
-    if not poses.seen.any():
-        raise PoseMambaError(f"{path}: nobody was seen in any of its {len(poses)} frames; choose another clip")
-    return poses

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from posemamba.io.motion.common import Y_UP, check, feet_of, notes, rows, y_up
-from posemamba.poses import Motion3D
+from posemamba.poses import Poses3D
 from posemamba.utils.files import atomic_path
 
 FEET_MARKERS = ("RHeel", "RBigToe", "LHeel", "LBigToe")
@@ -23,7 +23,7 @@ KEYS = (
 )
 
 
-def write_trc(path: str | Path, motion: Motion3D) -> tuple[str, ...]:
+def write_trc(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     """Write the joints as markers, in metres with 6 decimals, y up; frames count from 1.
 
     Frames keep their own times; DataRate and CameraRate are the motion's frames per second. The three cells of an
