@@ -169,7 +169,7 @@ def test_feet_of_a_keypoint_file_reach_all_results(weights: Path, tmp_path: Path
     cosine = (offset * given_offset).sum(-1) / np.linalg.norm(offset, axis=-1) / np.linalg.norm(given_offset, axis=-1)
     assert cosine.min() > 0.98  # they point as in the picture; an untrained model's body has another size
     assert "left_ankle_dorsiflexion_deg" in (out / "angles.csv").read_text().splitlines()[0]
-    assert "RBigToe" in (out / "motion.trc").read_text() and "left_toe_x_m" in (out / "motion.csv").read_text()
+    assert "RBigToe" in (out / "poses.trc").read_text() and "left_toe_x_m" in (out / "poses.csv").read_text()
 
 
 def test_what_is_known_of_the_camera_and_the_person(source: Path, weights: Path, tmp_path: Path) -> None:
