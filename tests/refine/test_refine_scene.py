@@ -9,8 +9,8 @@ import pytest
 from refine_scene import Scene, make_scene
 
 from posemamba.poses import NetworkPoses, Poses3D
+from posemamba.poses.curves import fit_curve
 from posemamba.refine.angles import joint_angles
-from posemamba.refine.common import fit_curve
 from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.root_path import root_path

@@ -5,7 +5,7 @@ The steps, in order:
 1. joints of another skeleton are converted to Human3.6M's (`poses.mapping.to_h36m17`);
 2. the clip is cut into segments where the person is not seen for longer than `Lifter.max_gap` seconds, and where the
    detector jumps to another person (`poses.keypoints.find_jumps`); segments do not influence each other;
-3. in each segment the joints are seen by a virtual camera that looks at the person (`poses.virtual_camera`);
+3. the joints are seen by a virtual camera that looks at the person and turns slowly with them (`lifting.looking`);
 4. joints that were not found get a position (`models.missing`), as the model needs one;
 5. the segment is cut into overlapping windows, each window is lifted, and neighbours are cross-faded;
 6. the result is made relative to the pelvis, and NaN where the person was not seen;
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from posemamba.lifting.feet import lift_feet
+from posemamba.lifting.looking import look_at_person
 from posemamba.lifting.windows import Window, batch_size, lift_batch_with_errors, windows
 from posemamba.models.inputs import fill_missing, input_format
 from posemamba.models.registry import load_model
@@ -39,7 +40,7 @@ from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses
 from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.virtual_camera import Lens, VirtualCamera, check_roll, look_at_joints
+from posemamba.poses.virtual_camera import Lens, VirtualCamera
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 from posemamba.weights.files import is_safetensors, read_card
@@ -227,19 +228,9 @@ class Lifter:
         ]
 
     def _camera(self, joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None) -> VirtualCamera:
-        """Make the virtual camera of a person, with one rotation for each segment."""
-        real = VirtualCamera.unturned(joints.image_size, lens)
         if not self.virtual_camera:
-            return real
-        rotation = np.tile(np.eye(3), (len(joints), 1, 1))
-        radians = None if roll is None else math.radians(check_roll(roll))
-        for start, end in spans:
-            xy, weights = joints.xy[start:end], joints.confidence[start:end]
-            looking = look_at_joints(
-                xy, real.focal, real.centre, weights, roll=radians or 0.0, level=radians is not None
-            )
-            rotation[start:end] = looking.rotation
-        return replace(real, rotation=rotation[spans[0][0]] if len(spans) == 1 else rotation)
+            return VirtualCamera.unturned(joints.image_size, lens)
+        return look_at_person(joints, spans, lens, roll)
 
     def _result(
         self,

@@ -36,6 +36,7 @@ __all__ = [
     "level_roll",
     "look_along",
     "look_at_joints",
+    "mean_ray",
     "roll_of",
 ]
 
@@ -211,7 +212,6 @@ def look_at_joints(
     weights: ArrayLike | None = None,
     *,
     roll: float = 0.0,
-    level: bool = False,
 ) -> VirtualCamera:
     """Turn a camera towards the mean of the joints that are seen, one rotation for all frames.
 
@@ -222,20 +222,34 @@ def look_at_joints(
         weights: (F, J) such as confidence: joints without weight do not count, others all alike; None: all that are
             found count.
         roll: see `look_along`.
-        level: `roll` is the real camera's, about its own axis (`level_roll`).
 
     Returns:
         The camera; where no joint is seen it looks where the real one does.
     """
-    pixels, middle = np.asarray(xy, np.float64), np.asarray(centre, np.float64)
-    seen = np.isfinite(pixels).all(-1)
+    middle = np.asarray(centre, np.float64)
+    rays, counts = mean_ray(xy, focal, middle, weights)
+    direction = (rays * counts[:, None]).sum(0) if counts.any() else np.array([0.0, 0.0, 1.0])
+    return VirtualCamera(look_along(direction, roll), float(focal), middle)
+
+
+def mean_ray(xy: ArrayLike, focal: float, centre: Array, weights: ArrayLike | None = None) -> tuple[Array, Array]:
+    """Return the mean direction to the joints that are seen in each frame.
+
+    Args:
+        xy, focal, centre, weights: as in `look_at_joints`.
+
+    Returns:
+        (F, 3) mean of unit vectors, the optical axis where no joint is seen; and (F,) the numbers of joints.
+    """
+    pixels = np.asarray(xy, np.float64)
+    seen = np.asarray(np.isfinite(pixels).all(-1))
     if weights is not None:
         seen &= np.nan_to_num(np.asarray(weights, np.float64)) > 0
-    rays = _rays(pixels[seen], focal, middle)
+    rays = _rays(np.where(seen[..., None], pixels, centre), focal, centre)
     rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    direction = rays.sum(0) if len(rays) else np.array([0.0, 0.0, 1.0])
-    turned = level_roll(direction, roll) if level else roll
-    return VirtualCamera(look_along(direction, turned), float(focal), middle)
+    counts = seen.sum(1).astype(np.float64)
+    total = (rays * seen[..., None]).sum(1)
+    return np.where(counts[:, None] > 0, total / np.maximum(counts, 1)[:, None], [0.0, 0.0, 1.0]), counts
 
 
 def roll_of(up: ArrayLike) -> float:

@@ -10,16 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from posemamba.poses import Poses3D, Step
+from posemamba.poses.curves import weighted_median
 from posemamba.poses.skeletons import FEET_SIDES, H36M17
-from posemamba.refine.common import (
-    Array,
-    bone_lengths,
-    feet_positions,
-    fit_size,
-    positions,
-    weighted_median,
-    with_step,
-)
+from posemamba.refine.common import Array, bone_lengths, feet_positions, fit_size, positions, with_step
 from posemamba.refine.scale import SIZE_CUTOFF
 from posemamba.utils.errors import PoseMambaError
 

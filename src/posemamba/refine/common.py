@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
 
 from posemamba.poses import Poses3D, Step
+from posemamba.poses.curves import fit_curve, weighted_median
 from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.skeletons import FEET_ANKLES, H36M17, LIMB_SEGMENTS
 from posemamba.utils.errors import PoseMambaError
@@ -25,8 +25,6 @@ MIN_CONFIDENCE = 0.5
 """Confidence above which a detected joint counts as certain."""
 MAX_GAP = 1.0
 """Seconds without the person that end a segment, as in lifting; segments do not influence each other."""
-HUBER = 1.5
-"""Residuals beyond this many (robust) standard deviations count linearly, not squared (Huber 1964)."""
 DEPTH_TRUST = 0.03
 """Weight of bones along the line of sight in the estimate of the size; smaller trusts them less. Lifted depths are less
 accurate than image positions, and tend to be too flat. Measured, see docs/refine.md."""
@@ -129,86 +127,6 @@ def true_spans(mask: Mask, least: int = 1) -> list[Span]:
     """Return the spans [start, end) in which the (F,) mask is True for at least `least` frames."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(mask, np.int8), [0]])))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2) if end - start >= least]
-
-
-def roughness(times: Array) -> Array:
-    """Return the roughness penalty P of a curve c: c'Pc is the integral of its squared second derivative.
-
-    Args:
-        times: (n,) seconds, rising; need not be even.
-
-    Returns:
-        (3, n) the lower bands of P, as `scipy.linalg.solveh_banded` takes them.
-    """
-    n = len(times)
-    bands = np.zeros((3, n))
-    if n < 3:
-        return bands
-    left, right = np.diff(times)[:-1], np.diff(times)[1:]
-    both = left + right
-    d = np.stack([2 / (left * both), -2 / (left * right), 2 / (right * both)])  # second divided difference
-    for i in range(3):
-        for k in range(i + 1):
-            bands[i - k, k : k + n - 2] += both / 2 * d[i] * d[k]
-    return bands
-
-
-def stiffness(times: Array, cutoff: float) -> float:
-    """Return the weight of `roughness` that halves a wave of `cutoff` hertz, for data of weight 1 per frame.
-
-    A penalised fit passes 1/(1 + weight w^4 dt) of a wave of w radians a second (Whittaker 1923, Eilers 2003).
-    """
-    step = float(np.median(np.diff(times))) if len(times) > 1 else 1.0
-    return 1 / (step * (2 * math.pi * cutoff) ** 4)
-
-
-def huber_weights(residuals: Array, weights: Array) -> Array:
-    """Return the factors for the weights in iteratively reweighted least squares, in the shape of the residuals.
-
-    Args:
-        residuals: lengths, at least 0.
-        weights: of the residuals, in the same shape.
-    """
-    spread = weighted_median(residuals.ravel(), weights.ravel()) / 0.6745
-    if not spread > 1e-12:
-        return np.ones_like(residuals)
-    return np.minimum(1, HUBER * spread / np.maximum(residuals, 1e-300))
-
-
-def weighted_median(values: Array, weights: Array) -> float:
-    """Return the smallest value below which lies half of the weight."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][min(np.searchsorted(total, total[-1] / 2), len(order) - 1)])
-
-
-def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds: int = 8) -> Array:
-    """Fit a smooth curve to several noisy values at each time, robust against outliers.
-
-    Args:
-        times: (n,) seconds.
-        values: (n, K).
-        weights: (n, K).
-        cutoff: hertz; less than half of a faster wave is kept.
-        rounds: of reweighting.
-
-    Returns:
-        (n,) the curve; a constant for fewer than three times.
-    """
-    n, penalty = len(times), roughness(times)
-    robust = np.ones_like(values)
-    curve = np.zeros(n)
-    for _ in range(rounds):
-        w = weights * robust
-        total = w.sum(1)
-        if n < 3:
-            curve = np.full(n, (w * values).sum() / w.sum())
-        else:
-            bands = penalty * (stiffness(times, cutoff) * total.mean())
-            bands[0] += total
-            curve = solveh_banded(bands, (w * values).sum(1), lower=True)
-        robust = huber_weights(np.abs(values - curve[:, None]), weights)
-    return curve
 
 
 def bone_lengths(xyz: Array) -> Array:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from posemamba.poses import Poses3D, Step
+from posemamba.poses.curves import huber_weights, roughness
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import FEET_SIDES, LIMBS
 from posemamba.refine.common import (
@@ -35,9 +36,7 @@ from posemamba.refine.common import (
     Mask,
     feet_positions,
     fit_size,
-    huber_weights,
     positions,
-    roughness,
     segment_frames,
     true_spans,
     with_step,

@@ -25,18 +25,16 @@ import numpy as np
 from scipy.linalg import LinAlgError, solveh_banded
 
 from posemamba.poses import Poses3D, Step
+from posemamba.poses.curves import huber_weights, roughness, stiffness
 from posemamba.refine.common import (
     Array,
     Mask,
     checked,
     feet_positions,
     fit_size,
-    huber_weights,
     joint_weights,
     positions,
-    roughness,
     segment_frames,
-    stiffness,
     with_step,
 )
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF

@@ -18,16 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D, Step
+from posemamba.poses.curves import huber_weights, weighted_median
 from posemamba.refine.common import (
     Array,
     bone_lengths,
     checked,
     feet_positions,
-    huber_weights,
     joint_weights,
     positions,
     segment_frames,
-    weighted_median,
     with_step,
 )
 from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT

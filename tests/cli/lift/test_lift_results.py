@@ -182,5 +182,5 @@ def test_what_is_known_of_the_camera_and_the_person(source: Path, weights: Path,
     assert known.steps[0].parameters["height_m"] == 1.9 and known.network.roll_deg == 10
     assert known.steps[1].parameters["fov_deg"] == pytest.approx(70)
     # an upright line of the scene leans to the left by 10 degrees in the picture, and stands in the virtual camera's
-    up = known.network.camera.turn([-np.sin(np.radians(10)), -np.cos(np.radians(10)), 0])
-    assert abs(up[0]) < 1e-9 and up[1] < -0.9
+    up = known.network.camera.turn([[-np.sin(np.radians(10)), -np.cos(np.radians(10)), 0]])
+    assert np.abs(up[..., 0]).max() < 1e-9 and up[..., 1].max() < -0.9
