@@ -242,7 +242,7 @@ def mean_ray(xy: ArrayLike, focal: float, centre: Array, weights: ArrayLike | No
         (F, 3) mean of unit vectors, the optical axis where no joint is seen; and (F,) the numbers of joints.
     """
     pixels = np.asarray(xy, np.float64)
-    seen = np.isfinite(pixels).all(-1)
+    seen = np.asarray(np.isfinite(pixels).all(-1))
     if weights is not None:
         seen &= np.nan_to_num(np.asarray(weights, np.float64)) > 0
     rays = _rays(np.where(seen[..., None], pixels, centre), focal, centre)
