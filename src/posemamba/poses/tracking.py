@@ -281,7 +281,10 @@ class Tracker:
             if known.number not in now.rows:  # away for too long to predict a position
                 self._active.append(known)
                 now.match(p, known)
-            elif (error := now.error(p, known)) is None or error <= _WIDEST:
+                continue
+            error = now.error(p, known)
+            single = not max(known.size, now.sizes[p]) > 0  # single joints, by which no jump can be told
+            if single or error is None or error <= _WIDEST:
                 now.match(p, known)
             else:
                 jumped.add(now.ids[p])

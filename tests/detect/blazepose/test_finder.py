@@ -28,7 +28,7 @@ class Told:
         left, top, length = self.square
         for i, (x, y, up, logit) in enumerate(self.people):
             place = (np.array([x, y]) - [left, top]) / length
-            if ((place < 0) | (place > 1)).any():
+            if ((place < 0) | (place >= 1)).any():
                 continue
             column, row = (place * 28).astype(int)  # the first two of every cell of 8 pixels
             anchor = (row * 28 + column) * 2 + i % 2
@@ -39,7 +39,9 @@ class Told:
         return {values.shape: values, logits.shape: logits}
 
 
-def find(told: Told, monkeypatch: pytest.MonkeyPatch, rgb: np.ndarray, squares: list) -> list[finder.Found]:
+def find(
+    told: Told, monkeypatch: pytest.MonkeyPatch, rgb: np.ndarray, squares: list, small: tuple = ()
+) -> list[finder.Found]:
     monkeypatch.setattr(finder, "Network", lambda name: told)
 
     def cut(rgb: np.ndarray, left: float, top: float, length: float, side: int) -> np.ndarray:
@@ -47,7 +49,7 @@ def find(told: Told, monkeypatch: pytest.MonkeyPatch, rgb: np.ndarray, squares: 
         return np.zeros((side, side, 3), np.uint8)
 
     monkeypatch.setattr(finder, "cut_square", cut)
-    return PersonFinder()(rgb, squares)
+    return PersonFinder()(rgb, squares, small)
 
 
 def test_people_are_found_once_at_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +72,21 @@ def test_candidates_of_one_person_are_averaged_by_score(monkeypatch: pytest.Monk
     np.testing.assert_allclose(person.region.centre, [x, y], atol=0.01)
     assert person.score == pytest.approx(weights.max(), abs=1e-4)
     assert find(Told([]), monkeypatch, np.zeros((400, 400, 3), np.uint8), [(0.0, 0.0, 400.0)]) == []
+
+
+def test_parts_of_people_in_small_squares_do_not_move_their_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small square sees a near person's part, off their hips, and somebody far away."""
+
+    class Partly(Told):
+        def __call__(self, picture: np.ndarray) -> dict[tuple[int, ...], np.ndarray]:
+            near, part, far = (300, 200, 150, 3.0), (325, 220, 120, 5.0), (700, 120, 30, 2.0)
+            self.people = [part, far] if self.square[2] < 400 else [near]
+            return super().__call__(picture)
+
+    rgb = np.zeros((400, 1000, 3), np.uint8)
+    found = find(Partly([]), monkeypatch, rgb, whole_and_tiles(1000, 400), tuple(small_tiles(1000, 400)))
+    assert [person.region.centre.round().tolist() for person in found] == [[300, 200], [325, 220], [700, 120]]
+    assert found[0].region.side == pytest.approx(2.5 * 150, rel=1e-4)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1920, 1080), (720, 1280), (500, 500), (90, 31)])

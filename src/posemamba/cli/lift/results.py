@@ -291,7 +291,8 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
         if unknown := [name for name in options.exports if name not in EXPORTS]:
             raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
     options.view.checked()
-    options.refine_options().check()
+    if options.refinement:
+        options.refine_options().check()
     for height in options.heights:
         check_height(height)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.detect.blazepose.finder import Found, PersonFinder, small_tiles, whole_and_tiles
+from posemamba.detect.blazepose.finder import Found, PersonFinder, Square, small_tiles, whole_and_tiles
 from posemamba.detect.blazepose.following import Follower
 from posemamba.detect.blazepose.landmarks import LandmarkNetwork, Landmarks
 from posemamba.detect.blazepose.networks import SIZES, Size
@@ -79,14 +79,14 @@ class BlazePoseDetector:
         In a clip's first frame these are all of them (of a strip the first), later the next few.
         """
         height, width = rgb.shape[:2]
-        squares = whole_and_tiles(width, height)
+        chosen: list[Square] = []
         if thorough:
             small = small_tiles(width, height)
             count = min(_SMALL_SQUARES if self._looks else _MOST_SMALL_SQUARES, len(small))
             start = self._looks * _SMALL_SQUARES
-            squares += [small[(start + i) % len(small)] for i in range(count)]
+            chosen = [small[(start + i) % len(small)] for i in range(count)]
             self._looks += 1
-        return self._find_in(rgb, squares)
+        return self._find_in(rgb, whole_and_tiles(width, height), chosen)
 
 
 def _detection(landmarks: Landmarks, number: int | None) -> Detection:

@@ -50,22 +50,29 @@ class PersonFinder:
         self._network = Network("person_detector")
         self._anchors = _anchors(self._network.side)
 
-    def __call__(self, rgb: NDArray[np.uint8], squares: Sequence[Square]) -> list[Found]:
-        """Find people in some squares of a picture, the best first; a person seen in several squares is one.
+    def __call__(self, rgb: NDArray[np.uint8], squares: Sequence[Square], small: Sequence[Square] = ()) -> list[Found]:
+        """Find people in some squares of a picture; a person seen in several squares is one.
 
         Args:
             rgb: (height, width, 3) uint8.
-            squares: from `whole_and_tiles` and `small_tiles`.
+            squares: from `whole_and_tiles`.
+            small: from `small_tiles`. They show parts of near people, so what they hold is not averaged with what the
+                larger squares hold.
+
+        Returns:
+            Those in the larger squares, the best first, then those in the small ones, who may be the same or a part.
         """
+        return self._people(rgb, squares) + self._people(rgb, small)
+
+    def _people(self, rgb: NDArray[np.uint8], squares: Sequence[Square]) -> list[Found]:
+        if not squares:
+            return []
         found = [self._look(rgb, square) for square in squares]
-        scores = np.concatenate([f[0] for f in found])
-        boxes = np.concatenate([f[1] for f in found])
-        points = np.concatenate([f[2] for f in found])
-        people = []
-        for score, box, (hips, circle) in _merge(scores, boxes, points):
-            region = Region.around(hips, circle)
-            people.append(Found(score, box, region))
-        return people
+        scores, boxes, points = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return [
+            Found(score, box, Region.around(hips, circle))
+            for score, box, (hips, circle) in _merge(scores, boxes, points)
+        ]
 
     def _look(
         self, rgb: NDArray[np.uint8], square: Square

@@ -7,20 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.bvh import write_bvh
 from posemamba.io.motion.common import Export
-from posemamba.io.motion.csv import write_csv, write_csv_tidy
-from posemamba.io.motion.glb import write_glb
-from posemamba.io.motion.trc import write_trc
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import writing
+from posemamba.utils.lazy import lazy_names
 
-__all__ = ["EXPORTS", "Export", "write_bvh", "write_csv", "write_csv_tidy", "write_glb", "write_motion", "write_trc"]
+if TYPE_CHECKING:
+    from posemamba.io.motion.bvh import write_bvh as write_bvh
+    from posemamba.io.motion.csv import write_csv as write_csv
+    from posemamba.io.motion.csv import write_csv_tidy as write_csv_tidy
+    from posemamba.io.motion.glb import write_glb as write_glb
+    from posemamba.io.motion.trc import write_trc as write_trc
+
+_WRITERS = {
+    "write_bvh": "posemamba.io.motion.bvh",
+    "write_csv": "posemamba.io.motion.csv",
+    "write_csv_tidy": "posemamba.io.motion.csv",
+    "write_glb": "posemamba.io.motion.glb",
+    "write_trc": "posemamba.io.motion.trc",
+}
+__getattr__, __dir__, _names = lazy_names(__name__, _WRITERS)
+__all__ = [*_names, "EXPORTS", "Export", "write_motion"]
 
 EXPORTS: dict[str, Export] = {
     export.name: export
@@ -56,10 +69,10 @@ def write_motion(
     """
     if format not in EXPORTS:
         raise PoseMambaError(f"unknown format '{format}' for motions: the known ones are {', '.join(EXPORTS)}")
-    tables = {"csv": write_csv, "csv-tidy": write_csv_tidy}
-    if columns and format not in tables:
+    table = format.startswith("csv")
+    if columns and not table:
         raise PoseMambaError(f"{path}: {format} has no place for columns {', '.join(columns)}: use csv for them")
+    write = __getattr__(f"write_{format.replace('-', '_')}")
     with writing(path):
-        if format in tables:
-            return tables[format](path, motion, columns=columns)
-        return {"trc": write_trc, "bvh": write_bvh, "glb": write_glb}[format](path, motion)
+        notes: tuple[str, ...] = write(path, motion, columns=columns) if table else write(path, motion)
+        return notes
