@@ -114,7 +114,7 @@ class LiftOptions(RefinementOptions):
 
     @property
     def view(self) -> View:
-        """What the user knows of the camera."""
+        """Return the lens and the roll that the user gave."""
         from posemamba.pipeline.lift import View
 
         return View(self.fov, self.camera_roll)
