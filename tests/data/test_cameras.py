@@ -3,8 +3,11 @@ import pytest
 import torch
 
 from posemamba.data.cameras import NEAREST, Cameras, LookAt, look_at_people, project, rotations, see
+from posemamba.lifting.looking import look_at_person
 from posemamba.models.inputs import person_size, zoom_factor
-from posemamba.poses.virtual_camera import look_at_joints
+from posemamba.poses import Keypoints2D
+from posemamba.poses.skeletons import H36M17
+from posemamba.poses.virtual_camera import Lens
 
 
 @pytest.fixture
@@ -82,8 +85,10 @@ def test_a_camera_that_follows_keeps_the_walker_in_place(bodies, cameras):
     assert (root.amax(1) - root.amin(1)).max() < 0.15  # what remains is the bob
 
 
-def looks(turned=True, guessed=False, levelled=False):
-    return LookAt(*(torch.full((16,), one) for one in (turned, guessed, levelled)))
+def looks(turned=True, guessed=False, levelled=False, seconds=1e-5):
+    """By frames so short after each other that the camera has no time to turn."""
+    flags = (torch.full((16,), one) for one in (turned, guessed, levelled))
+    return LookAt(*flags, torch.full((16,), seconds, dtype=torch.float64))
 
 
 @pytest.fixture
@@ -96,24 +101,29 @@ def aside(cameras):
     return cameras
 
 
-def test_a_virtual_camera_is_that_of_lifting(bodies, aside):
+@pytest.mark.parametrize("fps", [1e4, 10.0])
+def test_a_virtual_camera_is_that_of_lifting(bodies, aside, fps):
     view = see(bodies, aside)
     confidence = torch.ones(view.xy.shape[:3], dtype=torch.float64)
-    confidence[:, :40, 5] = 0
+    confidence[:, :, 5] = 0
     detected = view.xy + 0.01 * torch.randn(view.xy.shape, generator=torch.Generator().manual_seed(1))
-    detected[:, :40, 5] = 0.9  # not detected: anywhere
-    turned, found = look_at_people(view, detected, confidence, aside, looks())
+    detected[:, :, 5] = 0.3  # not detected: anywhere
+    turned, found = look_at_people(view, detected, confidence, aside, looks(seconds=1 / fps))
     assert (turned.xy - view.xy).abs().amax((1, 2, 3)).gt(0.1).sum() > 10
-    width = 1000.0
+    width, turns = 1000, []
     for i in range(16):
-        centre = np.array([width / 2, width / 2 * float(aside.aspect[i])])
+        height = round(width * float(aside.aspect[i]))
+        centre = np.array([width, height]) / 2
         pixels, exact = (xy[i].numpy() * width / 2 + centre for xy in (detected, view.xy))
-        camera = look_at_joints(pixels, float(aside.focal[i]) * width, centre, confidence[i].numpy())
+        joints = Keypoints2D(pixels, confidence[i].numpy(), H36M17, (width, height), fps=fps)
+        camera = look_at_person(joints, [(0, len(joints))], Lens(float(aside.focal[i]) * width, "given"))
         for xy, ours in ((exact, turned.xy), (pixels, found)):
             wanted = (camera.see(xy) - centre) * 2 / width
             seen = np.isfinite(wanted)
-            np.testing.assert_allclose(ours[i].numpy()[seen], wanted[seen], atol=1e-9)
-        np.testing.assert_allclose(turned.camera_xyz[i], camera.turn(view.camera_xyz[i].numpy()), atol=1e-9)
+            np.testing.assert_allclose(ours[i].numpy()[seen], wanted[seen], atol=2e-5)  # pixels in single precision
+        np.testing.assert_allclose(turned.camera_xyz[i], camera.turn(view.camera_xyz[i].numpy()), atol=2e-5)
+        turns.append(np.abs(camera.rotation[0] - camera.rotation[-1]).max())
+    assert max(turns) > 0.05 if fps == 10 else max(turns) < 1e-3
     # the target is what a camera turned so sees of the true body, by the formulas that hold for any camera
     true = project(turned.camera_xyz, aside.focal)
     for name in ("xy", "target", "mm_per_unit"):
@@ -147,12 +157,12 @@ def test_levelled_clips_have_no_roll(bodies, aside):
     axes = rotations(aside.azimuth, aside.pitch, aside.roll)
     for levelled in (False, True):
         turned, _ = look_at_people(view, view.xy, confidence, aside, looks(levelled=levelled))
-        # world's up in the virtual camera's axes, by joints: the rotation between both sets of axes
+        # world's up in the virtual camera's axes, by joints: the rotation between both sets of axes, one a clip
         before, after = (one.camera_xyz[:, :, :4].reshape(16, -1, 3) for one in (view, turned))
         rotation = torch.linalg.lstsq(before, after).solution.mT
         up = (rotation @ axes[:, :, 2:])[..., 0]
         roll = torch.rad2deg(torch.atan2(up[:, 0], -up[:, 1])).abs()
-        assert roll.max() < 1e-6 if levelled else roll.max() > 10
+        assert roll.max() < 1e-3 if levelled else roll.max() > 10
 
 
 def test_clips_that_are_not_turned_or_cannot_be_stay(bodies, aside):

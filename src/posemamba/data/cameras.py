@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from posemamba.poses.virtual_camera import GUESSED_FOV
+from posemamba.poses.virtual_camera import GUESSED_FOV, TURNING_CUTOFF
 
 NEAREST = 0.7
 """Metres: no joint comes nearer to the camera's plane than this."""
@@ -148,11 +148,13 @@ class LookAt:
         turned: the clip is turned.
         guessed: the focal length is guessed (`poses.virtual_camera.GUESSED_FOV`), not known.
         levelled: roll is taken out, too.
+        seconds: (B,) float, from one frame to the next; the camera turns slowly with the person by them.
     """
 
     turned: Tensor
     guessed: Tensor
     levelled: Tensor
+    seconds: Tensor
 
 
 def look_at_people(
@@ -160,10 +162,11 @@ def look_at_people(
 ) -> tuple[View, Tensor]:
     """Turn clips as by a virtual camera that looks at the person, as lifting does it (`poses.virtual_camera`).
 
-    2D joints become rays by a focal length that is known or guessed; one rotation a clip brings the mean of the joints
-    that were detected to the optical axis. The target is that of the true body, turned by the same rotation, in the
-    turned picture: where the focal length is wrong, depth has the unit that the picture has on average over the joints.
-    A clip with a joint 70 degrees or more from the new axis stays as it is.
+    2D joints become rays by a focal length that is known or guessed; a rotation for each frame, which changes as slowly
+    as lifting lets it, brings the mean of the joints that were detected to the optical axis. The target is that of the
+    true body, turned by the same rotations, in the turned picture: where the focal length is wrong, depth has the unit
+    that the picture has on average over the joints. A clip with a joint 70 degrees or more from the new axis stays as
+    it is.
 
     Args:
         view: the exact picture and its target.
@@ -179,15 +182,19 @@ def look_at_people(
     guess = 0.5 / math.tan(math.radians(GUESSED_FOV) / 2) * longer
     assumed = torch.where(look.guessed, guess, cameras.focal)[:, None, None]
     seen = (confidence > 0).to(detected.dtype)[..., None]
-    direction = functional.normalize(
-        (functional.normalize(_rays(detected, assumed), dim=-1) * seen).sum((1, 2)), dim=-1
-    )
+    rays = (functional.normalize(_rays(detected, assumed), dim=-1) * seen).sum(2)
+    found_any = seen.sum(2) > 0
+    flat = rays[..., :2] / rays[..., 2:].clamp_min(1e-6)
+    mean = (flat * found_any).sum(1, keepdim=True) / found_any.sum(1, keepdim=True).clamp_min(1)
+    slow = _slow(torch.where(found_any, flat, mean), look.seconds)
+    direction = functional.normalize(torch.cat([slow, torch.ones_like(slow[..., :1])], -1), dim=-1)
     rotation = _look_along(direction)
-    up = (rotation * rotations(cameras.azimuth, cameras.pitch, cameras.roll)[:, None, :, 2]).sum(-1)
-    roll = torch.where(look.levelled, torch.atan2(-up[:, 0], -up[:, 1]), 0.0)
-    c, s = roll.cos()[:, None], roll.sin()[:, None]
-    x, y, z = rotation.unbind(1)
-    rotation = torch.stack([c * x - s * y, s * x + c * y, z], 1)
+    world = rotations(cameras.azimuth, cameras.pitch, cameras.roll)
+    up = (rotation * world[:, None, None, :, 2]).sum(-1)
+    roll = torch.where(look.levelled[:, None], torch.atan2(-up[..., 0], -up[..., 1]), 0.0)
+    c, s = roll.cos()[..., None], roll.sin()[..., None]
+    x, y, z = rotation.unbind(2)
+    rotation = torch.stack([c * x - s * y, s * x + c * y, z], 2)
     xyz = _turned(view.camera_xyz, rotation)
     rays, exact_rays = _turned(_rays(detected, assumed), rotation), _turned(_rays(view.xy, assumed), rotation)
     ahead = torch.stack([(v[..., 2] / v.norm(dim=-1)).amin((1, 2)) for v in (xyz, rays, exact_rays)]).amin(0)
@@ -213,7 +220,7 @@ def _rays(xy: Tensor, focal: Tensor) -> Tensor:
 
 
 def _look_along(direction: Tensor) -> Tensor:
-    """(B, 3) unit directions to the smallest rotations (B, 3, 3) that bring them to the optical axis."""
+    """(..., 3) unit directions to the smallest rotations (..., 3, 3) that bring them to the optical axis."""
     x, y, z = direction.unbind(-1)
     k = 1 / (1 + z)
     rows = [1 - k * x * x, -k * x * y, -x, -k * x * y, 1 - k * y * y, -y, x, y, z]
@@ -221,8 +228,23 @@ def _look_along(direction: Tensor) -> Tensor:
 
 
 def _turned(vectors: Tensor, rotation: Tensor) -> Tensor:
-    """(B, T, J, 3) by (B, 3, 3); a sum, as matrix products may run in TF32."""
-    return (vectors[..., None, :] * rotation[:, None, None]).sum(-1)
+    """(B, T, J, 3) by (B, T, 3, 3); a sum, as matrix products may run in TF32."""
+    return (vectors[..., None, :] * rotation[:, :, None]).sum(-1)
+
+
+def _slow(curve: Tensor, seconds: Tensor) -> Tensor:
+    """(B, T, C) to curves that change slowly: least squares with a penalty on the squared speed, as lifting has it.
+
+    The penalty is diagonal in the cosine waves of T frames, so that no system is solved.
+    """
+    frames = curve.shape[1]
+    number = torch.arange(frames, dtype=torch.float64, device=curve.device)
+    waves = torch.cos(math.pi / frames * number[:, None] * (number + 0.5)) * math.sqrt(2 / frames)
+    waves[0] /= math.sqrt(2)
+    stiffness = (2 * math.pi * TURNING_CUTOFF * seconds.double().clamp_min(1e-6))[:, None] ** -2
+    kept = 1 / (1 + stiffness * (2 - 2 * torch.cos(math.pi / frames * number)))
+    parts = torch.einsum("kt,btc->bkc", waves, curve.double()) * kept[..., None]
+    return torch.einsum("kt,bkc->btc", waves, parts).to(curve.dtype)
 
 
 def project(camera_xyz: Tensor, focal: Tensor) -> View:

@@ -16,13 +16,17 @@ import numpy as np
 from posemamba.poses import Keypoints2D
 from posemamba.poses.curves import Array
 from posemamba.poses.keypoints import Span
-from posemamba.poses.virtual_camera import Lens, VirtualCamera, check_roll, level_roll, look_along, mean_ray
+from posemamba.poses.virtual_camera import (
+    TURNING_CUTOFF,
+    Lens,
+    VirtualCamera,
+    check_roll,
+    level_roll,
+    look_along,
+    mean_ray,
+)
 
-__all__ = ["TURNING_CUTOFF", "look_at_person"]
-
-TURNING_CUTOFF = 0.1
-"""Hertz: how fast the direction changes. Measured, see studies/LOG.md: faster is better for people who walk far with
-exact joints, and worse on a short real clip."""
+__all__ = ["look_at_person"]
 
 
 def look_at_person(joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None = None) -> VirtualCamera:

@@ -28,6 +28,7 @@ from posemamba.utils.errors import PoseMambaError
 
 __all__ = [
     "GUESSED_FOV",
+    "TURNING_CUTOFF",
     "Lens",
     "VirtualCamera",
     "check_fov",
@@ -44,6 +45,9 @@ Array = NDArray[np.float64]
 
 GUESSED_FOV = 55.0
 """Degrees along the picture's longer side, where none is given: between phones (60 to 70) and longer lenses."""
+TURNING_CUTOFF = 0.1
+"""Hertz: how fast the direction changes. Measured, see studies/LOG.md: faster is better for people who walk far with
+exact joints, and worse on a short real clip."""
 _STEEPEST = math.cos(math.radians(80))
 """Cosine of the angle from the axis beyond which a joint is not in the turned picture: its tangent explodes."""
 

@@ -150,7 +150,8 @@ def bends(p: torch.Tensor) -> torch.Tensor:
 def test_knees_are_bent_less_in_the_plane_of_the_leg() -> None:
     p = walks(0, 3)
     less = torch.tensor([0.0, 12.0, 25.0], dtype=p.dtype)
-    moved = straighten_knees(p, torch.deg2rad(less))
+    none = torch.zeros(3, dtype=p.dtype)
+    moved = straighten_knees(p, torch.deg2rad(less), none)
     assert torch.equal(moved[0], p[0])
     torch.testing.assert_close(lengths(moved), lengths(p))
     others = [j for j in range(17) if j not in (2, 3, 5, 6)]
@@ -169,13 +170,24 @@ def test_knees_are_bent_less_in_the_plane_of_the_leg() -> None:
         assert (torch.nn.functional.cosine_similarity(*knees, dim=-1)[1:][after[..., hip // 4] > 1] > 0.999).all()
 
 
+def test_stiff_knees_bend_by_a_share() -> None:
+    p = walks(0, 3)
+    less = torch.deg2rad(torch.tensor([0.0, 0.0, 12.0], dtype=p.dtype))
+    moved = straighten_knees(p, less, torch.tensor([0.0, 0.75, 0.5], dtype=p.dtype))
+    assert torch.equal(moved[0], p[0])
+    torch.testing.assert_close(lengths(moved), lengths(p))
+    torch.testing.assert_close(bends(moved)[1], 0.25 * bends(p)[1], rtol=0, atol=1e-5)
+    unstiff = straighten_knees(p, less, torch.zeros(3, dtype=p.dtype))
+    torch.testing.assert_close(bends(moved)[2], 0.5 * bends(unstiff)[2], rtol=0, atol=1e-4)
+
+
 def test_knees_move_without_a_jerk() -> None:
     bend = torch.linspace(0, 1, 400, dtype=torch.float64)
     p = torch.zeros(1, 400, 17, 3, dtype=torch.float64)
     for hip in (1, 4):
         p[0, :, hip + 1, 2] = -0.4
         p[0, :, hip + 2] = torch.stack([bend * 0, -0.4 * bend.sin(), -0.4 - 0.4 * bend.cos()], -1)
-    moved = straighten_knees(p, torch.tensor([0.3], dtype=torch.float64))
+    moved = straighten_knees(p, *torch.tensor([[0.3], [0]], dtype=torch.float64))
     assert moved.isfinite().all() and moved.diff(n=2, dim=1).abs().max() < 4e-5 and p.diff(dim=1).abs().max() > 8e-4
 
 
@@ -185,7 +197,7 @@ def test_flat_bodies_stay_finite() -> None:
     p[1, :, 8] = p[1, :, 7]  # no chest
     p[2, :, 11] = p[2, :, 14]  # no shoulders
     assert graft(p, p.flip(0), torch.tensor([0, 1, 2, 3, 3])).isfinite().all()
-    assert straighten_knees(p, torch.full((5,), 0.2, dtype=torch.float64)).isfinite().all()
+    assert straighten_knees(p, *torch.full((2, 5), 0.2, dtype=torch.float64)).isfinite().all()
     assert rotate_joints(p, still(5, offset=torch.full((5, 6, 3), 0.2, dtype=torch.float64))).isfinite().all()
 
 

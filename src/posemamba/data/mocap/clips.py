@@ -82,8 +82,8 @@ class MocapSource:
             return sample_motion(self.positions, time, segment.begin, segment.end)
 
         bodies, options = sampled(motion.segment), self.options.motion
-        if options.straight_knee_share:
-            bodies = recombine.straighten_knees(bodies, motion.straighter)
+        if options.straight_knee_share or options.stiff_knee_share:
+            bodies = recombine.straighten_knees(bodies, motion.straighter, motion.stiffness)
         if options.graft_share:
             bodies = recombine.graft(bodies, sampled(motion.graft.segment), motion.graft.part)
         if options.joint_perturbation_share:

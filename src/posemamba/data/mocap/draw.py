@@ -110,6 +110,7 @@ class Motion:
         tumble: rotation of the whole body.
         flip: (B,) bool: mirrored left to right.
         straighter: (B,) radians by which knees are bent less.
+        stiffness: (B,) from 0 to 1, the share of their bend that knees lose.
     """
 
     segment: Segment
@@ -119,6 +120,7 @@ class Motion:
     tumble: recombine.Rotations
     flip: Tensor
     straighter: Tensor
+    stiffness: Tensor
 
 
 @dataclass
@@ -270,10 +272,13 @@ class ClipDrawer:
         motion.straighter = self._straighten(s, standing)
         self._take_detectors_bones(s, body, anatomical, alike)
         self._roll(s, camera, extreme)
-        look = LookAt(*(_tensor(s.chance(x)) for x in self._look_shares()))
+        turned, guessed, levelled = (_tensor(s.chance(x)) for x in self._look_shares())
+        look = LookAt(turned, guessed, levelled, seconds=motion.segment.step / self._fps)
         displacement = self._displace(s, noisy)
         self._lose_head_and_ankles(s, detector, noisy, frames)
         self._be_confident(s, detector, noisy)
+        stiff = s.chance(o.motion.stiff_knee_share)
+        motion.stiffness = _tensor(np.where(stiff, s.uniform(0.5, 1), 0.0))
         return ClipNumbers(motion, body, camera, detector, displacement, look)
 
     def _long_enough(self, frames: int) -> NDArray[np.bool_]:
@@ -443,6 +448,7 @@ class ClipDrawer:
             tumble=recombine.Rotations(nothing, nothing, nothing[..., 0], nothing[..., 0]),
             flip=_tensor(flip),
             straighter=nothing[:, 0, 0],
+            stiffness=nothing[:, 0, 0],
         )
 
     def _tumble(self, s: _Sampler, motion: Motion, frames: int) -> None:

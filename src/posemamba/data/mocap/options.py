@@ -53,6 +53,9 @@ class MotionOptions(_Options):
     straight_knee_degrees: tuple[float, float] = Field(
         default=(5, 25), description="range of the angle by which these knees are bent less"
     )
+    stiff_knee_share: Share = Field(
+        default=0.0, description="share of clips whose knees, in all that people do, bend by a half to none of it"
+    )
     standing_share: Share = Field(
         default=0.0, description="share of clips that begin with a person who stands upright, and go on slowly"
     )

@@ -163,8 +163,8 @@ _KNEE_EDGE = math.radians(3)
 """Radians about the angle that is taken off over which knees go over to straight ones, without a jerk."""
 
 
-def straighten_knees(positions: Tensor, less: Tensor) -> Tensor:
-    """Bend knees by an angle less, down to perfectly straight ones.
+def straighten_knees(positions: Tensor, less: Tensor, stiffness: Tensor) -> Tensor:
+    """Bend knees by an angle less, down to perfectly straight ones, and then by a share less.
 
     The knees of people who stand are bent by some 15 to 20 degrees in the motion capture, more than people's are, since
     its hips, knees and ankles lie on no line there. Hips stay, ankles stay in their direction from the hip, and knees
@@ -172,8 +172,11 @@ def straighten_knees(positions: Tensor, less: Tensor) -> Tensor:
 
     Args:
         positions: (B, T, J, 3) metres.
-        less: (B,) radians; 0: legs stay as they are.
+        less: (B,) radians; 0: no angle is taken off.
+        stiffness: (B,) from 0 to 1, the share that is taken off of what bend is left: people who jump, or walk, with
+            stiff legs.
     """
+    changed = ((less > 0) | (stiffness > 0))[:, None, None]
     p = positions.clone()
     for hip, knee, ankle in ((1, 2, 3), (4, 5, 6)):
         thigh, shin = positions[:, :, knee] - positions[:, :, hip], positions[:, :, ankle] - positions[:, :, knee]
@@ -183,13 +186,13 @@ def straighten_knees(positions: Tensor, less: Tensor) -> Tensor:
         over = bend - less[:, None]
         edge = _KNEE_EDGE * (over / _KNEE_EDGE).clamp(-1, 1)  # a parabola joins nothing to the line
         bent = torch.where(over.abs() < _KNEE_EDGE, (edge + _KNEE_EDGE).square() / (4 * _KNEE_EDGE), over.clamp_min(0))
+        bent = torch.where(less[:, None] > 0, bent, bend) * (1 - stiffness[:, None])
         along = functional.normalize(thigh + shin, dim=-1)
         across = functional.normalize(thigh - (thigh * along).sum(-1, keepdim=True) * along, dim=-1)
         reach = (upper.square() + lower.square() + 2 * upper * lower * bent.cos()).sqrt()
         sine = (lower * bent.sin() / reach.clamp_min(1e-6)).clamp(-1, 1)
         ahead = (upper + lower * bent.cos()) / reach.clamp_min(1e-6)
         bent_knee = positions[:, :, hip] + upper[..., None] * (ahead[..., None] * along + sine[..., None] * across)
-        changed = (less > 0)[:, None, None]
         p[:, :, knee] = torch.where(changed, bent_knee, positions[:, :, knee])
         p[:, :, ankle] = torch.where(changed, positions[:, :, hip] + reach[..., None] * along, positions[:, :, ankle])
     return p

@@ -182,7 +182,7 @@ def make_scene(
             torch.from_numpy(noisy).double(),
             torch.from_numpy(confidence).double(),
             cameras_here,
-            LookAt(turned=all_of, guessed=all_of, levelled=~all_of),
+            LookAt(turned=all_of, guessed=all_of, levelled=~all_of, seconds=all_of / (fps or motions.fps)),
         )
         exact, noisy = turned.xy.numpy(), found.numpy()
         target, mm_per_unit = turned.target.numpy(), turned.mm_per_unit.numpy()
