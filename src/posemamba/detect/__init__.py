@@ -124,7 +124,7 @@ def detect_people(
 
     Warns:
         UserWarning: there are more than 100 people, or fewer in a long clip; of these the ones seen most are kept. Or
-            the video is interlaced, or of high dynamic range.
+            its times were missing, or started anew; or it is interlaced, or of high dynamic range.
 
     Raises:
         PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.

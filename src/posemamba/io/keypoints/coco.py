@@ -46,7 +46,7 @@ def read(source: Source) -> RawPeople:
     images = content["images"]
     if any(not isinstance(image, dict) or not isinstance(image.get("id"), int | str) for image in images):
         raise PoseMambaError(f"{path}: an image without 'id'; {_EXPECTED}")
-    frames = _frames(path, images)
+    frames, start = _frames(path, images)
     people: dict[int, list[Detection]] = {}
     categories = set()
     for index, entry in enumerate(content["annotations"]):
@@ -80,11 +80,12 @@ def read(source: Source) -> RawPeople:
         skeleton,
         image_size=resolutions.pop() if len(resolutions) == 1 else None,
         feet=feet,
+        first=start,
     )
 
 
-def _frames(path: Path, images: list[dict[str, Any]]) -> dict[str, int]:
-    """Number the images from 0 on in the order of their file names.
+def _frames(path: Path, images: list[dict[str, Any]]) -> tuple[dict[str, int], int | None]:
+    """Number the images from 0 on in the order of their file names; also returns the first one's number in its name.
 
     Numbers in the names keep their gaps, in units of the usual step, as programs label every tenth frame.
 
@@ -111,8 +112,9 @@ def _frames(path: Path, images: list[dict[str, Any]]) -> dict[str, int]:
         steps = [after - before for before, after in itertools.pairwise(numbers)]
         usual = Counter(steps).most_common(1)[0][0]
         if usual > 0 and all(s > 0 and s % usual == 0 and s // usual <= LARGEST_GAP for s in steps):
-            return {key: (number - numbers[0]) // usual for key, number in zip(order, numbers, strict=True)}
-    return {key: position for position, key in enumerate(order)}
+            frames = {key: (number - numbers[0]) // usual for key, number in zip(order, numbers, strict=True)}
+            return frames, numbers[0] if usual == 1 else None
+    return {key: position for position, key in enumerate(order)}, None
 
 
 def _names(categories: Any, wanted: set[str]) -> list[str] | None:

@@ -64,7 +64,7 @@ def read(source: Source) -> RawPeople:
     tracks = follow(path, people, last - first + 1)
     if skeleton is not None and tracks and len(skeleton) + 4 * feet != tracks[0].xy.shape[1]:
         skeleton = None  # the meta data describe another model's training set
-    return RawPeople(tracks, last - first + 1, skeleton, feet=feet)
+    return RawPeople(tracks, last - first + 1, skeleton, feet=feet, first=first if len(frames) > 1 else None)
 
 
 def _content(path: Path, content: Any) -> tuple[dict[int, list[Any]], Skeleton | None]:

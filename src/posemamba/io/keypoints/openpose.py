@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from posemamba.io.keypoints.frame_files import find_frames
+from posemamba.io.keypoints.frame_files import OPENPOSE_NAME, find_frames
 from posemamba.io.keypoints.layouts import KNOWN, LAYOUTS, take_bodies
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_frames, describe, load_json, triples
@@ -41,7 +41,8 @@ def read(source: Source) -> RawPeople:
     sizes = sorted({len(p.xy) for persons in people.values() for p in persons})
     skeleton, feet = take_bodies(people, sizes[0]) if len(sizes) == 1 else (None, False)
     tracks = follow(path, people, last - first + 1)
-    return RawPeople(tracks, last - first + 1, skeleton, feet=feet)
+    named = OPENPOSE_NAME.fullmatch(files[first].name) is not None  # others may count from 1
+    return RawPeople(tracks, last - first + 1, skeleton, feet=feet, first=first, from_zero=named)
 
 
 def _people(path: Path) -> list[Detection]:

@@ -123,6 +123,7 @@ def read(source: Source) -> RawPeople:
         image_size=_size(facts),
         shares=in_shares(np.concatenate([person.xy for person in found])),
         feet=feet,
+        first=first if path.is_dir() or facts.get("numbered") else None,
     )
 
 
@@ -133,6 +134,7 @@ def _frames(path: Path, content: Any, facts: dict[str, Any]) -> dict[int, list[d
         numbered = {name: re.findall(r"\d+", name) for name in content}
         lists = {name: value for name, value in content.items() if isinstance(value, list | str)}
         if content and all(numbered.values()) and len(lists) == len(content):
+            facts["numbered"] = True
             return {int(digits[-1][:18]): _entries(path, content[name]) for name, digits in numbered.items()}
         inner = next((v for v in content.values() if isinstance(v, list) and _first_detection(v) is not None), None)
         if inner is None:
@@ -143,6 +145,8 @@ def _frames(path: Path, content: Any, facts: dict[str, Any]) -> dict[int, list[d
         facts.update({name: content[0][name] for name in ("shape", "orig_shape") if name in content[0]})
     if isinstance(content, dict):
         content = [content]
+    if isinstance(content, list) and any(isinstance(e, dict) and set(_FRAME) & set(e) for e in content[:1]):
+        facts["numbered"] = True
     if not isinstance(content, list):
         raise PoseMambaError(f"{path}: JSON with {describe(content)}; {_EXPECTED}")
     if content and all(map(_is_detection, content)):

@@ -81,7 +81,7 @@ def read(source: Source) -> RawPeople:
     tracks = follow(path, people, last - first + 1)
     if skeleton is None and joints == len(COCO17):
         skeleton = COCO17
-    return RawPeople(tracks, last - first + 1, skeleton, shares=True, feet=feet)
+    return RawPeople(tracks, last - first + 1, skeleton, shares=True, feet=feet, first=first)
 
 
 def _lines(path: Path) -> list[NDArray[np.float64]]:

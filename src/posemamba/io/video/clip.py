@@ -54,14 +54,15 @@ class VideoInfo:
     Attributes:
         path: the file.
         width, height: size of the frames as shown (upright, with square pixels), in pixels.
-        fps: frames per second, on average.
+        fps: frames per second: the usual rate, on which pauses have no influence.
         frames: number of frames.
         duration: seconds from the first frame's start to the last one's end.
         variable_rate: True if frames are not evenly spaced, so that index / fps is not a frame's time.
         rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
         codec: FFmpeg's name of the codec.
         mirrored: True if the stored frames are flipped left to right, too, before they are turned.
-        remarks: what its user should know, one line each: interlaced frames for example.
+        seekable: False if the frames' times do not show where to decode from.
+        remarks: what its user should know about its times and its frames, one line each.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class VideoInfo:
     rotation: int
     codec: str
     mirrored: bool = False
+    seekable: bool = True
     remarks: tuple[str, ...] = ()
 
     @property

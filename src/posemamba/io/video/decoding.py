@@ -10,105 +10,155 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clock import Clock, in_decoding_order, rate_of
 from posemamba.io.video.display import is_mirrored, is_transposed, list_remarks, pixel_aspect, turned
 from posemamba.io.video.opening import TruncationCheck, decoding, no_frames, opened, stamp_of
+from posemamba.poses.times import usual_step
+from posemamba.utils.errors import PoseMambaError
 
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
+_MOST_AHEAD = 17  # packets by which a frame may come before one that is shown earlier, in any codec
 
 
 def look_through(path: Path, tolerant: bool = False) -> tuple[VideoInfo, NDArray[np.float64]]:
-    """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, in order.
+    """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, rising.
 
     Args:
         path: the file.
         tolerant: it may be damaged: all of it is decoded, and the times are those of the frames that can be.
+
+    Raises:
+        PoseMambaError: it cannot be read, was cut short, or the times of its frames are no order to show them in.
     """
-    times: set[float] = set()
+    stamps: list[float] = []
     shown: list[float] = []
     shape: tuple[int, int] | None = None
     rotation, mirrored = 0, False
     remarks: tuple[str, ...] = ()
+    by_order = tolerant and in_decoding_order(path)
     with opened(path) as (container, stream):
-        check = TruncationCheck(container, stream, tolerant=tolerant)
+        check, clock = TruncationCheck(container, stream, tolerant=tolerant), Clock(container, stream, by_order)
+        joint = clock.joint
         with decoding(path, check):
             for packet in check.packets():
+                if packet.stream is stream:
+                    clock.note(packet)
                 check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
-                for frame in check.frames_of(packet) if shape is None or tolerant else ():
+                for frame in _decode(packet, check, clock) if shape is None or tolerant else ():
                     if shape is None:
                         rotation, mirrored, remarks = rotation_of(frame), is_mirrored(frame), list_remarks(path, frame)
                         shape = as_shown(frame, stream, None).shape[:2]
-                    if frame.time is not None and (not shown or frame.time > shown[-1]):
-                        shown.append(float(frame.time))
+                    if tolerant and (time := clock.time_of(frame)) is not None:
+                        shown.append(time)
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
-                    times.add(stamp)
-        times = set(shown) if tolerant else times
-        frames = len(times) or check.video_packets
-        if shape is None or frames == 0:
+                    stamps.append(stamp)
+        if shape is None or not check.video_packets:
             raise no_frames(path)
-        check.reject(path, check.video_end)
-        named = float(stream.average_rate or stream.guessed_rate or 0)
-        codec = stream.codec_context.name
-        lost = check.lost(frames, max(shown)) if tolerant and shown else 0
-    ordered = np.sort(list(times))
-    steps = np.diff(ordered)
-    span = float(ordered[-1] - ordered[0]) if len(ordered) else 0.0
-    measured = (frames - 1) / span if span > 0 else named
-    if lost:
-        measured = 1 / float(np.median(steps)) if len(steps) else named
-        remarks += (_tell_damage(path, frames, lost, ordered),)
+        if not joint.at:
+            check.reject(path, check.video_end)
+        named, codec = float(stream.average_rate or stream.guessed_rate or 0), stream.codec_context.name
+        assumed = rate_of(stream)
+        lost = check.lost(len(shown), shown[-1]) if tolerant else 0
+    times = np.unique(stamps) if stamps else np.arange(check.video_packets) / assumed
+    if tolerant:
+        times = np.array(shown)
+        if lost:
+            remarks += (_tell_damage(path, lost, times),)
+    else:
+        _check_order(path, np.array(stamps), len(times))
+    step = usual_step(times)
+    measured = 1 / step if step else named
     # prefer the container's rate where it fits: it is exact, while some containers round time stamps
-    fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or 25.0
+    fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or assumed
+    steps = np.diff(times)
     info = VideoInfo(
         path=path,
         width=shape[1],
         height=shape[0],
         fps=fps,
-        frames=frames,
-        duration=span + 1 / fps,
+        frames=len(times),
+        duration=float(times[-1] - times[0]) + 1 / fps,
         variable_rate=bool(len(steps)) and bool(steps.max() > 1.5 * np.median(steps)),
         rotation=rotation,
         codec=codec,
         mirrored=mirrored,
-        remarks=remarks,
+        seekable=bool(stamps) and not joint.at,
+        remarks=(*_remarks(path, bool(stamps), [at - float(times[0]) for at in joint.at], fps), *remarks),
     )
-    return info, ordered
+    return info, times
 
 
-def _tell_damage(path: Path, frames: int, lost: int, times: NDArray[np.float64]) -> str:
+def _check_order(path: Path, stamps: NDArray[np.float64], different: int) -> None:
+    """Check stamps in decoding order.
+
+    Raises:
+        PoseMambaError: most are the same, or some lie farther back than any frame is coded ahead.
+    """
+    if different < 0.4 * len(stamps):
+        raise PoseMambaError(
+            f"{path}: its {len(stamps)} frames have only {different} different times, expected one each; "
+            "write the video again: ffmpeg -i FILE -r RATE new.mp4"
+        )
+    before = np.maximum.accumulate(stamps)[:-_MOST_AHEAD]
+    if (back := np.flatnonzero(stamps[_MOST_AHEAD:] < before)).size:
+        first = int(back[0])
+        raise PoseMambaError(
+            f"{path}: the times of its frames go back from {before[first]:.3f} to {stamps[first + _MOST_AHEAD]:.3f} s, "
+            "expected rising times; write the video again: ffmpeg -i FILE -r RATE new.mp4"
+        )
+
+
+def _remarks(path: Path, timed: bool, joints: list[float], fps: float) -> Iterator[str]:
+    if not timed:
+        yield f"{path.name}: holds no times; its frames are taken for {fps:.4g} a second"
+    if joints:
+        places = ", ".join(f"{at:.2f}" for at in joints[:3]) + (" ..." if len(joints) > 3 else "")
+        yield f"{path.name}: its times start anew at {places} s: what follows there is joined to what comes before"
+
+
+def _tell_damage(path: Path, lost: int, times: NDArray[np.float64]) -> str:
     """Return the line that says how much of a damaged video is left, and where its longest gap is."""
     steps = np.diff(times)
     where = ""
     if len(steps) and steps.max() > 1.5 * np.median(steps):
         at = int(steps.argmax())
         where = f"; the longest gap is from {times[at] - times[0]:.2f} to {times[at + 1] - times[0]:.2f} s"
-    return f"{path.name}: damaged: {frames} frames decoded, at least {lost} lost{where}"
+    return f"{path.name}: damaged: {len(times)} frames decoded, at least {lost} lost{where}"
+
+
+def _decode(packet: Any, check: TruncationCheck, clock: Clock) -> list[Any]:
+    """Decode a packet; the time of one that cannot be decoded is not given to another frame."""
+    failures = check.failures
+    frames = check.frames_of(packet)
+    if check.failures > failures:
+        clock.forget(packet)
+    return frames
 
 
 def read_whole(path: Path, tolerant: bool = False) -> Iterator[Frame]:
     """Yield all frames of a video; of a damaged one, if `tolerant`, those that can be decoded, at their times."""
+    by_order = in_decoding_order(path)
     with opened(path) as (container, stream):
         # several frames decoded at a time would lose one more beside each broken one
         stream.thread_type = "SLICE" if tolerant else "AUTO"
-        check = TruncationCheck(container, stream, tolerant=tolerant)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        check, clock = TruncationCheck(container, stream, tolerant=tolerant), Clock(container, stream, by_order)
         index = 0
         first: float | None = None
         end: float | None = None
-        last = 0.0
         shape: tuple[int, int] | None = None
         with decoding(path, check):
             for packet in check.packets():
+                if packet.stream is stream:
+                    clock.note(packet)
                 check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
-                for frame in check.frames_of(packet):
-                    stamp = index / rate if frame.time is None else float(frame.time)
-                    if tolerant and end is not None and stamp <= last:
-                        continue  # a broken time
+                for frame in _decode(packet, check, clock):
+                    if (stamp := clock.time_of(frame)) is None:
+                        continue
                     first = stamp if first is None else first
-                    last = stamp
                     end = stamp + float((frame.duration or 0) * (frame.time_base or 0))
                     rgb = as_shown(frame, stream, shape)
                     shape = rgb.shape[:2]
@@ -117,7 +167,8 @@ def read_whole(path: Path, tolerant: bool = False) -> Iterator[Frame]:
                     check.frames = index
         if index == 0:
             raise no_frames(path)
-        check.reject(path, end)
+        if not clock.joint.at:
+            check.reject(path, end)
 
 
 def read_part(clip: Clip) -> Iterator[Frame]:
@@ -126,12 +177,12 @@ def read_part(clip: Clip) -> Iterator[Frame]:
         yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path, tolerant=True)))
         return
     info, times = look_through(clip.path)
-    if not len(times):  # without time stamps no seeking is possible
-        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
-        return
     wanted = [t for t in times if clip.holds(t - times[0])]
     if not wanted:
         raise nothing_between(clip, info.duration)
+    if not info.seekable or in_decoding_order(clip.path):  # by such times no place can be sought
+        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
+        return
     yield from _cut_out(clip, _decode_from(clip.path, float(times[0]), float(wanted[0])))
 
 
@@ -151,24 +202,25 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
     for seek in (True, False):
         with opened(path) as (container, stream):
             stream.thread_type = "AUTO"
-            check = TruncationCheck(container, stream)
+            check, clock = TruncationCheck(container, stream), Clock(container, stream, by_order=False)
             shape: tuple[int, int] | None = None
             with decoding(path, check):
                 if seek and wanted > origin:
                     container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
                 for packet in container.demux(stream):
+                    clock.note(packet)
                     check.note_packet(packet)
                     for frame in packet.decode():
-                        if frame.time is None:
+                        if (time := clock.time_of(frame)) is None:
                             continue
-                        if shape is None and seek and frame.time > wanted + 1e-6:
+                        if shape is None and seek and time > wanted + 1e-6:
                             break  # some files seek too far: start again from the beginning
-                        rgb = as_shown(frame, stream, shape) if frame.time >= wanted - 1e-6 else None
+                        rgb = as_shown(frame, stream, shape) if time >= wanted - 1e-6 else None
                         if rgb is None:
                             shape = shape or as_shown(frame, stream, None).shape[:2]
                             continue
                         shape = rgb.shape[:2]
-                        yield float(frame.time) - origin, rgb
+                        yield time - origin, rgb
                     else:
                         continue
                     break

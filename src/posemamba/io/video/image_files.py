@@ -100,7 +100,7 @@ def _durations(path: Path) -> list[float]:
         return durations
 
 
-def _times(clip: Clip) -> tuple[list[float], float, float]:
+def picture_times(clip: Clip) -> tuple[list[float], float, float]:
     """Return the times of all pictures in seconds, the frames per second on average, and the length in seconds."""
     files = find_pictures(clip.path)
     durations = [] if clip.path.is_dir() else _durations(files[0])
@@ -124,7 +124,7 @@ def _animation(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 def probe_pictures(clip: Clip) -> VideoInfo:
     """Read the properties of a sequence of pictures as of a video."""
-    times, fps, length = _times(clip)
+    times, fps, length = picture_times(clip)
     inside = [i for i, time in enumerate(times) if clip.holds(time)]
     if not inside:
         raise nothing_between(clip, length)
@@ -146,7 +146,7 @@ def probe_pictures(clip: Clip) -> VideoInfo:
 
 def read_pictures(clip: Clip) -> Iterator[Frame]:
     """Yield the pictures of a sequence as frames, all of one size."""
-    times, _, _ = _times(clip)
+    times, _, _ = picture_times(clip)
     if clip.path.is_dir():
         files = find_pictures(clip.path)
         pictures = ((t, file, read_picture(file)) for t, file in zip(times, files, strict=True) if clip.holds(t))

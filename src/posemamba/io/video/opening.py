@@ -12,6 +12,7 @@ import numpy as np
 
 from posemamba.utils.errors import PoseMambaError, require
 
+_FROM_ZERO = ("matroska", "flv")  # whose length counts from time 0, wherever the first frame is
 # FFmpeg's dispositions
 _DEFAULT = 0x1
 _NO_VIDEO = 0x400 | 0x800 | 0x100000  # covers, thumbnails, still pictures
@@ -149,6 +150,8 @@ class TruncationCheck:
             return ""
         # without a declared length of the stream, the container's is that of its longest stream
         got = video_end - self.video_start if self.stream.duration else max(video_end, self.end) - self.start
+        if not self.stream.duration and self.container.format.name.startswith(_FROM_ZERO):
+            got = max(got, video_end, self.end)
         if declared - got > 0.3 + 0.01 * declared:
             return f"it has {got:.2f} s of the {declared:.2f} s that it declares"
         return ""
