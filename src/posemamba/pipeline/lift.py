@@ -14,6 +14,7 @@ import numpy as np
 from posemamba.io.inputs import Input, digest
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import check_choice, choose_people, list_people
+from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
@@ -234,8 +235,10 @@ class Reading:
                         f"--{name.replace('_', '-')} is for {' and '.join(PLURALS[kind] for kind in needed)}, and "
                         f"{inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it out"
                     )
-        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
-            raise PoseMambaError(f"--fps is {self.fps:g}, expected a positive number of frames per second")
+        if self.fps is not None:
+            check_fps("--fps", self.fps)
+        if self.image_size is not None:
+            check_image_size("--image-size", *self.image_size)
         if self.video is not None and len(inputs) > 1:
             raise PoseMambaError(
                 f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"
