@@ -39,6 +39,4 @@ def check_image_size(what: str, width: float, height: float) -> None:
     """
     if not (1 <= width <= LARGEST_IMAGE and 1 <= height <= LARGEST_IMAGE):
         found = "x".join(f"{min(max(side, -1e99), 1e99):g}" for side in (width, height))
-        raise PoseMambaError(
-            f"{what} is {found}, expected positive numbers of pixels, up to {LARGEST_IMAGE} on a side"
-        )
+        raise PoseMambaError(f"{what} is {found}, expected positive numbers of pixels, up to {LARGEST_IMAGE} on a side")

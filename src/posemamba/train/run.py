@@ -19,6 +19,7 @@ from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, sa
 from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.files import load_safely
 
 if TYPE_CHECKING:
     from posemamba.train.sources import TrainingData
@@ -154,7 +155,7 @@ def train(
                     raise
                 raise PoseMambaError(_too_much(recipe, out)) from error
         else:
-            content = torch.load(last, map_location="cpu", weights_only=True)
+            content = load_safely(last)
             module.load_state_dict(content["state_dict"])
             module.validation, module.training_seconds = content["validation"], seconds
     best = out / BEST

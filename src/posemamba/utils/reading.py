@@ -92,7 +92,7 @@ def _problem(error: BaseException, what: str) -> str:
         return f"cannot be read as {what}: nested too deeply: damaged; write it again"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
-    return f"cannot be read as {what} ({cause(error)}): damaged, or of another program; copy or write it again"
+    return f"cannot be read as {what}: cut short or damaged ({cause(error)}); copy or write it again"
 
 
 def cause(error: BaseException) -> str:

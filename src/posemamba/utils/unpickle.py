@@ -20,7 +20,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
@@ -196,17 +196,27 @@ class _Unpickler(_Allowed, pickle.Unpickler):
     pass
 
 
-class _SlowUnpickler(_Allowed, pickle._Unpickler):  # type: ignore[misc, name-defined]  # noqa: SLF001
+class _Stream(io.BytesIO):
+    """A pickle in memory whose end in the middle of a line is an error."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n"):
+            raise EOFError("in the middle of a name")
+        return line
+
+
+class _SlowUnpickler(_Allowed, pickle._Unpickler):  # type: ignore[misc, name-defined]
     """An unpickler that refuses tuples of tuples whose hash, as a key of a dictionary, would take for ever."""
 
-    dispatch = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]  # noqa: SLF001
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._weights: dict[int, tuple[int, object]] = {}
 
     def _weighed(self) -> None:
-        made = self.stack[-1]
+        made = self.stack[-1]  # type: ignore[attr-defined]
         weight = 1 + sum(self._weights.get(id(part), (1, None))[0] for part in made)
         if weight > _MOST:
             raise _RefusedError("tuples of tuples that share parts, millions in all")
@@ -289,7 +299,7 @@ def _load(stream: IO[bytes], where: str, size: int) -> Any:
     """Read a pickle of `size` bytes."""
     kind = _SlowUnpickler if size <= _SMALL else _Unpickler
     if size <= _SMALL:
-        stream = io.BytesIO(stream.read())
+        stream = _Stream(stream.read())
     try:
         value = kind(stream, encoding="latin1").load()
         _check_extent(value)
@@ -302,7 +312,7 @@ def _load(stream: IO[bytes], where: str, size: int) -> Any:
     except (EOFError, zipfile.BadZipFile) as error:
         raise PoseMambaError(f"{where}: the file ends too early ({_one_line(error)}); copy it again") from None
     except pickle.UnpicklingError as error:
-        if "truncated" in str(error):
+        if "truncated" in str(error) or "exhausted" in str(error):
             raise PoseMambaError(f"{where}: the file ends too early ({error}); copy it again") from None
         raise PoseMambaError(f"{where}: not a pickle, or damaged ({_one_line(error)}); copy it again") from None
     except OSError as error:

@@ -193,7 +193,7 @@ def check_finite(where: str, xy: NDArray[np.float64]) -> None:
     if (np.abs(xy) > FARTHEST).any():  # NaN is not
         joint = int(np.argwhere(np.abs(xy) > FARTHEST)[0, 0])
         found = "is infinite" if np.isinf(xy[joint]).any() else "lies outside of any image"
-        raise PoseMambaError(f"{where}: joint {joint} {found}, {xy[joint].tolist()}; expected pixels")
+        raise PoseMambaError(f"{where}: joint {joint} {found}, {xy[joint].tolist()}: the numbers are broken")
 
 
 def check_frames(path: Path, frames: dict[int, Any]) -> tuple[int, int]:
