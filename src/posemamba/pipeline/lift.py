@@ -238,7 +238,7 @@ class Reading:
         if self.fps is not None:
             check_fps("--fps", self.fps)
         if self.image_size is not None:
-            check_image_size("--image-size", *self.image_size)
+            check_image_size("--image-size: the image size", *self.image_size)
         if self.video is not None and len(inputs) > 1:
             raise PoseMambaError(
                 f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"

@@ -11,13 +11,12 @@ import torch
 
 from posemamba.data.mocap.motions import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-from posemamba.models.registry import ARCHITECTURES, AnyModel, architecture_of, load_model, save_model
+from posemamba.models.registry import AnyModel, architecture_of, load_model, save_model
 from posemamba.train.checkpoints import load_weights
-from posemamba.train.initialisation import build_model
+from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
-from posemamba.utils.reading import reading
 from posemamba.weights import shards
 from posemamba.weights.files import build, is_safetensors, read_card
 from posemamba.weights.names import find
@@ -108,8 +107,7 @@ def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
     """
     state, recipe, details = load_weights(kept)
     plain = recipe.model_copy(update={"start_from": None})
-    with reading(kept, "weights that training kept"):
-        config = ARCHITECTURES[recipe.model.kind].config.preset(recipe.model.size, **recipe.model.options)
+    config = config_of(plain)
     model: AnyModel = build(Path(kept), lambda: build_model(plain), config.depth, state, "the model of its recipe")
     return model, recipe, details
 

@@ -13,6 +13,7 @@ from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Stages
+from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
     from posemamba.detect import Detector
@@ -32,6 +33,10 @@ class Worker:
         self.options, self.reading = options, options.reading
         self._lifter: Lifter | None = None
         self._detectors: dict[str, Detector] = {}
+
+    def reset(self) -> None:
+        """Forget detectors, which may be in the middle of something."""
+        self._detectors = {}
 
     def lifter(self) -> Lifter:
         if self._lifter is None:
@@ -56,8 +61,9 @@ class Worker:
         from posemamba.pipeline.lift import lift_input
 
         o = self.options
-        if not one.path.exists():
-            raise PoseMambaError(f"{one.path}: no such file")
+        with reading(one.path, "an input"):
+            if not one.path.exists():
+                raise PoseMambaError(f"{one.path}: no such file")
         overlay = o.overlay
         if overlay is None:
             overlay = can_draw(must=one.kind != "keypoints" or o.video is not None)

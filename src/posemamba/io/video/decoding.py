@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.opening import TruncationCheck, cut_short, decoding, no_frames, opened, stamp_of
+from posemamba.poses.ranges import FASTEST, SLOWEST
 
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
 
@@ -47,6 +48,8 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
     measured = (frames - 1) / span if span > 0 else named
     # prefer the container's rate where it fits: it is exact, while some containers round time stamps
     fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or 25.0
+    if frames == 1 and not SLOWEST <= fps <= FASTEST:
+        fps = 25.0  # a single frame has no rate, and containers name their clock's
     info = VideoInfo(
         path=path,
         width=shape[1],
@@ -163,6 +166,8 @@ def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[
         stored = frame.height, (round(frame.width * aspect) if aspect > 0 else frame.width)
     else:
         stored = shape if turns % 2 == 0 else (shape[1], shape[0])
+    if stored[0] * stored[1] > MOST_PIXELS:
+        raise ValueError(f"pictures of {stored[1]} x {stored[0]} pixels, expected {MOST_PIXELS:,} at most")
     options: dict[str, Any] = {}
     space = int(frame.colorspace)
     # Players decode high definition without a named colour space as BT.709, FFmpeg as BT.601. PyAV before 17 does so

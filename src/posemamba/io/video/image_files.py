@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.pictures import find_pictures
-from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.reading import cause
 
 PICTURES_PER_SECOND = 30.0
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "WEBP", "TIFF", "PPM", "GIF")
+"""Pillow's names of the formats that are read; it knows others that run programs (EPS) or reach for other files."""
 
 
 def read_picture(path: Path) -> NDArray[np.uint8]:
@@ -26,12 +29,17 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=_FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise PoseMambaError(
+                    f"{path}: a picture of {image.width} x {image.height} pixels, expected {MOST_PIXELS:,} at most; "
+                    "make it smaller"
+                )
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith(("I", "F")):  # Pillow would clip values at 255 instead of scaling them
-                values = np.asarray(upright, dtype=np.float64)
-                grey = values / 256 if values.max(initial=0) > 255 else values
-                upright = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+                grey = np.array(upright, dtype=np.float32)
+                grey /= 256 if grey.max(initial=0) > 255 else 1
+                upright = Image.fromarray(np.clip(grey, 0, 255, out=grey).astype(np.uint8))
             return np.asarray(upright.convert("RGB"))
     except FileNotFoundError:
         raise PoseMambaError(f"{path}: no such file") from None
@@ -39,8 +47,10 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
         raise PoseMambaError(
             f"{path}: not a picture that can be read; expected a png, jpg, webp, tif or bmp file"
         ) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise PoseMambaError(f"{path}: the picture is cut short or damaged ({error}); copy it again") from None
+    except (PoseMambaError, ImportError):
+        raise
+    except Exception as error:  # whatever a damaged file leads to
+        raise PoseMambaError(f"{path}: the picture is cut short or damaged ({cause(error)}); copy it again") from error
 
 
 def probe_pictures(clip: Clip) -> VideoInfo:
