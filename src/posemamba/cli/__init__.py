@@ -87,7 +87,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except PoseMambaError as error:
             return _complain(str(error), error)
-        except (KeyboardInterrupt, typer.Abort):
+        except (KeyboardInterrupt, typer.Abort) as error:
+            with contextlib.suppress(OSError, ValueError):
+                print(f"interrupted{f' ({error})' if str(error) else ''}", file=sys.stderr)
             return 130
         except OSError as error:
             if _cannot_print():

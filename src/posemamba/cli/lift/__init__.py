@@ -35,6 +35,7 @@ def lift(options: LiftOptions) -> int:
         return 0
     check_out(options.out)
     failed: list[Path] = []
+    unprinted: OSError | None = None
     for one in inputs:
         try:
             check_out(one.out, one.path, one.kind)
@@ -47,8 +48,9 @@ def lift(options: LiftOptions) -> int:
         except MemoryError as error:
             _complain(f"{one.path}: memory ran out ({str(error)[:120] or 'no more'})")
         except OSError as error:
-            if error.filename is None and isinstance(error, BrokenPipeError):
-                raise  # nobody reads any more
+            if _cannot_print():  # this one's files are written
+                unprinted = error
+                continue
             _complain(f"{one.path}: {error.strerror or error}", error)
         except Exception as error:  # a fault of this program's: the others go on all the same
             worker.reset()
@@ -60,7 +62,19 @@ def lift(options: LiftOptions) -> int:
             f"{len(inputs) - len(failed)} of {len(inputs)} inputs are done, {len(failed)} failed: {names}",
             file=sys.stderr,
         )
+    if unprinted is not None:
+        raise PoseMambaError(f"cannot print what was done ({unprinted.strerror or unprinted}); files are written")
     return 0 if not failed else 2 if len(failed) == len(inputs) else 1
+
+
+def _cannot_print() -> bool:
+    """Tell whether standard output is closed or full; from then on what is printed is dropped."""
+    try:
+        print(end="", flush=True)
+        return False
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
+        return True
 
 
 def _complain(message: str, error: BaseException | None = None) -> None:

@@ -85,8 +85,12 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     from posemamba.io.motion.npz import save_poses_json, save_poses_npz
 
     earlier = any(_find_poses(out))
+
+    def obsolete(file: Path) -> bool:  # else the folder would show two clips
+        return earlier and _is_ours(file, results)
+
     try:
-        with atomic_files(out) as folder:
+        with atomic_files(out, obsolete) as folder:
             if results.overlay:
                 _draw(folder / "overlay.mp4", results, stages)
             if results.viewer:
@@ -107,10 +111,6 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
             names = [file.name for file in folder.iterdir()]
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
-    if earlier:
-        for file in list(out.iterdir()):  # else the folder would show two clips
-            if file.name not in names and _is_ours(file, results):
-                file.unlink(missing_ok=True)
     return [out / name for name in sorted(names, key=_order)]
 
 

@@ -28,8 +28,9 @@ def read_picture(path: Path) -> NDArray[np.uint8]:
     require("PIL", "video")
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    Image.init()  # else it knows the commonest formats alone
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise PoseMambaError(
                     f"{path}: a picture of {image.width} x {image.height} pixels, expected {MOST_PIXELS:,} at most; "
