@@ -7,10 +7,13 @@ one line on stderr and exit code 2. Heavy packages are imported inside the comma
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import io
 import os
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -72,23 +75,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     # slower; with a short spin it stays within two times, and loses nothing on an idle machine
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     arguments = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
             app = make_app(arguments[0] if arguments else None)
             code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
+            sys.stdout.flush()
         except PoseMambaError as error:
-            return _complain(str(error))
-        except (KeyboardInterrupt, typer.Abort):
+            return _complain(str(error), error)
+        except (KeyboardInterrupt, typer.Abort) as error:
+            with contextlib.suppress(OSError, ValueError):
+                print(f"interrupted{f' ({error})' if str(error) else ''}", file=sys.stderr)
             return 130
+        except OSError as error:
+            if _cannot_print():
+                return _complain(f"cannot print what was done ({error.strerror or error}); files are written")
+            raise
         except Exception as error:
             if not hasattr(error, "format_message"):  # Typer's errors of usage have it
                 if _out_of_memory(error):
                     said, on_gpu = str(error).strip().splitlines(), "cuda" in str(error).lower()
                     advice = "use --device cpu, or close" if on_gpu else "close"
                     return _complain(
-                        f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it"
+                        f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it", error
                     )
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
@@ -104,9 +117,26 @@ def _out_of_memory(error: Exception) -> bool:
     return is_out_of_memory(error)
 
 
-def _complain(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+def _complain(message: str, error: BaseException | None = None) -> int:
+    """Print an error in one line; with POSEMAMBA_DEBUG set also where it comes from. Returns the exit code."""
+    if error is not None and os.environ.get("POSEMAMBA_DEBUG"):
+        traceback.print_exception(error)
+    with contextlib.suppress(OSError, ValueError):  # a closed terminal
+        print("error:", " ".join(message.split()), file=sys.stderr)
     return 2
+
+
+def _cannot_print() -> bool:
+    """Tell whether nobody reads what is printed, or the disk it goes to is full; what is left of it is dropped."""
+    try:
+        sys.stdout.flush()
+        return False
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, sys.stdout.fileno())  # else Python complains at its end
+            os.close(nowhere)
+        return True
 
 
 def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +32,9 @@ class ConvertOptions(RefinementOptions):
 def convert(options: ConvertOptions) -> None:
     """Convert a keypoint file, or what was lifted, to another format; refine the poses if asked to."""
     given = {name: getattr(options, name) for name in _KEYPOINT_OPTIONS if getattr(options, name) is not None}
-    if _are_poses(options.source):
+    from posemamba.io.motion.npz import are_poses
+
+    if are_poses(options.source):
         if given:
             name = next(iter(given)).replace("_", "-")
             raise PoseMambaError(f"--{name} is for keypoints, and {options.source} holds poses; leave it out")
@@ -51,20 +52,6 @@ def convert(options: ConvertOptions) -> None:
     first = people[0]
     persons = f"{len(people)} people" if len(people) > 1 else "1 person"
     print(f"  {options.target}: {persons}, {len(first)} frames, {first.skeleton.name}")
-
-
-def _are_poses(path: Path) -> bool:
-    """Return True for a file of poses that lifting saved."""
-    import numpy as np
-
-    try:
-        with path.open("rb") as file:
-            if file.read(2) != b"PK":
-                return False
-        with np.load(path, allow_pickle=False) as arrays:
-            return {"header", "xyz"} <= set(arrays.files)
-    except (OSError, ValueError, zipfile.BadZipFile):
-        return False  # the readers report what is wrong
 
 
 def _export(options: ConvertOptions) -> None:

@@ -44,10 +44,11 @@ def info(options: InfoOptions) -> None:
 
         path = find(str(options.weights))
         network = load_model(path)
+        card = read_card(path) if is_safetensors(path) else None
         frames = min(frames, network.config.frames)
         print(f"{options.weights}: {frames} frames of {network.config.joints} joints")
-        if is_safetensors(path):
-            print(yaml.safe_dump(read_card(path), sort_keys=False, width=100, default_flow_style=None).rstrip())
+        if card is not None:
+            print(yaml.safe_dump(card, sort_keys=False, width=100, default_flow_style=None).rstrip())
         if not isinstance(network, PoseMamba):
             parameters, macs = count_matrix_products(network, frames)
             print(f"{parameters:,} parameters, {macs:,} MACs of matrix products, {macs // frames:,} a frame")

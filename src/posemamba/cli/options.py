@@ -7,6 +7,7 @@ and help stand in the field's annotation, its default is the field's.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -156,6 +157,6 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+    if len(parts) != 2 or not all(re.fullmatch(r"\s*[0-9]{1,9}\s*", part) for part in parts):
         raise PoseMambaError(f"--image-size is '{text}', expected width and height in pixels, e.g. 1920x1080")
     return int(parts[0]), int(parts[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -60,15 +61,24 @@ class QualityOptions:
     picture: Annotated[Path | None, option("A timeline for each person: png, svg or pdf.")] = None
 
 
-def quality(options: QualityOptions) -> None:
+def quality(options: QualityOptions) -> int:
     """Judge whether results can be trusted: find faults such as bones that change length (docs/quality.md)."""
     results, json_file, picture = options.results, options.json_file, options.picture
     if picture is not None:
         from posemamba.utils.plotting import check_plot_file
 
         check_plot_file(picture)  # before the work
-    files = [file for path in results for file in find_results(path)]
-    found = [(file, read_result(file)) for file in files]
+    found, failed = [], []
+    for path in results:
+        try:
+            found += [(file, read_result(file)) for file in find_results(path)]
+        except PoseMambaError as error:
+            if len(results) == 1:
+                raise
+            print("error:", error, file=sys.stderr, flush=True)
+            failed.append(path)
+    if not found:
+        raise PoseMambaError(f"none of the {len(results)} results can be judged: {', '.join(map(str, failed[:20]))}")
     from posemamba.quality.report import as_json, report
     from posemamba.utils.files import atomic_path
 
@@ -87,3 +97,10 @@ def quality(options: QualityOptions) -> None:
         draw(picture, [one for _, one in found])
         text += f"\n  {picture}"
     print(text)
+    if failed:
+        done = len(results) - len(failed)
+        print(
+            f"{done} of {len(results)} results are judged, {len(failed)} failed: {', '.join(map(str, failed[:20]))}",
+            file=sys.stderr,
+        )
+    return 1 if failed else 0

@@ -208,7 +208,7 @@ def _read_card_fields(path: Path | None) -> dict[str, Any]:
         return {}
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PoseMambaError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(fields, dict):
         raise PoseMambaError(f"{path}: expected a JSON object of fields for the card, found {type(fields).__name__}")

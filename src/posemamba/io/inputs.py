@@ -14,6 +14,7 @@ from typing import Any, Literal
 from posemamba.io.keypoints import is_keypoint_file
 from posemamba.io.pictures import find_pictures, is_pictures, natural_key
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
 
 Kind = Literal["video", "pictures", "keypoints"]
 VIDEO_SUFFIXES = (
@@ -52,11 +53,20 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
     found: list[tuple[Path, Kind]] = []
     many = len(sources) > 1
     for source in sources:
-        if not source.is_dir() or keypoints:
+        try:
+            with reading(source, "an input"):
+                is_folder = source.is_dir() and not keypoints
+                contents = list(source.iterdir()) if is_folder else []
+        except PoseMambaError:
+            if not many:
+                raise
+            found.append((source, "video"))  # its reader will report it
+            continue
+        if not is_folder:
             found.append((source, "keypoints" if keypoints else _kind(source)))
         elif is_keypoint_file(source):
             found.append((source, "keypoints"))
-        elif videos := sorted((f for f in source.iterdir() if _is_video(f)), key=natural_key):
+        elif videos := sorted((f for f in contents if _is_video(f)), key=natural_key):
             found += [(video, "video") for video in videos]
             many = True
         elif is_pictures(source) or len(sources) > 1:
@@ -88,12 +98,19 @@ def _is_video(file: Path) -> bool:
     return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def _names(paths: Sequence[Path]) -> list[str]:
     """Return a folder name for each path: its stem; where two agree, also its suffix, its folder's name or a number."""
-    names = [path.stem if not path.is_dir() else path.resolve().name for path in paths]
+    names = [path.stem if not _is_folder(path) else path.resolve().name for path in paths]
     for better in (
         lambda path: path.name.replace(".", "_"),
-        lambda path: f"{path.resolve().parent.name}_{path.name.replace('.', '_')}",
+        lambda path: f"{path.absolute().parent.name}_{path.name.replace('.', '_')}",
     ):
         twice = {name for name, count in Counter(n.lower() for n in names).items() if count > 1}
         names = [better(path) if name.lower() in twice else name for name, path in zip(names, paths, strict=True)]
@@ -115,13 +132,13 @@ def digest(options: dict[str, Any], *files: Path | None) -> str:
             try:
                 state = file.stat()
                 parts.append([file.name, state.st_size, state.st_mtime_ns])
-            except OSError:
+            except (OSError, ValueError):
                 parts.append([str(file)])  # its reader will report it
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not _is_folder(path):
         return [path]
     return find_pictures(path) if is_pictures(path) else sorted(path.iterdir())
 

@@ -25,7 +25,8 @@ from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import MLP, drop_path, matrices_between_layers
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.files import first_line, load_strictly, read_checkpoint
+from posemamba.utils.reading import cause
+from posemamba.weights.files import build, check_extent, read_checkpoint
 
 JOINTS = 17
 LAYER_SCALE = 1e-5
@@ -39,16 +40,23 @@ class MotionAGFormerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(128, ge=1, description="E: channels of a joint's feature")
-    depth: int = Field(16, ge=1, description="layers of both streams")
-    frames: int = Field(243, ge=1, description="T: frames of every clip, as the graph's batch norm is per frame")
-    heads: int = Field(8, ge=1, description="H")
-    neighbours: int = Field(2, ge=1, description="most similar frames that a frame gathers from")
-    rep_width: int = Field(512, ge=1, description="R: channels before the regression head")
-    mlp_ratio: int = Field(4, ge=1, description="hidden width of an MLP over E")
+    width: int = Field(128, ge=1, le=8192, description="E: channels of a joint's feature")
+    depth: int = Field(16, ge=1, le=512, description="layers of both streams")
+    frames: int = Field(
+        243, ge=1, le=100_000, description="T: frames of every clip, as the graph's batch norm is per frame"
+    )
+    heads: int = Field(8, ge=1, le=1024, description="H")
+    neighbours: int = Field(2, ge=1, le=1000, description="most similar frames that a frame gathers from")
+    rep_width: int = Field(512, ge=1, le=8192, description="R: channels before the regression head")
+    mlp_ratio: int = Field(4, ge=1, le=64, description="hidden width of an MLP over E")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth, of all layers; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
     centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
+
+    @model_validator(mode="after")
+    def _is_no_giant(self) -> MotionAGFormerConfig:
+        check_extent(max(self.width, self.rep_width), self.depth, self.frames, self.mlp_ratio)
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> MotionAGFormerConfig:
@@ -240,9 +248,8 @@ class MotionAGFormer(nn.Module):
             raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionAGFormer")
         state = read_checkpoint(path, "model")
         config = _config_of(path, state, heads, neighbours)
-        model = cls(config)
         what = f"a MotionAGFormer of width {config.width}, {config.depth} layers, {config.frames} frames"
-        load_strictly(path, model, state, what)
+        model: MotionAGFormer = build(path, lambda: cls(config), config.depth, state, what)
         return model.eval()
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
@@ -285,7 +292,7 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int, neighbours: int
     except ValidationError as error:
         first = error.errors()[0]
         raise PoseMambaError(f"{path}: {' '.join([*map(str, first['loc']), first['msg']])}") from error
-    except (KeyError, ValueError, TypeError) as error:
+    except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: {first_line(error)} is missing or odd"
+            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: {cause(error)} is missing or odd"
         ) from error

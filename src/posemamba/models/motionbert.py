@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import MLP, drop_path, matrices_between_layers
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights.files import first_line, load_strictly, read_checkpoint
+from posemamba.utils.reading import cause
+from posemamba.weights.files import build, check_extent, read_checkpoint
 
 Axis = Literal["joints", "frames"]
 
@@ -31,16 +32,23 @@ class MotionBERTConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(512, ge=1, description="E, the paper's C_f: channels of a joint's feature")
-    representation: int = Field(512, ge=1, description="the paper's C_e: channels of the motion representation")
-    depth: int = Field(5, ge=1, description="the paper's N: pairs of blocks, one in each stream")
-    heads: int = Field(8, ge=1, description="H")
-    mlp_ratio: int = Field(2, ge=1, description="hidden width of the MLP by E")
-    frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
-    joints: int = Field(17, ge=1, description="J")
+    width: int = Field(512, ge=1, le=8192, description="E, the paper's C_f: channels of a joint's feature")
+    representation: int = Field(
+        512, ge=1, le=8192, description="the paper's C_e: channels of the motion representation"
+    )
+    depth: int = Field(5, ge=1, le=512, description="the paper's N: pairs of blocks, one in each stream")
+    heads: int = Field(8, ge=1, le=1024, description="H")
+    mlp_ratio: int = Field(2, ge=1, le=64, description="hidden width of the MLP by E")
+    frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip: entries of the temporal embedding")
+    joints: int = Field(17, ge=1, le=1000, description="J")
     drop_path: float = Field(0.0, ge=0, lt=1, description="drop rate of the last pair, linear from 0; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
     centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
+
+    @model_validator(mode="after")
+    def _is_no_giant(self) -> MotionBERTConfig:
+        check_extent(max(self.width, self.representation), self.depth, self.frames, self.mlp_ratio)
+        return self
 
     @model_validator(mode="after")
     def _heads_fit(self) -> MotionBERTConfig:
@@ -182,9 +190,8 @@ class MotionBERT(nn.Module):
             raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionBERT")
         state = read_checkpoint(path, "model_pos")
         config = _config_of(path, state, heads)
-        model = cls(config)
         what = f"a MotionBERT of width {config.width}, {config.depth} pairs of blocks, {config.frames} frames"
-        load_strictly(path, model, state, what)
+        model: MotionBERT = build(path, lambda: cls(config), config.depth, state, what)
         return model.eval()
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
@@ -224,7 +231,7 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int) -> MotionBERTCo
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"])) or "config"
         raise PoseMambaError(f"{path}: not a MotionBERT: {place}: {first['msg']}") from error
-    except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+    except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: {first_line(error)} is missing or odd"
+            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: {cause(error)} is missing or odd"
         ) from error

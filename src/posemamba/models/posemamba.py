@@ -29,10 +29,11 @@ from posemamba.ops.scan import OrderName, project, scan
 from posemamba.ops.scan.orders import DIRECTIONS
 from posemamba.poses.skeletons import LIMB_ORDER
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import cause
 from posemamba.weights.files import (
-    first_line,
+    build,
+    check_extent,
     is_safetensors,
-    load_strictly,
     parse_config,
     read_checkpoint,
     read_weights,
@@ -55,16 +56,19 @@ class PoseMambaConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    width: int = Field(64, ge=8, description="E, the paper's d_m: channels of a joint's feature")
-    depth: int = Field(10, ge=1, description="pairs of a spatial and a temporal block")
-    frames: int = Field(243, ge=1, description="most frames of one clip: entries of the temporal embedding")
-    joints: int = Field(17, ge=1, description="J")
+    width: int = Field(64, ge=8, le=8192, description="E, the paper's d_m: channels of a joint's feature")
+    depth: int = Field(10, ge=1, le=512, description="pairs of a spatial and a temporal block")
+    frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip: entries of the temporal embedding")
+    joints: int = Field(17, ge=1, le=1000, description="J")
     confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
     centred: bool = Field(False, description="see x and y relative to their mean over the clip (not the paper's)")
     error_width: int = Field(
-        0, ge=0, description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)"
+        0,
+        ge=0,
+        le=8192,
+        description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)",
     )
-    mlp_ratio: int = Field(2, ge=1, description="the paper's alpha")
+    mlp_ratio: int = Field(2, ge=1, le=64, description="the paper's alpha")
     scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
     drop_path: float = Field(0.2, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
@@ -72,6 +76,11 @@ class PoseMambaConfig(BaseModel):
         False,
         description="leave the limb partner out of the gradient, as the authors' released training code did",
     )
+
+    @model_validator(mode="after")
+    def _is_no_giant(self) -> PoseMambaConfig:
+        check_extent(self.width, self.depth, self.frames, self.mlp_ratio)
+        return self
 
     @model_validator(mode="after")
     def _limb_order_fits(self) -> PoseMambaConfig:
@@ -362,8 +371,8 @@ class PoseMamba(nn.Module):
             config, state = read_released_checkpoint(path)
         if changes:
             config = PoseMambaConfig.model_validate({**config.model_dump(), **changes})
-        model = cls(config)
-        load_strictly(path, model, state, f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks")
+        what = f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks"
+        model: PoseMamba = build(path, lambda: cls(config), config.depth, state, what)
         return model.eval()
 
     @property
@@ -548,8 +557,8 @@ def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Ten
             confidence=state["Spatial_patch_to_embedding.weight"].shape[1] == 3,
             mlp_ratio=state["STEblocks.0.mlp.fc1.weight"].shape[0] // state["STEblocks.0.mlp.fc1.weight"].shape[1],
         )
-    except (KeyError, ValueError, IndexError) as error:
+    except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {first_line(error)} is missing or odd"
+            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {cause(error)} is missing or odd"
         ) from error
     return config, state

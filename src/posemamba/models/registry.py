@@ -18,7 +18,7 @@ from torch import Tensor
 from posemamba.models.posemamba import read_released_checkpoint
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights import shards
-from posemamba.weights.files import FORMAT, float32, is_safetensors, load_strictly, parse_config, read_weights
+from posemamba.weights.files import FORMAT, build, float32, is_safetensors, parse_config, read_weights
 from posemamba.weights.names import find
 
 if TYPE_CHECKING:
@@ -140,6 +140,6 @@ def load_model(source: str | Path, **changes: object) -> AnyModel:
         name, (config, state) = "posemamba", read_released_checkpoint(path)
     if changes:
         config = type(config).model_validate({**config.model_dump(), **changes})
-    model: AnyModel = ARCHITECTURES[name].model(config)
-    load_strictly(path, model, state, describe(config))
+    make = ARCHITECTURES[name].model
+    model: AnyModel = build(path, lambda: make(config), config.depth, state, describe(config))
     return model.eval()

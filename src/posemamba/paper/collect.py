@@ -16,6 +16,7 @@ from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Human36MData, MocapData, Recipe, load_recipe
 from posemamba.train.run import train
 from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.files import load_safely
 
 SCORE = "test.json"
 """Scores by ``posemamba evaluate WEIGHTS DATA --json``, put into a run's folder: they go before the run's own."""
@@ -133,14 +134,14 @@ def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
             values = {"p1": float(content["overall"]["mpjpe"]), "p2": float(content["overall"]["p_mpjpe"])}
         said += [] if content["flip"] else ["no flip averaging"]
         return Outcome(values, "; ".join([f"evaluated: {content['name']}", *said]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # whatever its structure leads to
         raise PoseMambaError(f"{path}: not scores that posemamba evaluate --json wrote ({error})") from error
 
 
 def _progress(last: Path) -> tuple[int, bool]:
     """Read the steps done from a run's checkpoint, and whether these, or its minutes, are all."""
     try:
-        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        content = load_safely(last, mmap=True)
         step, seconds = int(content["global_step"]), float(content["training_seconds"])
         return step, Recipe.model_validate(content["recipe"]).done(step, seconds)
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes

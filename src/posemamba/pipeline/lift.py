@@ -14,6 +14,7 @@ import numpy as np
 from posemamba.io.inputs import Input, digest
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import check_choice, choose_people, list_people
+from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 from posemamba.io.inputs import find_inputs
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
-from posemamba.poses.times import check_rate
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
 from posemamba.refine.metres import to_metres
 from posemamba.refine.scale import check_height
@@ -243,7 +243,9 @@ class Reading:
                 "out"
             )
         if self.fps is not None:
-            check_rate(self.fps, "--fps")
+            check_fps("--fps", self.fps)
+        if self.image_size is not None:
+            check_image_size("--image-size: the image size", *self.image_size)
         if self.video is not None and len(inputs) > 1:
             raise PoseMambaError(
                 f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from posemamba.poses.skeletons import FEET, Skeleton
 from posemamba.poses.times import find_pauses
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, one_line
 
 Span = tuple[int, int]
 """Frames [start, end) of a clip; `end` is not included."""
@@ -81,6 +81,7 @@ class Keypoints2D:
     def __post_init__(self) -> None:
         self.xy = np.asarray(self.xy, dtype=np.float32)
         self.confidence = np.asarray(self.confidence, dtype=np.float32)
+        self.source = one_line(self.source)  # the name of a file may be no Unicode
         frames, joints = self.xy.shape[:2]
         if self.xy.shape != (frames, len(self.skeleton), 2) or self.confidence.shape != (frames, joints):
             raise ValueError(

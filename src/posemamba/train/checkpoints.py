@@ -10,6 +10,7 @@ import torch
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
+from posemamba.weights.files import load_safely
 
 if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule
@@ -38,9 +39,12 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
         PoseMambaError: not such a file.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_safely(path)
         recipe = Recipe.model_validate(content["recipe"])
-        return content["state_dict"], recipe, {"step": content["step"], **content["details"]}
+        state, details = dict(content["state_dict"]), {"step": int(content["step"]), **content["details"]}
+        if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
+            raise ValueError("other things than tensors among the weights")
+        return state, recipe, details
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
@@ -58,9 +62,12 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
         PoseMambaError: not a checkpoint, or one of another data set, model, optimiser or seed.
     """
     try:
-        content = torch.load(last, map_location="cpu", weights_only=True, mmap=True)
+        content = load_safely(last, mmap=True)
         step, kept, seconds = int(content["global_step"]), content["recipe"], float(content["training_seconds"])
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        kept = {**Recipe().model_dump(mode="json"), **kept}
+        if not isinstance(kept["data"]["kind"], str) or not isinstance(kept["ema"], int | float):
+            raise ValueError("no recipe in it")
+    except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
     now = recipe.model_dump(mode="json")
     if (was := kept["data"]["kind"]) != recipe.data.kind:

@@ -51,12 +51,13 @@ def read_curves(run: Path) -> Curves:
     Raises:
         PoseMambaError: no logs there, or a damaged one.
     """
-    files = sorted(run.glob(LOGS), key=lambda path: int(path.parent.name.rsplit("_", 1)[1]))
+    files = [path for path in run.glob(LOGS) if _step_of(path) is not None]
+    files.sort(key=lambda path: _step_of(path) or 0)
     if not files:
         raise PoseMambaError(f"{run}: no logs of a training run in it (expected {LOGS}): give the folder of `train -o`")
     curves = Curves(run.name or str(run))
     for path in files:
-        begin = int(path.parent.name.rsplit("_", 1)[1])
+        begin = _step_of(path) or 0
         for values in curves.values.values():  # what the call before did after its last save was done anew
             for step in [step for step in values if step >= begin]:
                 del values[step]
@@ -67,9 +68,15 @@ def read_curves(run: Path) -> Curves:
                     for name, text in row.items():
                         if name not in ("step", "epoch") and text:
                             curves.values.setdefault(name, {})[step] = float(text)
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # whatever a damaged file leads to
             raise PoseMambaError(f"{path}: not a log of a training run ({error})") from error
     return curves
+
+
+def _step_of(path: Path) -> int | None:
+    """Return the step with which a log begins, by its folder's name; None: a folder of another name."""
+    number = path.parent.name.rsplit("_", 1)[-1]
+    return int(number) if number.isascii() and number.isdecimal() else None
 
 
 def plot_curves(runs: Sequence[Curves], path: Path) -> None:

@@ -13,12 +13,12 @@ from posemamba.data.mocap.motions import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDAT
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
 from posemamba.models.registry import AnyModel, architecture_of, load_model, save_model
 from posemamba.train.checkpoints import load_weights
-from posemamba.train.initialisation import build_model
+from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 from posemamba.weights import shards
-from posemamba.weights.files import is_safetensors, read_card
+from posemamba.weights.files import build, is_safetensors, read_card
 from posemamba.weights.names import find
 
 _DATA = {
@@ -106,12 +106,9 @@ def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.
     """
     state, recipe, details = load_weights(kept)
-    model = build_model(recipe.model_copy(update={"start_from": None}))
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        first = " ".join(str(error).split())[:160]
-        raise PoseMambaError(f"{kept}: does not fit the model of its recipe ({first})") from error
+    plain = recipe.model_copy(update={"start_from": None})
+    config = config_of(plain)
+    model: AnyModel = build(Path(kept), lambda: build_model(plain), config.depth, state, "the model of its recipe")
     return model, recipe, details
 
 

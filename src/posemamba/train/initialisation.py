@@ -7,12 +7,33 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-from posemamba.models.registry import ARCHITECTURES, AnyModel, architecture_of, describe, load_model
+from posemamba.models.registry import ARCHITECTURES, AnyConfig, AnyModel, architecture_of, describe, load_model
 from posemamba.train.grow import grow
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
 from posemamba.weights.files import is_safetensors, load_strictly
 from posemamba.weights.names import find
+
+
+def config_of(recipe: Recipe) -> AnyConfig:
+    """Return the config of a recipe's model.
+
+    Raises:
+        PoseMambaError: an option that the model does not know or that is out of range, by name.
+    """
+    try:
+        with reading(f"recipe {recipe.name}", "the model's options"):
+            config: AnyConfig = ARCHITECTURES[recipe.model.kind].config.preset(
+                recipe.model.size, **recipe.model.options
+            )
+            return config
+    except PoseMambaError as error:
+        if not isinstance(error.__cause__, ValidationError):
+            raise
+        found = error.__cause__.errors()[:8]
+        problems = "; ".join(": ".join([*(".".join(map(str, p["loc"])),), p["msg"]]).removeprefix(": ") for p in found)
+        raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error
 
 
 def build_model(recipe: Recipe) -> AnyModel:
@@ -21,12 +42,9 @@ def build_model(recipe: Recipe) -> AnyModel:
     Raises:
         PoseMambaError: an option that the model does not know, by name, or weights of another model.
     """
+    config = config_of(recipe)
     torch.manual_seed(recipe.seed)
-    try:
-        model: AnyModel = ARCHITECTURES[recipe.model.kind].model.preset(recipe.model.size, **recipe.model.options)
-    except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, p['loc']))}: {p['msg']}" for p in error.errors())
-        raise PoseMambaError(f"recipe {recipe.name}: model.options: {problems}") from error
+    model: AnyModel = ARCHITECTURES[recipe.model.kind].model(config)
     if recipe.start_from is not None:
         _initialise_from(model, recipe.start_from)
     return model

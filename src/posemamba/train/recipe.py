@@ -14,6 +14,14 @@ from posemamba.models.registry import ARCHITECTURES, ArchitectureName
 from posemamba.train import recipe_files
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import cause
+
+_TOLD = 8
+"""Problems of one recipe that a message names."""
+
+
+_STEPS = 1_000_000_000
+"""Steps: more are a broken number."""
 
 
 class ModelRecipe(BaseModel):
@@ -28,7 +36,8 @@ class ModelRecipe(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _size_of_its_kind(cls, values: Any) -> Any:
-        kind = ARCHITECTURES.get(values.get("kind", "posemamba")) if isinstance(values, dict) else None
+        named = values.get("kind", "posemamba") if isinstance(values, dict) else None
+        kind = ARCHITECTURES.get(named) if isinstance(named, str) else None
         return values if kind is None else {"size": kind.sizes[0], **values}
 
     @model_validator(mode="after")
@@ -60,8 +69,10 @@ class Human36MData(BaseModel):
 
     kind: Literal["human36m"]
     directory: Path | None = Field(default=None, description="the file, or the folder that holds it")
-    frames: int = Field(default=243, ge=1, description="frames of a clip")
-    stride: int = Field(default=81, ge=1, description="frames from the start of a training clip to the next one's")
+    frames: int = Field(default=243, ge=1, le=100_000, description="frames of a clip")
+    stride: int = Field(
+        default=81, ge=1, le=100_000, description="frames from the start of a training clip to the next one's"
+    )
     inputs: Literal["detected", "exact"] = Field(
         default="detected", description="2D joints: the detector's, or the true ones (the paper's 'ground truth')"
     )
@@ -78,8 +89,10 @@ class MpiInf3dhpData(BaseModel):
 
     kind: Literal["mpi_inf_3dhp"]
     directory: Path | None = Field(default=None, description="the folder of the two npz files")
-    frames: int = Field(default=81, ge=1, description="frames of a clip")
-    stride: int = Field(default=9, ge=1, description="frames from the start of a training clip to the next one's")
+    frames: int = Field(default=81, ge=1, le=100_000, description="frames of a clip")
+    stride: int = Field(
+        default=9, ge=1, le=100_000, description="frames from the start of a training clip to the next one's"
+    )
     flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
 
 
@@ -96,7 +109,7 @@ AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidato
 class Recipe(BaseModel):
     """A training run. Every field has the paper's value unless a comment says otherwise."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(default="run", description="goes into the weights' card")
     model: ModelRecipe = Field(default_factory=ModelRecipe)
@@ -107,7 +120,7 @@ class Recipe(BaseModel):
 
     losses: dict[str, float] = Field(default=dict(PAPER_WEIGHTS), description="weights by name")
     velocity_ramp: int = Field(
-        default=0, ge=0, description="steps in which the velocity loss's weight grows from 0 to its value"
+        default=0, ge=0, le=_STEPS, description="steps in which the velocity loss's weight grows from 0 to its value"
     )
     loss_unit: Literal["normalised", "body"] = Field(
         "normalised",
@@ -120,32 +133,35 @@ class Recipe(BaseModel):
         description="show all people at this size (`models.inputs.zoom_factor`); the lifter must do the same",
     )
 
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, lt=2**32)
     budget_minutes: float | None = Field(
         default=None,
         gt=0,
+        le=1e7,
         description="train for so long in place of epochs, and let the schedule follow the time; validation, saving "
         "and compiling are not counted",
     )
-    epochs: int = Field(default=120, ge=1)
+    epochs: int = Field(default=120, ge=1, le=1_000_000)
     steps_per_epoch: int = Field(
-        default=1000, ge=1, description="of mocap; on a benchmark an epoch is one pass over its clips"
+        default=1000, ge=1, le=_STEPS, description="of mocap; on a benchmark an epoch is one pass over its clips"
     )
-    batch: int = Field(default=4, ge=1, description="clips a step and process")
-    lr: float = Field(default=2e-4, gt=0)
+    batch: int = Field(default=4, ge=1, le=65_536, description="clips a step and process")
+    lr: float = Field(default=2e-4, gt=0, le=1000)
     optimizer: Literal["adamw", "muon"] = Field(
         default="adamw", description="'muon': for the matrices inside blocks, AdamW for the rest (not the paper's)"
     )
-    matrix_lr: float = Field(default=3e-3, gt=0, description="'muon': learning rate of the matrices; same schedule")
+    matrix_lr: float = Field(
+        default=3e-3, gt=0, le=1000, description="'muon': learning rate of the matrices; same schedule"
+    )
     muon_scans: bool = Field(
         default=False,
         description="'muon': the projections to step sizes, inputs and outputs of scans are matrices, too",
     )
     schedule: Literal["exponential", "cosine"] = "exponential"
     lr_decay: float = Field(default=0.99, gt=0, le=1, description="'exponential': factor for each epoch")
-    final_lr: float = Field(default=0.0, ge=0, description="'cosine': where it ends")
-    warmup_steps: int = Field(default=0, ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
+    final_lr: float = Field(default=0.0, ge=0, le=1000, description="'cosine': where it ends")
+    warmup_steps: int = Field(default=0, ge=0, le=_STEPS)
+    weight_decay: float = Field(default=0.01, ge=0, le=1000)
     weight_decay_of: Literal["all", "matrices"] = Field(
         default="all",
         description="'matrices': weights of layers and of scans' projections; not biases, norms, rates and skips",
@@ -175,15 +191,17 @@ class Recipe(BaseModel):
     recompute: bool = Field(
         default=False, description="half the memory: cheap activations are computed again in the backward pass"
     )
-    devices: int = Field(default=1, ge=1, description="processes, one GPU each")
+    devices: int = Field(default=1, ge=1, le=1024, description="processes, one GPU each")
     validation: Literal["best", "last"] = Field(
         default="best",
         description="'best' validates as it goes and keeps the best weights too: on a benchmark that picks the epoch "
         "by the test set, as the paper does; 'last' validates once, at the end",
     )
-    validate_every: int = Field(default=1000, ge=1, description="steps; on a benchmark an epoch if it is not given")
-    save_every: int = Field(default=250, ge=1, description="steps between resumable checkpoints")
-    log_every: int = Field(default=50, ge=1, description="steps")
+    validate_every: int = Field(
+        default=1000, ge=1, le=_STEPS, description="steps; on a benchmark an epoch if it is not given"
+    )
+    save_every: int = Field(default=250, ge=1, le=_STEPS, description="steps between resumable checkpoints")
+    log_every: int = Field(default=50, ge=1, le=_STEPS, description="steps")
 
     @field_validator("losses")
     @classmethod
@@ -294,7 +312,12 @@ def _checked(source: str | Path, content: Mapping[str, Any]) -> Recipe:
     try:
         return Recipe.model_validate(content)
     except ValidationError as error:
-        raise PoseMambaError(f"{source}: {'; '.join(_problem(each, content) for each in error.errors())}") from error
+        problems = error.errors()
+        told = [_problem(each, content) for each in problems[:_TOLD]]
+        told += [f"and {len(problems) - _TOLD} more"] if len(problems) > _TOLD else []
+        raise PoseMambaError(f"{source}: {'; '.join(told)}") from error
+    except (TypeError, ValueError, OverflowError, RecursionError, AttributeError) as error:  # of odd structures
+        raise PoseMambaError(f"{source}: not a recipe ({cause(error)})") from error
 
 
 def _problem(problem: Any, content: Mapping[str, Any]) -> str:
@@ -311,4 +334,4 @@ def _problem(problem: Any, content: Mapping[str, Any]) -> str:
         return f"{name}: unknown field" + (f"; did you mean {guess}?" if guess else "")
     if not where:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}: {problem['msg']}, got {problem['input']!r}"
+    return f"{name}: {problem['msg']}, got {repr(problem['input'])[:200]}"

@@ -17,7 +17,11 @@ import yaml
 from posemamba.models.registry import ARCHITECTURES
 from posemamba.train.losses import PAPER_WEIGHTS
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
+from posemamba.utils.yaml_files import read_yaml
 
+_LONGEST = 20
+"""Recipes that are based on each other, one after another."""
 WHOLE = ("lengths",)
 """Mappings that are replaced as a whole where a recipe is based on another: their shares belong together."""
 
@@ -49,9 +53,17 @@ def find(source: str | Path, beside: Path | None = None) -> Path:
     if str(source) in known:
         return known[str(source)]
     path = Path(source) if beside is None else beside.parent / source
+    context = "" if beside is None else f"{beside}: base: "
+    try:
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:  # a circle of links; a name that no file can have
+        raise PoseMambaError(
+            f"{context}{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+        ) from error
     if path.is_file():
         return path
-    context = "" if beside is None else f"{beside}: base: "
     if path.is_dir() or path.suffix in (".yaml", ".yml"):
         raise PoseMambaError(f"{context}{path}: cannot be read ({'a folder' if path.is_dir() else 'no such file'})")
     guess = nearest(str(source), known)
@@ -74,10 +86,15 @@ def read(source: str | Path, size: str | None = None) -> dict[str, Any]:
         PoseMambaError: no such recipe, not YAML, a base that is missing or circular.
     """
     path = find(source)
+    with reading(path, "a recipe"):
+        return _read(path, size)
+
+
+def _read(path: Path, size: str | None) -> dict[str, Any]:
     layers = _layers(path, ())
     models = [layer["model"] for layer in layers if isinstance(layer.get("model"), dict)]
     kind = next((model["kind"] for model in models if "kind" in model), "posemamba")
-    known = ARCHITECTURES[kind].sizes if kind in ARCHITECTURES else ("",)
+    known = ARCHITECTURES[kind].sizes if isinstance(kind, str) and kind in ARCHITECTURES else ("",)
     chosen = size or next((str(model["size"]) for model in models if "size" in model), known[0])
     name = layers[0].get("name", f"{path.stem}_{chosen}")
     content: dict[str, Any] = {}
@@ -93,12 +110,7 @@ def read(source: str | Path, size: str | None = None) -> dict[str, Any]:
 
 def _layers(path: Path, users: tuple[Path, ...]) -> list[dict[str, Any]]:
     """Fields of a recipe, of its base, of that one's base and so on; `users` are the recipes on the way here."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PoseMambaError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise PoseMambaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    content = read_yaml(path, "a recipe")
     if content is None:
         content = {}
     if not isinstance(content, dict):
@@ -108,10 +120,13 @@ def _layers(path: Path, users: tuple[Path, ...]) -> list[dict[str, Any]]:
         return [content]
     base = content.pop("base")
     if not isinstance(base, str):
-        raise PoseMambaError(f"{path}: base: expected a recipe's name, or the path of one, got {base!r}")
-    users, below = (*users, path.resolve()), find(base, path)
-    if below.resolve() in users:
-        raise PoseMambaError(f"{path}: base: {base} is based on this recipe itself")
+        raise PoseMambaError(f"{path}: base: expected a recipe's name, or the path of one, got {str(base)[:100]}")
+    with reading(path, "a recipe"):
+        users, below = (*users, path.resolve()), find(base, path)
+        if below.resolve() in users:
+            raise PoseMambaError(f"{path}: base: {base} is based on this recipe itself")
+    if len(users) > _LONGEST:
+        raise PoseMambaError(f"{path}: base: {base} is the {len(users)}th recipe of a chain, expected {_LONGEST}")
     return [content, *_layers(below, users)]
 
 
@@ -151,7 +166,7 @@ def apply(settings: Sequence[str], content: Mapping[str, Any], resolved: Mapping
             raise PoseMambaError(f"--set {setting}: expected KEY=VALUE, e.g. lr=1e-3")
         try:
             value = _number(yaml.safe_load(text))
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a 30th of February
             raise PoseMambaError(f"--set {setting}: not a YAML value ({' '.join(str(error).split())})") from error
         _put(changed, known, key, value, setting)
     return changed
@@ -226,6 +241,8 @@ def names(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like a name, by its last part or as a whole; None: none is like it."""
+
+    name = name[:200]  # the work grows with the square
 
     def likeness(other: str) -> float:
         last, other_last = name.rsplit(".", 1)[-1], other.rsplit(".", 1)[-1]

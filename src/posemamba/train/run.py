@@ -16,9 +16,10 @@ from torch import nn
 from posemamba.data.mocap.motions import Motions
 from posemamba.ops.runtime.device import is_out_of_memory
 from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, save_weights, scores
-from posemamba.train.initialisation import build_model
+from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
+from posemamba.weights.files import load_safely
 
 if TYPE_CHECKING:
     from posemamba.train.sources import TrainingData
@@ -102,6 +103,8 @@ def train(
     last = out / LAST
     if last.exists() and not resume:
         raise PoseMambaError(f"{last} exists: resume it, or choose another directory")
+    if model is None:
+        config_of(recipe)  # what it cannot be built of is told before anything is read or written
     data = open_data(recipe, motions) if data is None else data
     steps = data.steps_of_pass(recipe.batch * recipe.devices)
     if steps is not None:
@@ -154,7 +157,7 @@ def train(
                     raise
                 raise PoseMambaError(_too_much(recipe, out)) from error
         else:
-            content = torch.load(last, map_location="cpu", weights_only=True)
+            content = load_safely(last)
             module.load_state_dict(content["state_dict"])
             module.validation, module.training_seconds = content["validation"], seconds
     best = out / BEST

@@ -9,18 +9,28 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_LONGEST = 2000  # characters of a message: names in a damaged file may be longer than all else
 
 
 class PoseMambaError(Exception):
     """An error in the user's input, files or installation.
 
     The message is one line: it names the file or option, what was found, what was expected and what to do. Control
-    characters of a name or text that a file holds become spaces, so that one line it stays.
+    characters of a name or text that a file holds become spaces, what is no Unicode is escaped, and the middle of an
+    overlong message is left out, so that one line it stays, on every terminal.
     """
 
     def __init__(self, message: object) -> None:
-        super().__init__(_CONTROL.sub(" ", str(message)))
+        text = one_line(str(message))
+        if len(text) > _LONGEST:
+            text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
+        super().__init__(text)
+
+
+def one_line(text: str) -> str:
+    """Return a text as one line of valid Unicode: control characters become spaces, lone surrogates are escaped."""
+    return _CONTROL.sub(" ", text).encode("utf-8", "backslashreplace").decode()
 
 
 EXTRAS = {

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
@@ -45,13 +48,21 @@ def make_folder(path: str | Path) -> Path:
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block does not raise.
 
-    If the block raises, the temporary file is removed and an earlier file at `path` stays as it was.
+    If the block raises, the temporary file is removed and an earlier file at `path` stays as it was. What a killed run
+    left there is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
-    os.close(handle)
+    prefix = f".{path.stem[:100]}.unfinished."
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{glob.escape(path.suffix)}"):
+        with _nobody_uses(left) as free:
+            if free:
+                left.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
     temporary = Path(name)
+    if not _lock(handle):
+        os.close(handle)
+        handle = -1
     try:
         yield temporary
         umask = os.umask(0)
@@ -60,27 +71,137 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        if handle >= 0:
+            os.close(handle)
+
+
+_JOURNAL = ".journal"
+_UNFINISHED = ".unfinished."
 
 
 @contextlib.contextmanager
-def atomic_files(directory: str | Path) -> Iterator[Path]:
+def atomic_files(directory: str | Path, obsolete: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield an empty temporary folder inside `directory`; move its files to `directory` if the block does not raise.
 
-    If the block raises, earlier files in `directory` stay as they were, and folders made for it are removed again.
+    All files are exchanged together: a journal is written first, and a run that is killed between two of the moves is
+    completed by the next (`finish_exchange`). If the block raises, earlier files in `directory` stay as they were, and
+    folders made for it are removed again.
+
+    Args:
+        directory: gets the files; made if it is not there.
+        obsolete: tells of an earlier file, of which there is no new one, whether it goes with the exchange.
     """
     directory = Path(directory)
     missing = [d for d in (directory, *directory.parents) if not d.exists()]
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=directory, prefix=".unfinished."))
-        try:
-            yield folder
-            for file in sorted(folder.iterdir()):
-                file.replace(directory / file.name)
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        finish_exchange(directory)
+        folder = Path(tempfile.mkdtemp(dir=directory, prefix=_UNFINISHED))
+        with _held(folder):
+            committed = False
+            try:
+                yield folder
+                names = sorted(file.name for file in folder.iterdir())
+                if taken := [name for name in names if (directory / name).is_dir()]:
+                    raise PoseMambaError(
+                        f"{directory / taken[0]}: is a folder, and a file of that name is to be written"
+                    )
+                going = []
+                if obsolete is not None:
+                    going = [f.name for f in directory.iterdir() if f.is_file() and f.name not in names and obsolete(f)]
+                _write_journal(folder, names, going)
+                committed = True
+                _exchange(directory, folder)
+            finally:
+                if not committed or not (folder / _JOURNAL).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
     except BaseException:
         for made in missing:
             with contextlib.suppress(OSError):  # not made yet, or no longer empty
                 made.rmdir()
         raise
+
+
+def finish_exchange(directory: Path) -> None:
+    """Complete the exchange of files that a killed run had begun in a folder, and remove what else it left there."""
+    if not directory.is_dir():
+        return
+    for folder in directory.glob(f"{_UNFINISHED}*"):
+        with _nobody_uses(folder) as free:
+            if not free or not folder.is_dir():
+                continue
+            if (folder / _JOURNAL).is_file():
+                _exchange(directory, folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_journal(folder: Path, names: list[str], going: list[str]) -> None:
+    with (folder / f"{_JOURNAL}.new").open("w", encoding="utf-8") as file:
+        file.write(json.dumps({"moved": names, "removed": going}))
+        file.flush()
+        os.fsync(file.fileno())
+    (folder / f"{_JOURNAL}.new").replace(folder / _JOURNAL)
+
+
+def _exchange(directory: Path, folder: Path) -> None:
+    """Move and remove the files that a folder's journal names; those that are moved already are not there."""
+    try:
+        journal = json.loads((folder / _JOURNAL).read_text(encoding="utf-8"))
+        moved, removed = (list(map(str, journal[key])) for key in ("moved", "removed"))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return  # not written by this program: nothing is to be completed
+    if any(Path(name).name != name for name in (*moved, *removed)):
+        return
+    for name in moved:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / name).replace(directory / name)
+    for name in removed:
+        (directory / name).unlink(missing_ok=True)
+    (folder / _JOURNAL).unlink(missing_ok=True)
+
+
+def _lock(handle: int) -> bool:
+    """Lock an open file or folder for this process; False: another one has it, or there are no locks here."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Lock a folder within the block, so that no other process takes it for a killed one's."""
+    if os.name == "nt":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(handle)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _nobody_uses(path: Path) -> Iterator[bool]:
+    """Yield whether the process that made a temporary file or folder is gone."""
+    if os.name == "nt":  # no locks: after a day
+        with contextlib.suppress(OSError):
+            yield time.time() - path.stat().st_mtime > 86_400
+            return
+        yield False
+        return
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _lock(handle)
+    finally:
+        os.close(handle)

@@ -4,26 +4,36 @@ An ordinary unpickler runs any code that the file names. This one has a short li
 types and scalars are rebuilt (of all NumPy versions and of Python 2 and 3), and refuses other names before importing
 them. The names map to the functions below and not to NumPy's own: a type is made from a short description alone, so a
 file cannot make NumPy take bytes for pointers. Objects of other classes, structured types and persistent ids are
-refused. A file can still ask for more memory than there is.
+refused, and so is what grows when it is read: tuples of tuples that share parts, packed pickles of a thousand times
+their size.
 """
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
 import re
 import sys
-import tokenize
 import zipfile
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
 import numpy as np
 
+from posemamba.utils.archives import check_size, read_header, room_of
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import cause, reading
+
+_SMALL = 4 << 20
+"""Bytes of a pickle that is read by Python's own slower reader, which knows how large tuples become."""
+_ROOM, _RATIO = 2 << 20, 8
+"""Bytes of a packed pickle: so many, and so many for each byte of its file; arrays of real clips take 1 to 3."""
+_MOST, _SHARED = 2_000_000, 4
+"""Values of all containers, written out: so many, and so many for each that is there."""
 
 
 class _RefusedError(Exception):
@@ -91,6 +101,8 @@ def _array(data: Any, kind: object, shape: tuple, order: str) -> np.ndarray:
         if type(length) is not int or length < 0:
             raise ValueError(f"an array of shape {shape}")
         count *= length
+    if count and not kind.dtype.itemsize:
+        raise ValueError(f"an array of shape {shape} and type {kind.dtype}")
     data = data.encode("latin1") if isinstance(data, str) else data  # Python 2's bytes
     if isinstance(data, list) != kind.dtype.hasobject:
         raise ValueError(f"an array of {kind.dtype} made of {type(data).__name__}")
@@ -168,7 +180,9 @@ for _core in ("numpy.core", "numpy._core"):  # before and since NumPy 2
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _Name(_from_buffer)
 
 
-class _Unpickler(pickle.Unpickler):
+class _Allowed:
+    """The names and objects that a file may ask for."""
+
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise _RefusedError(f"'{module}.{name}'")
@@ -176,6 +190,81 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid: object) -> Any:
         raise _RefusedError("an object outside of the file")
+
+
+class _Unpickler(_Allowed, pickle.Unpickler):
+    pass
+
+
+class _Stream(io.BytesIO):
+    """A pickle in memory whose end in the middle of a line is an error."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n"):
+            raise EOFError("in the middle of a name")
+        return line
+
+
+class _SlowUnpickler(_Allowed, pickle._Unpickler):  # type: ignore[misc, name-defined]
+    """An unpickler that refuses tuples of tuples whose hash, as a key of a dictionary, would take for ever."""
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._weights: dict[int, tuple[int, object]] = {}
+
+    def _weighed(self) -> None:
+        made = self.stack[-1]  # type: ignore[attr-defined]
+        weight = 1 + sum(self._weights.get(id(part), (1, None))[0] for part in made)
+        if weight > _MOST:
+            raise _RefusedError("tuples of tuples that share parts, millions in all")
+        self._weights[id(made)] = weight, made  # kept, so that no other object gets its number
+
+
+def _after(load: Callable[[Any], None]) -> Callable[[Any], None]:
+    def then(self: Any) -> None:
+        load(self)
+        self._weighed()
+
+    return then
+
+
+for _code in (pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3):
+    _SlowUnpickler.dispatch[_code[0]] = _after(_SlowUnpickler.dispatch[_code[0]])
+
+
+def _check_extent(value: Any) -> None:
+    """Refuse what is small in memory, as parts are shared, and endless when it is written out.
+
+    Raises:
+        _RefusedError: it is, or contains itself.
+    """
+    extents: dict[int, int] = {}
+    there = 0
+
+    def extent(value: Any) -> int:
+        nonlocal there
+        if type(value) in _PLAIN or not isinstance(value, (tuple, list, dict, set, frozenset, _Array)):
+            return 1
+        if id(value) in extents:
+            if extents[id(value)] < 0:
+                raise _RefusedError("a list that contains itself")
+            return extents[id(value)]
+        extents[id(value)] = -1
+        parts: Any = value
+        if isinstance(value, _Array):
+            parts = value.array.ravel().tolist() if value.array.dtype.hasobject else ()
+        elif isinstance(value, dict):
+            parts = [part for pair in value.items() for part in pair]
+        total = 1 + len(parts) + sum(extent(part) for part in parts if type(part) not in _PLAIN)
+        there += 1 + len(parts)
+        extents[id(value)] = total
+        return total
+
+    if extent(value) > _MOST + _SHARED * there:
+        raise _RefusedError("lists of lists that share parts, millions in all")
 
 
 _PLAIN = (str, bytes, int, float, bool, type(None))
@@ -206,9 +295,15 @@ def _finished(value: Any, seen: set[int]) -> Any:
     return value
 
 
-def _load(stream: IO[bytes], where: str) -> Any:
+def _load(stream: IO[bytes], where: str, size: int) -> Any:
+    """Read a pickle of `size` bytes."""
+    kind = _SlowUnpickler if size <= _SMALL else _Unpickler
+    if size <= _SMALL:
+        stream = _Stream(stream.read())
     try:
-        return _finished(_Unpickler(stream, encoding="latin1").load(), set())
+        value = kind(stream, encoding="latin1").load()
+        _check_extent(value)
+        return _finished(value, set())
     except _RefusedError as error:
         raise PoseMambaError(
             f"{where}: the pickle asks for {_one_line(error)}, which is refused: only NumPy arrays, plain containers, "
@@ -217,23 +312,13 @@ def _load(stream: IO[bytes], where: str) -> Any:
     except (EOFError, zipfile.BadZipFile) as error:
         raise PoseMambaError(f"{where}: the file ends too early ({_one_line(error)}); copy it again") from None
     except pickle.UnpicklingError as error:
-        if "truncated" in str(error):
+        if "truncated" in str(error) or "exhausted" in str(error):
             raise PoseMambaError(f"{where}: the file ends too early ({error}); copy it again") from None
         raise PoseMambaError(f"{where}: not a pickle, or damaged ({_one_line(error)}); copy it again") from None
     except OSError as error:
         raise PoseMambaError(f"{where}: not readable ({error.strerror or error})") from None
-    except (
-        ValueError,  # and others that a damaged pickle may raise
-        TypeError,
-        KeyError,
-        IndexError,
-        AttributeError,
-        OverflowError,
-        MemoryError,
-        RecursionError,
-        ImportError,
-    ) as error:
-        raise PoseMambaError(f"{where}: not a pickle, or damaged ({_one_line(error)}); copy it again") from None
+    except Exception as error:  # a damaged pickle raises anything
+        raise PoseMambaError(f"{where}: not a pickle, or damaged ({cause(error)}); copy it again") from error
 
 
 def _one_line(error: BaseException) -> str:
@@ -249,18 +334,8 @@ def load_pickle(path: str | Path) -> Any:
         PoseMambaError: the file is missing, not a pickle, cut short, or asks for something that is refused (named).
     """
     path = Path(path)
-    try:
-        with path.open("rb") as stream:
-            return _load(stream, str(path))
-    except OSError as error:
-        raise PoseMambaError(f"{path}: not readable ({error.strerror or error})") from None
-
-
-_DAMAGED = (
-    *(zipfile.BadZipFile, zlib.error, tokenize.TokenError),
-    *(EOFError, ValueError, KeyError, RuntimeError, MemoryError),
-)
-"""The exceptions that zipfile, zlib and NumPy's reader of headers raise on a damaged npz."""
+    with reading(path, "a pickle"), path.open("rb") as stream:
+        return _load(stream, str(path), path.stat().st_size)
 
 
 def load_npz_object(path: str | Path, key: str) -> Any:
@@ -274,24 +349,24 @@ def load_npz_object(path: str | Path, key: str) -> Any:
     """
     path = Path(path)
     where = f"{path} ['{key}']"
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = [name.removesuffix(".npy") for name in archive.namelist()]
-            if key not in names:
-                there = ", ".join(name if name.isprintable() else repr(name) for name in names)
-                raise PoseMambaError(f"{path}: has no entry '{key}', only {there or 'none'}")
-            with archive.open(f"{key}.npy") as stream:
-                version = np.lib.format.read_magic(stream)
-                first = version == (1, 0)
-                shape, _, dtype = getattr(np.lib.format, f"read_array_header_{1 if first else 2}_0")(stream)
-                if not dtype.hasobject:
-                    with archive.open(f"{key}.npy") as again:
-                        return np.lib.format.read_array(again, allow_pickle=False)
-                value = _load(stream, where)
-    except OSError as error:
-        raise PoseMambaError(f"{path}: not readable ({error.strerror or error})") from None
-    except _DAMAGED as error:
-        raise PoseMambaError(f"{where}: not an npz, or cut short ({_one_line(error)}); copy it again") from None
-    if not isinstance(value, np.ndarray) or value.size != int(np.prod(shape)):
-        raise PoseMambaError(f"{where}: not the array that its header describes; get the file again")
-    return value.item() if shape == () else value.reshape(shape)
+    with reading(where, "an entry of an npz file"), zipfile.ZipFile(path) as archive:
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if key not in names:
+            there = ", ".join(name if name.isprintable() else repr(name) for name in names)
+            raise PoseMambaError(f"{path}: has no entry '{key}', only {there or 'none'}")
+        entry = archive.getinfo(f"{key}.npy")
+        with archive.open(entry) as stream:
+            shape, dtype = read_header(stream)
+            if not dtype.hasobject:
+                check_size(where, shape, dtype, room_of(path))
+                with archive.open(entry) as again:
+                    return np.lib.format.read_array(again, allow_pickle=False)
+            if entry.file_size > room_of(path, _ROOM, _RATIO):
+                raise PoseMambaError(
+                    f"{where}: unpacks to {entry.file_size:,} bytes, more than a file of its size holds: damaged, or "
+                    "made to fill the memory; get the file again"
+                )
+            value = _load(stream, where, entry.file_size)
+        if not isinstance(value, np.ndarray) or value.size != math.prod(shape):
+            raise PoseMambaError(f"{where}: not the array that its header describes; get the file again")
+        return value.item() if shape == () else value.reshape(shape)

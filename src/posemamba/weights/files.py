@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,9 @@ import torch
 from pydantic import BaseModel, ValidationError
 from torch import Tensor, nn
 
+from posemamba.utils.archives import room_of
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reader, reading
 from posemamba.weights import shards
 from posemamba.weights.names import find
 
@@ -27,8 +30,10 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound=BaseModel)
 
 FORMAT = "posemamba-weights-1"
+_LARGEST = 2**26
 
 
+@reader("a weights file")
 def is_safetensors(path: Path) -> bool:
     """Tell whether a file starts as safetensors do: the length of a header (8 bytes) and a JSON object."""
     with path.open("rb") as file:
@@ -36,9 +41,26 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_card(source: str | Path) -> dict[str, Any]:
-    """Read a weights file's header: format, model, config, skeleton, normalisation, card."""
-    metadata, _ = shards.read(find(source), tensors=False)
-    return {key: json.loads(text) if key in ("config", "card") else text for key, text in metadata.items()}
+    """Read a weights file's header: format, model, config, skeleton, normalisation, card.
+
+    Raises:
+        PoseMambaError: a damaged file, or a config or card that is no JSON object.
+    """
+    path = find(source)
+    metadata, _ = shards.read(path, tensors=False)
+    read: dict[str, Any] = dict(metadata)
+    with reading(path, "a weights file"):
+        for key in {"config", "card"} & metadata.keys():
+            read[key] = json.loads(metadata[key])
+            if not isinstance(read[key], dict):
+                raise PoseMambaError(
+                    f"{path}: the {key} in its header is a {type(read[key]).__name__}, expected fields and values: "
+                    "damaged; export it again"
+                )
+        size = read.get("card", {}).get("person_size")
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 1e6):
+            raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a positive number")
+    return read
 
 
 def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -63,7 +85,8 @@ def parse_config(path: Path, config: type[Config], metadata: Mapping[str, str]) 
         return config.model_validate_json(metadata["config"])
     except ValidationError as error:
         first = error.errors()[0]
-        raise PoseMambaError(f"{path}: config in the file: {first['loc']}: {first['msg']}") from error
+        where = ".".join(map(str, first["loc"]))
+        raise PoseMambaError(f"{path}: config in the file: {where}: {first['msg']}") from error
 
 
 def float32(tensor: Tensor) -> Tensor:
@@ -95,8 +118,9 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         PoseMambaError: the file is damaged, truncated or of another kind, or would run code when loaded.
     """
     try:
-        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-            checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        checkpoint = load_safely(path)
+    except PoseMambaError:
+        raise
     except pickle.UnpicklingError as error:
         if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
             raise PoseMambaError(
@@ -116,9 +140,75 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
     if not isinstance(state, dict) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
-        found = ", ".join(map(str, checkpoint)) if isinstance(checkpoint, dict) else type(checkpoint).__name__
+        found = type(checkpoint).__name__
+        if isinstance(checkpoint, dict):
+            found = ", ".join(name for name in checkpoint if isinstance(name, str)) or "no names"
         raise PoseMambaError(f"{path}: expected a checkpoint with the key '{key}', found: {found[:200]}")
+    for name, tensor in state.items():
+        if not _is_plain(tensor):
+            raise PoseMambaError(f"{path}: '{name}' is no plain tensor, or larger than its numbers in the file")
     return {name.removeprefix("module."): tensor.float() for name, tensor in state.items()}
+
+
+def load_safely(path: str | Path, *, mmap: bool = False) -> Any:
+    """Read what `torch.save` wrote: tensors, plain containers, numbers and text; no code runs.
+
+    Raises:
+        PoseMambaError: it is packed more than such files are. Other exceptions come as PyTorch raises them.
+    """
+    path = Path(path)
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > room_of(path, ratio=4):  # PyTorch does not pack at all
+            raise PoseMambaError(
+                f"{path}: unpacks to {size:,} bytes, more than a checkpoint of its size holds: damaged, or made to "
+                "fill the memory"
+            )
+    with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    """Tell whether a tensor is dense, and has its own numbers in the file: no view that shows few of them often."""
+    if tensor.layout is not torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
+        return False
+    return tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+
+
+def check_extent(width: int, depth: int, frames: int, ratio: int) -> None:
+    """Reject a model's config of which each field is in its range, and all together are not.
+
+    Raises:
+        ValueError: it has more than 10^9 parameters, or an embedding of as many numbers.
+    """
+    if depth * width**2 * ratio > _LARGEST or frames * width > _LARGEST:
+        raise ValueError(f"width {width}, depth {depth} and {frames} frames make a model larger than any")
+
+
+def build(path: Path, make: Callable[[], Any], depth: int, state: dict[str, Tensor], what: str) -> Any:
+    """Make a model and load parameters into it, after a check that it is of the size of the parameters.
+
+    Args:
+        path: the file of the parameters, for the error.
+        make: makes the model by the file's config, which may be damaged.
+        depth: layers of the config; each has eight parameters at the least.
+        state: parameters by name.
+        what: the model's name, for the error.
+
+    Raises:
+        PoseMambaError: names or shapes do not match, or there is NaN or infinity.
+    """
+    if 8 * depth > len(state):
+        raise PoseMambaError(f"{path}: does not fit {what}: it holds {len(state)} tensors, too few for so many layers")
+    with reading(path, f"weights of {what}"):
+        # on the meta device first, which has no memory; it draws no random numbers there
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            wanted = {name: tuple(tensor.shape) for name, tensor in make().state_dict().items()}
+        _check_fit(path, wanted, state, what)
+        model = make()
+    load_strictly(path, model, state, what)
+    return model
 
 
 def load_strictly(path: Path, model: nn.Module, state: dict[str, Tensor], what: str) -> None:
@@ -133,21 +223,25 @@ def load_strictly(path: Path, model: nn.Module, state: dict[str, Tensor], what: 
     Raises:
         PoseMambaError: names or shapes do not match, or there is NaN or infinity.
     """
-    wanted = model.state_dict()
-    problems = [f"missing '{name}'" for name in wanted if name not in state]
-    problems += [f"extra '{name}'" for name in state if name not in wanted]
-    problems += [
-        f"'{name}' is {tuple(state[name].shape)}, expected {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in state and state[name].shape != wanted[name].shape
-    ]
-    if problems:
-        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise PoseMambaError(f"{path}: does not fit {what}: {'; '.join(problems[:3])}{more}")
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    _check_fit(path, wanted, state, what)
     bad = [name for name, tensor in state.items() if not torch.isfinite(tensor).all()]
     if bad:
         raise PoseMambaError(f"{path}: NaN or infinity in '{bad[0]}' ({len(bad)} tensors): the file is damaged")
     model.load_state_dict(state)
+
+
+def _check_fit(path: Path, wanted: Mapping[str, tuple[int, ...]], state: Mapping[str, Tensor], what: str) -> None:
+    problems = [f"missing '{name}'" for name in wanted if name not in state]
+    problems += [f"extra '{name}'" for name in state if name not in wanted]
+    problems += [
+        f"'{name}' is {tuple(state[name].shape)}, expected {shape}"
+        for name, shape in wanted.items()
+        if name in state and tuple(state[name].shape) != shape
+    ]
+    if problems:
+        more = f" and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise PoseMambaError(f"{path}: does not fit {what}: {'; '.join(problems[:3])}{more}")
 
 
 def first_line(error: BaseException) -> str:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
+from posemamba.utils.reading import reading
 
 SUFFIX = ".safetensors"
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.DOTALL)
@@ -99,12 +100,12 @@ def read(path: Path, tensors: bool = True) -> tuple[dict[str, str], dict[str, Te
     files = parts(path)
     for part in files:
         try:
-            with safe_open(part, "pt") as file:
+            with reading(part, "a safetensors file"), safe_open(part, "pt") as file:
                 metadata.append(dict(file.metadata() or {}))
                 names = list(file.keys())
                 read_here = {name: file.get_tensor(name) for name in names} if tensors else {}
-        except (SafetensorError, OSError) as error:
-            raise PoseMambaError(f"{part}: damaged, truncated or not a safetensors file ({error})") from error
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{part}: damaged, truncated or not a safetensors file ({error.__cause__})") from error
         pair = f"{part}: does not belong to {files[0].name} beside it"
         advice = f"put all {len(files)} files of one export there"
         if differ := [key for key in {**metadata[0], **metadata[-1]} if metadata[0].get(key) != metadata[-1].get(key)]:

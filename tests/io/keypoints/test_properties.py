@@ -366,7 +366,7 @@ def check_spoiled(name: str, steps: list[int], junk: Any) -> None:
 
 
 def test_what_no_edit_is_likely_to_make(tmp_path: Path) -> None:
-    """Numbers beyond Python's limits, an array larger than memory, an encrypted entry, joints beyond any image."""
+    """Numbers beyond Python's limits, an array more than a file of its size holds, an encrypted entry, joints beyond any image."""
 
     def refusal(name: str, data: bytes) -> str:
         assert not read_or_refuse(name, data)
@@ -390,7 +390,10 @@ def test_what_no_edit_is_likely_to_make(tmp_path: Path) -> None:
     small, large = b"(4, 17, 2), }" + b" " * 14, b"(4, 17, 999999999999999), }"
     huge = stream.getvalue().replace(small, large)
     assert huge != stream.getvalue() and len(huge) == len(stream.getvalue())
-    for entry, encrypted, message in ((huge, 0, "larger than memory"), (stream.getvalue(), 1, "encrypted")):
+    for entry, encrypted, message in (
+        (huge, 0, "more than a file of its size holds"),
+        (stream.getvalue(), 1, "encrypted"),
+    ):
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:
             file.writestr("keypoints.npy", entry)

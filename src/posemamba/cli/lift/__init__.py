@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import traceback
+from pathlib import Path
 
 from posemamba.cli.lift.options import LiftOptions
+from posemamba.utils.errors import PoseMambaError, one_line
+from posemamba.utils.reading import cause
+
+_NAMED = 20
+"""Inputs that failed, by name, in the last line."""
 
 
 def lift(options: LiftOptions) -> int:
@@ -17,25 +25,60 @@ def lift(options: LiftOptions) -> int:
     from posemamba.cli.lift.results import check_options, check_out
     from posemamba.cli.lift.run import FatalError, Worker
     from posemamba.io.inputs import find_inputs
-    from posemamba.utils.errors import PoseMambaError
 
     inputs = find_inputs(options.sources, options.out, keypoints=options.format is not None)
     check_options(options, inputs)
-    for one in inputs:
-        check_out(one.out, one.path, one.kind)
     worker = Worker(options)
     if len(inputs) == 1:
+        check_out(inputs[0].out, inputs[0].path, inputs[0].kind)
         worker.do(inputs[0])
         return 0
-    failed = 0
+    check_out(options.out)
+    failed: list[Path] = []
+    unprinted: OSError | None = None
     for one in inputs:
         try:
+            check_out(one.out, one.path, one.kind)
             worker.do(one)
+            continue
         except FatalError:
             raise
         except PoseMambaError as error:
-            print("error:", " ".join(str(error).split()), file=sys.stderr, flush=True)
-            failed += 1
+            _complain(str(error), error if os.environ.get("POSEMAMBA_DEBUG") else None)
+        except MemoryError as error:
+            _complain(f"{one.path}: memory ran out ({str(error)[:120] or 'no more'})")
+        except OSError as error:
+            if _cannot_print():  # this one's files are written
+                unprinted = error
+                continue
+            _complain(f"{one.path}: {error.strerror or error}", error)
+        except Exception as error:  # a fault of this program's: the others go on all the same
+            worker.reset()
+            _complain(f"{one.path}: {cause(error)}", None if "memory" in str(error) else error)
+        failed.append(one.path)
     if failed:
-        print(f"{len(inputs) - failed} of {len(inputs)} inputs are done, {failed} failed", file=sys.stderr)
-    return 0 if not failed else 2 if failed == len(inputs) else 1
+        names = ", ".join(str(path) for path in failed[:_NAMED]) + (", ..." if len(failed) > _NAMED else "")
+        print(
+            f"{len(inputs) - len(failed)} of {len(inputs)} inputs are done, {len(failed)} failed: {names}",
+            file=sys.stderr,
+        )
+    if unprinted is not None:
+        raise PoseMambaError(f"cannot print what was done ({unprinted.strerror or unprinted}); files are written")
+    return 0 if not failed else 2 if len(failed) == len(inputs) else 1
+
+
+def _cannot_print() -> bool:
+    """Tell whether standard output is closed or full; from then on what is printed is dropped."""
+    try:
+        print(end="", flush=True)
+        return False
+    except (OSError, ValueError):
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
+        return True
+
+
+def _complain(message: str, error: BaseException | None = None) -> None:
+    """Print an error in one line, and before it where it comes from."""
+    if error is not None:
+        traceback.print_exception(error)
+    print("error:", one_line(" ".join(message.split())), file=sys.stderr, flush=True)

@@ -7,13 +7,10 @@ import os
 import re
 import shutil
 import warnings
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-
-import numpy as np
 
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.io.inputs import Input, Kind
@@ -21,9 +18,11 @@ from posemamba.io.keypoints.detected import FILE as KEYPOINTS
 from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import list_people
+from posemamba.utils.archives import read_npz
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_files
 from posemamba.utils.progress import Stages
+from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
     from posemamba.io.video.clip import Clip
@@ -86,8 +85,12 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     from posemamba.io.motion.npz import save_poses_json, save_poses_npz
 
     earlier = any(_find_poses(out))
+
+    def obsolete(file: Path) -> bool:  # else the folder would show two clips
+        return earlier and _is_ours(file, results)
+
     try:
-        with atomic_files(out) as folder:
+        with atomic_files(out, obsolete) as folder:
             if results.overlay:
                 _draw(folder / "overlay.mp4", results, stages)
             if results.viewer:
@@ -108,10 +111,6 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
             names = [file.name for file in folder.iterdir()]
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
-    if earlier:
-        for file in list(out.iterdir()):  # else the folder would show two clips
-            if file.name not in names and _is_ours(file, results):
-                file.unlink(missing_ok=True)
     return [out / name for name in sorted(names, key=_order)]
 
 
@@ -214,11 +213,11 @@ def is_done(out: Path, call: str) -> bool:
     """Tell whether the results of the same call on the same input are all there."""
     for path in _find_poses(out):
         try:
-            with np.load(path, allow_pickle=False) as file:
-                done = json.loads(str(file["header"]))["details"]["call"]
-            if done["digest"] == call:
-                return all((out / str(name)).is_file() for name in done["files"])
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            with reading(path, "a result"):
+                done = json.loads(str(read_npz(path, ("header",))["header"]))["details"]["call"]
+                if done["digest"] == call:
+                    return all((out / str(name)).is_file() for name in done["files"])
+        except PoseMambaError:
             continue  # another file of that name
     return False
 

@@ -12,7 +12,9 @@ from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, re
 from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import Detected
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import finish_exchange, writing
 from posemamba.utils.progress import Stages
+from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
     from posemamba.detect import Detector
@@ -32,6 +34,10 @@ class Worker:
         self.options, self.reading = options, options.reading
         self._lifter: Lifter | None = None
         self._detectors: dict[str, Detector] = {}
+
+    def reset(self) -> None:
+        """Forget detectors, which may be in the middle of something."""
+        self._detectors = {}
 
     def lifter(self) -> Lifter:
         if self._lifter is None:
@@ -56,11 +62,14 @@ class Worker:
         from posemamba.pipeline.lift import lift_input
 
         o = self.options
-        if not one.path.exists():
-            raise PoseMambaError(f"{one.path}: no such file")
+        with reading(one.path, "an input"):
+            if not one.path.exists():
+                raise PoseMambaError(f"{one.path}: no such file")
         overlay = o.overlay
         if overlay is None:
             overlay = can_draw(must=one.kind != "keypoints" or o.video is not None)
+        with writing(one.out):
+            finish_exchange(one.out)  # of a call that was killed
         call = self._digest(one, overlay)
         if not o.again and is_done(one.out, call):
             print(f"{one.path.name}: done already, of the same input with the same options (--again does it again)")
@@ -69,16 +78,24 @@ class Worker:
         stages = Stages()
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         self._find(one, results, stages)
-        people = self._choose(one, results, stages)
-        lifter = self.lifter()
-        heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
-        with stages("lifting") as progress:
-            results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
-        if o.refinement or o.angles:
-            with stages("refining"):
-                self._refine(results)
-        results.exports = o.exports
-        written = write_results(one.out, results, stages)
+        try:
+            people = self._choose(one, results)
+            lifter = self.lifter()
+            heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
+            with stages("lifting") as progress:
+                results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
+            if o.refinement or o.angles:
+                with stages("refining"):
+                    self._refine(results)
+            results.exports = o.exports
+            written = write_results(one.out, results, stages)
+        except BaseException as error:  # also an interruption: finding the joints took longest
+            kept = self._keep(one, results, stages)
+            if kept and isinstance(error, PoseMambaError):
+                raise PoseMambaError(f"{error} (kept: {kept})") from error
+            if kept and isinstance(error, KeyboardInterrupt):
+                raise KeyboardInterrupt(f"kept: {kept}; the same call goes on from there") from error
+            raise
         report(one, results, written, stages)
 
     def _digest(self, one: Input, overlay: bool) -> str:
@@ -122,25 +139,29 @@ class Worker:
             results.people = self.reading.everybody(one, detector=detector, progress=progress)
         results.detected = Detected(results.people, self.reading.detector_of(one), digest)
 
-    def _choose(self, one: Input, results: Results, stages: Stages) -> list[Keypoints2D]:
-        """Return the wanted people; keep the found ones where that fails.
+    def _choose(self, one: Input, results: Results) -> list[Keypoints2D]:
+        """Return the wanted people.
 
         Raises:
-            PoseMambaError: the wanted person is not there, or heights do not fit; it names what was kept.
+            PoseMambaError: the wanted person is not there, or heights do not fit.
         """
         heights = self.options.heights
+        people = self.reading.choose(results.people)
+        if heights and len(heights) not in (1, len(people)):
+            raise PoseMambaError(
+                f"{one.path}: --height names {len(heights)} heights for {len(people)} people; give one for all or "
+                "one for each"
+            )
+        return people
+
+    def _keep(self, one: Input, results: Results, stages: Stages) -> str:
+        """Keep the joints that were found where lifting them fails; return the files, "" if there are none."""
+        if results.kept:
+            return ""
         try:
-            people = self.reading.choose(results.people)
-            if heights and len(heights) not in (1, len(people)):
-                raise PoseMambaError(
-                    f"{one.path}: --height names {len(heights)} heights for {len(people)} people; give one for all or "
-                    "one for each"
-                )
-            return people
-        except PoseMambaError as error:
-            if files := write_people(one.out, results, stages):
-                raise PoseMambaError(f"{error} (kept: {', '.join(str(one.out / name) for name in files)})") from None
-            raise
+            return ", ".join(str(one.out / name) for name in write_people(one.out, results, stages))
+        except Exception:  # the disk is full, or memory: what failed first is reported
+            return ""
 
     def _refine(self, results: Results) -> None:
         from posemamba.refine.angles import joint_angles

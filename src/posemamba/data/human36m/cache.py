@@ -133,16 +133,25 @@ def _open(folder: Path, stamp: dict[str, int]) -> dict[str, Split] | None:
         splits = {}
         for name in SPLITS:
             extra = [
-                np.load(path, mmap_mode="r") if (path := folder / f"{name}_{part}.npy").exists() else None
+                np.load(path, mmap_mode="r", allow_pickle=False)
+                if (path := folder / f"{name}_{part}.npy").exists()
+                else None
                 for part in ("factor", "target_mm")
             ]
             videos = tuple(Video(**video) for video in index["videos"][name])
-            splits[name] = Split(name, videos, np.load(folder / f"{name}.npy", mmap_mode="r"), *extra)
+            splits[name] = Split(
+                name, videos, np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), *extra
+            )
             if sum(v.length for v in videos) != len(splits[name]):
                 return None
         return splits
-    except (OSError, ValueError, KeyError, TypeError):
+    except Exception:  # damaged: it is made again
         return None
+
+
+def _map(path: Path) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return array
 
 
 def describe(file: Path) -> str:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reader
 from posemamba.utils.unpickle import load_pickle
 
 FILE = "h36m_sh_conf_cam_source_final.pkl"
@@ -123,6 +124,7 @@ def find_file(path: str | Path, name: str = FILE) -> Path:
     raise PoseMambaError(f"{path}: no {name} in this folder or its {folders} subfolders{hint}")
 
 
+@reader("Human3.6M's file")
 def read_file(path: Path) -> dict[str, RawSplit]:
     """Read and check the whole file; the first thing that is wrong is raised.
 
@@ -153,7 +155,7 @@ def _read_split(where: str, name: str, fields: dict[str, Any]) -> RawSplit:
     arrays = {f: _numbers(where, f, fields[f], shape) for f, shape in _SHAPES.items() if f in fields}
     videos = _videos(where, name, *(_texts(fields[f]) for f in ("source", "camera_name", "action")))
     for field, array in arrays.items():
-        if len(bad := np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(1))):
+        if len(bad := np.flatnonzero(~(np.abs(array) < 1e9).reshape(len(array), -1).all(1))):
             raise PoseMambaError(
                 f"{where}: '{field}' is NaN or infinite in {len(bad)} frames, first in frame {bad[0]} "
                 f"({_video_of(videos, int(bad[0])).name}); expected numbers; get the file again"

@@ -21,7 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from posemamba.data.mocap.extra import Array, Collection, Say, put_on_body, resampled
+from posemamba.poses.ranges import FASTEST
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reader
 
 SIDED = {
     "hip": (
@@ -54,6 +56,8 @@ END_OF = {"ankle": "knee", "wrist": "elbow"}
 OWN = {"pelvis": "pelvis", "spine": "spine", "neck": "thorax", "nose": "nose", "head_top": "endsitenose"}
 """Joints of the middle as this package's own files have them, which need no guess."""
 UNITS = {"m": 1.0, "dm": 0.1, "cm": 0.01, "mm": 0.001, "inch": 0.0254, "the CMU database's unit": 0.0254 / 0.45}
+_SLOWEST = 5.0
+"""Frames a second: fewer show no motion."""
 _LEG = 0.83
 """Metres from hip to ankle of a typical adult."""
 _NOSE, _TOP = 0.035, 0.177
@@ -61,7 +65,6 @@ _NOSE, _TOP = 0.035, 0.177
 _SPINE = 0.47
 """Share of the way from pelvis to thorax, likewise."""
 _PREFIXES = re.compile(r"^(.*:|mixamorig\d*_?|cc_base_|bip\d+[ _]?|def[-_])", re.IGNORECASE)
-_NAMES = re.compile(r"^(\s*(?:ROOT|JOINT)\s+)([^\r\n{]*[^\s{])", re.MULTILINE)
 _CHANNEL = re.compile(r"([xyz])(position|rotation)", re.IGNORECASE)
 _CMU = re.compile(r"(?:cmu\D*)?0*(\d{1,3})_0*(\d{1,2})(?:\D.*)?", re.IGNORECASE)
 """Subject and take in names that conversions of the CMU database have: 49_01, CMU_Sample_05_01, 02_01_mirrored."""
@@ -206,7 +209,7 @@ def _hierarchy(text: str) -> list[_Node]:
     Raises:
         ValueError: it is none.
     """
-    tokens = iter(_NAMES.sub(lambda name: name[1] + "_".join(name[2].split()), text).replace("{", " { ").split())
+    tokens = iter([word for line in text.splitlines() for word in _words(line)])
     nodes: list[_Node] = []
     above: list[int] = []
     column = 0
@@ -239,6 +242,15 @@ def _hierarchy(text: str) -> list[_Node]:
     return nodes
 
 
+def _words(line: str) -> list[str]:
+    """Split a line of a hierarchy into words; a joint's name, which may have spaces, is one."""
+    words = line.replace("{", " { ").split()
+    if words and words[0].upper() in ("ROOT", "JOINT"):
+        end = words.index("{") if "{" in words else len(words)
+        words[1:end] = ["_".join(words[1:end])] if end > 1 else []
+    return words
+
+
 def _next(tokens: Iterator[str]) -> str:
     word = next(tokens, None)
     if word is None:
@@ -252,7 +264,7 @@ def _motion(text: str, columns: int) -> tuple[Array, float]:
     Raises:
         ValueError: it is none, or has another number of frames or columns than it says.
     """
-    head = re.match(r"\s*Frames\s*:\s*(\d+)\s+Frame\s*Time\s*:\s*(\S+)", text, re.IGNORECASE)
+    head = re.match(r"\s*Frames\s*:\s*(\d{1,9})\s+Frame\s*Time\s*:\s*(\S{1,40})", text, re.IGNORECASE)
     if head is None:
         raise ValueError("no frames")
     frames, seconds = int(head[1]), float(head[2])
@@ -341,12 +353,19 @@ def read_nodes(path: Path) -> BvhFile:
         if not mark:
             raise ValueError("it has no MOTION")
         motion, seconds = _motion(body, columns)
+        if motion.shape[0] * len(nodes) > 1_000_000 + 4 * motion.size:
+            raise ValueError(f"{len(nodes)} nodes, most of which do not move, in {len(motion)} frames")
+        if not _SLOWEST <= 1 / seconds <= FASTEST:
+            raise ValueError(f"{1 / seconds:g} frames a second, expected {_SLOWEST:g} to {FASTEST:g}")
         places, rest = _places(nodes, motion), _places([_Node(n.name, n.parent, n.offset) for n in nodes], motion[:1])
-    except (OSError, ValueError, IndexError) as error:
+        if not (np.abs(places) < 1e9).all() or not (np.abs(rest) < 1e9).all():
+            raise ValueError("places of nodes that are no numbers, or too large")
+    except Exception as error:  # whatever a damaged file leads to
         raise PoseMambaError(f"{path}: not a BVH file that can be read: {' '.join(str(error).split())}") from error
     return BvhFile([node.name for node in nodes], [node.parent for node in nodes], places, rest, 1 / seconds)
 
 
+@reader("a BVH file")
 def read_bvh(path: Path, *, unit: float | None = None) -> tuple[Array, float, str]:
     """Read the joints of a file: (F, 17, 3) metres, z up; its frames a second; what its unit was taken for.
 

@@ -26,6 +26,7 @@ from scipy.spatial.transform import Rotation
 
 from posemamba.data.mocap.extra import Array, Collection, Say, resampled
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
 
 LICENCE = (
     "CMU Graphics Lab Motion Capture Database, mocap.cs.cmu.edu: free for all uses; may be included in "
@@ -74,13 +75,13 @@ def read_asf(path: Path) -> AsfSkeleton:
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
-        unit = re.search(r"^\s*length\s+([\d.]+)", text, re.MULTILINE)
-        if unit is None or not re.search(r"^\s*angle\s+deg", text, re.MULTILINE):
+        unit = re.search(r"^[ \t]*length[ \t]+([\d.]+)", text, re.MULTILINE)
+        if unit is None or not re.search(r"^[ \t]*angle[ \t]+deg", text, re.MULTILINE):
             raise ValueError("no unit of length, or angles that are not degrees")
         scale = _INCH / float(unit[1])
         data, hierarchy = text.split(":bonedata")[1].split(":hierarchy")
         said: dict[str, dict[str, list[str]]] = {}
-        for block in re.findall(r"begin\s(.*?)\send\b", data, re.DOTALL):
+        for block in _blocks(data):
             fields = {words[0]: words[1:] for line in block.splitlines() if (words := line.split())}
             said[fields["name"][0]] = fields
         bones: dict[str, Bone] = {}
@@ -99,9 +100,27 @@ def read_asf(path: Path) -> AsfSkeleton:
                     _turn(axis),
                     "".join(angle[1] for angle in fields.get("dof", [])),
                 )
-    except (OSError, ValueError, IndexError, KeyError) as error:
+        if not all((np.abs([*bone.offset, *bone.axis.ravel()]) < 1e6).all() for bone in bones.values()):
+            raise ValueError("bones that are no numbers, or too long")
+    except Exception as error:  # whatever a damaged file leads to
         raise PoseMambaError(f"{path}: not a skeleton of the CMU database (ASF): {error}") from error
     return AsfSkeleton(bones, scale)
+
+
+def _blocks(text: str) -> list[str]:
+    """Return what stands between ``begin`` and ``end``, each on a line of its own."""
+    blocks: list[str] = []
+    lines: list[str] | None = None
+    for line in text.splitlines():
+        word = line.strip()
+        if word == "begin":
+            lines = []
+        elif word == "end" and lines is not None:
+            blocks.append("\n".join(lines))
+            lines = None
+        elif lines is not None:
+            lines.append(line)
+    return blocks
 
 
 def read_amc(path: Path, skeleton: AsfSkeleton) -> dict[str, Array]:
@@ -128,7 +147,9 @@ def read_amc(path: Path, skeleton: AsfSkeleton) -> dict[str, Array]:
             raise ValueError("no frames")
         if len({tuple(sorted(frame)) for frame in frames}) > 1 or "root" not in frames[0]:
             raise ValueError("frames of different bones: is it cut short?")
-    except (OSError, ValueError, IndexError, KeyError) as error:
+        if not all(abs(value) < 1e6 for frame in frames for values in frame.values() for value in values):
+            raise ValueError("numbers that are none, or too large")
+    except Exception as error:  # whatever a damaged file leads to
         what = f"bone {error}, which the skeleton lacks" if isinstance(error, KeyError) else str(error)
         raise PoseMambaError(f"{path}: not a motion of this skeleton (AMC): {what}") from error
     return {name: np.array([frame[name] for frame in frames]) for name in frames[0]}
@@ -206,10 +227,16 @@ def convert(
             raise PoseMambaError(f"{file}: its skeleton {asf.name} is not beside it: put it there")
         if asf not in skeletons:
             skeletons[asf] = read_asf(asf)
+        motion = read_amc(file, skeletons[asf])
         try:
-            xyz = joints(skeletons[asf], read_amc(file, skeletons[asf]))
-        except KeyError as error:
-            raise PoseMambaError(f"{asf}: has no bone {error}, which those of the CMU database have") from error
+            with reading(file, "a motion of its skeleton"):
+                xyz = joints(skeletons[asf], motion)
+        except PoseMambaError as error:
+            if isinstance(error.__cause__, KeyError):
+                raise PoseMambaError(
+                    f"{asf}: has no bone {error.__cause__}, which those of the CMU database have"
+                ) from error
+            raise
         found.add(file, name, subject, resampled(xyz, fps))
     of = f"{folder}: nothing of its {len(files)} motions"
     return found.write(out, source="CMU Graphics Lab Motion Capture Database, ASF/AMC", licence=LICENCE, of=of)

@@ -19,8 +19,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.poses.ranges import check_fps
 from posemamba.poses.skeletons import H36M17
+from posemamba.utils.archives import read_npz
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import cause
 
 ACKNOWLEDGEMENT = (
     "The data used in this project was obtained from mocap.cs.cmu.edu. "
@@ -135,20 +138,31 @@ def read_motions(path: str | Path) -> Motions:
     if not path.is_file():
         raise PoseMambaError(f"{path}: no such file of motions")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if tuple(file["parents"].tolist()) != H36M17.parents:
-                raise PoseMambaError(f"{path}: its joints are not Human3.6M's 17")
-            positions, lengths = file["positions"], file["lengths"].astype(np.int64)
-            if len(positions) != lengths.sum():
-                raise PoseMambaError(f"{path}: {len(positions)} frames, but clips of {lengths.sum()} in all")
-            texts = {key: tuple(map(str, file[key])) for key in ("names", "descriptions", "subjects")}
-            for key, said in texts.items():
-                if len(said) != len(lengths):
-                    raise PoseMambaError(f"{path}: {len(said)} {key}, but {len(lengths)} clips")
-            clips = [smooth(p) for p in np.split(positions, np.cumsum(lengths)[:-1])]
-            return Motions(np.concatenate(clips), lengths, **texts, fps=float(file["fps"]))
-    except (KeyError, OSError, ValueError) as error:
-        raise PoseMambaError(f"{path}: not the expected layout ({error})") from error
+        file = read_npz(path)
+        if tuple(file["parents"].tolist()) != H36M17.parents:
+            raise PoseMambaError(f"{path}: its joints are not Human3.6M's 17")
+        positions, lengths = file["positions"], file["lengths"].astype(np.int64)
+        if positions.dtype.kind != "f" or positions.shape[1:] != (17, 3) or not np.isfinite(positions).all():
+            raise PoseMambaError(
+                f"{path}: positions are {positions.dtype} {positions.shape}, expected finite numbers (frames, 17, 3)"
+            )
+        if len(positions) and np.abs(positions).max() > 1e4:
+            raise PoseMambaError(f"{path}: positions up to {np.abs(positions).max():g}, expected metres")
+        if lengths.ndim != 1 or not len(lengths) or (lengths < 1).any() or (lengths > len(positions)).any():
+            raise PoseMambaError(f"{path}: clips of {lengths.tolist()[:8]} frames, expected 1 at least for each")
+        if len(positions) != lengths.sum():
+            raise PoseMambaError(f"{path}: {len(positions)} frames, but clips of {lengths.sum()} in all")
+        texts = {key: tuple(map(str, file[key])) for key in ("names", "descriptions", "subjects")}
+        for key, said in texts.items():
+            if len(said) != len(lengths):
+                raise PoseMambaError(f"{path}: {len(said)} {key}, but {len(lengths)} clips")
+        clips = [smooth(p) for p in np.split(positions, np.cumsum(lengths)[:-1])]
+        fps = check_fps(f"{path}: fps", float(file["fps"]))
+        return Motions(np.concatenate(clips), lengths, **texts, fps=fps)
+    except PoseMambaError:
+        raise
+    except Exception as error:  # whatever a damaged array leads to
+        raise PoseMambaError(f"{path}: not the expected layout ({cause(error)})") from error
 
 
 def load_motions(

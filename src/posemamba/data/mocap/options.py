@@ -8,29 +8,31 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(ge=0.01, le=100)]
+Degrees = Annotated[float, Field(ge=-180, le=180)]
 
 
 class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class MotionOptions(_Options):
     """Choice of motions, their speed, and changes to them."""
 
-    frame_step: tuple[float, float] = Field(
+    frame_step: tuple[Factor, Factor] = Field(
         default=(0.4, 3.4),
         description="range of source frames (50 a second) per clip frame: videos of 125 to 15 frames a second; for a "
         "motion that is too short the step is lowered, to 0.5 at the least",
     )
-    dance_weight: float = Field(default=0.4, ge=0, description="sampling weight of a frame of the salsa dances")
+    dance_weight: float = Field(default=0.4, ge=0, le=1e6, description="sampling weight of a frame of the salsa dances")
     bent_trunk_weight: float = Field(
-        default=3.0, ge=0, description="sampling weight of a frame whose trunk is tilted by 45 degrees or more"
+        default=3.0, ge=0, le=1e6, description="sampling weight of a frame whose trunk is tilted by 45 degrees or more"
     )
     raised_leg_weight: float = Field(
-        default=1.0, ge=0, description="sampling weight of a frame with a leg raised by 45 degrees or more"
+        default=1.0, ge=0, le=1e6, description="sampling weight of a frame with a leg raised by 45 degrees or more"
     )
     static_share: Share = Field(default=0.03, description="share of clips in which people hardly move")
     reverse_share: Share = Field(default=0.0, description="share of clips played backwards in time")
@@ -50,7 +52,7 @@ class MotionOptions(_Options):
     straight_knee_share: Share = Field(
         default=0.0, description="share of clips whose knees are bent by an angle less, down to perfectly straight"
     )
-    straight_knee_degrees: tuple[float, float] = Field(
+    straight_knee_degrees: tuple[Degrees, Degrees] = Field(
         default=(5, 25), description="range of the angle by which these knees are bent less"
     )
     stiff_knee_share: Share = Field(
@@ -83,19 +85,20 @@ class BodyOptions(_Options):
 class CameraOptions(_Options):
     """Places and lenses of the virtual cameras."""
 
-    focal: tuple[float, float] = Field(
+    focal: tuple[Factor, Factor] = Field(
         default=(0.6, 2.5), description="range of focal lengths, in units of the picture's longer side"
     )
-    person_height: tuple[float, float] = Field(
+    person_height: tuple[Factor, Factor] = Field(
         default=(0.25, 1.0), description="range of an upright person's height, in units of the picture's shorter side"
     )
-    aspects: tuple[float, ...] = Field(
+    aspects: tuple[Factor, ...] = Field(
+        min_length=1,
         default=(1.0, 1.0, 0.5625, 0.5625, 0.75, 1.7778),
         description="height / width of the pictures, one of these for each clip",
     )
     follow_share: Share = Field(default=0.3, description="share of cameras that travel along with the person")
     extreme_share: Share = Field(default=0.06, description="share of cameras with extreme pitch, and with roll")
-    extreme_pitch: tuple[float, float] = Field(
+    extreme_pitch: tuple[Degrees, Degrees] = Field(
         default=(-60, 60), description="range of degrees by which cameras with extreme pitch look down"
     )
     level_share: Share = Field(default=0.0, description="share of cameras with extreme pitch that have no roll")
@@ -165,3 +168,12 @@ class MocapOptions(_Options):
     body: BodyOptions = Field(default_factory=BodyOptions, description="bone lengths")
     camera: CameraOptions = Field(default_factory=CameraOptions, description="virtual cameras")
     detector: DetectorOptions = Field(default_factory=DetectorOptions, description="errors of the 2D detector")
+
+    @field_validator("lengths")
+    @classmethod
+    def _lengths_of_clips(cls, lengths: dict[int, float]) -> dict[int, float]:
+        if not all(1 <= frames <= 100_000 and 0 <= share <= 1e6 for frames, share in lengths.items()):
+            raise ValueError("expected frames from 1 to 100000, and shares from 0 on")
+        if lengths and not any(lengths.values()):
+            raise ValueError("every share is 0")
+        return lengths

@@ -57,10 +57,10 @@ def _load(folder: Path) -> Videos | None:
     try:
         small = {n: np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("names", "lengths", "sizes")}
         large = {n: np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in ("xy", "mm", "valid")}
-    except (OSError, ValueError, EOFError):
+        frames = int(small["lengths"].sum())
+        whole = len(small["names"]) == len(small["lengths"]) == len(small["sizes"])
+    except Exception:  # damaged: it is made again
         return None
-    frames = int(small["lengths"].sum())
-    whole = len(small["names"]) == len(small["lengths"]) == len(small["sizes"])
     return Videos(**small, **large) if whole and all(len(a) == frames for a in large.values()) else None
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.mpi_inf_3dhp.joints import to_h36m
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reader
 from posemamba.utils.unpickle import load_npz_object
 
 TRAIN_FILE, TEST_FILE = "data_train_3dhp.npz", "data_test_3dhp.npz"
@@ -97,6 +98,7 @@ def find_file(directory: Path, name: str) -> Path | None:
     return min(directory.rglob(name), key=lambda path: (len(path.parts), path), default=None)
 
 
+@reader("MPI-INF-3DHP's file")
 def read_file(path: Path, test: bool) -> Videos:
     """Read and check one file; everything in memory.
 
@@ -141,7 +143,7 @@ def _video(path: Path, name: str, sequence: str, content: Any, *, test: bool) ->
     for field, array, width in (("data_2d", xy, 2), ("data_3d", mm, 3)):
         if array.ndim != 3 or array.shape[1:] != (17, width) or not len(array):
             raise PoseMambaError(f"{where}: {field} has shape {array.shape}, expected (frames, 17, {width})")
-        if not np.isfinite(array).all():
+        if not (np.abs(array) < 1e9).all():
             raise PoseMambaError(f"{where}: {field} has values that are not finite; get the file again")
     valid = arrays["valid"].ravel() if test else np.ones(len(xy))
     if not len(xy) == len(mm) == len(valid):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from posemamba.io.keypoints import limits
 from posemamba.io.keypoints.finishing import finish
 from posemamba.io.keypoints.matching import VideoFacts
 from posemamba.io.keypoints.npz import write_keypoints_npz
@@ -21,12 +22,14 @@ from posemamba.io.keypoints.source import Source, describe, listed
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import Skeleton, get_skeleton
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
 
 __all__ = ["Format", "is_keypoint_file", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
 
 MAX_PEOPLE = 100
 """The most people that `read_people` returns, as each has arrays over all frames."""
 
+_WHAT = "a keypoint file"
 _FRAGMENT = 3  # frames: a shorter track is a false detection or a piece of another one
 
 
@@ -150,7 +153,7 @@ def is_keypoint_file(path: str | Path) -> bool:
             return recognise_folder(path) is not None
         with path.open("rb") as file:
             head = file.read(4096)
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have is none either
         return False
     return bool(head) and Source(path, head).kind in ("npz", "npy", "json", "csv", "pickle", "hdf5")
 
@@ -188,17 +191,19 @@ def read_keypoints(
             values cannot be keypoints in pixels.
     """
     path = Path(path)
-    raw, wanted = _read(path, format, skeleton)
-    if len(raw.tracks) > 1:
-        best = raw.tracks[0]
-        most = np.bincount(np.concatenate([t.frames for t in raw.tracks])).max()
-        warnings.warn(
-            f"{path.name}: {len(raw.tracks)} people, or pieces of their tracks, up to {most} in a frame; took the one "
-            f"followed longest, seen in {len(best)} of {raw.frames} frames",
-            stacklevel=2,
-        )
-        raw.tracks = [best]
-    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)[0]
+    with reading(path, _WHAT):
+        raw, wanted = _read(path, format, skeleton)
+        if len(raw.tracks) > 1:
+            best = raw.tracks[0]
+            most = np.bincount(np.concatenate([t.frames for t in raw.tracks])).max()
+            warnings.warn(
+                f"{path.name}: {len(raw.tracks)} people, or pieces of their tracks, up to {most} in a frame; took the "
+                f"one followed longest, seen in {len(best)} of {raw.frames} frames",
+                stacklevel=2,
+            )
+            raw.tracks = [best]
+        limits.check(path, raw, 1, fps, image_size)
+        return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)[0]
 
 
 def read_people(
@@ -233,17 +238,19 @@ def read_people(
         PoseMambaError: as `read_keypoints`; or the video cannot be that of the keypoints.
     """
     path = Path(path)
-    raw, wanted = _read(path, format, skeleton)
-    kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10 or raw.numbered] or raw.tracks[:1]
-    if left := len(raw.tracks) - len(kept[:MAX_PEOPLE]):
-        warnings.warn(
-            f"{path.name}: {left} tracks left out, seen in fewer than {_FRAGMENT} frames"
-            + (f" or beyond the {MAX_PEOPLE} people seen most" if len(kept) > MAX_PEOPLE else ""),
-            stacklevel=2,
-        )
-    raw.tracks = kept[:MAX_PEOPLE]
-    facts = None if video is None else VideoFacts.of(Path(video))
-    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size, video=facts)
+    with reading(path, _WHAT):
+        raw, wanted = _read(path, format, skeleton)
+        kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10 or raw.numbered] or raw.tracks[:1]
+        if left := len(raw.tracks) - len(kept[:MAX_PEOPLE]):
+            warnings.warn(
+                f"{path.name}: {left} tracks left out, seen in fewer than {_FRAGMENT} frames"
+                + (f" or beyond the {MAX_PEOPLE} people seen most" if len(kept) > MAX_PEOPLE else ""),
+                stacklevel=2,
+            )
+        raw.tracks = kept[:MAX_PEOPLE]
+        limits.check(path, raw, len(raw.tracks), fps, image_size)
+        facts = None if video is None else VideoFacts.of(Path(video))
+        return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size, video=facts)
 
 
 def _read(path: Path, format: str, skeleton: str | None) -> tuple[RawPeople, Skeleton | None]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from posemamba.io.keypoints.names import match
 from posemamba.io.keypoints.raw import RawPeople
-from posemamba.io.keypoints.source import Source, check_finite
+from posemamba.io.keypoints.source import Source, check_finite, check_frames
 from posemamba.io.keypoints.table import cells, pick, rows
 from posemamba.poses.skeletons import Skeleton
 from posemamba.poses.tracking import Track
@@ -90,6 +90,7 @@ def read(source: Source) -> RawPeople:
     if not values:
         raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
     frames, first = _frames(numbers)
+    check_frames(path, dict.fromkeys(frames.tolist()))
     count = int(frames[-1]) + 1
     everything = np.stack(values).reshape(len(values), len(chosen), len(present), len(axes))
     tracks = []
@@ -116,7 +117,7 @@ def _frames(names: list[str]) -> tuple[np.ndarray, int | None]:
     digits = [re.findall(r"\d+", PurePath(name.replace("\\", "/")).stem) for name in names]
     try:
         numbers = np.array([int(d[-1]) for d in digits], np.int64)
-    except (IndexError, OverflowError):
+    except (IndexError, OverflowError, ValueError):  # no number, or one of thousands of digits
         return np.arange(len(names)), None
     steps = np.diff(numbers)
     if not ((steps > 0).all() and (steps <= 100_000).all()):

@@ -19,10 +19,12 @@ from posemamba.io.keypoints.npz import load_arrays
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, describe, number, pixels
 from posemamba.poses import Keypoints2D
+from posemamba.poses.ranges import FARTHEST, FASTEST, SLOWEST
 from posemamba.poses.skeletons import get_skeleton
 from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
+from posemamba.utils.reading import reader, reading
 
 FILE = "keypoints.npz"
 FORMAT = "posemamba-keypoints-1"
@@ -62,8 +64,9 @@ def is_detected(path: Path) -> bool:
 def _is_of_another_version(path: Path) -> bool:
     """Return True if the header names this format with another number; such a file cannot be read, but replaced."""
     try:
-        header = json.loads(str(load_arrays(path, ("header",))["header"]))
-    except (PoseMambaError, KeyError, ValueError, RecursionError):
+        with reading(path, "a keypoint file"):
+            header = json.loads(str(load_arrays(path, ("header",))["header"]))
+    except PoseMambaError:
         return False
     named = header.get("format") if isinstance(header, dict) else None
     return isinstance(named, str) and named != FORMAT and re.fullmatch(_ANY_VERSION, named) is not None
@@ -102,6 +105,7 @@ def write_detected(path: str | Path, detected: Detected) -> None:
         )
 
 
+@reader("a keypoint file")
 def read_detected(path: str | Path) -> Detected:
     """Read a file of `write_detected`.
 
@@ -128,7 +132,7 @@ def read_detected(path: str | Path) -> Detected:
     ):
         raise PoseMambaError(f"{path}: 'persons' is {persons!r}, expected a list of different numbers from 1 on")
     image_size = pixels(*size) if isinstance(size, list) and len(size) == 2 else None
-    if image_size is None or fps is None or not (np.isfinite(fps) and fps > 0):
+    if image_size is None or fps is None or not SLOWEST <= fps <= FASTEST:
         raise PoseMambaError(
             f"{path}: 'image_size' is {size!r} and 'fps' {header.get('fps')!r}, expected [width, height] in pixels and "
             "frames per second"
@@ -145,6 +149,8 @@ def read_detected(path: str | Path) -> Detected:
             f"{path}: 'keypoints' {xy.shape} and 'confidence' {confidence.shape} do not fit {expected[0]} people, "
             f"{times.shape} increasing times and {len(skeleton)} joints of {skeleton.name}: damaged; detect again"
         )
+    if (np.abs(xy) > FARTHEST).any() or np.isinf(confidence).any():
+        raise PoseMambaError(f"{path}: joints lie outside of any image, or have infinite confidences: detect again")
     people = [
         Keypoints2D(
             xy=xy[index],

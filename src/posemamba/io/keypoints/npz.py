@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import tokenize
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from posemamba.io.keypoints.source import Source, listed
 from posemamba.poses import Feet2D, Keypoints2D
 from posemamba.poses.skeletons import FEET, get_skeleton
 from posemamba.poses.tracking import Track
+from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -137,7 +135,10 @@ def read(source: Source) -> RawPeople:
     if people > 1:
         raw.tracks.sort(key=lambda t: -len(t))
     elif "person" in arrays:
-        raw.person = int(_numbers(path, "person", arrays["person"], 1)[0])
+        number = float(_numbers(path, "person", arrays["person"], 1)[0])
+        if not (1 <= number <= 2**53 and number == round(number)):
+            raise PoseMambaError(f"{path}: 'person' is {number:g}, expected a number from 1 on")
+        raw.person = int(number)
     if "fps" in arrays:
         raw.fps = float(_numbers(path, "fps", arrays["fps"], 1)[0])
     if "image_size" in arrays:
@@ -163,30 +164,8 @@ def load_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
     Raises:
         PoseMambaError: the file is broken, or a wanted array is pickled.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if isinstance(file, np.ndarray):
-                raise PoseMambaError(f"{path}: a single array (.npy), expected an npz with an array 'keypoints'")
-            # only the arrays that are needed: others may be large or pickled
-            arrays = {name: file[name] for name in wanted if name in file.files}
-            if raw := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
-                raise PoseMambaError(f"{path}: '{raw[0]}' is no NumPy array: damaged; copy or write the file again")
-            others = {name: np.empty(0) for name in file.files if name not in arrays}
-            return arrays | others
-    except ValueError as error:
-        if "pickle" in str(error):
-            raise PoseMambaError(
-                f"{path}: holds pickled Python objects, which can run code and are not opened; save plain "
-                "arrays: "
-                "numpy.savez(file, keypoints=array of numbers (frames, joints, 2), fps=...)"
-            ) from None
-        raise PoseMambaError(f"{path}: not a readable npz file ({error})") from None
-    except MemoryError:
-        raise PoseMambaError(f"{path}: describes arrays larger than memory: damaged, or too long a clip") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, tokenize.TokenError) as error:
-        raise PoseMambaError(
-            f"{path}: the npz file is cut short or damaged ({error}); copy or write it again"
-        ) from None
+    arrays = read_npz(path, wanted)  # only the arrays that are needed: others may be large or pickled
+    return arrays | {name: np.empty(0) for name in npz_names(path) if name not in arrays}
 
 
 def _numbers(path: Path, name: str, array: NDArray[Any], count: int | None = None) -> NDArray[Any]:

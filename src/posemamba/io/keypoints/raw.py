@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.places import broken, marks
+from posemamba.poses.ranges import MOST_IN_A_FRAME
 from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
 from posemamba.poses.tracking import Detection, Track, same_body, track
 from posemamba.utils.errors import PoseMambaError
@@ -79,8 +80,14 @@ def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -
         frames: the number of frames.
 
     Raises:
-        PoseMambaError: there is nobody, or people have different numbers of joints.
+        PoseMambaError: there is nobody, or too many in one frame, or people have different numbers of joints.
     """
+    frame, most = max(((frame, len(persons)) for frame, persons in people.items()), key=lambda f: f[1], default=(0, 0))
+    if most > MOST_IN_A_FRAME:
+        raise PoseMambaError(
+            f"{path}: {most} people in frame {frame}, expected {MOST_IN_A_FRAME} at most: one entry for each person; "
+            "correct it, or cut the picture into parts"
+        )
     joints = {len(person.xy) for persons in people.values() for person in persons}
     if not joints:
         raise PoseMambaError(f"{path}: nobody was found in any of its {frames} frames")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.poses.ranges import FARTHEST, LARGEST_IMAGE
+from posemamba.utils.archives import npz_names
 from posemamba.utils.errors import PoseMambaError
 
 Kind = Literal["folder", "npz", "json", "csv", "npy", "pickle", "hdf5", "other"]
 
 LARGEST_GAP = 100_000  # frames: a larger gap is a broken frame number
-LARGEST_IMAGE = 1_000_000  # pixels on a side: a larger image is a broken number
 
 
 @dataclass
@@ -84,9 +84,8 @@ class Source:
     def names(self) -> list[str]:
         """The names of an npz's arrays; none if it is damaged."""
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                return [name.removesuffix(".npy") for name in archive.namelist()]
-        except (zipfile.BadZipFile, OSError, NotImplementedError):
+            return npz_names(self.path)
+        except PoseMambaError:  # its reader will report it
             return []
 
     @cached_property
@@ -200,14 +199,15 @@ def triples(where: str, name: str, values: Any) -> NDArray[np.float64]:
 
 
 def check_finite(where: str, xy: NDArray[np.float64]) -> None:
-    """Reject infinite coordinates, (J, 2), which the tracker cannot take.
+    """Reject infinite coordinates, (J, 2), which the tracker cannot take, and those that no image has.
 
     Raises:
-        PoseMambaError: a joint is infinite.
+        PoseMambaError: a joint is infinite, or too far away.
     """
-    if np.isinf(xy).any():
-        joint = int(np.argwhere(np.isinf(xy))[0, 0])
-        raise PoseMambaError(f"{where}: joint {joint} is infinite, {xy[joint].tolist()}; expected pixels")
+    if (np.abs(xy) > FARTHEST).any():  # NaN is not
+        joint = int(np.argwhere(np.abs(xy) > FARTHEST)[0, 0])
+        found = "is infinite" if np.isinf(xy[joint]).any() else "lies outside of any image"
+        raise PoseMambaError(f"{where}: joint {joint} {found}, {xy[joint].tolist()}: the numbers are broken")
 
 
 def check_frames(path: Path, frames: dict[int, Any]) -> tuple[int, int]:

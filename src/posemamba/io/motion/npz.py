@@ -7,7 +7,7 @@ virtual camera in whose picture that is.
 from __future__ import annotations
 
 import json
-import zipfile
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,11 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
+from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
 from posemamba.refine.metres import to_metres
+from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
+from posemamba.utils.reading import cause
 
 FORMAT = "posemamba-poses-2"
 EARLIER = ("posemamba-poses-1", "posemamba-motion-1")
@@ -111,26 +114,119 @@ def load_poses_npz(path: str | Path) -> Poses3D:
     if not path.is_file():
         raise PoseMambaError(f"{path}: no such file; expected a poses.npz of 'posemamba lift', or mocap:NAME")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header["format"] not in (FORMAT, *EARLIER):
-                raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}: lift it first")
-            read = _read if header["format"] == FORMAT else _read_earlier
-            motion = read(file, header)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        file = read_npz(path)
+    except PoseMambaError as error:
+        found = cause(error.__cause__) if error.__cause__ else str(error).removeprefix(f"{path}: ")
+        raise PoseMambaError(f"{path}: not a poses.npz of 'posemamba lift' ({found}); lift the clip again") from error
+    try:
+        header = json.loads(str(file["header"]))
+        if header["format"] not in (FORMAT, *EARLIER):
+            raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}: lift it first")
+        read = _read if header["format"] == FORMAT else _read_earlier
+        motion = read(file, header)
+        if not len(motion):
+            raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
+        _check(motion)
+        if not motion.seen.any():
+            raise PoseMambaError(f"{path}: nobody was seen in any of its {len(motion)} frames; choose another clip")
+        if header["format"] in EARLIER:
+            motion = _converted(motion, header["format"])
+            _check(motion)
+        return motion
+    except PoseMambaError as error:
+        raise error if str(error).startswith(str(path)) else PoseMambaError(f"{path}: {error}") from error
+    except Exception as error:  # whatever a damaged header or array leads to
         raise PoseMambaError(
-            f"{path}: not a poses.npz of 'posemamba lift' ({type(error).__name__}: {error}); lift the clip again"
-        ) from None
-    if not len(motion):
-        raise PoseMambaError(f"{path}: has no frames, expected at least one: lift another clip")
-    if not motion.seen.any():
-        raise PoseMambaError(f"{path}: nobody was seen in any of its {len(motion)} frames; choose another clip")
-    if header["format"] in EARLIER:
-        try:
-            return _converted(motion, header["format"])
-        except PoseMambaError as error:
-            raise PoseMambaError(f"{path}: {error}") from error
-    return motion
+            f"{path}: not a poses.npz of 'posemamba lift' ({cause(error)}); lift the clip again"
+        ) from error
+
+
+def are_poses(path: Path) -> bool:
+    """Tell whether a file has the arrays of saved poses."""
+    try:
+        with path.open("rb") as file:
+            if file.read(2) != b"PK":
+                return False
+        return {"header", "xyz"} <= set(npz_names(path))
+    except (OSError, ValueError, PoseMambaError):
+        return False  # the readers report what is wrong
+
+
+_FAR = {"metre": 1e6, "pixel": 1e8}
+"""How far from the origin a joint may be."""
+
+
+def _check(motion: Poses3D) -> None:
+    """Check the shapes, types and ranges of poses that were read.
+
+    Raises:
+        ValueError: there is an array or a fact that no saved poses have.
+    """
+    network, keypoints, camera = motion.network, motion.keypoints, motion.network.camera
+    frames = len(motion)
+    if motion.units not in _FAR or motion.frame not in FRAMES or not isinstance(motion.absolute, bool):
+        raise ValueError(f"units {motion.units!r} and frame {motion.frame!r}")
+    arrays: dict[str, tuple[Any, tuple[int, ...]]] = {
+        "xyz": (motion.xyz, (frames, 17, 3)),
+        "network's xyz": (network.xyz, (frames, 17, 3)),
+        "confidence": (motion.confidence, (frames, 17)),
+        "keypoints": (keypoints.xy, (frames, 17, 2)),
+        "times": (keypoints.times, (frames,)),
+        "centre_px": (camera.centre, (2,)),
+    }
+    for name, array in (("feet", motion.feet), ("network's feet", network.feet)):
+        if array is not None:
+            arrays[name] = array, (frames, len(FEET), 3)
+    if network.expected_error is not None:
+        arrays["expected_error"] = network.expected_error, (frames, 17)
+    for name, (array, shape) in arrays.items():
+        if array.shape != shape or array.dtype.kind not in "fiu":
+            raise ValueError(f"{name} is {array.dtype} {array.shape}, expected numbers {shape}")
+        with np.errstate(invalid="ignore"):
+            if (np.abs(array) > _FAR["pixel"]).any():
+                raise ValueError(f"{name} holds {np.nanmax(np.abs(array)):g}")
+    for name, seen in (("seen", motion.seen), ("the network's seen", network.seen)):
+        if seen.shape != (frames,) or seen.dtype != bool:
+            raise ValueError(f"{name} is {seen.dtype} {seen.shape}, expected true or false for each frame")
+    if not np.isfinite(motion.xyz[motion.seen]).all() or not np.isfinite(network.xyz[network.seen]).all():
+        raise ValueError("joints of frames in which the person was seen are no numbers")
+    if (np.abs(motion.xyz[motion.seen]) > _FAR[motion.units]).any():
+        raise ValueError(f"joints lie {np.abs(motion.xyz[motion.seen]).max():g} {motion.units}s away")
+    times = keypoints.frame_times()
+    if not np.isfinite(times).all() or not (np.diff(times) > 0).all():
+        raise ValueError("times do not increase")
+    if frames > 1:
+        check_fps("the rate of its times", (frames - 1) / float(times[-1] - times[0]))
+    if not isinstance(keypoints.fps, int | float) or not all(isinstance(side, int) for side in keypoints.image_size):
+        raise ValueError(f"fps {keypoints.fps!r} and image size {keypoints.image_size!r}")
+    check_fps("fps", keypoints.fps)
+    if (times[-1] - times[0]) * keypoints.fps > 200_000 + 20 * frames:
+        raise ValueError(f"{frames} frames in {times[-1] - times[0]:g} s at {keypoints.fps:g} frames per second")
+    check_image_size("image size", *keypoints.image_size)
+    rotation = np.asarray(camera.rotation)
+    whole = rotation.dtype.kind == "f" and rotation.shape in ((3, 3), (frames, 3, 3)) and np.isfinite(rotation).all()
+    if not whole or not np.allclose(rotation @ np.swapaxes(rotation, -1, -2), np.eye(3), atol=1e-2):
+        raise ValueError(f"camera_rotation is {rotation.dtype} {rotation.shape}, expected rotations")
+    if camera.lens not in ("given", "file", "guess") or not _in(camera.focal, 1e-3, 1e9):
+        raise ValueError(f"a camera of focal length {camera.focal!r} that is {camera.lens!r}")
+    if network.roll_deg is not None and not _in(network.roll_deg, -360, 360):
+        raise ValueError(f"roll_deg {network.roll_deg!r}")
+    person = keypoints.person
+    if not isinstance(person, int) or isinstance(person, bool) or not 0 <= person < 2**53:
+        raise ValueError(f"person {person!r}")
+    if not isinstance(network.model, str) or not isinstance(network.details, dict):
+        raise ValueError(f"model {network.model!r} and details {network.details!r}")
+    for step in motion.steps:
+        texts = isinstance(step.name, str) and isinstance(step.estimate, bool)
+        if not texts or not isinstance(step.parameters, dict) or not isinstance(step.report, dict):
+            raise ValueError(f"a step {step!r}")
+        if step.name == "scale" and not _in(step.parameters.get("height_m"), 1e-3, 1e3):
+            raise ValueError(f"a height of {step.parameters.get('height_m')!r} m")
+
+
+def _in(value: Any, low: float, high: float) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value) and low <= value <= high
 
 
 def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
@@ -138,7 +234,7 @@ def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
     network = replace(
         _network(file, header, "network_"),
         camera=VirtualCamera(
-            file["camera_rotation"], camera["focal_px"], np.array(camera["centre_px"]), lens=camera["fov_from"]
+            file["camera_rotation"], camera["focal_px"], np.array(camera["centre_px"], float), lens=camera["fov_from"]
         ),
         roll_deg=camera["roll_deg"],
     )

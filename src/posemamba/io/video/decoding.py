@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.clock import Clock, in_decoding_order, rate_of
 from posemamba.io.video.display import is_mirrored, is_transposed, list_remarks, pixel_aspect, turned
 from posemamba.io.video.opening import TruncationCheck, decoding, no_frames, opened, stamp_of
+from posemamba.poses.ranges import FASTEST, SLOWEST
 from posemamba.poses.times import usual_step
 from posemamba.utils.errors import PoseMambaError
 
@@ -72,6 +73,8 @@ def look_through(path: Path, tolerant: bool = False) -> tuple[VideoInfo, NDArray
     measured = 1 / step if step else named
     # prefer the container's rate where it fits: it is exact, while some containers round time stamps
     fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or assumed
+    if len(times) == 1 and not SLOWEST <= fps <= FASTEST:
+        fps = 25.0  # a single frame has no rate, and containers name their clock's
     steps = np.diff(times)
     info = VideoInfo(
         path=path,
@@ -245,6 +248,8 @@ def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[
         stored = frame.height, max(1, round(frame.width * pixel_aspect(stream)))
     else:
         stored = (shape[1], shape[0]) if is_transposed(frame) else shape
+    if stored[0] * stored[1] > MOST_PIXELS:
+        raise ValueError(f"pictures of {stored[1]} x {stored[0]} pixels, expected {MOST_PIXELS:,} at most")
     options: dict[str, Any] = {}
     space = int(frame.colorspace)
     # Players decode high definition without a named colour space as BT.709, FFmpeg as BT.601. PyAV before 17 does so

@@ -11,13 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.pictures import find_pictures
-from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.opening import is_heif
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.reading import cause
 
 PICTURES_PER_SECOND = 30.0
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "DIB", "WEBP", "TIFF", "PPM", "GIF", "AVIF", "HEIF")
+"""Pillow's names of the formats that are read; it knows others that run programs (EPS) or reach for other files."""
 _ANIMATED = ("WEBP", "PNG", "GIF", "AVIF")
-"""Pillow's formats whose files may hold a clip; those of others hold thumbnails or the other eye's view."""
+"""Those whose files may hold a clip; files of others hold thumbnails or the other eye's view."""
 _UNSTATED = 0.1  # seconds that browsers show a picture that states no time
 
 
@@ -54,8 +57,14 @@ def _opened(path: Path) -> Iterator[Any]:
             import pillow_heif
 
             pillow_heif.register_heif_opener()
+    Image.init()  # else it knows the commonest formats alone
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise PoseMambaError(
+                    f"{path}: a picture of {image.width} x {image.height} pixels, expected {MOST_PIXELS:,} at most; "
+                    "make it smaller"
+                )
             yield image
     except FileNotFoundError:
         raise PoseMambaError(f"{path}: no such file") from None
@@ -68,8 +77,10 @@ def _opened(path: Path) -> Iterator[Any]:
         raise PoseMambaError(
             f"{path}: not a picture that can be read; expected a png, jpg, webp, tif or bmp file"
         ) from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise PoseMambaError(f"{path}: the picture is cut short or damaged ({error}); copy it again") from None
+    except (PoseMambaError, ImportError):
+        raise
+    except Exception as error:  # whatever a damaged file leads to
+        raise PoseMambaError(f"{path}: the picture is cut short or damaged ({cause(error)}); copy it again") from error
 
 
 def _upright(image: Any) -> NDArray[np.uint8]:
@@ -78,9 +89,9 @@ def _upright(image: Any) -> NDArray[np.uint8]:
 
     upright = ImageOps.exif_transpose(image)
     if upright.mode.startswith(("I", "F")):  # Pillow would clip values at 255 instead of scaling them
-        values = np.asarray(upright, dtype=np.float64)
-        grey = values / 256 if values.max(initial=0) > 255 else values
-        upright = Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8))
+        grey = np.array(upright, dtype=np.float32)
+        grey /= 256 if grey.max(initial=0) > 255 else 1
+        upright = Image.fromarray(np.clip(grey, 0, 255, out=grey).astype(np.uint8))
     return np.asarray(upright.convert("RGB"))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from posemamba.io.pictures import find_pictures, is_pictures
-from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.errors import require
 
 _EXIF, _FOCAL_35MM = 0x8769, 0xA405
 _QUICKTIME = "camera.focal_length.35mm_equivalent"
@@ -31,7 +31,7 @@ def focal_length_35mm(path: Path) -> float | None:
             return next((value for value in found if value is not None), None)
         require("av", "video")
         return _of_video(path)
-    except (PoseMambaError, OSError):
+    except Exception:  # whatever damaged metadata lead to
         return None
 
 
@@ -46,7 +46,8 @@ def _of_picture(path: Path) -> float | None:
 def _of_video(path: Path) -> float | None:
     import av
 
-    with contextlib.suppress(av.FFmpegError, ValueError), av.open(str(path)) as container:
+    options = {"protocol_whitelist": "file"}
+    with contextlib.suppress(av.FFmpegError, ValueError), av.open(f"file:{path}", options=options) as container:
         for metadata in (container.metadata, *(stream.metadata for stream in container.streams.video)):
             for key, value in metadata.items():
                 if key.lower().endswith(_QUICKTIME) and (number := _number(value)) is not None:

@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Frame, Source, VideoInfo, as_clip, nothing_between
+from posemamba.poses.ranges import check_fps, check_image_size
+from posemamba.utils.reading import reader
 
 
+@reader("a video or pictures")
 def probe(source: Source) -> VideoInfo:
     """Read the properties of a video, a folder of pictures or a `Clip`; a video is read whole, but not decoded.
 
@@ -25,6 +28,8 @@ def probe(source: Source) -> VideoInfo:
     if is_pictures(clip.path):
         return probe_pictures(clip)
     info, times = look_through(clip.path, clip.allow_damaged)
+    check_image_size(f"{clip.path}: its picture", info.width, info.height)
+    check_fps(f"{clip.path}: its frame rate", info.fps)
     if clip.is_whole:
         return info
     inside = [t for t in times - times[0] if clip.holds(t)]
@@ -53,6 +58,7 @@ def frame_times(source: Source) -> NDArray[np.float64]:
     return times[[clip.holds(t) for t in times]]
 
 
+@reader("a video or pictures")
 def read_frames(source: Source) -> Iterator[Frame]:
     """Decode a video, a folder of pictures or a `Clip` frame by frame, in order and at the times they are shown.
 

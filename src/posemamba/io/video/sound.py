@@ -22,7 +22,7 @@ def has_sound(path: str | Path) -> bool:
     try:
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as source:
             return _track(source) is not None
-    except av.FFmpegError:
+    except Exception:  # whatever damaged sound leads to
         return False
 
 
@@ -67,11 +67,13 @@ def add_sound(pictures: str | Path, source: str | Path, out: str | Path) -> None
                 while waiting is not None:
                     target.mux(waiting[1])
                     waiting = next(sound, None)
-        except av.FFmpegError as error:
+        except PoseMambaError:
+            raise
+        except Exception as error:  # whatever damaged sound leads to
             reason = getattr(error, "strerror", None) or str(error)
             raise PoseMambaError(
                 f"{source}: its sound cannot be copied ({reason}); repair the file, or write the video without sound"
-            ) from None
+            ) from error
 
 
 def _track(container: Any) -> Any:

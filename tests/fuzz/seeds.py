@@ -1,0 +1,171 @@
+"""Whole files of every kind that a reader takes, small, from which damaged ones are made."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fixtures import human36m_files, mpi_inf_3dhp_files
+from fixtures.documents import RECIPE, poses_of
+from posemamba.demo.walker import walk
+from posemamba.io.keypoints import write_keypoints_npz
+from posemamba.io.keypoints.convert import write_people
+from posemamba.io.keypoints.detected import Detected, write_detected
+from posemamba.io.motion import write_motion
+from posemamba.io.motion.npz import save_poses_npz
+from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.skeletons import BLAZEPOSE33, BODY25, COCO17, FEET, H36M17, HALPE26, Skeleton
+
+FRAMES = 12
+
+
+def _people(skeleton: Skeleton = H36M17, count: int = 2, frames: int = FRAMES) -> list[Keypoints2D]:
+    xy = walk(frames, 25)[..., [0, 2]] * np.float32([80, -80]) + np.float32([160, 200])
+    names = [name if name in H36M17.joints else "nose" for name in skeleton.joints]
+    index = [H36M17.joints.index(name) for name in names]
+    people = []
+    for person in range(count):
+        place = xy[:, index] + np.float32([70 * person, 0])
+        confidence = np.full(place.shape[:2], 0.9, np.float32)
+        people.append(Keypoints2D(place, confidence, skeleton, (320, 240), 25, source="a.mp4", person=person + 1))
+    return people
+
+
+def make(folder: Path) -> None:
+    """Write all seeds into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _keypoints(folder)
+    _poses(folder)
+    _weights(folder)
+    _motions(folder)
+    _runs(folder)
+    _pictures(folder)
+
+
+def _keypoints(folder: Path) -> None:
+    people = _people()
+    write_keypoints_npz(folder / "one.npz", people[0])
+    feet = Feet2D(np.ones((FRAMES, len(FEET), 2)), np.ones((FRAMES, len(FEET))))
+    times = np.arange(FRAMES) / 25
+    whole = Keypoints2D(
+        people[0].xy, people[0].confidence, H36M17, (320, 240), 25, times=times, source="a.mp4", feet=feet
+    )
+    write_keypoints_npz(folder / "feet.npz", whole)
+    write_keypoints_npz(folder / "two.npz", people)
+    write_detected(folder / "detected.npz", Detected(_people(BLAZEPOSE33), "blazepose track", "0" * 24))
+    write_people(folder / "table.csv", people)
+    write_people(folder / "mmpose.json", _people(COCO17), to="mmpose")
+    write_people(folder / "alphapose.json", _people(HALPE26), to="alphapose")
+    write_people(folder / "openpose", _people(BODY25)[:1], to="openpose")
+    blaze = _people(BLAZEPOSE33, 1)[0]
+    landmarks = [[{"x": x / 320, "y": y / 240, "visibility": 0.9} for x, y in frame.tolist()] for frame in blaze.xy]
+    frames = [{"frame": i, "pose_landmarks": [person]} for i, person in enumerate(landmarks)]
+    (folder / "mediapipe.json").write_text(json.dumps({"fps": 25, "width": 320, "height": 240, "frames": frames}))
+    rows = [f"{i},{j},{p['x']},{p['y']},0.9" for i, person in enumerate(landmarks) for j, p in enumerate(person)]
+    (folder / "long.csv").write_text("\n".join(["frame,landmark,x,y,visibility", *rows]))
+    coco = _people(COCO17, 1)[0]
+    head = ["scorer," + ",".join(["D"] * 51), "bodyparts," + ",".join(n for n in COCO17.joints for _ in "xyl")]
+    head.append("coords," + ",".join(["x", "y", "likelihood"] * 17))
+    lines = [f"{i}," + ",".join(f"{x:.2f},{y:.2f},0.9" for x, y in frame) for i, frame in enumerate(coco.xy)]
+    (folder / "dlc.csv").write_text("\n".join(head + lines))
+    boxes, joints = np.empty(FRAMES, object), np.empty(FRAMES, object)
+    for i in range(FRAMES):
+        boxes[i] = [[], np.array([[0, 0, 9, 9, 0.9]], np.float32)]
+        joints[i] = [[], np.concatenate([coco.xy[i].T, np.full((2, 17), 0.5)])[None].astype(np.float32)]
+    np.savez(folder / "detectron.npz", boxes=boxes, keypoints=joints, metadata=np.array({"w": 320, "h": 240}, object))
+    content = {"S1": {"Walk": [people[0].xy]}}
+    facts = {"layout_name": "h36m", "video_metadata": {"S1": {"w": 320, "h": 240}}}
+    np.savez(folder / "vp3d.npz", positions_2d=np.array(content, object), metadata=np.array(facts, object))
+
+
+def _poses(folder: Path) -> None:
+    save_poses_npz(folder / "poses.npz", poses_of(_people()[0]))
+    write_motion(folder / "own.bvh", poses_of(_people(frames=30)[0]), "bvh")
+
+
+def _weights(folder: Path) -> None:
+    import torch
+
+    from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
+    from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
+    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+    from posemamba.models.registry import save_model
+
+    torch.manual_seed(0)
+    mamba = PoseMamba(PoseMambaConfig(width=16, depth=1, frames=27))
+    former = MotionAGFormer(MotionAGFormerConfig(width=16, depth=1, frames=9, heads=2, rep_width=16))
+    bert = MotionBERT(MotionBERTConfig(width=16, representation=16, depth=1, heads=2, frames=9))
+    for name, model in (("mamba", mamba), ("former", former), ("bert", bert)):
+        save_model(folder / f"{name}.safetensors", model, {"person_size": 0.25, "licence": "x"})
+        key = "model" if name == "former" else "model_pos"
+        torch.save({key: {f"module.{k}": v for k, v in model.state_dict().items()}, "epoch": 3}, folder / f"{name}.bin")
+    import yaml
+
+    from posemamba.train.recipe import Recipe
+
+    save_model(folder / "parts.safetensors", mamba, {}, shard_bytes=60_000)
+    plain: dict[str, Any] = {
+        "model": {"options": {"width": 16, "depth": 1, "frames": 27}},
+        "data": {"lengths": {27: 1}},
+    }
+    dumped = Recipe.model_validate(plain).model_dump(mode="json")
+    resumed = Recipe.model_validate(yaml.safe_load(RECIPE)).model_dump(mode="json")
+    kept = {"state_dict": mamba.state_dict(), "recipe": dumped, "step": 7, "details": {"p1": 50.0}}
+    torch.save(kept, folder / "weights.pt")
+    torch.save({"global_step": 7, "training_seconds": 3.5, "recipe": resumed, "state_dict": {}}, folder / "last.ckpt")
+
+
+def _motions(folder: Path) -> None:
+    from data.mocap.test_cmu import amc, asf
+
+    (folder / "05.asf").write_text(asf())
+    (folder / "05_01.amc").write_text(amc(150, step=0.05))
+    walked = walk(60, 50).astype(np.float16)
+    np.savez(
+        folder / "motions.npz",
+        positions=walked,
+        lengths=[60],
+        names=["cmu_01_01"],
+        descriptions=["walk"],
+        subjects=["cmu_01"],
+        parents=H36M17.parents,
+        fps=50.0,
+    )
+    train = (("s_01_act_02_subact_01_ca_01", "Direction", "54138969", 9),)
+    test = (("s_09_act_02_subact_01_ca_01", "Direction", "54138969", 9),)
+    (folder / "h36m.pkl").write_bytes(pickle.dumps(human36m_files.content(train, test), protocol=2))
+    mpi_inf_3dhp_files.write(
+        folder / "data_test_3dhp.npz", {"TS1": {**mpi_inf_3dhp_files.poses(9, 1), "valid": np.ones(9)}}
+    )
+    mpi_inf_3dhp_files.write(folder / "data_train_3dhp.npz", {"S1 Seq1": [{"0": mpi_inf_3dhp_files.poses(9, 0)}, 25]})
+
+
+def _runs(folder: Path) -> None:
+    (folder / "recipe.yaml").write_text(RECIPE)
+    (folder / "card.json").write_text(json.dumps({"hours": 3, "hardware": "a CPU", "limits": ["none"]}))
+    rows = [f"{step},0,{90 - step},{95 - step}" for step in range(0, 40, 5)]
+    (folder / "metrics.csv").write_text("\n".join(["step,epoch,train_mm,val_p1_exact", *rows]))
+    scores = {
+        "format": "posemamba-human36m-1",
+        "protocol": "paper",
+        "clip_frames": 243,
+        "inputs": "detected",
+        "flip": True,
+    }
+    (folder / "scores.json").write_text(json.dumps({**scores, "p1_mm": 41.0, "p2_mm": 33.0, "name": "x"}))
+
+
+def _pictures(folder: Path) -> None:
+    from PIL import Image
+
+    from fixtures.command_line import write_video
+
+    write_video(folder / "video.mp4")
+    picture = Image.fromarray(np.arange(40 * 30 * 3, dtype=np.uint8).reshape(30, 40, 3))
+    for suffix in ("png", "jpg", "bmp", "tif", "webp", "gif"):
+        picture.save(folder / f"picture.{suffix}")
+    Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40)).save(folder / "deep.png")

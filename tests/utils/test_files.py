@@ -1,0 +1,79 @@
+"""Files exchanged together, also where a run is killed between two of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+
+from posemamba.utils.files import atomic_files, atomic_path, finish_exchange
+
+
+def _killed_within(folder: Path, moves: int) -> None:
+    """Write two files, and end the process after some of the moves, as kill -9 does."""
+    whole = Path.replace
+    done = 0
+
+    def replace(self: Path, target: Path) -> Path:
+        nonlocal done
+        if self.name == ".journal.new":
+            return whole(self, target)
+        if done == moves:
+            os._exit(9)
+        done += 1
+        return whole(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]
+    with atomic_files(folder, lambda file: file.name == "old.txt") as made:
+        for name in ("a.txt", "b.txt"):
+            (made / name).write_text("new")
+        if moves < 0:
+            os._exit(9)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+@pytest.mark.parametrize("moves", [-1, 0, 1])
+def test_a_killed_exchange_is_completed_by_the_next_run(tmp_path: Path, moves: int) -> None:
+    for name in ("a.txt", "b.txt", "old.txt", "mine.txt"):
+        (tmp_path / name).write_text("old")
+    process = multiprocessing.get_context("fork").Process(target=_killed_within, args=(tmp_path, moves))
+    process.start()
+    process.join()
+    assert process.exitcode == 9
+    finish_exchange(tmp_path)
+    found = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    if moves < 0:  # before all files were there: as if nothing had begun
+        assert found == dict.fromkeys(("a.txt", "b.txt", "old.txt", "mine.txt"), "old")
+    else:
+        assert found == {"a.txt": "new", "b.txt": "new", "mine.txt": "old"}
+
+
+def test_an_exchange_that_still_runs_is_left_alone(tmp_path: Path) -> None:
+    with atomic_files(tmp_path) as made:
+        (made / "a.txt").write_text("new")
+        finish_exchange(tmp_path)
+        with atomic_files(tmp_path) as other:
+            (other / "b.txt").write_text("new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+def test_nothing_is_exchanged_where_a_folder_is_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").mkdir()
+    with pytest.raises(Exception, match="is a folder"), atomic_files(tmp_path) as made:
+        (made / "a.txt").write_text("new")
+        (made / "b.txt").write_text("new")
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+def test_what_a_killed_run_left_beside_a_file_goes(tmp_path: Path) -> None:
+    (tmp_path / ".poses.unfinished.abc.csv").write_text("half")
+    (tmp_path / ".poses.txt").write_text("somebody's")
+    with atomic_path(tmp_path / "poses.csv") as first:
+        with atomic_path(tmp_path / "poses.csv") as second:
+            second.write_text("second")
+        first.write_text("first")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".poses.txt", "poses.csv"]
+    assert (tmp_path / "poses.csv").read_text() == "first"
