@@ -366,7 +366,7 @@ def check_spoiled(name: str, steps: list[int], junk: Any) -> None:
 
 
 def test_what_no_edit_is_likely_to_make(tmp_path: Path) -> None:
-    """Numbers beyond Python's limits, an array more than a file of its size holds, an encrypted entry, joints beyond any image."""
+    """Numbers beyond Python's limits, an array larger than its file, an encrypted entry, joints beyond any image."""
 
     def refusal(name: str, data: bytes) -> str:
         assert not read_or_refuse(name, data)

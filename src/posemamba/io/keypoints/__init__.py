@@ -203,7 +203,9 @@ def read_keypoints(
             )
             raw.tracks = [best]
         limits.check(path, raw, 1, fps, image_size)
-        return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)[0]
+        person = finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)[0]
+        limits.check_times(path, person)
+        return person
 
 
 def read_people(
@@ -250,7 +252,9 @@ def read_people(
         raw.tracks = kept[:MAX_PEOPLE]
         limits.check(path, raw, len(raw.tracks), fps, image_size)
         facts = None if video is None else VideoFacts.of(Path(video))
-        return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size, video=facts)
+        people = finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size, video=facts)
+        limits.check_times(path, people[0])
+        return people
 
 
 def _read(path: Path, format: str, skeleton: str | None) -> tuple[RawPeople, Skeleton | None]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from posemamba.io.keypoints.raw import RawPeople
-from posemamba.poses.ranges import FARTHEST, check_fps, check_image_size
+from posemamba.poses import Keypoints2D
+from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError
 
 _ROOM, _SHARE = 300_000, 100
@@ -43,31 +44,25 @@ def check(
     for what, size in ((f"{path}: --image-size", image_size), (f"{path}: image size in the file", raw.image_size)):
         if size is not None:
             check_image_size(what, *size)
-    _check_times(path, raw, fps)
-    farthest = 1000.0 if raw.shares else FARTHEST
-    for track in raw.tracks:
-        with np.errstate(invalid="ignore"):
-            far = (np.abs(track.xy) > farthest) & np.isfinite(track.xy)
-        if far.any():
-            entry, joint = np.argwhere(far)[0][:2]
-            raise PoseMambaError(
-                f"{path}: frame {track.frames[entry]}, joint {joint} is at "
-                f"{[float(f'{v:.6g}') for v in track.xy[entry, joint]]}, expected pixels of an image, or NaN for a "
-                "joint that was not found"
-            )
 
 
-def _check_times(path: Path, raw: RawPeople, fps: float | None) -> None:
-    if raw.times is None or raw.frames < 2:
+def check_times(path: Path, person: Keypoints2D) -> None:
+    """Check that the times of a clip, in seconds, span about as many frames as it has.
+
+    Args:
+        path: the file, for the message.
+        person: anybody of it.
+
+    Raises:
+        PoseMambaError: they hold far fewer frames than the clip's rate asks for, or a rate that no clip has.
+    """
+    check_fps(f"{path}: the rate of its frames", person.fps)
+    if person.times is None or len(person) < 2:
         return
-    span = float(raw.times[-1] - raw.times[0])
-    rate = (raw.frames - 1) / span if span > 0 else np.inf
-    if fps is None and raw.fps is None:
-        rate = check_fps(f"{path}: the rate of the 'times'", rate)
-    else:
-        rate = float(fps or raw.fps or rate)
-    if not np.isfinite(raw.times).all() or span * rate > _LONGEST + _STRETCHED * raw.frames:
+    times = person.times
+    span = float(times[-1] - times[0])
+    if not np.isfinite(times).all() or span * person.fps > _LONGEST + _STRETCHED * len(person):
         raise PoseMambaError(
-            f"{path}: 'times' from {raw.times[0]:g} to {raw.times[-1]:g} s at {rate:g} frames per second hold "
-            f"{raw.frames} frames: broken times; correct them"
+            f"{path}: 'times' from {times[0]:g} to {times[-1]:g} s at {person.fps:g} frames per second hold "
+            f"{len(person)} frames: broken times; correct them"
         )

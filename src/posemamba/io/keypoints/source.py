@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses.ranges import FARTHEST, LARGEST_IMAGE
+from posemamba.poses.ranges import LARGEST_IMAGE
 from posemamba.utils.archives import npz_names
 from posemamba.utils.errors import PoseMambaError
 
@@ -199,15 +199,14 @@ def triples(where: str, name: str, values: Any) -> NDArray[np.float64]:
 
 
 def check_finite(where: str, xy: NDArray[np.float64]) -> None:
-    """Reject infinite coordinates, (J, 2), which the tracker cannot take, and those that no image has.
+    """Reject infinite coordinates, (J, 2), which the tracker cannot take.
 
     Raises:
-        PoseMambaError: a joint is infinite, or too far away.
+        PoseMambaError: a joint is infinite.
     """
-    if (np.abs(xy) > FARTHEST).any():  # NaN is not
-        joint = int(np.argwhere(np.abs(xy) > FARTHEST)[0, 0])
-        found = "is infinite" if np.isinf(xy[joint]).any() else "lies outside of any image"
-        raise PoseMambaError(f"{where}: joint {joint} {found}, {xy[joint].tolist()}: the numbers are broken")
+    if np.isinf(xy).any():
+        joint = int(np.argwhere(np.isinf(xy))[0, 0])
+        raise PoseMambaError(f"{where}: joint {joint} is infinite, {xy[joint].tolist()}: the numbers are broken")
 
 
 def check_frames(path: Path, frames: dict[int, Any]) -> tuple[int, int]:
