@@ -80,9 +80,7 @@ def _read_toml(path: Path) -> list[Camera]:
             continue
         name = str(table.get("name", key))
 
-        def numbers(
-            field: str, *shapes: tuple[int, ...], name: str = name, table: dict[str, Any] = table
-        ) -> Array:
+        def numbers(field: str, *shapes: tuple[int, ...], name: str = name, table: dict[str, Any] = table) -> Array:
             try:
                 array = np.array(table[field], np.float64)
             except (KeyError, ValueError, TypeError):
@@ -115,7 +113,8 @@ def _read_qca(path: Path) -> list[Camera]:
     """Read Qualisys's file, XML: intrinsics in 1/64 pixel, places in millimetres.
 
     A camera's rotation leads from the room's axes to its own: x right, y up, z backwards. Lens distortions are of the
-    plane at depth 1, as OpenCV's. Marker cameras, whose ``model`` is neither of video nor unknown, have no pictures and are left out.
+    plane at depth 1, as OpenCV's. Marker cameras, whose ``model`` is neither of video nor unknown, have no pictures and
+    are left out.
     """
     cameras = []
     for number, entry in enumerate(ElementTree.parse(path).getroot().iter("camera"), start=1):
@@ -141,7 +140,9 @@ def _read_qca(path: Path) -> list[Camera]:
 
         left, top, right, bottom = numbers("fov_video", "left", "top", "right", "bottom")
         intrinsics = numbers("intrinsic", "focalLengthU", "focalLengthV", "centerPointU", "centerPointV") / _SUBPIXELS
-        matrix = np.array([[intrinsics[0], 0, intrinsics[2] - left], [0, intrinsics[1], intrinsics[3] - top], [0, 0, 1]])
+        matrix = np.array(
+            [[intrinsics[0], 0, intrinsics[2] - left], [0, intrinsics[1], intrinsics[3] - top], [0, 0, 1]]
+        )
         distortions = numbers(
             "intrinsic",
             *("radialDistortion1", "radialDistortion2", "tangentalDistortion1", "tangentalDistortion2"),
