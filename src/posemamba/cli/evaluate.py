@@ -103,9 +103,10 @@ def evaluate(options: EvaluateOptions) -> None:
     o = options
     views = o.benchmark != "mocap" and _is_views(Path(o.benchmark))
     if not views and (o.calibration or o.keypoints or o.detector or o.fov or not o.align):
+        what = "is not" if o.benchmark == "mocap" or Path(o.benchmark).exists() else "does not exist"
         raise PoseMambaError(
-            f"--calibration, --keypoints, --detector, --fov and --no-align are for a folder of calibrated views, which "
-            f"'{o.benchmark}' is not: expected a folder with videos/ and calibration/"
+            "--calibration, --keypoints, --detector, --fov and --no-align are for a folder of calibrated views, with "
+            f"videos/ and calibration/; '{o.benchmark}' {what}"
         )
     if o.benchmark != "mocap":
         ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posemamba.evaluate.views.calibration import find_calibration, read_calibration
+from posemamba.evaluate.views.calibration import QCA, find_calibration, read_calibration
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.io.inputs import VIDEO_SUFFIXES, Input, find_inputs
 from posemamba.io.keypoints import is_keypoint_file
@@ -65,11 +65,14 @@ class Folder:
 
 
 def is_views_folder(path: Path) -> bool:
-    """Return True for a folder that holds ``videos`` or a calibration."""
+    """Return True for a folder with ``videos`` or a calibration, complete or not, or with videos themselves."""
     if not path.is_dir():
         return False
-    names = [entry.name.lower() for entry in path.iterdir() if entry.is_dir()]
-    return any(name == "videos" or name.startswith("calib") for name in names)
+    for entry in path.iterdir():
+        name = entry.name.lower()
+        if (name == "videos" or name.startswith("calib")) if entry.is_dir() else name.endswith((QCA, *VIDEO_SUFFIXES)):
+            return True
+    return False
 
 
 def find_views(folder: Path, calibration: Path | None = None) -> Folder:

@@ -107,11 +107,12 @@ def _aligned(cameras: Sequence[Camera], xy: Array, confidence: Array) -> list[Ca
     """Return the cameras with shifted centres, with which (V, N, 2) pixels agree best; by turns with their points."""
     aligned, shifts = list(cameras), np.zeros((len(cameras), 2))
     for turn in range(_ROUNDS):
-        points = triangulate(aligned, xy, confidence, good_mm=GOOD_MM * (2 if turn < _ROUNDS // 4 else 1)).xyz
+        coarse = max(1, 4 - turn)  # shifts larger than the limit would leave no point to begin with
+        points = triangulate(aligned, xy, confidence, good_mm=GOOD_MM * coarse).xyz
         moved = np.stack([_shift(c, xy[v], confidence[v], c.to_camera(points)) for v, c in enumerate(aligned)])
         shifts += moved
         aligned = [shifted(camera, shift) for camera, shift in zip(cameras, shifts, strict=True)]
-        if np.abs(moved).max() < _CLOSE:
+        if coarse == 1 and np.abs(moved).max() < _CLOSE:
             break
     return aligned
 

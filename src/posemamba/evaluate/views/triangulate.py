@@ -94,14 +94,12 @@ def _solve(poses: Array, plane: Array, weights: Array) -> Array:
         plane: (V, N, 2) in the plane at depth 1.
         weights: (V, N); 0 leaves a view out.
     """
-    rows = plane[..., None] * poses[:, None, None, 2] - poses[:, None, None, :2].swapaxes(2, 3).reshape(
-        len(poses), 1, 2, 4
-    )
+    rows = plane[..., None] * poses[:, None, None, 2] - poses[:, None, :2]  # (V, N, 2, 4)
     depth = np.ones(weights.shape)
     points = np.full((plane.shape[1], 3), np.nan)
     for _ in range(_ROUNDS):
         scaled = rows * (np.sqrt(weights) / depth)[..., None, None]
-        stacked = scaled.transpose(1, 0, 2, 3).reshape(plane.shape[1], -1, 4)
+        stacked = scaled.transpose(1, 0, 2, 3).reshape(plane.shape[1], 2 * len(poses), 4)
         solution = np.linalg.svd(stacked, full_matrices=False)[2][:, -1]
         flat = np.abs(solution[:, 3:]) < 1e-12  # at infinity
         points = np.where(flat, np.nan, solution[:, :3] / np.where(flat, 1.0, solution[:, 3:]))
