@@ -77,10 +77,10 @@ def test_a_calibration_is_found_in_the_folder_or_beside_it(tmp_path: Path) -> No
 @pytest.mark.parametrize("fisheye", [False, True])
 def test_undistorting_undoes_projecting(fisheye: bool) -> None:
     for camera in make_cameras(3, fisheye=fisheye):
-        inside = camera.to_camera(make_person(20))
+        inside = camera.to_camera(make_person(20)) * [3, 3, 1]  # to the edges of the picture
         plane = camera.undistort(camera.project(inside))
         np.testing.assert_allclose(plane, inside[..., :2] / inside[..., 2:], atol=1e-9)
-        assert np.abs(camera.project(inside) - camera.matrix.diagonal()[:2] * plane - camera.matrix[:2, 2]).max() > 0.2
+        assert np.abs(camera.project(inside) - camera.matrix.diagonal()[:2] * plane - camera.matrix[:2, 2]).max() > 1
         assert np.isnan(camera.project(-inside)).all(), "behind the camera"
         assert np.isnan(camera.undistort(np.full((1, 2), np.nan))).all()
 
