@@ -204,6 +204,16 @@ def test_angles_are_compared_around_the_circle_and_both_sides_together() -> None
 
 
 @pytest.mark.slow
+def test_trained_weights_are_as_good_as_on_motion_capture(folder: Path, tmp_path: Path) -> None:
+    """Exact joints of a made-up walk: a turned axis, a wrong unit or swapped sides would cost far more."""
+    views = evaluate(Path("posemamba-s"), folder, tmp_path / "s.json")["views"]
+    for view in [view for view in views if not view["name"].endswith("3")]:
+        assert view["errors"]["p1"] < 60 and view["errors"]["p2"] < 35
+        assert view["angles"]["knee_flexion"]["error"] < 6
+    assert 0.9 < np.mean([view["errors"]["scale"] for view in views]) < 1.1  # 1.72 m, assumed 1.70 m
+
+
+@pytest.mark.slow
 def test_a_real_clip_from_the_file_to_the_table(tmp_path: Path) -> None:
     """Four real views; the given reference is of all of them and gives 51.4 / 37.9 mm."""
     folder = shared_path("real_video")

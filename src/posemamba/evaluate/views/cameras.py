@@ -69,12 +69,13 @@ class Camera:
         if self.fisheye:
             return self._unbend_fisheye(bent)
         plane = bent.copy()
-        for _ in range(_ROUNDS):
-            off = self._bend(plane) - bent
-            plane -= off
-            if not (np.abs(off) > 1e-13).any():
-                break
-        return np.where(np.abs(self._bend(plane) - bent) < 1e-9, plane, np.nan)
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside of the picture, where no ray leads
+            for _ in range(_ROUNDS):
+                off = self._bend(plane) - bent
+                plane -= off
+                if not (np.abs(off) > 1e-13).any():
+                    break
+            return np.where(np.abs(self._bend(plane) - bent).max(-1, keepdims=True) < 1e-9, plane, np.nan)
 
     def fov(self) -> float:
         """Return the horizontal field of view in degrees."""
@@ -123,13 +124,14 @@ class Camera:
         radius = np.linalg.norm(bent, axis=-1, keepdims=True)
         angle = np.minimum(radius, 1.5)
         k1, k2, k3, k4 = self.distortions
-        for _ in range(_ROUNDS):  # Newton's method
-            a2 = angle**2
-            slope = 1 + a2 * (3 * k1 + a2 * (5 * k2 + a2 * (7 * k3 + a2 * 9 * k4)))
-            step = (self._fisheye(angle) - radius) / slope
-            angle = angle - step
-            if not (np.abs(step) > 1e-13).any():
-                break
-        reached = (np.abs(self._fisheye(angle) - radius) < 1e-9) & (angle >= 0) & (angle < math.pi / 2)
-        stretch = np.where(radius > 1e-12, np.tan(angle) / np.maximum(radius, 1e-12), 1.0)
-        return np.where(reached, bent * stretch, np.nan)
+        with np.errstate(all="ignore"):  # far outside of the picture, where no ray leads
+            for _ in range(_ROUNDS):  # Newton's method
+                a2 = angle**2
+                slope = 1 + a2 * (3 * k1 + a2 * (5 * k2 + a2 * (7 * k3 + a2 * 9 * k4)))
+                step = (self._fisheye(angle) - radius) / slope
+                angle = angle - step
+                if not (np.abs(step) > 1e-13).any():
+                    break
+            reached = (np.abs(self._fisheye(angle) - radius) < 1e-9) & (angle >= 0) & (angle < math.pi / 2)
+            stretch = np.where(radius > 1e-12, np.tan(angle) / np.maximum(radius, 1e-12), 1.0)
+            return np.where(reached, bent * stretch, np.nan)

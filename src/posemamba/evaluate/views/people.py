@@ -17,6 +17,8 @@ from posemamba.poses.mapping import to_h36m17
 SAME_MM = 200.0
 """Median reprojection error, in millimetres at the joints' distance, up to which a view shows the same person."""
 _FRAMES = 40  # that are compared, evenly spread
+_LEAST_COMPARED = 0.25
+"""Share of a person's joints that must have been compared for the person to count as the same."""
 _MOST = 6  # people of a view that are tried: those who are seen most
 
 
@@ -52,28 +54,7 @@ def choose_person(
         [first, *(one for one in people if one is not first)][:_MOST]
         for first, people in zip(own, everybody, strict=True)
     ]
-    frames = min(len(one) for one in own)
-    at = np.unique(np.linspace(0, frames - 1, min(frames, _FRAMES)).astype(int))
-    joints = [[to_h36m17(one.select(at)) for one in people] for people in tried]
-    best: tuple[int, int, float] | None = None
-    chosen: list[int | None] = [None] * len(cameras)
-    for i, j in itertools.combinations(range(len(cameras)), 2):
-        for a, b in itertools.product(range(len(tried[i])), range(len(tried[j]))):
-            points = _place([cameras[i], cameras[j]], [joints[i][a], joints[j][b]])
-            if not np.isfinite(points).any():
-                continue
-            found: list[int | None] = []
-            errors = []
-            for camera, people in zip(cameras, joints, strict=True):
-                each = [_apart_mm(camera, one, points) for one in people]
-                nearest = int(np.argmin(each))
-                found.append(nearest if each[nearest] <= SAME_MM else None)
-                errors.append(min(each[nearest], SAME_MM))
-            if found[i] != a or found[j] != b:
-                continue
-            score = sum(f is not None for f in found), sum(f == 0 for f in found), -float(np.mean(errors))
-            if best is None or score > best:
-                best, chosen = score, found
+    chosen = _vote(cameras, tried)
     notes = []
     for name, people, taken in zip(names, tried, chosen, strict=True):
         if taken is None:
@@ -89,6 +70,47 @@ def choose_person(
     )
 
 
+def _vote(cameras: Sequence[Camera], tried: Sequence[Sequence[Keypoints2D]]) -> list[int | None]:
+    """Return the index of each view's person with whom most views agree, None for views that do not.
+
+    Args:
+        cameras: of the views.
+        tried: the people of each view, its own choice first.
+    """
+    frames = min(len(people[0]) for people in tried)
+    at = np.unique(np.linspace(0, frames - 1, min(frames, _FRAMES)).astype(int))
+    joints = [[to_h36m17(one.select(at)) for one in people] for people in tried]
+    planes = [
+        [camera.undistort(one.xy.reshape(-1, 2)) for one in people]
+        for camera, people in zip(cameras, joints, strict=True)
+    ]
+    best: tuple[int, int, float] | None = None
+    chosen: list[int | None] = [None] * len(cameras)
+    pairs = [
+        (i, j, a, b)
+        for i, j in itertools.combinations(range(len(cameras)), 2)
+        for a, b in itertools.product(range(len(tried[i])), range(len(tried[j])))
+    ]
+    for i, j, a, b in sorted(pairs, key=lambda pair: pair[2] + pair[3]):
+        if best is not None and best[1] == len(cameras):
+            break  # all views agree with their own choices
+        points = _place([cameras[i], cameras[j]], [joints[i][a], joints[j][b]])
+        if not np.isfinite(points).any():
+            continue
+        apart = [
+            [_apart_mm(camera, plane, points) for plane in each] for camera, each in zip(cameras, planes, strict=True)
+        ]
+        nearest = [int(np.argmin(each)) for each in apart]
+        found = [n if each[n] <= SAME_MM else None for n, each in zip(nearest, apart, strict=True)]
+        if found[i] != a or found[j] != b:
+            continue
+        error = float(np.mean([min(*each, SAME_MM) for each in apart]))
+        score = sum(f is not None for f in found), sum(f == 0 for f in found), -error
+        if best is None or score > best:
+            best, chosen = score, found
+    return chosen
+
+
 def _place(cameras: Sequence[Camera], joints: Sequence[Keypoints2D]) -> Array:
     """Triangulate two views' joints, (N, 3); NaN where the rays pass each other."""
     xy = np.stack([one.xy.reshape(-1, 2) for one in joints])
@@ -96,17 +118,19 @@ def _place(cameras: Sequence[Camera], joints: Sequence[Keypoints2D]) -> Array:
     return triangulate(cameras, xy, confidence, good_mm=SAME_MM).xyz
 
 
-def _apart_mm(camera: Camera, joints: Keypoints2D, points: Array) -> float:
-    """Return the median distance of a view's rays from points, at their depth; infinite where less than half is there.
+def _apart_mm(camera: Camera, plane: Array, points: Array) -> float:
+    """Return the median distance of rays from points, at their depth; infinite where few can be compared.
 
-    A person whose joints could mostly not be compared is no evidence for anything.
+    Args:
+        camera: the view's.
+        plane: (N, 2) a person's joints in the plane at depth 1.
+        points: (N, 3) in the world.
     """
     inside = camera.to_camera(points)
     depth = np.where(inside[:, 2] > 0, inside[:, 2], np.nan)
-    plane = camera.undistort(joints.xy.reshape(-1, 2))
     apart = 1000 * np.linalg.norm(inside[:, :2] / depth[:, None] - plane, axis=-1) * depth
     there = np.isfinite(plane).all(-1)
     both = np.isfinite(apart)
-    if both.sum() < max(1, 0.25 * there.sum()):
+    if both.sum() < max(1, _LEAST_COMPARED * there.sum()):
         return np.inf
     return float(np.median(apart[both]))

@@ -98,12 +98,12 @@ def _solve(poses: Array, plane: Array, weights: Array) -> Array:
     depth = np.ones(weights.shape)
     points = np.full((plane.shape[1], 3), np.nan)
     for _ in range(_ROUNDS):
-        scaled = rows * (np.sqrt(weights) / depth)[..., None, None]
-        stacked = scaled.transpose(1, 0, 2, 3).reshape(plane.shape[1], 2 * len(poses), 4)
-        solution = np.linalg.svd(stacked, full_matrices=False)[2][:, -1]
-        flat = np.abs(solution[:, 3:]) < 1e-12  # at infinity
-        points = np.where(flat, np.nan, solution[:, :3] / np.where(flat, 1.0, solution[:, 3:]))
-        found = np.einsum("vi,ni->vn", poses[:, 2, :3], np.nan_to_num(points)) + poses[:, 2, 3:]
+        weighted = rows * (weights / depth**2)[..., None, None]
+        left = np.einsum("vnki,vnkj->nij", weighted[..., :3], rows[..., :3])
+        right = -np.einsum("vnki,vnk->ni", weighted[..., :3], rows[..., 3])
+        left += 1e-12 * np.trace(left, axis1=1, axis2=2)[:, None, None] * np.eye(3)  # parallel rays
+        points = np.linalg.solve(left, right[..., None])[..., 0]
+        found = np.einsum("vi,ni->vn", poses[:, 2, :3], points) + poses[:, 2, 3:]
         depth = np.maximum(np.abs(found), 1e-3)
     return points
 
