@@ -106,7 +106,7 @@ class ViewsResult:
         ]
         lines += [
             f"note: {view.name}: all joints lie {view.shift_px[0]:+.0f}, {view.shift_px[1]:+.0f} pixels beside the "
-            "reference, taken out: its calibration is not exact"
+            "reference, taken out: its calibration, or that of the others, is not exact"
             for view in self.views
             if math.hypot(*view.shift_px) > _SHIFTED * max(view.image_size)
         ]
