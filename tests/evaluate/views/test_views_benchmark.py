@@ -17,6 +17,7 @@ from fixtures.views import make_cameras, make_person, see, write_joints, write_q
 from posemamba import cli
 from posemamba.evaluate.views.folder import match_names
 from posemamba.evaluate.views.scores import SCORED, angle_errors, pose_errors
+from posemamba.io.keypoints.detected import read_detected
 from posemamba.utils.errors import PoseMambaError
 
 FRAMES = 40
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def evaluate(weights: Path, folder: Path, out: Path, *options: object) -> dict[str, Any]:
-    arguments = ["evaluate", weights, folder, "--keypoints", folder / "joints", "--json", out, *options]
+    arguments = ["evaluate", weights, folder, "--keypoints", folder / "joints", "--no-flip", "--json", out, *options]
     assert cli.main([str(a) for a in arguments]) == 0
     result: dict[str, Any] = json.loads(out.read_text())
     return result
@@ -84,6 +85,20 @@ def test_a_made_up_person_is_scored_from_the_files_to_the_table(
         "blazepose track, found in",
     ):
         assert part in printed
+
+
+def test_other_programs_joints_serve_as_well(
+    folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One view's joints as a plain file called like the video, without size and frame rate."""
+    same = evaluate(weights, folder, tmp_path / "a.json")["mean"]
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    kept = read_detected(copy / "joints" / "Trial1_cam01" / "keypoints.npz").people[0]
+    shutil.rmtree(copy / "joints" / "Trial1_cam01")
+    np.savez(copy / "joints" / "Trial1_cam01.npz", keypoints=np.dstack([kept.xy, kept.confidence]), skeleton="h36m17")
+    assert evaluate(weights, copy, tmp_path / "b.json")["mean"] == pytest.approx(same, rel=1e-4)
+    assert f"files in {copy / 'joints'}" in capsys.readouterr().out
 
 
 def test_the_cameras_own_field_of_view_and_the_other_file(folder: Path, weights: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.evaluate.views.cameras import Array
-from posemamba.evaluate.views.folder import Folder, VideoView, find_views, read_joints
+from posemamba.evaluate.views.folder import LEAST_VIEWS, Folder, VideoView, find_views, read_joints
 from posemamba.evaluate.views.people import choose_person
 from posemamba.evaluate.views.reference import Reference, make_reference
 from posemamba.evaluate.views.report import PixelErrors, ViewScore, ViewsResult
@@ -30,8 +30,6 @@ from posemamba.utils.progress import Progress
 
 Stage = Callable[[str], AbstractContextManager[Progress | None]]
 """Makes a context for a named stage, which gives the stage's progress; `posemamba.utils.progress.Stages` is one."""
-
-_LEAST_VIEWS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +103,10 @@ def score_views(
     names = [view.name for view in folder.views]
     choice = choose_person([view.camera for view in folder.views], everybody, names)
     views = [(view, person) for view, person in zip(folder.views, choice.people, strict=True) if person is not None]
-    if len(views) < _LEAST_VIEWS:
+    if len(views) < LEAST_VIEWS:
         raise PoseMambaError(
             f"{folder.views[0].input.path.parent.parent}: only {len(views)} of {len(names)} views show one person at "
-            f"one place, expected {_LEAST_VIEWS}: are the videos synchronised, and is {folder.calibration.name} theirs?"
+            f"one place, expected {LEAST_VIEWS}: are the videos synchronised, and is {folder.calibration.name} theirs?"
         )
     joints = [to_h36m17(person) for _, person in views]
     scores = []

@@ -20,12 +20,6 @@ SCORED = (1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16)
 these two, they are extrapolated."""
 _LEAST = 6
 """Joints of a frame from which it is aligned for P2; with fewer the alignment would hide the errors."""
-GROUPS = {
-    "knee": ("knee_flexion",),
-    "elbow": ("elbow_flexion",),
-    "hip": ("hip_flexion", "hip_abduction"),
-    "shoulder": ("shoulder_flexion", "shoulder_abduction", "shoulder_elevation"),
-}
 
 
 @dataclass(frozen=True)
