@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.evaluate.metrics import p_mpjpe_per_frame
+from posemamba.evaluate.views.scores import pose_errors
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Keypoints2D
 from posemamba.poses.mapping import to_h36m17
@@ -32,7 +32,6 @@ from studies.command_line import report, study_parser
 
 Array = NDArray[np.float64]
 
-SCORED = [*range(1, 9), *range(11, 17)]
 KNEES, ELBOWS = ((1, 2, 3), (4, 5, 6)), ((11, 12, 13), (14, 15, 16))
 PITCHES = (-20, -10, 0, 10)
 """Degrees by which cameras that look at the straight figure look down."""
@@ -68,20 +67,15 @@ def bend(xyz: Array, limb: tuple[int, int, int]) -> Array:
 
 def score(xyz: Array, ref: Array, valid: NDArray[np.bool_]) -> ViewScore:
     """Score (F, 17, 3) of any unit against a reference in metres, where `valid` (F, 17)."""
-    ours, true = xyz - xyz[:, :1], ref - ref[:, :1]
-    good = (valid & valid[:, :1])[:, SCORED]
-    p, r = ours[:, SCORED], true[:, SCORED]
-    off = p * ((p[good] * r[good]).sum() / (p[good] ** 2).sum()) - r
-    p2 = [p_mpjpe_per_frame(p[f, ok][None], r[f, ok][None]) for f, ok in enumerate(good) if ok.sum() >= 6]
-    weights = [int(ok.sum()) for ok in good if ok.sum() >= 6]
+    found = pose_errors(xyz, ref, valid)
     angles = []
     for limbs in (KNEES, ELBOWS):
         wrong = np.concatenate([(bend(xyz, one) - bend(ref, one))[valid[:, list(one)].all(1)] for one in limbs])
         angles.append((float(np.abs(wrong).mean()), float(wrong.mean())))
     return ViewScore(
-        p1=1000 * float(np.linalg.norm(off[good], axis=-1).mean()),
-        p2=1000 * float(np.average(np.ravel(p2), weights=weights)),
-        depth=1000 * float(np.abs(off[good][:, 2]).mean()),
+        p1=found.p1,
+        p2=found.p2,
+        depth=found.depth,
         knees=angles[0][0],
         elbows=angles[1][0],
         knee_bias=angles[0][1],

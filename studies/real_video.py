@@ -6,7 +6,8 @@ and as the network gives them, in the virtual camera's picture at the pelvis's d
 there is no virtual camera. With ``--results FOLDER`` the 2D joints are read from ``NAME/keypoints.npz`` in it, as
 lifting of the videos has kept them.
 
-The folder holds ``videos/NAME.mp4`` and ``reference/NAME.npz`` for each view: ``ref`` (F, 17, 3) metres in the camera's
+`posemamba evaluate` makes the reference itself, without the scored view; here it is given: the folder holds
+``videos/NAME.mp4`` and ``reference/NAME.npz`` for each view: ``ref`` (F, 17, 3) metres in the camera's
 axes, ``valid`` (F, 17), ``K`` (3, 3) and ``dist`` (k1, k2, p1, p2).
 """
 
@@ -19,15 +20,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.evaluate.views.cameras import Camera
+from posemamba.evaluate.views.scores import SCORED, pose_errors
 from posemamba.lifting.lifter import Lifter
 from posemamba.pipeline.lift import DETECTORS, lift
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from studies.command_line import report, study_parser
 
-# Human3.6M's joints without the head's top, which the reference lacks, the pelvis, which is the origin, and the nose,
-# whose place differs between definitions.
-SCORED = [1, 2, 3, 4, 5, 6, 7, 8, 11, 12, 13, 14, 15, 16]
 _SOMEBODY_ELSE = 100.0  # pixels: median distance of a frame's joints from the person's
 
 
@@ -50,53 +50,20 @@ class View:
 
     def project(self) -> NDArray[np.float64]:
         """Project the reference into the picture, (F, 17, 2) pixels."""
-        plane = self.xyz[..., :2] / self.xyz[..., 2:]
-        k1, k2, p1, p2 = self.dist
-        r2 = np.square(plane).sum(-1, keepdims=True)
-        product = np.prod(plane, axis=-1, keepdims=True)
-        tangential = 2 * product * [p1, p2] + (r2 + 2 * plane**2) * [p2, p1]
-        bent = plane * (1 + k1 * r2 + k2 * r2**2) + tangential
-        return np.asarray(bent * [self.K[0, 0], self.K[1, 1]] + self.K[:2, 2])
+        size = (2 * self.K[0, 2], 2 * self.K[1, 2])
+        return Camera("", size, self.K, self.dist, np.eye(3), np.zeros(3)).project(self.xyz)
 
 
 def pixel_errors(poses: Poses3D, view: View) -> NDArray[np.float64]:
     """Return the distances of the scored 2D joints from the reference, (F, 14) pixels; NaN where either is missing."""
-    apart = np.linalg.norm(poses.keypoints.xy[:, SCORED] - view.project()[:, SCORED], axis=-1)
-    return np.where(view.valid[:, SCORED], apart, np.nan)
+    apart = np.linalg.norm((poses.keypoints.xy - view.project())[:, list(SCORED)], axis=-1)
+    return np.where(view.valid[:, list(SCORED)], apart, np.nan)
 
 
-def pose_errors(xyz: NDArray[np.floating], view: View) -> tuple[float, float, float]:
-    """Return P1, P2 and the depth's share of P1 in millimetres; one scale is fitted to the clip for P1.
-
-    Args:
-        xyz: (F, 17, 3) in any unit, in the camera's axes.
-        view: the reference.
-    """
-    kept = view.valid & np.isfinite(xyz).all(-1)
-    ours, truth = (a - a[:, :1] for a in (np.asarray(xyz, np.float64), view.xyz))
-    scored = np.zeros_like(kept)
-    scored[:, SCORED] = kept[:, SCORED]
-    scored &= kept[:, :1]
-    scale = (ours[scored] * truth[scored]).sum() / np.square(ours[scored]).sum()
-    apart = scale * ours - truth
-    p2 = []
-    for frame in np.flatnonzero(scored.sum(1) >= 8):
-        a, b = ours[frame, scored[frame]], truth[frame, scored[frame]]
-        p2.append(np.linalg.norm(_procrustes(a, b) - b, axis=-1))
-    return (
-        1000 * float(np.linalg.norm(apart[scored], axis=-1).mean()),
-        1000 * float(np.concatenate(p2).mean()),
-        1000 * float(np.abs(apart[scored][:, 2]).mean()),
-    )
-
-
-def _procrustes(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Move, turn and scale the points a (J, 3) so that they lie nearest to b."""
-    centred, target = a - a.mean(0), b - b.mean(0)
-    u, s, vt = np.linalg.svd(centred.T @ target)
-    signs = np.array([1, 1, np.sign(np.linalg.det(u @ vt))])
-    scale = (s * signs).sum() / np.square(centred).sum()
-    return np.asarray(scale * centred @ (u * signs) @ vt + b.mean(0))
+def view_errors(xyz: NDArray[np.floating], view: View) -> tuple[float, float, float]:
+    """Return P1, P2 and the depth's share of P1 of (F, 17, 3) in the camera's axes, in millimetres."""
+    found = pose_errors(xyz, view.xyz, view.valid)
+    return found.p1, found.p2, found.depth
 
 
 def score(folder: Path, weights: str, detector: str | None, *, plain: bool = False, results: Path | None = None) -> str:
@@ -121,8 +88,8 @@ def score(folder: Path, weights: str, detector: str | None, *, plain: bool = Fal
         row = np.array(
             [
                 *(np.median(errors[known]), errors[known].mean(), np.quantile(errors[known], 0.95), elsewhere),
-                *pose_errors(poses.network.camera.turn_back(poses.network.xyz), view),
-                *pose_errors(poses.xyz, view),
+                *view_errors(poses.network.camera.turn_back(poses.network.xyz), view),
+                *view_errors(poses.xyz, view),
             ]
         )
         rows.append(row)

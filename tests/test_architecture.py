@@ -32,12 +32,12 @@ ALLOWED = {
     "show": "utils poses io refine quality",
     "lifting": "utils poses weights ops models",
     "data": "utils poses ops models",
-    "evaluate": "utils poses weights ops models lifting data",
+    "pipeline": "utils poses weights ops models io refine quality detect lifting",
+    "evaluate": "utils poses weights ops models io refine lifting data pipeline",
     "train": "utils poses weights ops models lifting data evaluate",
     "bench": "utils poses weights ops models",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses refine models lifting evaluate",
-    "pipeline": "utils poses weights ops models io refine quality detect lifting",
     "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "
     "pipeline",
 }

@@ -1,4 +1,4 @@
-"""``posemamba evaluate``: errors on motion capture seen by virtual cameras, or on a data set's own files."""
+"""``posemamba evaluate``: errors on motion capture seen by virtual cameras, a data set's files, or calibrated views."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
     from posemamba.data.mocap.motions import Motions
     from posemamba.evaluate.mocap.benchmark import Predict
+    from posemamba.evaluate.views.benchmark import ViewsOptions
     from posemamba.lifting.lifter import Lifter
 
-_MOCAP, _FILES = "Motion capture", "Human3.6M"
+_MOCAP, _FILES, _VIEWS = "Motion capture", "Human3.6M", "Calibrated views"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,14 @@ class EvaluateOptions:
     """Options of ``posemamba evaluate``; None means that an option was not given."""
 
     weights: Annotated[str, argument("A known name, a weights file, or a released checkpoint.")]
-    benchmark: Annotated[str, argument("mocap, or a data set's file or the folder that holds it.", metavar="DATA")] = (
-        "mocap"
-    )
+    benchmark: Annotated[
+        str,
+        argument(
+            "mocap; a data set's file or the folder that holds it; or a folder with videos/ and calibration/, three or "
+            "more calibrated views of one person.",
+            metavar="DATA",
+        ),
+    ] = "mocap"
     quick: Annotated[bool, option("One camera for each clip instead of four.", "--quick", panel=_MOCAP)] = False
     aside: Annotated[
         bool,
@@ -58,13 +64,50 @@ class EvaluateOptions:
         None
     )
     inputs: Annotated[str | None, option("detected (the default) or exact 2D joints.", panel=_FILES)] = None
+    calibration: Annotated[
+        Path | None, option("Qualisys's .qca.txt or Pose2Sim's .toml, if not in calibration/.", panel=_VIEWS)
+    ] = None
+    keypoints: Annotated[
+        Path | None,
+        option(
+            "2D joints: used from NAME/keypoints.npz in this folder, as lift keeps them; detected and kept there where "
+            "missing.",
+            panel=_VIEWS,
+        ),
+    ] = None
+    detector: Annotated[str | None, option("Another detector, as of lift.", panel=_VIEWS)] = None
+    fov: Annotated[
+        str | None,
+        option(
+            "Horizontal field of view in degrees, or calibrated: each camera's own; else as lift, a guess.",
+            panel=_VIEWS,
+        ),
+    ] = None
+    align: Annotated[
+        bool,
+        option(
+            "Take out a shift of each view's picture against the others (default), or trust the calibration.",
+            "--align/--no-align",
+            panel=_VIEWS,
+        ),
+    ] = True
     data: MocapFolder = None
     device: Device = "auto"
 
 
 def evaluate(options: EvaluateOptions) -> None:
-    """Score weights on motion capture seen by virtual cameras (docs/mocap_benchmark.md), or on a data set's files."""
+    """Score weights on motion capture seen by virtual cameras, a data set's files, or calibrated videos.
+
+    More: docs/mocap_benchmark.md, docs/human36m.md, docs/mpi_inf_3dhp.md, docs/views.md.
+    """
     o = options
+    views = o.benchmark != "mocap" and _is_views(Path(o.benchmark))
+    if not views and (o.calibration or o.keypoints or o.detector or o.fov or not o.align):
+        what = "is not" if o.benchmark == "mocap" or Path(o.benchmark).exists() else "does not exist"
+        raise PoseMambaError(
+            "--calibration, --keypoints, --detector, --fov and --no-align are for a folder of calibrated views, with "
+            f"videos/ and calibration/; '{o.benchmark}' {what}"
+        )
     if o.benchmark != "mocap":
         ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)
         if any((*ours, o.overlap, o.aside, o.look)):
@@ -73,7 +116,10 @@ def evaluate(options: EvaluateOptions) -> None:
                 "--aside, --look and --data"
             )
             raise PoseMambaError(f"{names} are for mocap; leave them out")
-        _score_files(o)
+        if views:
+            _score_views(o)
+        else:
+            _score_files(o)
         return
     if o.protocol or o.inputs:
         raise PoseMambaError("--protocol and --inputs are for Human3.6M, and mocap was to be scored; leave them out")
@@ -196,6 +242,61 @@ def _score_files(options: EvaluateOptions) -> None:
     print(result.table())
     if options.json_file is not None:
         result.save_json(options.json_file)
+
+
+def _is_views(path: Path) -> bool:
+    """Tell whether a path is a folder of calibrated views and not a data set."""
+    from posemamba.evaluate.views.folder import is_views_folder
+
+    if not is_views_folder(path):
+        return False
+    from posemamba.data.check import DATA_SETS
+
+    return not any(data.find(path) for data in DATA_SETS)
+
+
+def _score_views(options: EvaluateOptions) -> None:
+    """Score weights on calibrated views; print the tables, write the file."""
+    import torch
+
+    from posemamba.evaluate.views.benchmark import evaluate_views
+    from posemamba.evaluate.views.folder import find_views
+    from posemamba.lifting.lifter import Lifter
+    from posemamba.utils.files import make_folder
+    from posemamba.utils.progress import Stages
+
+    if options.protocol or options.inputs:
+        raise PoseMambaError("--protocol and --inputs are for Human3.6M, and calibrated views were to be scored")
+    folder, chosen = Path(options.benchmark), _views_options(options)
+    find_views(folder, options.calibration)  # before the weights are read
+    for place in (options.keypoints, options.json_file and options.json_file.parent):
+        if place is not None:
+            make_folder(place)
+    lifter = Lifter.from_pretrained(options.weights, device=options.device, flip=options.flip)
+    with torch.autocast(lifter.device.type, torch.bfloat16, enabled=options.half):
+        result = evaluate_views(folder, lifter, chosen, stages=Stages())
+    print(result.table())
+    if options.json_file is not None:
+        result.save_json(options.json_file)
+
+
+def _views_options(options: EvaluateOptions) -> ViewsOptions:
+    from posemamba.evaluate.views.benchmark import ViewsOptions
+    from posemamba.pipeline.lift import Reading, View
+
+    fov: float | str | None = options.fov
+    if fov is not None and fov != "calibrated":
+        try:
+            fov = View(float(fov)).checked().fov
+        except ValueError:
+            raise PoseMambaError(f"--fov is '{fov}', expected degrees, or calibrated") from None
+    return ViewsOptions(
+        reading=Reading(detector=options.detector),
+        fov=fov,  # type: ignore[arg-type]  # a number or the one word
+        calibration=options.calibration,
+        keypoints=options.keypoints,
+        align=options.align,
+    )
 
 
 def _clips_at_once(device: torch.device) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from posemamba.utils.lazy import lazy_names
 
 _HOMES = {
+    "ViewsOptions": "posemamba.evaluate.views.benchmark",
     "acceleration": "posemamba.evaluate.metrics",
+    "evaluate_views": "posemamba.evaluate.views.benchmark",
     "model_predictor": "posemamba.evaluate.mocap.benchmark",
     "mpjpe_per_frame": "posemamba.evaluate.metrics",
     "mpjve_per_frame": "posemamba.evaluate.metrics",

@@ -102,7 +102,9 @@ def find_data(path: Path) -> str:
         PoseMambaError: none, or several.
     """
     if not path.exists():
-        raise PoseMambaError(f"unknown benchmark '{path}', expected mocap or a path to a data set's files")
+        raise PoseMambaError(
+            f"unknown benchmark '{path}', expected mocap, a path to a data set's files, or a folder of calibrated views"
+        )
     there = [data for data, _ in recognise(path) if data.key in EVALUATORS]
     if len(there) != 1:
         names = " and ".join(data.name for data in there) or "no data set that can be scored"
