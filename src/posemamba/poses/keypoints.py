@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses.skeletons import FEET, Skeleton
+from posemamba.poses.times import find_pauses
 from posemamba.utils.errors import PoseMambaError
 
 Span = tuple[int, int]
@@ -139,7 +140,8 @@ def split_at_gaps(
     Args:
         seen: (F,) frames in which the person was seen.
         times: (F,) seconds.
-        max_gap: longest time between two seen frames of a segment; neighbouring frames are never split by it.
+        max_gap: longest time between two seen frames of a segment. Neighbouring frames are split only by a pause
+            (`find_pauses`), so that a clip of few frames a second stays whole.
         cuts: seen frames that begin a segment in any case.
 
     Returns:
@@ -149,6 +151,7 @@ def split_at_gaps(
     if not len(index):
         return []
     apart = (np.diff(index) > 1) & (np.diff(times[index]) > max_gap)
+    apart |= np.isin(index[1:], 1 + np.flatnonzero(find_pauses(times, max_gap)))
     apart |= np.isin(index[1:], cuts)
     return [(int(part[0]), int(part[-1]) + 1) for part in np.split(index, np.flatnonzero(apart) + 1)]
 

@@ -52,12 +52,13 @@ class VideoInfo:
     Attributes:
         path: the file.
         width, height: size of the frames as shown (upright, with square pixels), in pixels.
-        fps: frames per second, on average.
+        fps: frames per second: the usual rate, on which pauses have no influence.
         frames: number of frames.
         duration: seconds from the first frame's start to the last one's end.
         variable_rate: True if frames are not evenly spaced, so that index / fps is not a frame's time.
         rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
         codec: FFmpeg's name of the codec.
+        remarks: what its user should know about its times, one line each.
     """
 
     path: Path
@@ -69,6 +70,7 @@ class VideoInfo:
     variable_rate: bool
     rotation: int
     codec: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -10,20 +10,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clock import Clock, Joint, in_decoding_order, rate_of
 from posemamba.io.video.opening import TruncationCheck, cut_short, decoding, no_frames, opened, stamp_of
+from posemamba.poses.times import usual_step
+from posemamba.utils.errors import PoseMambaError
 
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
+_MOST_AHEAD = 17  # packets by which a frame may come before one that is shown earlier, in any codec
 
 
 def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
-    """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, in order."""
-    times: set[float] = set()
+    """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, rising.
+
+    Raises:
+        PoseMambaError: it cannot be read, was cut short, or the times of its frames are no order to show them in.
+    """
+    stamps: list[float] = []
     shape: tuple[int, int] | None = None
     rotation = 0
     with opened(path) as (container, stream):
-        check = TruncationCheck(container, stream)
+        check, joint = TruncationCheck(container, stream), Joint(container)
         with decoding(path, check):
             for packet in container.demux():
+                if packet.stream is stream:
+                    joint.mend(packet)
                 check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
@@ -33,51 +43,83 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
                         shape = as_shown(frame, stream, None).shape[:2]
                         break
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
-                    times.add(stamp)
-        frames = len(times) or check.video_packets
-        if shape is None or frames == 0:
+                    stamps.append(stamp)
+        if shape is None or not check.video_packets:
             raise no_frames(path)
-        if problem := check.problem(check.video_end):
+        if not joint.at and (problem := check.problem(check.video_end)):
             raise cut_short(path, problem)
-        named = float(stream.average_rate or stream.guessed_rate or 0)
-        codec = stream.codec_context.name
-    ordered = np.sort(list(times))
-    steps = np.diff(ordered)
-    span = float(ordered[-1] - ordered[0]) if len(ordered) else 0.0
-    measured = (frames - 1) / span if span > 0 else named
+        named, codec = float(stream.average_rate or stream.guessed_rate or 0), stream.codec_context.name
+        assumed = rate_of(stream)
+    times = np.unique(stamps) if stamps else np.arange(check.video_packets) / assumed
+    _check_order(path, np.array(stamps), len(times))
+    step = usual_step(times)
+    measured = 1 / step if step else named
     # prefer the container's rate where it fits: it is exact, while some containers round time stamps
-    fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or 25.0
+    fps = named if named > 0 and abs(named - measured) <= 0.01 * measured else measured or assumed
+    steps = np.diff(times)
     info = VideoInfo(
         path=path,
         width=shape[1],
         height=shape[0],
         fps=fps,
-        frames=frames,
-        duration=span + 1 / fps,
+        frames=len(times),
+        duration=float(times[-1] - times[0]) + 1 / fps,
         variable_rate=bool(len(steps)) and bool(steps.max() > 1.5 * np.median(steps)),
         rotation=rotation,
         codec=codec,
+        remarks=tuple(_remarks(path, bool(stamps), [at - float(times[0]) for at in joint.at], fps)),
     )
-    return info, ordered
+    return info, times
+
+
+def _check_order(path: Path, stamps: NDArray[np.float64], different: int) -> None:
+    """Check stamps in decoding order.
+
+    Raises:
+        PoseMambaError: most are the same, or some lie farther back than any frame is coded ahead.
+    """
+    if different < 0.4 * len(stamps):
+        raise PoseMambaError(
+            f"{path}: its {len(stamps)} frames have only {different} different times, expected one each; "
+            "write the video again: ffmpeg -i FILE -r RATE new.mp4"
+        )
+    before = np.maximum.accumulate(stamps)[:-_MOST_AHEAD]
+    if (back := np.flatnonzero(stamps[_MOST_AHEAD:] < before)).size:
+        first = int(back[0])
+        raise PoseMambaError(
+            f"{path}: the times of its frames go back from {before[first]:.3f} to {stamps[first + _MOST_AHEAD]:.3f} s, "
+            "expected rising times; write the video again: ffmpeg -i FILE -r RATE new.mp4"
+        )
+
+
+def _remarks(path: Path, timed: bool, joints: list[float], fps: float) -> Iterator[str]:
+    if not timed:
+        yield f"{path.name}: holds no times; its frames are taken for {fps:.4g} a second"
+    if joints:
+        places = ", ".join(f"{at:.2f}" for at in joints[:3]) + (" ..." if len(joints) > 3 else "")
+        yield f"{path.name}: its times start anew at {places} s: what follows there is joined to what comes before"
 
 
 def read_whole(path: Path) -> Iterator[Frame]:
     """Yield all frames of a video."""
+    by_order = in_decoding_order(path)
     with opened(path) as (container, stream):
         stream.thread_type = "AUTO"
-        check = TruncationCheck(container, stream)
-        rate = float(stream.average_rate or stream.guessed_rate or 25)
+        check, clock = TruncationCheck(container, stream), Clock(container, stream, by_order)
         index = 0
         first: float | None = None
         end: float | None = None
         shape: tuple[int, int] | None = None
         with decoding(path, check):
             for packet in container.demux():
+                if packet.stream is stream:
+                    clock.note(packet)
                 check.note_packet(packet)
                 if packet.stream is not stream:
                     continue
                 for frame in packet.decode():
-                    stamp = index / rate if frame.time is None else float(frame.time)
+                    if (stamp := clock.time_of(frame)) is None:
+                        continue
                     first = stamp if first is None else first
                     end = stamp + float((frame.duration or 0) * (frame.time_base or 0))
                     rgb = as_shown(frame, stream, shape)
@@ -87,19 +129,19 @@ def read_whole(path: Path) -> Iterator[Frame]:
                     check.frames = index
         if index == 0:
             raise no_frames(path)
-        if problem := check.problem(end):
+        if not clock.joint.at and (problem := check.problem(end)):
             raise cut_short(path, problem)
 
 
 def read_part(clip: Clip) -> Iterator[Frame]:
     """Yield the frames from `clip.start` to `clip.end`, decoding from a key frame before."""
     info, times = look_through(clip.path)
-    if not len(times):  # without time stamps no seeking is possible
-        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
-        return
     wanted = [t for t in times if clip.holds(t - times[0])]
     if not wanted:
         raise nothing_between(clip, info.duration)
+    if info.remarks or in_decoding_order(clip.path):  # by such times no place can be sought
+        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
+        return
     yield from _cut_out(clip, _decode_from(clip.path, float(times[0]), float(wanted[0])))
 
 
@@ -119,24 +161,25 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
     for seek in (True, False):
         with opened(path) as (container, stream):
             stream.thread_type = "AUTO"
-            check = TruncationCheck(container, stream)
+            check, clock = TruncationCheck(container, stream), Clock(container, stream, by_order=False)
             shape: tuple[int, int] | None = None
             with decoding(path, check):
                 if seek and wanted > origin:
                     container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
                 for packet in container.demux(stream):
+                    clock.note(packet)
                     check.note_packet(packet)
                     for frame in packet.decode():
-                        if frame.time is None:
+                        if (time := clock.time_of(frame)) is None:
                             continue
-                        if shape is None and seek and frame.time > wanted + 1e-6:
+                        if shape is None and seek and time > wanted + 1e-6:
                             break  # some files seek too far: start again from the beginning
-                        rgb = as_shown(frame, stream, shape) if frame.time >= wanted - 1e-6 else None
+                        rgb = as_shown(frame, stream, shape) if time >= wanted - 1e-6 else None
                         if rgb is None:
                             shape = shape or as_shown(frame, stream, None).shape[:2]
                             continue
                         shape = rgb.shape[:2]
-                        yield float(frame.time) - origin, rgb
+                        yield time - origin, rgb
                     else:
                         continue
                     break

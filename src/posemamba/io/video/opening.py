@@ -10,6 +10,7 @@ from typing import Any
 
 from posemamba.utils.errors import PoseMambaError, require
 
+_FROM_ZERO = ("matroska", "flv")  # whose length counts from time 0, wherever the first frame is
 _ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
 
 
@@ -74,6 +75,8 @@ class TruncationCheck:
             return ""
         # without a declared length of the stream, the container's is that of its longest stream
         got = video_end - self.video_start if self.stream.duration else max(video_end, self.end) - self.start
+        if not self.stream.duration and self.container.format.name.startswith(_FROM_ZERO):
+            got = max(got, video_end, self.end)
         if declared - got > 0.3 + 0.01 * declared:
             return f"it has {got:.2f} s of the {declared:.2f} s that it declares"
         return ""

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from posemamba.io.video.clip import Frame, Source, VideoInfo, as_clip, nothing_between
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.io.video.clip import Clip, Frame, Source, VideoInfo, as_clip, nothing_between
 
 
 def probe(source: Source) -> VideoInfo:
@@ -24,11 +27,30 @@ def probe(source: Source) -> VideoInfo:
     info, times = look_through(clip.path)
     if clip.is_whole:
         return info
-    inside = [t for t in times - times[0] if clip.holds(t)] if len(times) else []
+    inside = [t for t in times - times[0] if clip.holds(t)]
     if not inside:
         raise nothing_between(clip, info.duration)
     span = float(inside[-1] - inside[0])
     return replace(info, frames=len(inside), duration=span + 1 / info.fps)
+
+
+def frame_times(source: Source) -> NDArray[np.float64]:
+    """Return the times of all frames, (F,) seconds from the source's first frame, without decoding them.
+
+    Raises:
+        PoseMambaError: as `probe`.
+    """
+    from posemamba.io.pictures import is_pictures
+    from posemamba.io.video.decoding import look_through
+
+    clip = as_clip(source)
+    if is_pictures(clip.path):
+        info = probe(Clip(clip.path, fps=clip.fps))
+        times = np.arange(info.frames) / info.fps
+    else:
+        _, times = look_through(clip.path)
+        times = times - times[0]
+    return times[[clip.holds(t) for t in times]]
 
 
 def read_frames(source: Source) -> Iterator[Frame]:

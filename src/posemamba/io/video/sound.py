@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from posemamba.io.video.clock import Joint
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 
@@ -111,7 +112,9 @@ def _sound_packets(source: Any, stream: Any, target: Any, start: float, end: flo
 
 
 def _copied(source: Any, stream: Any, copy: Any, start: float, end: float) -> Iterator[tuple[float, Any]]:
+    joint = Joint(source)
     for packet in source.demux(stream):
+        joint.mend(packet)
         if packet.pts is None or packet.is_discard:
             continue
         offset = round(start / packet.time_base)
@@ -135,7 +138,7 @@ def _encoded(source: Any, stream: Any, encoder: Any, start: float, end: float) -
         for packet in encoder.encode(frame):
             yield float((packet.pts or 0) * packet.time_base), packet
 
-    for frame in source.decode(stream):
+    for frame in _decoded(source, stream):
         time = float(frame.time or 0) - start
         if time >= end:
             break
@@ -147,3 +150,11 @@ def _encoded(source: Any, stream: Any, encoder: Any, start: float, end: float) -
         for piece in resampler.resample(None):
             yield from packets(piece)
     yield from packets(None)
+
+
+def _decoded(source: Any, stream: Any) -> Iterator[Any]:
+    """Yield the frames of a sound track; where its times start anew, they go on."""
+    joint = Joint(source)
+    for packet in source.demux(stream):
+        joint.mend(packet)
+        yield from packet.decode()

@@ -1,0 +1,117 @@
+"""The times at which a video's frames are shown, as FFmpeg and players guess them where a file tells them badly."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from pathlib import Path
+from typing import Any
+
+from posemamba.io.video.opening import opened, stamp_of
+
+_LOOKED_AT = 300  # packets at a file's beginning, by which its kind of times is told
+_BACK, _AHEAD = 0.1, 10.0
+"""Seconds by which decoding times go back, or ahead in a transport stream, where they start anew; FFmpeg's limits."""
+USUAL_RATE = 25.0
+"""Frames per second of a video that tells neither times nor a rate, as FFmpeg assumes."""
+
+
+class Joint:
+    """The place where the times of a stream start anew, as where recordings were put one behind the other.
+
+    What follows is moved to where the part before ends, so that times rise.
+
+    Attributes:
+        at: seconds of the places found so far, by the joined clock.
+    """
+
+    def __init__(self, container: Any) -> None:
+        """Prepare for one stream of PyAV's container."""
+        # transport streams say of themselves that their times may be broken
+        flags = int(getattr(container.format.flags, "value", container.format.flags))
+        self._broken = bool(flags & 0x0200)
+        self._offset = 0
+        self._next: int | None = None  # expected decoding time, in ticks
+        self.at: list[float] = []
+
+    def mend(self, packet: Any) -> None:
+        """Move a packet's times if they have started anew; packets come in the file's order."""
+        if packet.dts is not None:
+            if self._next is not None:
+                ahead = float((packet.dts + self._offset - self._next) * packet.time_base)
+                if ahead < -_BACK or (self._broken and ahead > _AHEAD):
+                    self._offset = self._next - packet.dts
+                    shown = packet.dts if packet.pts is None else packet.pts
+                    self.at.append(float((shown + self._offset) * packet.time_base))
+            self._next = packet.dts + self._offset + (packet.duration or 0)
+        if self._offset:
+            packet.pts = None if packet.pts is None else packet.pts + self._offset
+            packet.dts = None if packet.dts is None else packet.dts + self._offset
+
+
+class Clock:
+    """The times of a video's frames, in seconds by the container's clock; they always rise.
+
+    A frame has its own time stamp. Where the file has stamps in decoding order only (AVI with B-frames), or a stamp
+    does not rise, it is the least of the stamps that were read and not shown yet. Without any stamps frames follow each
+    other at the stream's rate.
+
+    Attributes:
+        joint: where the times start anew.
+    """
+
+    def __init__(self, container: Any, stream: Any, by_order: bool) -> None:
+        """Begin at a file's beginning, or at a key frame.
+
+        Args:
+            container: PyAV's container.
+            stream: its video stream.
+            by_order: the stamps are in decoding order (`in_decoding_order`).
+        """
+        self.joint = Joint(container)
+        self._by_order = by_order
+        self._rate = rate_of(stream)
+        self._waiting: list[float] = []
+        self._last: float | None = None
+
+    def note(self, packet: Any) -> None:
+        """Take account of a packet of the video before it is decoded; its times are mended in place."""
+        self.joint.mend(packet)
+        if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
+            heapq.heappush(self._waiting, stamp)
+
+    def time_of(self, frame: Any) -> float | None:
+        """Return a decoded frame's time; None for a frame at the moment of the one before, which is not shown."""
+        own, last = None if frame.time is None else float(frame.time), self._last
+        if not self._by_order and own is not None and last is not None and own == last:
+            return None
+        if self._by_order or own is None or (last is not None and own < last):
+            while self._waiting and last is not None and self._waiting[0] <= last:
+                heapq.heappop(self._waiting)
+            if self._waiting:
+                own = heapq.heappop(self._waiting)
+            else:
+                own = 0.0 if last is None else last + 1 / self._rate
+        while self._waiting and self._waiting[0] <= own:
+            heapq.heappop(self._waiting)
+        self._last = own
+        return own
+
+
+def in_decoding_order(path: Path) -> bool:
+    """Return True if a video's frames are coded in another order than they are shown, and its time stamps do not say so.
+
+    Such are the stamps of AVI files. A video in which no frame is coded ahead may be counted among them, as its stamps
+    are the same in both orders.
+    """
+    with opened(path) as (container, stream):
+        if not stream.codec_context.has_b_frames:
+            return False
+        packets = itertools.islice(container.demux(stream), _LOOKED_AT)
+        stamps = [stamp for p in packets if p.size and not p.is_discard and (stamp := stamp_of(p)) is not None]
+    return all(a < b for a, b in itertools.pairwise(stamps))
+
+
+def rate_of(stream: Any) -> float:
+    """Return the frames per second that a stream names, or FFmpeg's assumption."""
+    return float(stream.average_rate or stream.guessed_rate or USUAL_RATE)

@@ -1,0 +1,44 @@
+"""Times of frames: the usual step between them, and the pauses in which none were taken.
+
+Shapes: F frames.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_PAUSE = 3.0  # usual steps: a shorter one is a few frames that were dropped
+
+
+def usual_step(times: NDArray[np.floating]) -> float | None:
+    """Return the usual time between neighbouring frames: the mean of the steps that are near their median.
+
+    A pause does not count, as it would in the mean of all steps. Rounded times do not make the step coarse, as they
+    would make the median alone.
+
+    Args:
+        times: (F,) rising, in any unit.
+
+    Returns:
+        The step in the same unit; None for fewer than two frames.
+    """
+    steps = np.diff(np.asarray(times, np.float64))
+    if not len(steps):
+        return None
+    median = float(np.median(steps))
+    near = steps[(steps >= 0.5 * median) & (steps <= 1.5 * median)]
+    return float(near.mean()) if len(near) else median
+
+
+def find_pauses(times: NDArray[np.floating], longest: float) -> NDArray[np.bool_]:
+    """Return (F - 1,) which steps between neighbouring frames are pauses: motions on both sides are not of one piece.
+
+    Args:
+        times: (F,) seconds, rising.
+        longest: seconds up to which a step is none; nor is one of up to three usual steps, as in slow clips.
+    """
+    step = usual_step(times)
+    if step is None:
+        return np.zeros(max(len(times) - 1, 0), bool)
+    return np.asarray(np.diff(times) > max(longest, _PAUSE * step))
