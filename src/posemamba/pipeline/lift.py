@@ -196,7 +196,7 @@ class Reading:
         format: a format's name (docs/keypoint_formats.md), for keypoint files.
         skeleton: a skeleton's name, for keypoint files.
         image_size: (width, height) in pixels, for keypoint files.
-        video: the video that a keypoint file belongs to; gives its size and frame rate.
+        video: the video that a keypoint file belongs to; gives its frames' times, its size and frame rate.
     """
 
     start: float | None = None
@@ -372,21 +372,14 @@ class Reading:
     def _read(self, path: Path) -> list[Keypoints2D]:
         from posemamba.io.keypoints import read_people
 
-        fps, size = self.fps, self.image_size
-        if self.video is not None:
-            from posemamba.io.video.reading import probe
-
-            if not self.video.exists():
-                raise PoseMambaError(f"{self.video}: no such file")
-            info = probe(self.video)
-            fps, size = fps or info.fps, size or info.image_size
-        given: dict[str, Any] = {
-            "format": self.format or "auto",
-            "skeleton": self.skeleton,
-            "fps": fps,
-            "image_size": size,
-        }
-        people = read_people(path, **given)
+        people = read_people(
+            path,
+            format=self.format or "auto",
+            skeleton=self.skeleton,
+            fps=self.fps,
+            image_size=self.image_size,
+            video=self.video,
+        )
         if self.start is None and self.end is None:
             return people
         clip = self.clip(path, "keypoints")

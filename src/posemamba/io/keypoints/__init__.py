@@ -13,8 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from posemamba.io.keypoints.finishing import finish
+from posemamba.io.keypoints.matching import VideoFacts
 from posemamba.io.keypoints.npz import write_keypoints_npz
-from posemamba.io.keypoints.raw import RawPeople, finish
+from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, describe
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import Skeleton, get_skeleton
@@ -129,7 +131,8 @@ def read_keypoints(
 ) -> Keypoints2D:
     """Read one person's 2D joints over time, in pixels, x right and y down from the image's top left corner.
 
-    Joints that are NaN, or at exactly (0, 0) with confidence 0 or without a confidence, are missing. If the file holds
+    Joints that are NaN, or at exactly (0, 0), (-1, -1) or another such mark, are missing, as are those far outside of
+    the rest of the body. If the file holds
     several people, the one followed over most frames is taken.
 
     Args:
@@ -142,8 +145,9 @@ def read_keypoints(
             holds all joints is assumed. Required if coordinates are shares of the image.
 
     Warns:
-        UserWarning: one of several people was taken; joints are missing in all frames; or the frame rate or the image's
-            size was assumed (the result's `source` notes this too).
+        UserWarning: one of several people was taken; joints are missing in all frames; the frame rate or the image's
+            size was assumed (the result's `source` notes this too); the unit of times was recognised; places are none,
+            or lie outside of the picture; or the body stands on its head or lies in most frames.
 
     Raises:
         PoseMambaError: there is no such file, its format or skeleton is unknown or not recognised, it is broken, or its
@@ -170,6 +174,7 @@ def read_people(
     skeleton: str | None = None,
     fps: float | None = None,
     image_size: tuple[int, int] | None = None,
+    video: str | Path | None = None,
 ) -> list[Keypoints2D]:
     """Read all people in a keypoint file, each followed over all its frames.
 
@@ -179,6 +184,9 @@ def read_people(
 
     Args:
         path, format, skeleton, fps, image_size: see `read_keypoints`.
+        video: the video, or folder of pictures, that they were found in. Frame i of the result is then frame i of the
+            video: frames are matched by their numbers, or else by their count or times. It gives the times, and the
+            rate and the picture's size if the file and the caller do not.
 
     Returns:
         At least one person and at most `MAX_PEOPLE`, most-seen first; `person` is 1, 2, ... in that order, or the
@@ -188,7 +196,7 @@ def read_people(
         UserWarning: people were left out, seen in fewer than 3 frames or beyond `MAX_PEOPLE`; or as `read_keypoints`.
 
     Raises:
-        PoseMambaError: as `read_keypoints`.
+        PoseMambaError: as `read_keypoints`; or the video cannot be that of the keypoints.
     """
     path = Path(path)
     raw, wanted = _read(path, format, skeleton)
@@ -200,7 +208,8 @@ def read_people(
             stacklevel=2,
         )
     raw.tracks = kept[:MAX_PEOPLE]
-    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size)
+    facts = None if video is None else VideoFacts.of(Path(video))
+    return finish(path, raw, skeleton=wanted, fps=fps, image_size=image_size, video=facts)
 
 
 def _read(path: Path, format: str, skeleton: str | None) -> tuple[RawPeople, Skeleton | None]:

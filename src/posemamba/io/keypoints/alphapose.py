@@ -68,7 +68,7 @@ def read(source: Source) -> RawPeople:
     first = 0 if first < 10_000 and all(_is_video(name) for name in pictures) else first
     skeleton = _BODY[sizes.pop()]
     tracks = follow(path, {number - first: people for number, people in frames.items()}, last - first + 1)
-    return RawPeople(tracks, last - first + 1, skeleton)
+    return RawPeople(tracks, last - first + 1, skeleton, first=first, from_zero=first == 0)
 
 
 def _is_video(name: Any) -> bool:

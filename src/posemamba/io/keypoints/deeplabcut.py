@@ -89,7 +89,7 @@ def read(source: Source) -> RawPeople:
                 values.append(got)
     if not values:
         raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
-    frames = _frames(numbers)
+    frames, first = _frames(numbers)
     count = int(frames[-1]) + 1
     everything = np.stack(values).reshape(len(values), len(chosen), len(present), len(axes))
     tracks = []
@@ -103,11 +103,13 @@ def read(source: Source) -> RawPeople:
         if seen.any():
             tracks.append(Track(frames[seen], joints[seen, :, :2], joints[seen, :, 2], who))
     tracks.sort(key=lambda t: -len(t))
-    return RawPeople(tracks, count, skeleton, confident=confident)
+    return RawPeople(tracks, count, skeleton, confident=confident, first=first)
 
 
-def _frames(names: list[str]) -> np.ndarray:
-    """Return frame numbers from 0 on: the rows' own numbers if these increase, else the order of the rows.
+def _frames(names: list[str]) -> tuple[np.ndarray, int | None]:
+    """Return frame numbers from 0 on, and the first row's own number.
+
+    These are the rows' numbers if they increase; else the order of the rows, without a number.
 
     Pictures that were labelled by hand are named by their frames; frames that were not labelled stay gaps.
     """
@@ -115,7 +117,8 @@ def _frames(names: list[str]) -> np.ndarray:
     try:
         numbers = np.array([int(d[-1]) for d in digits], np.int64)
     except (IndexError, OverflowError):
-        return np.arange(len(names))
-    numbers -= numbers[0]
+        return np.arange(len(names)), None
     steps = np.diff(numbers)
-    return numbers if (steps > 0).all() and (steps <= 100_000).all() else np.arange(len(names))
+    if not ((steps > 0).all() and (steps <= 100_000).all()):
+        return np.arange(len(names)), None
+    return numbers - numbers[0], int(numbers[0])

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints import table
-from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_shares
+from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_order, in_shares
 from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, number, numbers, pixels
 from posemamba.poses.skeletons import BLAZEPOSE33
 from posemamba.poses.tracking import Detection
@@ -24,6 +24,8 @@ from posemamba.utils.errors import PoseMambaError
 _EXPECTED = "expected MediaPipe's frames: [{'pose_landmarks': [[{'x': ..., 'y': ..., 'visibility': ...}, ...]]}, ...]"
 _LISTS = ("frames", "results", "detections", "data", "poses", "landmarks")
 _LANDMARKS = ("pose_landmarks", "poseLandmarks", "landmarks", "keypoints", "pose")
+_TIME = {"timestamp_ms": 1e-3, "timestamp_us": 1e-6, "timestamp": None, "time": None}
+"""Keys of a frame's time, and seconds of their units; None: to be told by the numbers."""
 _FRAME = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
 
 
@@ -55,7 +57,9 @@ def read(source: Source) -> RawPeople:
     if content is None:
         raise PoseMambaError(f"{path}: JSON with {describe(source.json)}; {_EXPECTED}")
     frames: dict[int, list[Detection]] = {}
-    stamps: list[Any] = []
+    stamps: dict[int, float] = {}
+    numbered = False
+    clock = _clock(content)
     for position, entry in enumerate(content):
         where = f"{path}: frame {position}"
         landmarks = _landmarks(entry)
@@ -63,28 +67,35 @@ def read(source: Source) -> RawPeople:
         if people is None:
             raise PoseMambaError(f"{where} is {describe(entry)}; {_EXPECTED}")
         given = next((entry[k] for k in _FRAME if k in entry), None) if isinstance(entry, dict) else None
-        index = given if isinstance(given, int) and not isinstance(given, bool) else position
+        index = position
+        if isinstance(given, int) and not isinstance(given, bool):
+            index, numbered = given, True
         if index in frames:
             raise PoseMambaError(f"{path}: frame {index} comes twice, expected each frame once")
         frames[index] = [_detection(where, person) for person in people]
-        stamps.append(entry.get("timestamp_ms") if isinstance(entry, dict) else None)
+        if clock is not None and isinstance(entry, dict) and (stamp := number(entry.get(clock))) is not None:
+            stamps[index] = stamp
     first, last = check_frames(path, frames)
     people_by_frame = {index - first: people for index, people in frames.items()}
     shares = in_shares(np.concatenate([p.xy for people in frames.values() for p in people] or [np.zeros((0, 2))]))
     tracks = follow(path, people_by_frame, last - first + 1)
-    times = None
-    if len(stamps) == last - first + 1 > 1 and all(number(s) is not None for s in stamps):
-        found = np.array(stamps, np.float64) / 1000
-        times = found if (np.diff(found) > 0).all() else None
     return RawPeople(
         tracks,
         last - first + 1,
         BLAZEPOSE33,
         fps=number(facts.get("fps")) or None,
         image_size=_size(facts),
-        times=times,
+        times=in_order(stamps, first, last) if stamps else None,
+        time_unit=_TIME.get(clock or ""),
         shares=shares,
+        first=first if numbered else None,
     )
+
+
+def _clock(frames: list[Any]) -> str | None:
+    """Return the key of the frames' times; None without one."""
+    first = next((frame for frame in frames if isinstance(frame, dict)), {})
+    return next((key for key in _TIME if number(first.get(key)) is not None), None)
 
 
 def _list(content: Any) -> tuple[list[Any] | None, dict[str, Any]]:

@@ -54,7 +54,7 @@ def read(source: Source) -> RawPeople:
     tracks = follow(path, people, last - first + 1)
     if skeleton is not None and tracks and len(skeleton) != tracks[0].xy.shape[1]:
         skeleton = None  # the meta data describe another model's training set
-    return RawPeople(tracks, last - first + 1, skeleton)
+    return RawPeople(tracks, last - first + 1, skeleton, first=first if len(frames) > 1 else None)
 
 
 def _frames(path: Path, content: list[Any]) -> dict[int, list[Any]]:

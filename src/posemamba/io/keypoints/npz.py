@@ -146,10 +146,7 @@ def read(source: Source) -> RawPeople:
             raise PoseMambaError(f"{path}: 'image_size' is {width} x {height}, expected width and height in pixels")
         raw.image_size = round(float(width)), round(float(height))
     if "times" in arrays:
-        times = _numbers(path, "times", arrays["times"], frames).astype(np.float64)
-        if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
-            raise PoseMambaError(f"{path}: 'times' are not increasing, expected the frames' times in seconds")
-        raw.times = times
+        raw.times = _numbers(path, "times", arrays["times"], frames).astype(np.float64)
     if "skeleton" in arrays:
         try:
             raw.skeleton = get_skeleton(str(arrays["skeleton"]))

@@ -59,7 +59,7 @@ def read(source: Source) -> RawPeople:
     people = {number - first: _people(file) for number, file in files.items()}
     sizes = {len(p.xy) for persons in people.values() for p in persons}
     tracks = follow(path, people, last - first + 1)
-    return RawPeople(tracks, last - first + 1, BODY25 if sizes == {25} else COCO17)
+    return RawPeople(tracks, last - first + 1, BODY25 if sizes == {25} else COCO17, first=first, from_zero=True)
 
 
 def _people(path: Path) -> list[Detection]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,16 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.keypoints.source import LARGEST_IMAGE
-from posemamba.poses import Feet2D, Keypoints2D
-from posemamba.poses.skeletons import COCO17, FEET, H36M17, MPI3DHP17, SKELETONS, Skeleton
+from posemamba.io.keypoints.places import broken, marks
+from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
 from posemamba.poses.tracking import Detection, Track, same_body, track
 from posemamba.utils.errors import PoseMambaError
 
-_ASSUMED_FPS = 30.0
 _SHARED = 0.2  # of an id's frames: an id that people apart share in more of them tells nobody apart
 _MOST_SHARING = 8  # detections with one id in a frame that are compared
-_COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
 
 
 @dataclass
@@ -31,12 +27,16 @@ class RawPeople:
     Attributes:
         tracks: all people, most-seen first; coordinates are NaN where missing.
         frames: the number of frames F.
-        skeleton, fps, image_size, times: None where the file lacks them; times are (F,) seconds.
+        skeleton, fps, image_size, times: None where the file lacks them; times are (F,) as the file has them, NaN for
+            frames without one.
         source: the origin of the keypoints, as the file names it.
         shares: True if coordinates are shares of the image's width and height.
         confident: True if the file has confidences; else a joint at (0, 0) counts as not found.
         person: the number that the file gives to its only person.
         numbered: True if the tracks' ids are the people's numbers.
+        first: the number of the first frame; None: the file does not number its frames.
+        from_zero: True if the format's numbers count from 0.
+        time_unit: seconds of the unit of `times`, if the file names it.
         feet: True if the last four joints of the tracks are heels and foot tips beside the skeleton
             (`posemamba.poses.skeletons.FEET`).
     """
@@ -53,12 +53,21 @@ class RawPeople:
     person: int = 1
     numbered: bool = False
     feet: bool = False
+    first: int | None = None
+    from_zero: bool = False
+    time_unit: float | None = None
 
 
 def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: Hashable = None) -> Detection:
-    """Make a detection of (J, 2) pixels and (J,) confidences; joints at (0, 0) without confidence are missing."""
-    nowhere = (xy == 0).all(-1) & ~(confidence > 0)
-    return Detection(np.where(nowhere[:, None], np.nan, xy), confidence, name)
+    """Make a detection of (J, 2) pixels and (J,) confidences; places that are none are missing.
+
+    A person all of whose joints are broken stays, to be refused with the rest of the file.
+    """
+    lost = marks(xy)
+    far = broken(xy)
+    if not (far | lost).all():
+        lost = lost | far
+    return Detection(np.where(lost[:, None], np.nan, xy), confidence, name)
 
 
 def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -> list[Track]:
@@ -110,152 +119,14 @@ def in_shares(xy: NDArray[np.floating]) -> bool:
     return bool(len(found) and np.percentile(found, 95) <= 2)
 
 
-def finish(
-    path: Path,
-    raw: RawPeople,
-    *,
-    skeleton: Skeleton | None,
-    fps: float | None,
-    image_size: tuple[int, int] | None,
-) -> list[Keypoints2D]:
-    """Check the values, recognise the skeleton, and fill in facts that the file lacks; see `read_people`.
-
-    Returns:
-        All people, in the order of the tracks, with all frames each.
-
-    Raises:
-        PoseMambaError: the values cannot be keypoints in pixels, or a fact without a default is missing.
-    """
-    frames = raw.frames
-    if frames == 0:
-        raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
-    nobody = f"{path}: no joint was found in any of its {frames} frames (all NaN or zero)"
-    if not raw.tracks:
-        raise PoseMambaError(nobody)
-    numbers = np.concatenate([t.frames for t in raw.tracks])
-    everything = np.concatenate([t.xy for t in raw.tracks])
-    confidences = np.concatenate([t.confidence for t in raw.tracks])
-    if np.isnan(everything).any(-1).all() or not np.nan_to_num(everything).any():
-        raise PoseMambaError(nobody)
-    beside = len(FEET) if raw.feet else 0
-    skeleton = _skeleton(path, everything[:, : everything.shape[1] - beside], raw.skeleton, skeleton)
-    names = (*skeleton.joints, *FEET)
-    size = image_size or raw.image_size
-    if size is not None and min(size) <= 0:
-        raise PoseMambaError(f"{path}: image size {size[0]}x{size[1]}, expected positive numbers of pixels")
-    if raw.shares:
-        if size is None:
-            raise PoseMambaError(
-                f"{path}: coordinates are shares of the image's width and height, which the file lacks; "
-                "give them: --image-size WIDTHxHEIGHT"
-            )
-        everything = everything * np.array(size, np.float64)
-    with np.errstate(over="ignore"):
-        everything = everything.astype(np.float32)
-    if len(bad := np.argwhere(np.isinf(everything))):
-        entry, joint = bad[0][:2]
-        raise PoseMambaError(
-            f"{path}: frame {numbers[entry]}, joint {joint} ({names[joint]}) is infinite: "
-            f"{everything[entry, joint].tolist()}; expected pixels, or NaN for a joint that was not found"
-        )
-    if len(bad := np.argwhere(np.isinf(confidences))):
-        entry, joint = bad[0]
-        raise PoseMambaError(
-            f"{path}: frame {numbers[entry]}, joint {joint} ({names[joint]}) has an infinite confidence; "
-            "expected 0 to 1"
-        )
-    nowhere = (everything == 0).all(-1)
-    if raw.confident:
-        nowhere &= ~(confidences > 0)
-    missing = nowhere | np.isnan(everything).any(-1)
-    everything[missing] = np.nan
-    if missing.all():
-        raise PoseMambaError(nobody)
-    largest = float(np.nanmax(np.abs(everything)))
-    if largest <= 2:
-        raise PoseMambaError(
-            f"{path}: all coordinates lie within {largest:.3g} of zero: shares of the image, not pixels; "
-            "multiply x by the image's width and y by its height"
-        )
-    if np.nanmax(confidences, initial=0) > 1.5:
-        warnings.warn(
-            f"{path.name}: confidences up to {np.nanmax(confidences):.3g}, expected 0 to 1: cut off at 1",
-            stacklevel=4,
-        )
-    confidences = np.where(missing, 0, np.clip(np.nan_to_num(confidences), 0, 1)).astype(np.float32)
-
-    assumed = []
-    fps = _positive(path, fps, "--fps") or _positive(path, raw.fps, "fps in the file")
-    if fps is None:
-        fps = _ASSUMED_FPS
-        if raw.times is None:
-            assumed.append(f"{fps:g} frames per second (--fps)")
-        elif frames > 1:
-            fps = float((frames - 1) / (raw.times[-1] - raw.times[0]))
-    if size is None:
-        size = _guess_size(path, everything)
-        assumed.append(f"an image of {size[0]}x{size[1]} pixels (--image-size)")
-    if assumed:
-        warnings.warn(f"{path.name}: the file lacks some facts; assumed: {' and '.join(assumed)}", stacklevel=4)
-    source = raw.source or path.name
-    ends = np.cumsum([len(t) for t in raw.tracks])[:-1]
-    people = []
-    for i, (part, xy, confidence) in enumerate(
-        zip(raw.tracks, np.split(everything, ends), np.split(confidences, ends), strict=True)
-    ):
-        xy, confidence = Track(part.frames, xy, confidence).over(frames)
-        number = raw.person if len(raw.tracks) == 1 else i + 1
-        if raw.numbered and isinstance(part.id, int):
-            number = part.id
-        feet = Feet2D(xy[:, len(skeleton) :], confidence[:, len(skeleton) :]) if beside else None
-        xy, confidence = xy[:, : len(skeleton)], confidence[:, : len(skeleton)]
-        people.append(
-            Keypoints2D(
-                xy=xy,
-                confidence=confidence,
-                skeleton=skeleton,
-                image_size=size,
-                fps=fps,
-                times=raw.times,
-                source=f"{source} (assumed: {' and '.join(assumed)})" if assumed else source,
-                person=number,
-                feet=feet,
-            )
-        )
-    return people
+def in_order(stamps: Mapping[int, float], first: int, last: int) -> NDArray[np.float64]:
+    """Return the times of frames first to last, as the file has them; NaN for frames without one."""
+    return np.array([stamps.get(number, np.nan) for number in range(first, last + 1)], np.float64)
 
 
-def _positive(path: Path, fps: float | None, what: str) -> float | None:
-    """Return a frame rate after a check that it is positive; None stays."""
-    if fps is None:
-        return None
-    if not (np.isfinite(fps) and fps > 0):
-        raise PoseMambaError(f"{path}: {what} is {fps:g}, expected a positive number of frames per second")
-    return float(fps)
-
-
-def _guess_size(path: Path, xy: NDArray[np.float32]) -> tuple[int, int]:
-    """Find the smallest common video size that holds the joints; a few may lie outside.
-
-    Raises:
-        PoseMambaError: they lie farther apart than in any image.
-    """
-    found = xy[np.isfinite(xy).all(-1)]
-    extent = np.percentile(found, 99, axis=0)
-    sizes = [s for size in _COMMON_SIZES for s in (size, size[::-1])]
-    for width, height in sizes:
-        if extent[0] <= width and extent[1] <= height:
-            return width, height
-    if extent.max() > LARGEST_IMAGE:
-        raise PoseMambaError(
-            f"{path}: joints lie {extent.max():.3g} pixels from the image's corner: the numbers are broken; where they "
-            "are right give --image-size WIDTHxHEIGHT"
-        )
-    width, height = np.maximum(np.ceil(extent * 1.1), 1).astype(int).tolist()
-    return width, height
-
-
-def _skeleton(path: Path, xy: NDArray[np.floating], in_file: Skeleton | None, wanted: Skeleton | None) -> Skeleton:
+def choose_skeleton(
+    path: Path, xy: NDArray[np.floating], in_file: Skeleton | None, wanted: Skeleton | None
+) -> Skeleton:
     """Choose the skeleton: the wanted one, the file's, or the one recognised by (F, J, 2) joints."""
     joints = xy.shape[1]
     known = ", ".join(f"{s.name} ({len(s)})" for s in SKELETONS.values())

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.names import match
-from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_shares
+from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_order, in_shares
 from posemamba.io.keypoints.source import Source, check_finite, check_frames
 from posemamba.poses.skeletons import BLAZEPOSE33, H36M17, SKELETONS, Skeleton
 from posemamba.poses.tracking import Detection
@@ -46,11 +46,15 @@ _LANDMARK = {
 } | {
     *("keypointid", "keypointname", "bodypart", "pointindex", "name", "index", "id"),
 }
-_SECONDS = {"time": 1.0, "times": 1.0, "timesec": 1.0, "times_s": 1.0, "timestamp": 1.0, "timestampsec": 1.0} | {
-    "timestamps": 1.0,
-    "timems": 1e-3,
-    "timestampms": 1e-3,
+_TIME: dict[str, float | None] = {
+    **dict.fromkeys(("time", "times", "timestamp", "timestamps", "unixtime"), None),
+    **{
+        name + end: unit
+        for name in ("time", "timestamp")
+        for end, unit in (("sec", 1.0), ("seconds", 1.0), ("ms", 1e-3), ("msec", 1e-3), ("us", 1e-6), ("ns", 1e-9))
+    },
 }
+"""Columns of the frames' times, and seconds of their units; None: to be told by the numbers."""
 
 
 @contextmanager
@@ -118,7 +122,7 @@ class _Header:
     frame: int | None = None
     person: int | None = None
     landmark: int | None = None
-    time: tuple[int, float] | None = None
+    time: tuple[int, float | None] | None = None
 
 
 def _plain(text: str) -> str:
@@ -139,8 +143,8 @@ def _header(first: list[str]) -> _Header | None:
             header.frame = column
         elif plain in _PERSON:
             header.person = column
-        elif plain in _SECONDS and header.time is None:
-            header.time = column, _SECONDS[plain]
+        elif plain in _TIME and header.time is None:
+            header.time = column, _TIME[plain]
         elif plain in _LANDMARK and header.landmark is None:
             header.landmark = column
         elif found := _NUMBERED.fullmatch(text):
@@ -301,7 +305,7 @@ class _Collected:
         if np.isfinite(joints[:, :2]).all(-1).any():
             people.append(detection(joints[:, :2], joints[:, 2], name))
         if header.time is not None:
-            self.times[number] = float(facts_of_row[-1]) * header.time[1]
+            self.times[number] = float(facts_of_row[-1])
 
     def finish(self, skeleton: Skeleton | None, header: _Header, confident: bool) -> RawPeople:
         first, last = check_frames(self.path, self.frames)
@@ -309,11 +313,13 @@ class _Collected:
         frames = last - first + 1
         shares = in_shares(np.concatenate([p.xy for persons in people.values() for p in persons] or [np.zeros((0, 2))]))
         tracks = follow(self.path, people, frames)
-        times = None
-        if header.time is not None and len(self.times) == frames > 1:
-            found = np.array([self.times[n] for n in sorted(self.times)])
-            steps = np.diff(found)
-            # a column of another unit or meaning would give an absurd frame rate
-            if np.isfinite(found).all() and (steps > 0).all() and 1 <= 1 / np.median(steps) <= 1000:
-                times = found
-        return RawPeople(tracks, frames, skeleton, times=times, shares=shares, confident=confident)
+        return RawPeople(
+            tracks,
+            frames,
+            skeleton,
+            times=None if header.time is None else in_order(self.times, first, last),
+            time_unit=None if header.time is None else header.time[1],
+            shares=shares,
+            confident=confident,
+            first=None if header.frame is None else first,
+        )

@@ -88,10 +88,8 @@ class Clock:
         if self._by_order or own is None or (last is not None and own < last):
             while self._waiting and last is not None and self._waiting[0] <= last:
                 heapq.heappop(self._waiting)
-            if self._waiting:
-                own = heapq.heappop(self._waiting)
-            else:
-                own = 0.0 if last is None else last + 1 / self._rate
+            following = 0.0 if last is None else last + 1 / self._rate
+            own = heapq.heappop(self._waiting) if self._waiting else following
         while self._waiting and self._waiting[0] <= own:
             heapq.heappop(self._waiting)
         self._last = own
@@ -99,7 +97,7 @@ class Clock:
 
 
 def in_decoding_order(path: Path) -> bool:
-    """Return True if a video's frames are coded in another order than they are shown, and its time stamps do not say so.
+    """Return True if a video's time stamps are in the order of decoding, and its frames may be coded in another order.
 
     Such are the stamps of AVI files. A video in which no frame is coded ahead may be counted among them, as its stamps
     are the same in both orders.
