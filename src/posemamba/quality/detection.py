@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from posemamba.poses.keypoints import Span, find_jumps
+from posemamba.poses.posture import posture
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
 from posemamba.quality.common import (
     JOINTS,
@@ -65,11 +66,16 @@ def check_detection(clip: JudgedClip) -> CheckResult:
         result.remarks.append(
             f"all joints have confidence {given[0]:g}: none was given, so all that are found are trusted"
         )
+    stands = posture(keypoints)
+    if stands.remark:
+        result.remarks.append(stands.remark)
     result.numbers = {
         "seen": float(seen.mean()) if frames else None,
         "joints_found": number(float(keypoints.found[seen].mean()) if seen.any() else np.nan),
         "joints_sure": number(float((~doubtful[seen]).mean()) if seen.any() else np.nan),
         "confidence_given": varies,
+        "head_down": stands.head_down,
+        "on_side": stands.on_side,
         "jumps": len(find_jumps(keypoints)),
         "swaps": swaps,
         "by_joint": joints,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posemamba.poses import Poses3D
+from posemamba.poses.posture import MOST
 from posemamba.quality.common import Fault, Mask, true_spans
 from posemamba.quality.measure import Quality, measure_quality
 from posemamba.utils.errors import PoseMambaError
@@ -68,8 +69,9 @@ def verdict(quality: Quality) -> Verdict:
         reasons.append(f"bones change their lengths by {spread:.0%}")
     if (off := quality.numbers["expected"]["mean_mm"]) is not None and off > EXPECTED_CARE:
         reasons.append(f"joints are expected to be {off:.0f} mm off on average")
+    reasons += _odd_posture(quality)
     share = bad[quality.seen].mean()
-    if share > _MOST:
+    if share > _MOST or quality.numbers["detection"]["head_down"] > MOST:
         word = "do not trust"
     elif reasons or share > _FEW:
         word = "use with care"
@@ -110,10 +112,19 @@ def verdicts(people: Sequence[Poses3D]) -> list[str]:
             for n, what in ((len(judged.avoid), "not to be trusted"), (len(judged.look), "to be looked at"))
             if n
         )
+        counts = "".join(f": {reason}" for reason in _odd_posture(quality)) + counts
         if (off := quality.numbers["expected"]["mean_mm"]) is not None:
             counts += f"; joints about {off:.0f} mm off on average, by the weights' own estimate"
         lines.append(f"{name}{judged.word}{counts} (posemamba quality says which and why)")
     return lines
+
+
+def _odd_posture(quality: Quality) -> list[str]:
+    """Return the reason not to trust a body that is not upright in most frames; none for another."""
+    head_down, on_side = (quality.numbers["detection"][name] for name in ("head_down", "on_side"))
+    if head_down > MOST:
+        return [f"the body stands on its head in {head_down:.0%} of the frames"]
+    return [f"the body lies across the picture in {on_side:.0%} of the frames"] if on_side > MOST else []
 
 
 def _step(quality: Quality) -> float:

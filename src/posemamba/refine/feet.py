@@ -20,6 +20,8 @@ foot whose heel has left the ground still stands on its tip.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -30,6 +32,7 @@ from posemamba.poses import Poses3D, Step
 from posemamba.poses.curves import huber_weights, roughness
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import FEET_SIDES, LIMBS
+from posemamba.poses.times import find_pauses
 from posemamba.refine.common import (
     MIN_CONFIDENCE,
     Array,
@@ -97,10 +100,20 @@ def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
 
     width = _speed_frames(fps)
     speed = np.full(len(xy), np.nan)
-    for a, b in true_spans(known, width):
+    for a, b in _unbroken(times, known, width):
         step = float(np.median(np.diff(times[a:b])))
         speed[a:b] = np.linalg.norm(savgol_filter(xy[a:b], width, 1, deriv=1, delta=step, axis=0), axis=-1)
     return speed
+
+
+def _unbroken(times: Array, known: Mask, least: int) -> Iterator[Span]:
+    """Yield the spans of at least `least` frames in which a joint is known, cut at pauses between frames."""
+    pauses = 1 + np.flatnonzero(find_pauses(times, _SAME_FOOTHOLD))
+    for start, end in true_spans(known, least):
+        inside = pauses[np.searchsorted(pauses, start, "right") : np.searchsorted(pauses, end)].tolist()
+        for a, b in itertools.pairwise((start, *inside, end)):
+            if b - a >= least:
+                yield a, b
 
 
 def stances(times: Array, xy: Array, size: Array, known: Mask, fps: float) -> list[Span]:

@@ -97,18 +97,15 @@ def match_frames(path: Path, own: Numbering, video: VideoFacts) -> NDArray[np.in
     """
     count = len(video.times)
     if own.first is not None:
-        return _by_number(path, own, video)
+        places = _by_number(path, own, video)
+        _compare_rates(path, own, video)
+        return places
     if own.frames > count:
         raise PoseMambaError(
             f"{path}: has {own.frames} frames, and {video.path} only {count}: give the video that they were made from"
         )
     if own.frames == count:
-        step, says = _step(own.times), 1 / video.fps
-        if step is not None and abs(step - says) > _SAME_RATE * says:
-            _say(
-                f"{path.name}: its frames are {1 / step:.4g} a second, those of {video.path.name} {video.fps:.4g}: the "
-                "video's times are taken"
-            )
+        _compare_rates(path, own, video)
         return np.arange(count)
     if own.times is not None:
         return _by_time(path, own.times, video)
@@ -117,6 +114,16 @@ def match_frames(path: Path, own: Numbering, video: VideoFacts) -> NDArray[np.in
         "its first"
     )
     return np.arange(own.frames)
+
+
+def _compare_rates(path: Path, own: Numbering, video: VideoFacts) -> None:
+    """Say that frames that are the video's come at another rate than these."""
+    step = None if own.times is None else usual_step(own.times)
+    if step is not None and abs(step * video.fps - 1) > _SAME_RATE:
+        _say(
+            f"{path.name}: its frames are {1 / step:.4g} a second, those of {video.path.name} {video.fps:.4g}: the "
+            "video's times are taken"
+        )
 
 
 def _by_number(path: Path, own: Numbering, video: VideoFacts) -> NDArray[np.intp]:
@@ -162,7 +169,7 @@ def _by_time(path: Path, times: NDArray[np.float64], video: VideoFacts) -> NDArr
     apart = np.abs(video.times[index] - times)
     if (np.diff(index) > 0).all() and apart.max() <= 0.51 / video.fps:
         return np.asarray(index)
-    step = _step(times)
+    step = usual_step(times)
     says = "" if step is None else f", {1 / step:.4g} a second"
     raise PoseMambaError(
         f"{path}: its {len(times)} frames from {times[0]:.3f} to {times[-1]:.3f} s{says} are not among the "
@@ -198,11 +205,6 @@ def check_picture(
         )
     if said := outside(xy, confidence, size or video.image_size):
         raise PoseMambaError(f"{path}: {said}; give the video that they were made from, not {video.path}")
-
-
-def _step(times: NDArray[np.float64] | None) -> float | None:
-    """Return the usual step of times in seconds; None without any."""
-    return None if times is None else usual_step(times)
 
 
 def _say(text: str) -> None:

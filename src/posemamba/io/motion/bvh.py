@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, with_feet, y_up
+from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, with_feet, with_pauses, y_up
 from posemamba.io.motion.rig import Rig, make_rig, matrices
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
@@ -45,12 +45,13 @@ def write_bvh(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     check(path, motion, "bvh")
     xyz, times = y_up(motion), motion.frame_times()
     shown, held = held_frames(xyz, motion.seen)
-    xyz, of_feet = with_feet(motion, xyz[shown], shown)
-    remarks = (*notes(motion, held), *of_feet, f"lengths are metres, {Y_UP}: bvh itself cannot say so")
+    frames, (keys, times, of_pauses) = len(times), with_pauses(times)
+    xyz, of_feet = with_feet(motion, xyz[shown[keys]], shown[keys])
+    remarks = (*notes(motion, held), *of_feet, *of_pauses, f"lengths are metres, {Y_UP}: bvh itself cannot say so")
     grid, step = _grid(path, times, motion.fps)
     if grid is not None:
         xyz = _resampled(xyz, times, grid)
-        remarks = (f"resampled from {len(times)} uneven times to {len(grid)} frames, {motion.fps:g} a second", *remarks)
+        remarks = (f"resampled from {frames} uneven times to {len(grid)} frames, {motion.fps:g} a second", *remarks)
     rig = make_rig(xyz)
     turning = [i for i, node in enumerate(rig.nodes) if node.turns]
     # Z, X, Y of each node; node by node, as all matrices would take twice the memory of everything else

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET
+from posemamba.poses.times import find_pauses, usual_step
+from posemamba.refine.common import MAX_GAP
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
@@ -104,6 +106,27 @@ def held_frames(xyz: Array, seen: NDArray[np.bool_]) -> tuple[NDArray[np.intp], 
     shown = np.maximum.accumulate(np.where(whole, own, -1))
     shown = np.where(shown < 0, np.flatnonzero(whole)[0], shown)
     return shown.astype(np.intp), int((~whole).sum())
+
+
+def with_pauses(times: Array) -> tuple[NDArray[np.intp], Array, tuple[str, ...]]:
+    """Choose keys by which a pause holds the pose before it, for formats that connect poses by lines.
+
+    Args:
+        times: (F,) seconds, rising.
+
+    Returns:
+        (K,) frame numbers and (K,) times: all frames, and the last one before a pause again where it ends; and a note
+        if there is a pause.
+    """
+    step = usual_step(times)
+    before = np.flatnonzero(find_pauses(times, MAX_GAP))
+    if step is None or not len(before):
+        return np.arange(len(times)), times, ()
+    keys = np.insert(np.arange(len(times)), before + 1, before)
+    longest = float(np.diff(times)[before].max())
+    many = f"in {len(before)} pauses of up to" if len(before) > 1 else "in a pause of"
+    note = f"{many} {longest:.1f} s, without frames, the pose before is held"
+    return keys, np.insert(times, before + 1, times[before + 1] - step), (note,)
 
 
 def with_feet(motion: Poses3D, xyz: Array, shown: NDArray[np.intp]) -> tuple[Array, tuple[str, ...]]:

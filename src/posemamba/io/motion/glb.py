@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, with_feet, y_up
+from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, with_feet, with_pauses, y_up
 from posemamba.io.motion.rig import Node, Rig, make_rig
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
@@ -29,7 +29,7 @@ COLOURS = {"left": (0.02, 0.14, 0.40), "right": (0.60, 0.10, 0.01), "middle": (0
 def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths with a visible body, its rotations and the root's path, float32.
 
-    Frames keep their own times. Bones have the motion's directions; joints are off by as much as the motion's bones
+    Frames keep their own times; in a pause without frames the pose before is held. Bones have the motion's directions; joints are off by as much as the motion's bones
     vary in length. Frames in which the person was not seen hold the pose before. The rest pose is a T (`rig`) that
     stands on the floor. ``asset.extras`` has units, axes, frames per second, the number of held frames and the notes.
 
@@ -51,8 +51,9 @@ def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
             "count the times from the clip's start, or write csv, trc or bvh"
         )
     shown, held = held_frames(xyz, motion.seen)
-    xyz, of_feet = with_feet(motion, xyz[shown], shown)
-    remarks = (*notes(motion, held), *of_feet)
+    keys, times, of_pauses = with_pauses(times)
+    xyz, of_feet = with_feet(motion, xyz[shown[keys]], shown[keys])
+    remarks = (*notes(motion, held), *of_feet, *of_pauses)
     rig = make_rig(xyz)
     file = _Buffer()
     content = _scene(file, rig, motion.person)
