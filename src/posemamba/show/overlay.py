@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.clip import Frame
+from posemamba.io.video.clip import Clip, Frame, beginning_at
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.sound import add_sound, has_sound
 from posemamba.io.video.writer import VideoWriter
@@ -67,7 +67,8 @@ def write_overlay(
 
     Args:
         path: the video to write, e.g. overlay.mp4.
-        video: the video that the poses come from; None draws the keypoints on an empty background.
+        video: the video that the poses come from; the first pose is drawn on the frame at its time. None draws
+            the keypoints on an empty background.
         poses: one person, or several of one clip; F frames, one for each frame of the video (a longer video is cut
             off after them).
         height: the largest height of the result in pixels; smaller videos are enlarged to 360 at most.
@@ -81,19 +82,19 @@ def write_overlay(
     """
     require("PIL", "video")
     people = as_people(poses)
-    if video is not None and sound and has_sound(video):
+    clip = None if video is None else beginning_at(video, float(people[0].frame_times()[0]), people[0].fps)
+    # the sound of a part would need cutting
+    if clip is not None and sound and clip.is_whole and has_sound(clip.path):
         with tempfile.TemporaryDirectory(prefix="posemamba-") as folder:
             silent = Path(folder) / f"silent{Path(path).suffix}"
-            _draw(silent, video, people, height, progress)
+            _draw(silent, clip, people, height, progress)
             with writing(path):
-                add_sound(silent, video, path)
+                add_sound(silent, clip.path, path)
     else:
-        _draw(Path(path), video, people, height, progress)
+        _draw(Path(path), clip, people, height, progress)
 
 
-def _draw(
-    path: Path, video: str | Path | None, people: Sequence[Poses3D], height: int, progress: Progress | None
-) -> None:
+def _draw(path: Path, video: Clip | None, people: Sequence[Poses3D], height: int, progress: Progress | None) -> None:
     painter = _Painter(people, height)
     frames, done = len(people[0]), 0
     with VideoWriter(path, people[0].fps) as writer:
@@ -111,7 +112,7 @@ def _draw(
             )
 
 
-def _frames(video: str | Path | None, poses: Poses3D, painter: _Painter) -> Iterator[Frame]:
+def _frames(video: Clip | None, poses: Poses3D, painter: _Painter) -> Iterator[Frame]:
     if video is None:
         empty = np.empty((painter.height, painter.width, 3), np.uint8)
         empty[:] = BLANK

@@ -203,6 +203,7 @@ def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:
     """Return the video's frames as small consecutive JPEGs in base64, and the data to separate them."""
+    from posemamba.io.video.clip import beginning_at
     from posemamba.io.video.reading import read_frames
 
     require("PIL", "video")
@@ -212,7 +213,7 @@ def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> t
     every = math.ceil(frames / MOST_PICTURES)
     files: list[bytes] = []
     done = 0
-    for frame in read_frames(video):
+    for frame in read_frames(beginning_at(video, float(poses.frame_times()[0]), poses.fps)):
         if frame.index >= frames:
             break
         done = frame.index + 1

@@ -85,7 +85,7 @@ def settle(
     if abs(known[0] * seconds) > _DAY:
         remarks.append("they are a clock's, and count from the first frame")
         filled = filled - filled[0]
-    times, rate = filled * seconds, 1 / (step * seconds)
+    times, rate = filled * seconds, float(f"{1 / (step * seconds):.10g}")  # 50, not 50.000000000000014
     if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
         raise PoseMambaError(f"{path}: the times of its frames are too large to tell one from the next; correct them")
     remarks = [f"{path.name}: its times {remark}" for remark in remarks]

@@ -29,9 +29,10 @@ COLOURS = {"left": (0.02, 0.14, 0.40), "right": (0.60, 0.10, 0.01), "middle": (0
 def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths with a visible body, its rotations and the root's path, float32.
 
-    Frames keep their own times; in a pause without frames the pose before is held. Bones have the motion's directions; joints are off by as much as the motion's bones
-    vary in length. Frames in which the person was not seen hold the pose before. The rest pose is a T (`rig`) that
-    stands on the floor. ``asset.extras`` has units, axes, frames per second, the number of held frames and the notes.
+    Frames keep their own times; in a pause without frames the pose before is held. Bones have the motion's directions;
+    joints are off by as much as the motion's bones vary in length. Frames in which the person was not seen hold the
+    pose before. The rest pose is a T (`rig`) that stands on the floor. ``asset.extras`` has units, axes, frames per
+    second, the number of held frames and the notes.
 
     Args:
         path: the file.

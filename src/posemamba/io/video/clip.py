@@ -100,6 +100,20 @@ def as_clip(source: Source) -> Clip:
     return source if isinstance(source, Clip) else Clip(Path(source))
 
 
+def beginning_at(source: Source, time: float, fps: float) -> Clip:
+    """Return a source from the frame at `time` seconds on; a clip with a start of its own stays as it is.
+
+    Args:
+        source: a video, pictures or a clip.
+        time: seconds from the source's first frame, as frames of a part of it are at.
+        fps: frames per second; a frame is found within half of one.
+    """
+    clip = as_clip(source)
+    if clip.start is not None or time <= 0.5 / fps:
+        return clip
+    return Clip(clip.path, time - 0.5 / fps, clip.end, clip.fps or fps)
+
+
 def nothing_between(clip: Clip, duration: float) -> PoseMambaError:
     """Return the error for a clip without frames; `duration` of the source is in seconds."""
     start, end = f"{clip.start or 0:g} s", "its end" if clip.end is None else f"{clip.end:g} s"
