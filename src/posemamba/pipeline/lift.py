@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 from posemamba.io.inputs import find_inputs
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
+from posemamba.poses.times import check_rate
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
 from posemamba.refine.metres import to_metres
 from posemamba.refine.scale import check_height
@@ -234,8 +235,8 @@ class Reading:
                         f"--{name.replace('_', '-')} is for {' and '.join(PLURALS[kind] for kind in needed)}, and "
                         f"{inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it out"
                     )
-        if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
-            raise PoseMambaError(f"--fps is {self.fps:g}, expected a positive number of frames per second")
+        if self.fps is not None:
+            check_rate(self.fps, "--fps")
         if self.video is not None and len(inputs) > 1:
             raise PoseMambaError(
                 f"--video belongs to one keypoint file, and there are {len(inputs)} inputs; lift one by one"

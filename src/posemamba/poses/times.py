@@ -8,6 +8,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.utils.errors import PoseMambaError
+
+RATES = (0.01, 100_000.0)
+"""Frames per second that there are; others are broken numbers."""
 _PAUSE = 3.0  # usual steps: a shorter one is a few frames that were dropped
 
 
@@ -42,3 +46,20 @@ def find_pauses(times: NDArray[np.floating], longest: float) -> NDArray[np.bool_
     if step is None:
         return np.zeros(max(len(times) - 1, 0), bool)
     return np.asarray(np.diff(times) > max(longest, _PAUSE * step))
+
+
+def check_rate(fps: float, what: str) -> float:
+    """Return a frame rate.
+
+    Args:
+        fps: frames per second.
+        what: its place, for the error.
+
+    Raises:
+        PoseMambaError: no frames come at such a rate.
+    """
+    if not RATES[0] <= fps <= RATES[1]:
+        raise PoseMambaError(
+            f"{what} is {fps:g}, expected a positive number of frames per second, {RATES[0]:g} to {RATES[1]:g}"
+        )
+    return float(fps)

@@ -17,11 +17,11 @@ from posemamba.io.keypoints.times import AGREES_WITH_USER, settle
 from posemamba.poses import Feet2D, Keypoints2D
 from posemamba.poses.posture import posture
 from posemamba.poses.skeletons import FEET, Skeleton
+from posemamba.poses.times import check_rate
 from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _ASSUMED_FPS = 30.0
-_RATES = (0.01, 100_000.0)  # frames per second that there are
 _COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
 
 
@@ -182,7 +182,8 @@ def _timing(
     Raises:
         PoseMambaError: times or a rate are none, or the video cannot be that of the frames.
     """
-    given, said = _positive(path, given, "--fps"), _positive(path, raw.fps, "fps in the file")
+    given = None if given is None else check_rate(given, f"{path}: --fps")
+    said = None if raw.fps is None else check_rate(raw.fps, f"{path}: fps in the file")
     own = None
     if raw.times is not None:
         own = settle(path, np.asarray(raw.times, np.float64), raw.time_unit, said, None if video else given)
@@ -215,18 +216,6 @@ def _size(path: Path, size: tuple[int, int] | None) -> tuple[int, int] | None:
     if size is not None and not 0 < min(size) <= max(size) <= LARGEST_IMAGE:
         raise PoseMambaError(f"{path}: image size {size[0]}x{size[1]}, expected positive numbers of pixels")
     return size
-
-
-def _positive(path: Path, fps: float | None, what: str) -> float | None:
-    """Return a frame rate after a check that it is positive; None stays."""
-    if fps is None:
-        return None
-    if not _RATES[0] <= fps <= _RATES[1]:
-        raise PoseMambaError(
-            f"{path}: {what} is {fps:g}, expected a positive number of frames per second, {_RATES[0]:g} to "
-            f"{_RATES[1]:g}"
-        )
-    return float(fps)
 
 
 def _guess_size(xy: NDArray[np.float32]) -> tuple[int, int]:

@@ -83,7 +83,7 @@ def settle(
     mean = float(known[-1] - known[0]) / (numbers[-1] - numbers[0])
     seconds, remarks = _unit(path, known, step, mean, unit, given or fps)
     if abs(known[0] * seconds) > _DAY:
-        remarks.append("they are a clock's, and count from the first frame")
+        remarks.append("are a clock's, and are counted from the first frame")
         filled = filled - filled[0]
     times, rate = filled * seconds, float(f"{1 / (step * seconds):.10g}")  # 50, not 50.000000000000014
     if not (np.isfinite(times).all() and (np.diff(times) > 0).all()):
@@ -96,9 +96,9 @@ def settle(
     agrees = any(abs(named * s * seconds - 1) <= most for s in (step, mean))
     if not agrees:
         says = f"says {named:g} frames a second" if given is None else f"--fps is {given:g}"
-        remarks.append(f"{path.name}: {says}, its times rise by those of {rate:.4g} a second, and are kept")
-    if agrees or (given is None and 1 / _FITS < named / rate < _FITS):
-        rate = named
+        remarks.append(f"{path.name}: {says}, its times are those of {rate:.4g} a second, and are kept")
+    near = 1 / _FITS < named / rate < _FITS if given is None else abs(named / rate - 1) <= AGREES_WITH_USER
+    rate = named if near else rate
     return Timing(times, rate, tuple(remarks))
 
 
