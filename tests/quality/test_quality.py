@@ -21,7 +21,7 @@ from posemamba.poses.skeletons import H36M17
 from posemamba.quality import Quality, measure_quality
 from posemamba.quality.figure import draw
 from posemamba.quality.report import as_json, report
-from posemamba.quality.verdict import verdict
+from posemamba.quality.verdict import verdict, verdicts
 from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.upright import upright
@@ -244,6 +244,22 @@ def test_left_and_right_exchanged_in_2d(points: Array) -> None:
     assert kinds(quality) == {"swap", "flip", "bend"}
     during(quality, first, first + 3)
     assert len(verdict(quality).avoid) == 1 and verdict(quality).word == "good"  # a stretch of so few frames
+
+
+def test_a_body_on_its_head_for_most_of_the_clip(points: Array) -> None:
+    """As of keypoints whose y counts upwards."""
+    half, most = points.copy(), points.copy()
+    half[:50] *= [1, -1, 1]
+    most[:120] *= [1, -1, 1]
+    assert "head" not in verdict(judged(film(half))).line
+    quality = judged(film(most))
+    assert quality.numbers["detection"]["head_down"] == pytest.approx(0.8)
+    assert verdict(quality).word == "do not trust"
+    line = "the body stands on its head in 80% of the frames"
+    assert line in verdict(quality).line and line in " ".join(quality.remarks)
+    assert line in verdicts([to_metres(film(most), 1.72)])[0]
+    lying = verdict(judged(film(points[..., [1, 0, 2]])))
+    assert lying.word != "good" and "lies across the picture in 100%" in lying.line
 
 
 def test_another_person_for_a_while(points: Array) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -252,6 +254,13 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
         chromium.until("!video.element.seeking")
         chromium.settle()
         assert chromium.value(red) == pytest.approx(chromium.value("state.frame"), abs=6)
+        assert "another video" not in chromium.value("document.getElementById('image-caption').textContent")
+        with VideoWriter(tmp_path / "other.mp4", 25) as writer:
+            for _ in range(50):
+                writer.write(np.full((180, 180, 3), 90, np.uint8))
+        chromium.choose_file("#file", tmp_path / "other.mp4")
+        chromium.until("document.getElementById('image-caption').textContent.includes('180 × 180')")
+        assert "2.00 s long" in chromium.value("document.getElementById('image-caption').textContent")
     assert chromium.complaints() == []
     nothing_was_fetched(chromium, page)
 
@@ -536,3 +545,33 @@ def test_what_is_written_is_safe_and_small(tmp_path: Path, walker_clip: Callable
     with pytest.raises(PoseMambaError, match="axes of person 2 are camera"):
         write_viewer(tmp_path / "none.html", [poses[0], replace(poses[1], frame="camera")])
     assert not (tmp_path / "none.html").exists()
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="runs the page's script in Node.js")
+def test_the_page_tells_that_a_video_is_another_one(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
+    """By its shape, its length and the rate of its frames."""
+    page = tmp_path / "page.html"
+    write_viewer(page, walker_clip(100))
+    found = re.search(r"^const even = .*?^};$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    cases = [
+        (1280, 720, 2.0, 0),
+        (640, 360, 2.02, 50.1),
+        (720, 1280, 2.0, 50),
+        (1280, 720, 3.0, 0),
+        (1280, 720, 2.0, 25),
+    ]
+    script = (
+        "const F = 100, data = {fps: 50, image_size: [1280, 720]}, video = {};"
+        "const times = Float64Array.from({length: F}, (_, f) => f / 50);"
+        f"{found[0]}; console.log(JSON.stringify({json.dumps(cases)}.map(([videoWidth, videoHeight, "
+        "duration, rate]) => { video.element = {videoWidth, videoHeight, duration}; video.rate = rate; return video.differs(); })));"
+    )
+    run = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(run.stdout) == [
+        [],
+        [],
+        ["720 × 1280 pixels, the poses 1280 × 720"],
+        ["3.00 s long, the poses end at 2.00 s"],
+        ["25.0 frames/s, the poses 50.0"],
+    ]
