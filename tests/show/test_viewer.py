@@ -564,8 +564,9 @@ def test_the_page_tells_that_a_video_is_another_one(tmp_path: Path, walker_clip:
     script = (
         "const F = 100, data = {fps: 50, image_size: [1280, 720]}, video = {};"
         "const times = Float64Array.from({length: F}, (_, f) => f / 50);"
-        f"{found[0]}; console.log(JSON.stringify({json.dumps(cases)}.map(([videoWidth, videoHeight, "
-        "duration, rate]) => { video.element = {videoWidth, videoHeight, duration}; video.rate = rate; return video.differs(); })));"
+        f"{found[0]}; const cases = {json.dumps(cases)};"
+        "console.log(JSON.stringify(cases.map(([videoWidth, videoHeight, duration, rate]) => {"
+        "video.element = {videoWidth, videoHeight, duration}; video.rate = rate; return video.differs(); })));"
     )
     run = subprocess.run(["node", "-e", script], capture_output=True, text=True, check=True, timeout=60)
     assert json.loads(run.stdout) == [
