@@ -12,6 +12,7 @@ from posemamba.utils.errors import PoseMambaError
 
 RATES = (0.01, 100_000.0)
 """Frames per second that there are; others are broken numbers."""
+_NEAR = (0.6, 1.4)  # of the median step: others are dropped or doubled frames, and pauses
 _PAUSE = 3.0  # usual steps: a shorter one is a few frames that were dropped
 
 
@@ -31,7 +32,7 @@ def usual_step(times: NDArray[np.floating]) -> float | None:
     if not len(steps):
         return None
     median = float(np.median(steps))
-    near = steps[(steps >= 0.5 * median) & (steps <= 1.5 * median)]
+    near = steps[(steps >= _NEAR[0] * median) & (steps <= _NEAR[1] * median)]
     return float(near.mean()) if len(near) else median
 
 

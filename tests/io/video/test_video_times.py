@@ -123,6 +123,26 @@ def test_the_rate_is_the_usual_one(tmp_path: Path) -> None:
     np.testing.assert_allclose(frame_times(path), times, atol=1e-4)
 
 
+def test_a_long_pause_of_a_transport_stream_is_no_new_beginning(tmp_path: Path) -> None:
+    """With B-frames, as cameras write it; a part before the pause is found by seeking."""
+    path, times = tmp_path / "pause.ts", np.r_[np.arange(40) / 25, 30 + np.arange(35) / 25]
+    with av.open(str(path), "w", format="mpegts") as out:
+        stream = out.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.max_b_frames, stream.codec_context.time_base = 2, Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(bars(64, 96), format="rgb24")
+            frame.pts, frame.time_base = round(1000 * time), Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode())
+    info = probe(path)
+    assert (info.fps, info.remarks) == (pytest.approx(25), ())
+    np.testing.assert_allclose([f.time for f in read_frames(path)], times, atol=1e-3)
+    for start, end, at in ((1.0, 2.0, slice(25, 40)), (30.99, 40, slice(65, 75))):
+        part = list(read_frames(Clip(path, start, end)))
+        np.testing.assert_allclose([f.offset + f.time for f in part], times[at], atol=1e-3)
+
+
 def test_times_that_no_player_could_follow_are_refused(tmp_path: Path) -> None:
     from posemamba.io.video.decoding import _check_order
 

@@ -32,18 +32,25 @@ class Joint:
         self._broken = bool(flags & 0x0200)
         self._offset = 0
         self._next: int | None = None  # expected decoding time, in ticks
+        self._shown: int | None = None  # the latest time of showing, in ticks
         self.at: list[float] = []
 
     def mend(self, packet: Any) -> None:
         """Move a packet's times if they have started anew; packets come in the file's order."""
         if packet.dts is not None:
-            if self._next is not None:
-                ahead = float((packet.dts + self._offset - self._next) * packet.time_base)
-                if ahead < -_BACK or (self._broken and ahead > _AHEAD):
+            if self._next is not None and self._shown is not None:
+                now = packet.dts + self._offset
+                back = float((self._next - now) * packet.time_base)
+                # where a recording pauses, a frame after the pause is coded before the decoding times get there
+                ahead = float((now - max(self._next, self._shown)) * packet.time_base)
+                if back > _BACK or (self._broken and ahead > _AHEAD):
                     self._offset = self._next - packet.dts
                     shown = packet.dts if packet.pts is None else packet.pts
                     self.at.append(float((shown + self._offset) * packet.time_base))
             self._next = packet.dts + self._offset + (packet.duration or 0)
+        if packet.dts is not None or packet.pts is not None:
+            latest = self._offset + max(stamp for stamp in (packet.pts, packet.dts) if stamp is not None)
+            self._shown = latest if self._shown is None else max(self._shown, latest)
         if self._offset:
             packet.pts = None if packet.pts is None else packet.pts + self._offset
             packet.dts = None if packet.dts is None else packet.dts + self._offset

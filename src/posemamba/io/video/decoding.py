@@ -163,6 +163,7 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
             stream.thread_type = "AUTO"
             check, clock = TruncationCheck(container, stream), Clock(container, stream, by_order=False)
             shape: tuple[int, int] | None = None
+            reached = False
             with decoding(path, check):
                 if seek and wanted > origin:
                     container.seek(int(wanted / stream.time_base), stream=stream, backward=True)
@@ -179,12 +180,14 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
                             shape = shape or as_shown(frame, stream, None).shape[:2]
                             continue
                         shape = rgb.shape[:2]
+                        reached = True
                         yield time - origin, rgb
                     else:
                         continue
                     break
                 else:
-                    return
+                    if reached:  # other files seek beyond their end
+                        return
 
 
 def rotation_of(frame: Any) -> int:
