@@ -38,8 +38,9 @@ __all__ = [
     "detect_video",
 ]
 
-DETECTION = 4
-"""Version of what `detect_people` finds: raise it with every change of its joints, so that kept ones are not used."""
+DETECTION = 5
+"""Version of what `detect_people` finds: raise it with every change of its joints or times, so that kept ones are not
+used."""
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
 _BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames

@@ -16,7 +16,7 @@ from posemamba.utils.errors import PoseMambaError
 
 _FAR = 20.0  # times the median distance from the body's middle: no joint is so far away
 _ENOUGH = 8  # joints of a body by which its size can be told
-_NEGATIVE_SHARES = 0.25  # of the coordinates that should be shares of the picture: they are centred on something
+_NEGATIVE_SHARES = 1 / 3  # of the coordinates that should be shares of the picture: they are centred on something
 _OUTSIDE = 1 / 3  # of the joints left of the picture or above it
 _SMALLEST = 5.0  # pixels: the longer side of a body that can be seen
 _BEYOND, _MARGIN = 0.1, 0.1
