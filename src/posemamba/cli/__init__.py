@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from posemamba.cli.options import RESEARCH, USE, command
+from posemamba.cli.terminal import cannot_print, drop_output
 from posemamba.utils.errors import PoseMambaError
 
 # name: (group in the help, module), in the order of the help
@@ -87,12 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except PoseMambaError as error:
             return _complain(str(error), error)
-        except (KeyboardInterrupt, typer.Abort) as error:
-            with contextlib.suppress(OSError, ValueError):
-                print(f"interrupted{f' ({error})' if str(error) else ''}", file=sys.stderr)
+        except (KeyboardInterrupt, typer.Abort):
             return 130
         except OSError as error:
-            if _cannot_print():
+            if cannot_print(error):
+                drop_output()
                 return _complain(f"cannot print what was done ({error.strerror or error}); files are written")
             raise
         except Exception as error:
@@ -124,19 +124,6 @@ def _complain(message: str, error: BaseException | None = None) -> int:
     with contextlib.suppress(OSError, ValueError):  # a closed terminal
         print("error:", " ".join(message.split()), file=sys.stderr)
     return 2
-
-
-def _cannot_print() -> bool:
-    """Tell whether nobody reads what is printed, or the disk it goes to is full; what is left of it is dropped."""
-    try:
-        sys.stdout.flush()
-        return False
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # else Python complains at its end
-            os.close(nowhere)
-        return True
 
 
 def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:
