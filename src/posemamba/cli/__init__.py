@@ -22,7 +22,7 @@ import typer
 
 from posemamba.cli.options import RESEARCH, USE, command
 from posemamba.cli.terminal import cannot_print, drop_output
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, one_line
 
 # name: (group in the help, module), in the order of the help
 COMMANDS = {
@@ -94,6 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if cannot_print(error):
                 drop_output()
                 return _complain(f"cannot print what was done ({error.strerror or error}); files are written")
+            if error.filename is not None:  # of the user's: a name that is too long, a circle of links, no permission
+                return _complain(f"{one_line(str(error.filename))}: {error.strerror or error}", error)
             raise
         except Exception as error:
             if not hasattr(error, "format_message"):  # Typer's errors of usage have it
@@ -103,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     return _complain(
                         f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it", error
                     )
+                if isinstance(error, ValueError) and "embedded null" in str(error):
+                    return _complain("a name of a file holds a NUL character, which no file's has", error)
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")

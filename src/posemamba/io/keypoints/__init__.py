@@ -20,7 +20,7 @@ from posemamba.io.keypoints.source import Source, describe
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import Skeleton, get_skeleton
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.reading import reading
+from posemamba.utils.reading import is_special, reading
 
 __all__ = ["Format", "is_keypoint_file", "known_formats", "read_keypoints", "read_people", "write_keypoints_npz"]
 
@@ -115,6 +115,8 @@ def is_keypoint_file(path: str | Path) -> bool:
             from posemamba.io.keypoints import openpose
 
             return openpose.recognises_folder(path)
+        if is_special(path):
+            return False
         with path.open("rb") as file:
             head = file.read(4096)
     except (OSError, ValueError):  # a name that no file can have is none either

@@ -12,6 +12,9 @@ from posemamba.utils.errors import PoseMambaError, require
 
 _ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
 
+_LISTS = ("hls", "concat", "dash", "sdp", "rtsp", "imf", "webvtt", "ffmetadata")
+"""FFmpeg's names of formats that lead to other files."""
+
 
 @dataclass
 class TruncationCheck:
@@ -115,6 +118,8 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
     with container:
         name = container.format.name
         streams = [s for s in container.streams.video if not _is_cover(s)]
+        if name in _LISTS:
+            raise PoseMambaError(f"{path}: a list of other files, not a video; expected for example an mp4 file")
         if name == "tty":
             raise PoseMambaError(f"{path}: not a video but text; expected for example an mp4 file")
         if name == "image2" or name.endswith("_pipe"):
