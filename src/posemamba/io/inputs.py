@@ -20,7 +20,7 @@ VIDEO_SUFFIXES = (
     *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".mts", ".m2ts"),
     ".ogv",
 )
-KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl")
+KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl", ".h5", ".hdf5")
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
     """List the inputs to lift, in order; missing and broken files are inputs too, and reported by their readers.
 
     Args:
-        sources: files, or folders of OpenPose's keypoints (one input), of videos (one each) or of pictures (one input).
+        sources: files, or folders of keypoints by frame (one input), of videos (one each) or of pictures (one input).
         out: the folder for results. With several inputs, or a folder of videos, each gets a folder of its name in it.
         keypoints: all sources are keypoint files, whatever they look like.
 
@@ -63,7 +63,7 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
             found.append((source, "pictures"))
         else:
             raise PoseMambaError(
-                f"{source}: is a directory without videos, pictures or OpenPose's keypoints; expected one of them"
+                f"{source}: is a directory without videos, pictures or keypoints by frame; expected one of them"
             )
     if not many:
         return [Input(path, out, kind) for path, kind in found]

@@ -15,7 +15,7 @@ import numpy as np
 
 from posemamba.io.keypoints.npz import write_keypoints_npz
 from posemamba.io.keypoints.raw import RawPeople, finish
-from posemamba.io.keypoints.source import Source, describe
+from posemamba.io.keypoints.source import Source, describe, listed
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import Skeleton, get_skeleton
 from posemamba.utils.errors import PoseMambaError
@@ -66,9 +66,36 @@ _FORMATS = (
         _reader("npz"),
         ("npz",),
     ),
-    Format("mmpose", ".json", "the predictions that MMPose's inferencer and demos save", _reader("mmpose"), ("json",)),
-    Format("alphapose", ".json", "AlphaPose's results: COCO-17 or Halpe-26", _reader("alphapose"), ("json",)),
-    Format("openpose", "/", "OpenPose's folder of *_keypoints.json: BODY_25", _reader("openpose"), ("folder",)),
+    Format(
+        "mmpose",
+        ".json or /",
+        "the predictions that MMPose's inferencer and demos save, one file or one a frame",
+        _reader("mmpose"),
+        ("json", "folder"),
+    ),
+    Format(
+        "alphapose",
+        ".json",
+        "AlphaPose's results: COCO-17, Halpe-26 or whole bodies",
+        _reader("alphapose"),
+        ("json",),
+    ),
+    Format(
+        "openpose",
+        "/",
+        "a folder of OpenPose's JSON by frame, as OpenPose, Pose2Sim and users of rtmlib write it",
+        _reader("openpose"),
+        ("folder",),
+    ),
+    Format(
+        "ultralytics",
+        ".json or /",
+        "Ultralytics' to_json(): a list of frames, or one file a frame",
+        _reader("ultralytics"),
+        ("json", "folder"),
+    ),
+    Format("yolo", "/", "a folder of YOLO's pose labels, one .txt a frame", _reader("yolo"), ("folder",)),
+    Format("coco", ".json", "COCO's annotations: images, annotations, categories", _reader("coco"), ("json",)),
     Format("mediapipe", ".json or .csv", "MediaPipe's 33 landmarks by frame", _reader("mediapipe"), ("json", "csv")),
     Format(
         "detectron2",
@@ -82,6 +109,13 @@ _FORMATS = (
         ".npz",
         "a data set of VideoPose3D with one clip",
         _reader("detectron2", "read_data_set"),
+        ("npz",),
+    ),
+    Format(
+        "reconstruction",
+        ".npz",
+        "the 2D joints that the demos of MHFormer, MotionAGFormer and others keep",
+        _reader("reconstruction"),
         ("npz",),
     ),
     Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", _reader("deeplabcut"), ("csv",)),
@@ -102,21 +136,21 @@ def known_formats() -> tuple[Format, ...]:
 
 
 def is_keypoint_file(path: str | Path) -> bool:
-    """Return True if a path looks like keypoints, valid or not: npz, npy, JSON, csv, a pickle or OpenPose's folder.
+    """Return True if a path looks like keypoints, valid or not: a file of a known kind, or a folder with one a frame.
 
     False for videos, and for files that are missing, empty or not readable.
     """
     path = Path(path)
     try:
         if path.is_dir():
-            from posemamba.io.keypoints import openpose
+            from posemamba.io.keypoints.frame_files import recognise_folder
 
-            return openpose.recognises_folder(path)
+            return recognise_folder(path) is not None
         with path.open("rb") as file:
             head = file.read(4096)
     except OSError:
         return False
-    return bool(head) and Source(path, head).kind in ("npz", "npy", "json", "csv", "pickle")
+    return bool(head) and Source(path, head).kind in ("npz", "npy", "json", "csv", "pickle", "hdf5")
 
 
 def read_keypoints(
@@ -133,7 +167,7 @@ def read_keypoints(
     several people, the one followed over most frames is taken.
 
     Args:
-        path: the file, or OpenPose's folder.
+        path: the file, or a folder with one file for each frame.
         format: one of `known_formats`, or ``auto``: by the file's content.
         skeleton: name of the joints' skeleton; None: the file's, else recognised by the number of joints and their
             positions.
@@ -227,16 +261,21 @@ def _recognise(source: Source) -> str:
     """Recognise the format by the content; returns its name."""
     kind = source.kind
     if kind == "folder":
-        from posemamba.io.keypoints import openpose
+        from posemamba.io.keypoints.frame_files import recognise_folder
 
-        if openpose.recognises_folder(source.path):
-            return "openpose"
+        if (folder := recognise_folder(source.path)) is not None:
+            return folder
+        inner = [f.name for f in sorted(source.path.iterdir()) if f.is_dir() and recognise_folder(f) is not None]
+        if inner:
+            raise PoseMambaError(
+                f"{source.path}: holds {len(inner)} folders of keypoints ({listed(inner[:5])}); give one of them"
+            )
         raise PoseMambaError(
-            f"{source.path}: is a directory without *_keypoints.json of OpenPose, expected a keypoint file "
-            f"({_list_formats()})"
+            f"{source.path}: is a directory without *_keypoints.json of OpenPose or another file for each frame, "
+            f"expected keypoints ({_list_formats()})"
         )
     if kind == "npz":
-        from posemamba.io.keypoints import detected
+        from posemamba.io.keypoints import detected, reconstruction
 
         if detected.recognises(source.names):
             return "posemamba"
@@ -247,7 +286,7 @@ def _recognise(source: Source) -> str:
                 return "videopose3d"
             if detectron2.recognises_detections(source.names):
                 return "detectron2"
-        return "npz"
+        return "reconstruction" if reconstruction.recognises(source.names) else "npz"
     if kind == "json":
         return _recognise_json(source)
     if kind == "csv":
@@ -262,21 +301,36 @@ def _recognise(source: Source) -> str:
         found = "a single NumPy array (.npy); save it as npz: numpy.savez(file, keypoints=array, fps=...)"
     elif kind == "pickle":
         found = "a Python pickle, which can run code and is not opened; save its arrays as npz"
+    elif kind == "hdf5":
+        found = (
+            "an HDF5 file, which is not read; DeepLabCut's become csv by "
+            "deeplabcut.analyze_videos_converth5_to_csv(FOLDER), or by analyze_videos(..., save_as_csv=True)"
+        )
+    elif kind == "other" and _is_yolo(source):
+        found = "one file of YOLO's labels is one frame; give the folder of all of them"
     else:
         found = f"neither npz nor JSON nor csv (it begins with {source.head[:8]!r})"
     raise PoseMambaError(f"{source.path}: {found}; known keypoint formats: {_list_formats()}")
 
 
+def _is_yolo(source: Source) -> bool:
+    from posemamba.io.keypoints import yolo
+
+    return yolo.recognises(source.head.decode("utf-8", "replace"))
+
+
 def _recognise_json(source: Source) -> str:
-    from posemamba.io.keypoints import alphapose, mediapipe, mmpose, openpose
+    from posemamba.io.keypoints import alphapose, coco, mediapipe, mmpose, openpose, ultralytics
 
     content = source.json
+    if coco.recognises(content):
+        return "coco"
+    if ultralytics.recognises(content):
+        return "ultralytics"
     if alphapose.recognises(content):
         return "alphapose"
     if openpose.recognises(content):
-        raise PoseMambaError(
-            f"{source.path}: one frame of OpenPose ('people'), expected the folder of all its *_keypoints.json"
-        )
+        raise PoseMambaError(f"{source.path}: one frame of OpenPose ('people'), expected the folder of all its *.json")
     if mmpose.recognises(content):
         return "mmpose"
     if mediapipe.recognises(content):
@@ -284,5 +338,6 @@ def _recognise_json(source: Source) -> str:
     what = describe(content[0]) if isinstance(content, list) and content else describe(content)
     raise PoseMambaError(
         f"{source.path}: JSON with {what}; expected MMPose's [{{'frame_id': ..., 'instances': [...]}}], AlphaPose's "
-        "[{'image_id': ..., 'keypoints': [...]}] or MediaPipe's [{'pose_landmarks': [...]}]"
+        "[{'image_id': ..., 'keypoints': [...]}], MediaPipe's [{'pose_landmarks': [...]}], Ultralytics' "
+        "[[{'keypoints': {'x': [...], 'y': [...]}}]] or COCO's {'images': [...], 'annotations': [...]}"
     )

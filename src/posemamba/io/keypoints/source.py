@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from posemamba.utils.errors import PoseMambaError
 
-Kind = Literal["folder", "npz", "json", "csv", "npy", "pickle", "other"]
+Kind = Literal["folder", "npz", "json", "csv", "npy", "pickle", "hdf5", "other"]
 
 LARGEST_GAP = 100_000  # frames: a larger gap is a broken frame number
 LARGEST_IMAGE = 1_000_000  # pixels on a side: a larger image is a broken number
@@ -68,6 +68,8 @@ class Source:
             return "npy"
         if self.head.startswith(b"\x80"):
             return "pickle"
+        if self.head.startswith(b"\x89HDF\r\n\x1a\n"):
+            return "hdf5"
         text = self.head.lstrip(b"\xef\xbb\xbf \t\r\n")
         if text[:1] in (b"[", b"{"):
             return "json"
@@ -98,18 +100,22 @@ class Source:
 
 
 def load_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; several JSON values, one a line, become a list.
 
     Raises:
         PoseMambaError: the file is not readable, not JSON, or cut short.
     """
+    text = ""
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        return json.loads(text)
     except OSError as error:
         raise PoseMambaError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError:
         raise PoseMambaError(f"{path}: not JSON text (not UTF-8); write it again") from None
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and (lines := _lines(text)) is not None:
+            return lines
         raise PoseMambaError(
             f"{path}: not JSON, or cut short (line {error.lineno}, column {error.colno}: {error.msg}); "
             "copy or write it again"
@@ -118,6 +124,14 @@ def load_json(path: Path) -> Any:
         raise PoseMambaError(f"{path}: JSON nested too deeply for keypoints") from None
     except ValueError:  # Python reads no integer of more than 4300 digits
         raise PoseMambaError(f"{path}: JSON with a number of thousands of digits, expected keypoints") from None
+
+
+def _lines(text: str) -> list[Any] | None:
+    """Return the JSON values of a text that has one a line; None if any line is none."""
+    try:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, RecursionError):
+        return None
 
 
 def listed(names: Iterable[str]) -> str:
