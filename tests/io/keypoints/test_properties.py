@@ -159,6 +159,23 @@ def right_json() -> dict[str, Any]:
             "people": [{"person_id": [3], "pose_keypoints_2d": flat(p)} for p in body(BODY25, 2)],
         },
         "mediapipe": {"fps": 25, "width": 1280, "height": 720, "frames": poses},
+        "ultralytics": [
+            [
+                {"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 1.0, "y1": 2.0}, "track_id": 1}
+                | {"keypoints": {"x": p[:, 0].tolist(), "y": p[:, 1].tolist(), "visible": [0.9] * 17}}
+            ]
+            for p in coco
+        ],
+        "coco": {
+            "images": [{"id": f, "file_name": f"img_{f}.png", "width": 1280, "height": 720} for f in frames],
+            "annotations": [
+                {"id": f, "image_id": f, "category_id": 1, "keypoints": flat(coco[f]), "track_id": 1} for f in frames
+            ],
+            "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+        },
+        "wholebody": [
+            [{"keypoints": [*p.tolist(), *[[300.0, 500.0]] * 116], "keypoint_scores": [0.9] * 133}] for p in coco
+        ],
     }
 
 
@@ -176,6 +193,7 @@ def right_npz() -> dict[str, dict[str, Any]]:
             "times": np.arange(len(coco)) / 25,
             "source": np.array("clip.mp4"),
         },
+        "reconstruction": {"reconstruction": coco[None].astype(np.float32)},
         "detectron2": {
             "boxes": boxed([[[], np.array([[200.0, 90, 400, 510, 0.99]])] for _ in coco]),
             "keypoints": boxed([[[], p] for p in wide]),
@@ -214,7 +232,9 @@ def right_csv() -> dict[str, str]:
 
 
 JSON, NPZ, CSV = right_json(), right_npz(), right_csv()
+LABELS = " ".join(["0 0.25 0.4 0.1 0.6", *(f"{v / 1280:.4f}" for v in body(COCO17)[0].ravel()), "1"])
 FILES: dict[str, bytes] = {
+    "yolo": LABELS.encode(),
     **{f"{name}.json": json.dumps(content).encode() for name, content in JSON.items()},
     **{f"{name}.npz": npz(**arrays) for name, arrays in NPZ.items()},
     **{f"{name}.csv": text.encode() for name, text in CSV.items()},
@@ -230,12 +250,18 @@ def read_or_refuse(name: str, data: bytes) -> bool:
             path.mkdir()
             for frame in range(2):
                 (path / f"clip_{frame:012d}_keypoints.json").write_bytes(data if frame else FILES[name])
+        elif name == "yolo":
+            path = Path(folder) / "labels"
+            path.mkdir()
+            for frame in range(2):
+                (path / f"clip_{frame}.txt").write_bytes(data if frame else FILES[name])
         else:
             path.write_bytes(data)
         read = 0
         for function in (read_keypoints, read_people):
             try:
-                found = quietly(function, path)
+                options = {"format": name, "image_size": (1280, 720)} if name == "yolo" else {}
+                found = quietly(function, path, **options)
             except PoseMambaError as error:
                 assert "\n" not in str(error) and path.name in str(error)
                 continue

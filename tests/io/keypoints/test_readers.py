@@ -392,9 +392,9 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", keypoints=ragged([([], np.ones((1, 3, 17)))]), **arrays)
     wide = ",".join(f"{n}_{a}" for n in COCO17.joints for a in "xy") + "\n"
     cases = {
-        tmp_path: "directory without.*_keypoints.json",
+        tmp_path: "holds 6 folders of keypoints",
         folder("cut", a_0=json.dumps(pose([1, 2, 3]))[:-4]): "not JSON, or cut short",
-        folder("six", a_0=pose([1.0] * 18)): "6 joints, expected BODY_25",
+        folder("six", a_0=pose([1.0] * 18)): "6 joints, expected 17",
         folder("two", a_0=pose([1.0] * 74)): r"shape \(74,\), expected x, y and confidence",
         folder("infinite", a_0=pose([float("inf")] * 75)): "joint 0 is infinite",
         folder("nobody", a_0={"people": []}): "nobody was found",
@@ -419,7 +419,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
         with pytest.raises(PoseMambaError, match=message) as error:
             people(path)
         assert str(path) in str(error.value) and "\n" not in str(error.value), path
-    with pytest.raises(PoseMambaError, match=r"is a csv file, expected json for format 'mmpose'"):
+    with pytest.raises(PoseMambaError, match=r"is a csv file, expected json or folder for format 'mmpose'"):
         people(tmp_path / "none.csv", format="mmpose")
 
 
