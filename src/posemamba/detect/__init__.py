@@ -123,7 +123,8 @@ def detect_people(
         with confidence 0. Gaps of up to a quarter of a second are interpolated linearly, with confidence 0.
 
     Warns:
-        UserWarning: there are more than 100 people, or fewer in a long clip; of these the ones seen most are kept.
+        UserWarning: there are more than 100 people, or fewer in a long clip; of these the ones seen most are kept. Or
+            the video is interlaced, or of high dynamic range.
 
     Raises:
         PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
@@ -131,6 +132,8 @@ def detect_people(
     if mode not in MODES:
         raise PoseMambaError(f"unknown detection mode '{mode}', expected one of {', '.join(MODES)}")
     info = probe(source)
+    for note in info.notes:
+        warnings.warn(f"{info.path.name}: {note}", stacklevel=2)
     with contextlib.ExitStack() as stack:
         if detector is None:
             from posemamba.detect.blazepose import BlazePoseDetector

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"),
+    *(".heic", ".heif", ".hif", ".avif"),
+)
 
 
 def natural_key(path: Path) -> tuple[list[tuple[int, int, str]], str]:

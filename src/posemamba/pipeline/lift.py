@@ -266,7 +266,9 @@ class Reading:
 
     def mode_of(self, one: Input) -> Mode:
         """Return BlazePose's mode; a single picture has nobody to follow."""
-        single = one.kind == "pictures" and not one.path.is_dir()
+        from posemamba.io.video.image_files import is_animated
+
+        single = one.kind == "pictures" and not one.path.is_dir() and not is_animated(one.path)
         return "detect" if self.mode == "detect" or (self.mode is None and single) else "track"
 
     def detector_of(self, one: Input) -> str:

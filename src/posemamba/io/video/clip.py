@@ -58,6 +58,8 @@ class VideoInfo:
         variable_rate: True if frames are not evenly spaced, so that index / fps is not a frame's time.
         rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
         codec: FFmpeg's name of the codec.
+        mirrored: True if the stored frames are flipped left to right, too, before they are turned.
+        notes: lines on frames that players show in another way, interlaced ones for example.
     """
 
     path: Path
@@ -69,6 +71,8 @@ class VideoInfo:
     variable_rate: bool
     rotation: int
     codec: str
+    mirrored: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:

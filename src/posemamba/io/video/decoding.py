@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.display import is_mirrored, is_transposed, list_notes, pixel_aspect, turned
 from posemamba.io.video.opening import TruncationCheck, cut_short, decoding, no_frames, opened, stamp_of
 
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
@@ -19,7 +20,8 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
     """Read a video's properties, and its frames' (F,) times in seconds by the container's clock, in order."""
     times: set[float] = set()
     shape: tuple[int, int] | None = None
-    rotation = 0
+    rotation, mirrored = 0, False
+    notes: tuple[str, ...] = ()
     with opened(path) as (container, stream):
         check = TruncationCheck(container, stream)
         with decoding(path, check):
@@ -29,7 +31,7 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
                     continue
                 if shape is None:
                     for frame in packet.decode():
-                        rotation = rotation_of(frame)
+                        rotation, mirrored, notes = rotation_of(frame), is_mirrored(frame), list_notes(frame)
                         shape = as_shown(frame, stream, None).shape[:2]
                         break
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
@@ -57,6 +59,8 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
         variable_rate=bool(len(steps)) and bool(steps.max() > 1.5 * np.median(steps)),
         rotation=rotation,
         codec=codec,
+        mirrored=mirrored,
+        notes=notes,
     )
     return info, ordered
 
@@ -150,19 +154,17 @@ def rotation_of(frame: Any) -> int:
 
 
 def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
-    """Return a frame as players show it: RGB, upright, with square pixels.
+    """Return a frame as players show it: RGB, turned and flipped, with square pixels.
 
     Args:
         frame: PyAV's frame.
         stream: its stream.
         shape: (height, width) to scale to; None: by the frame's own size.
     """
-    turns = rotation_of(frame) // 90
     if shape is None:
-        aspect = float(stream.sample_aspect_ratio or 1)
-        stored = frame.height, (round(frame.width * aspect) if aspect > 0 else frame.width)
+        stored = frame.height, max(1, round(frame.width * pixel_aspect(stream)))
     else:
-        stored = shape if turns % 2 == 0 else (shape[1], shape[0])
+        stored = (shape[1], shape[0]) if is_transposed(frame) else shape
     options: dict[str, Any] = {}
     space = int(frame.colorspace)
     # Players decode high definition without a named colour space as BT.709, FFmpeg as BT.601. PyAV before 17 does so
@@ -170,4 +172,4 @@ def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[
     if space == _BT709 or (space == _UNSPECIFIED and frame.height >= 720):
         options = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
     rgb = frame.reformat(width=stored[1], height=stored[0], format="rgb24", **options).to_ndarray()
-    return np.ascontiguousarray(np.rot90(rgb, turns))
+    return turned(frame, rgb)

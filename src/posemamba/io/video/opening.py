@@ -10,7 +10,12 @@ from typing import Any
 
 from posemamba.utils.errors import PoseMambaError, require
 
-_ATTACHED_PICTURE = 0x400  # FFmpeg's disposition of a cover image in a music file
+# FFmpeg's dispositions
+_DEFAULT = 0x1
+_NO_VIDEO = 0x400 | 0x800 | 0x100000  # covers, thumbnails, still pictures
+_STILLS = ("mjpeg", "png", "bmp", "gif", "webp")  # codecs of covers that are marked as nothing
+_HEIF = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif")
+"""Brands of still pictures in a container that FFmpeg takes for a video, of which it decodes one tile."""
 
 
 @dataclass
@@ -99,6 +104,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         raise PoseMambaError(f"{path}: no such file")
     if path.stat().st_size == 0:
         raise PoseMambaError(f"{path}: the file is empty (0 bytes), expected a video; copy or download it again")
+    if is_heif(path):
+        raise PoseMambaError(
+            f"{path}: a HEIC or AVIF picture, not a video; name it with the ending .heic or .avif, or convert it to jpg"
+        )
     try:
         # "file:" so that FFmpeg takes no name for a pattern or an address; playlists must not reach the network
         container = av.open(f"file:{path}", options={"protocol_whitelist": "file"})
@@ -114,15 +123,15 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from None
     with container:
         name = container.format.name
-        streams = [s for s in container.streams.video if not _is_cover(s)]
+        stream = choose_stream(container)
         if name == "tty":
             raise PoseMambaError(f"{path}: not a video but text; expected for example an mp4 file")
         if name == "image2" or name.endswith("_pipe"):
             raise PoseMambaError(f"{path}: a single picture, not a video; expected for example an mp4 file")
-        if not streams:
+        if stream is None:
             kinds = ", ".join(sorted({s.type for s in container.streams})) or "nothing"
             raise PoseMambaError(f"{path}: has no video stream (only {kinds}); expected a video file")
-        yield container, streams[0]
+        yield container, stream
 
 
 @contextlib.contextmanager
@@ -165,7 +174,35 @@ def _mp4_without_index(path: Path) -> bool:
     return bool(kinds) and kinds[0] in (b"ftyp", b"wide", b"mdat") and b"moov" not in kinds
 
 
-def _is_cover(stream: Any) -> bool:
-    """Return True for the cover picture of a music file."""
+def is_heif(path: Path) -> bool:
+    """Return True for a picture in HEIF's container: HEIC of phones, or AVIF."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return False
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF
+
+
+def choose_stream(container: Any) -> Any:
+    """Return the video stream that players show; None without one.
+
+    Covers and thumbnails are none. Of several the one marked as default is taken, then the largest, then the first.
+    """
+    streams = [s for s in container.streams.video if not _disposition(s) & _NO_VIDEO]
+    if len(streams) < 2:
+        return streams[0] if streams else None
+
+    def rank(stream: Any) -> tuple[bool, bool, int]:
+        context = stream.codec_context
+        still = stream.frames == 1 or (
+            context.name in _STILLS and any(s.codec_context.name not in _STILLS for s in streams)
+        )
+        return not still, bool(_disposition(stream) & _DEFAULT), context.width * context.height
+
+    return max(streams, key=rank)
+
+
+def _disposition(stream: Any) -> int:
     disposition = stream.disposition  # an enumeration or a number, depending on PyAV's release
-    return bool(getattr(disposition, "value", disposition) & _ATTACHED_PICTURE)
+    return int(getattr(disposition, "value", disposition))

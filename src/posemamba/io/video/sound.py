@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from posemamba.io.video.opening import choose_stream
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 
@@ -82,7 +83,7 @@ def _track(container: Any) -> Any:
 
 def _start(container: Any) -> float:
     """Return the seconds at which a file's first picture is shown."""
-    stream = container.streams.video[0]
+    stream = choose_stream(container)
     first = min(
         (float(p.pts * p.time_base) for _, p in zip(range(64), container.demux(stream), strict=False) if _shown(p)),
         default=0.0,
