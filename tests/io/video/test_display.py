@@ -121,7 +121,7 @@ def test_the_stream_that_players_show_is_taken(tmp_path: Path) -> None:
     cases = {
         "second.mkv": ([one | {"disposition": 0}, other | {"disposition": 1}], large),
         "first.mkv": ([one | {"disposition": 1}, other | {"disposition": 0}], small),
-        "both.mp4": ([one, other], large),
+        "both.mkv": ([one | {"disposition": 1}, other | {"disposition": 1}], large),
         "thumbnail.mp4": ([other | {"codec": "mjpeg", "format": "yuvj420p", "frames": 1}, one], small),
         "marked.mkv": ([other | {"disposition": 0x100000}, one | {"disposition": 0}], small),
     }
