@@ -132,8 +132,8 @@ def detect_people(
     if mode not in MODES:
         raise PoseMambaError(f"unknown detection mode '{mode}', expected one of {', '.join(MODES)}")
     info = probe(source)
-    for note in info.notes:
-        warnings.warn(f"{info.path.name}: {note}", stacklevel=2)
+    for remark in info.remarks:
+        warnings.warn(remark, stacklevel=2)
     with contextlib.ExitStack() as stack:
         if detector is None:
             from posemamba.detect.blazepose import BlazePoseDetector

@@ -123,7 +123,10 @@ def test_the_stream_that_players_show_is_taken(tmp_path: Path) -> None:
         "first.mkv": ([one | {"disposition": 1}, other | {"disposition": 0}], small),
         "both.mkv": ([one | {"disposition": 1}, other | {"disposition": 1}], large),
         "thumbnail.mp4": ([other | {"codec": "mjpeg", "format": "yuvj420p", "frames": 1}, one], small),
-        "marked.mkv": ([other | {"disposition": 0x100000}, one | {"disposition": 0}], small),
+        "cover.mp4": (
+            [one, other | {"codec": "mjpeg", "format": "yuvj420p", "frames": 1, "disposition": 0x400}],
+            small,
+        ),
     }
     for name, (streams, expected) in cases.items():
         path = encode(tmp_path / name, streams)
@@ -144,7 +147,7 @@ def test_depths_ranges_and_sizes(tmp_path: Path, name: str) -> None:
     }[name]
     path = encode(tmp_path / "a.mkv", [{"size": (96, 64), "rgb": bars(64, 96)} | described])
     info = probe(path)
-    assert info.notes == ()
+    assert info.remarks == ()
     width, height = described.get("size", (96, 64))
     assert (info.width, info.height) == (width, height)
     centres = (np.arange(6) * 2 + 1) * width // 12
@@ -155,11 +158,15 @@ def test_depths_ranges_and_sizes(tmp_path: Path, name: str) -> None:
 def test_interlaced_and_hdr_are_reported(tmp_path: Path) -> None:
     woven = {"size": (96, 64), "rgb": scene(), "options": {"x264-params": "interlaced=1"}}
     path = encode(tmp_path / "camcorder.mkv", [woven], frames=8)
-    assert len(notes := probe(path).notes) == 1 and notes[0].startswith("interlaced: ") and "bwdif" in notes[0]
+    assert (
+        len(remarks := probe(path).remarks) == 1
+        and remarks[0].startswith("camcorder.mkv: interlaced: ")
+        and "bwdif" in remarks[0]
+    )
     for trc, word in ((16, "PQ"), (18, "HLG")):
         hdr = {"size": (96, 64), "rgb": scene(), "format": "yuv420p10le", "set": {"color_trc": trc}}
         path = encode(tmp_path / f"{word}.mp4", [hdr])
-        assert len(notes := probe(path).notes) == 1 and f"high dynamic range ({word})" in notes[0]
+        assert len(remarks := probe(path).remarks) == 1 and f"high dynamic range ({word})" in remarks[0]
 
 
 EXIF = {  # the operation that makes the stored picture upright

@@ -59,7 +59,7 @@ class VideoInfo:
         rotation: degrees, counter-clockwise, by which the stored frames are turned to be shown.
         codec: FFmpeg's name of the codec.
         mirrored: True if the stored frames are flipped left to right, too, before they are turned.
-        notes: lines on frames that players show in another way, interlaced ones for example.
+        remarks: what its user should know, one line each: interlaced frames for example.
     """
 
     path: Path
@@ -72,7 +72,7 @@ class VideoInfo:
     rotation: int
     codec: str
     mirrored: bool = False
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def image_size(self) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
-from posemamba.io.video.display import is_mirrored, is_transposed, list_notes, pixel_aspect, turned
+from posemamba.io.video.display import is_mirrored, is_transposed, list_remarks, pixel_aspect, turned
 from posemamba.io.video.opening import TruncationCheck, cut_short, decoding, no_frames, opened, stamp_of
 
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
@@ -21,7 +21,7 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
     times: set[float] = set()
     shape: tuple[int, int] | None = None
     rotation, mirrored = 0, False
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     with opened(path) as (container, stream):
         check = TruncationCheck(container, stream)
         with decoding(path, check):
@@ -31,7 +31,7 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
                     continue
                 if shape is None:
                     for frame in packet.decode():
-                        rotation, mirrored, notes = rotation_of(frame), is_mirrored(frame), list_notes(frame)
+                        rotation, mirrored, remarks = rotation_of(frame), is_mirrored(frame), list_remarks(path, frame)
                         shape = as_shown(frame, stream, None).shape[:2]
                         break
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
@@ -60,7 +60,7 @@ def look_through(path: Path) -> tuple[VideoInfo, NDArray[np.float64]]:
         rotation=rotation,
         codec=codec,
         mirrored=mirrored,
-        notes=notes,
+        remarks=remarks,
     )
     return info, ordered
 

@@ -5,6 +5,7 @@ A display matrix takes the place (x, y) of a stored pixel, y down, to (a x + c y
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,17 +52,17 @@ def pixel_aspect(stream: Any) -> float:
     return aspect if _ASPECTS[0] <= aspect <= _ASPECTS[1] else 1.0
 
 
-def list_notes(frame: Any) -> tuple[str, ...]:
+def list_remarks(path: Path, frame: Any) -> tuple[str, ...]:
     """Return lines on what a player would do with such frames that is not done here."""
-    notes = []
+    remarks = []
     if frame.interlaced_frame:
-        notes.append(
+        remarks.append(
             "interlaced: fast limbs show combs, and are found less well; deinterlace it first: "
             "ffmpeg -i IN -vf bwdif -c:a copy OUT"
         )
     if (name := _HDR.get(int(getattr(frame, "color_trc", 2)))) is not None:
-        notes.append(
+        remarks.append(
             f"of high dynamic range ({name}), decoded without tone mapping: colours are pale; if people are missed, "
             "export it as SDR"
         )
-    return tuple(notes)
+    return tuple(f"{path.name}: {remark}" for remark in remarks)
