@@ -197,6 +197,7 @@ class Reading:
         skeleton: a skeleton's name, for keypoint files.
         image_size: (width, height) in pixels, for keypoint files.
         video: the video that a keypoint file belongs to; gives its size and frame rate.
+        allow_damaged: read what can be decoded of a damaged video.
     """
 
     start: float | None = None
@@ -211,6 +212,7 @@ class Reading:
     skeleton: str | None = None
     image_size: tuple[int, int] | None = None
     video: Path | None = None
+    allow_damaged: bool = False
 
     @property
     def uses_blazepose(self) -> bool:
@@ -234,6 +236,11 @@ class Reading:
                         f"--{name.replace('_', '-')} is for {' and '.join(PLURALS[kind] for kind in needed)}, and "
                         f"{inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it out"
                     )
+        if self.allow_damaged and "video" not in kinds:
+            raise PoseMambaError(
+                f"--allow-damaged is for videos, and {inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it "
+                "out"
+            )
         if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
             raise PoseMambaError(f"--fps is {self.fps:g}, expected a positive number of frames per second")
         if self.video is not None and len(inputs) > 1:
@@ -262,7 +269,8 @@ class Reading:
         """Return the part of a source between `start` and `end`."""
         from posemamba.io.video.clip import Clip
 
-        return Clip(path, self.start, self.end, self.fps if kind == "pictures" else None)
+        fps = self.fps if kind == "pictures" else None
+        return Clip(path, self.start, self.end, fps, self.allow_damaged and kind == "video")
 
     def mode_of(self, one: Input) -> Mode:
         """Return BlazePose's mode; a single picture has nobody to follow."""
@@ -285,6 +293,7 @@ class Reading:
             "detector": self.detector_of(one),
             "part": [self.start, self.end],
             "fps": self.fps if one.kind == "pictures" else None,
+            "damaged": self.allow_damaged and one.kind == "video",
         }
         return digest(options, one.path, self.det_model, self.pose_model)
 

@@ -27,6 +27,9 @@ class LiftOptions(RefinementOptions):
     start: Annotated[str | None, option("Begin there: seconds, or 1:02:03.")] = None
     end: Annotated[str | None, option("End there: seconds, or 1:02:03.")] = None
     again: Annotated[bool, option("Repeat what is done already, the detection too.", "--again")] = False
+    allow_damaged: Annotated[
+        bool, option("Take what can be decoded of a damaged video; how much is lost is said.", "--allow-damaged")
+    ] = False
     person: Annotated[
         str | None,
         option(
@@ -105,6 +108,7 @@ class LiftOptions(RefinementOptions):
                 for name in ("person", "detector", "mode", "det_model", "pose_model", "fps", "format", "skeleton")
             },
             video=self.video,
+            allow_damaged=self.allow_damaged,
         )
 
     @property

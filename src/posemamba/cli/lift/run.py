@@ -101,7 +101,7 @@ class Worker:
         if path is None:
             return None
         clip = self.reading.clip(path, one.kind)
-        return path if clip.is_whole and one.kind != "pictures" else clip
+        return path if clip.is_whole and one.kind != "pictures" and not clip.allow_damaged else clip
 
     def _find(self, one: Input, results: Results, stages: Stages) -> None:
         """Put everybody in the input into the results: read, kept by an earlier call, or detected now."""

@@ -19,12 +19,14 @@ class Clip:
         path: the video, picture or folder.
         start, end: seconds from the source's first frame, [start, end); None: from the start, to the end.
         fps: frames per second of pictures; None: 30.
+        allow_damaged: read what can be decoded of a damaged video, instead of refusing it.
     """
 
     path: Path
     start: float | None = None
     end: float | None = None
     fps: float | None = None
+    allow_damaged: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))  # a text is taken, too

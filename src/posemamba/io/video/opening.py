@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from posemamba.utils.errors import PoseMambaError, require
 
@@ -30,6 +32,10 @@ class TruncationCheck:
         video_packets: their number.
         frames: the number of decoded frames.
         last_is_corrupt: True if the last packet is incomplete.
+        tolerant: damage is counted, not reported as an error.
+        failures: the number of times that reading or decoding failed.
+        read: the number of packets of all streams.
+        stamps: seconds of the video's packets.
     """
 
     container: Any
@@ -41,6 +47,39 @@ class TruncationCheck:
     video_packets: int = 0
     frames: int = 0
     last_is_corrupt: bool = False
+    tolerant: bool = False
+    failures: int = 0
+    read: int = 0
+    stamps: list[float] = field(default_factory=list)
+
+    def packets(self) -> Iterator[Any]:
+        """Yield the file's packets; a tolerant check goes on behind a broken one."""
+        av = require("av", "video")
+        before = -1
+        while True:
+            try:
+                for packet in self.container.demux():
+                    self.read += 1
+                    yield packet
+                return
+            except av.FFmpegError:
+                self.failures += 1
+                if not self.tolerant:
+                    raise
+                if self.read == before:  # no progress since the last failure
+                    return
+                before = self.read
+
+    def frames_of(self, packet: Any) -> list[Any]:
+        """Decode a packet; a tolerant check takes a broken one for no frames."""
+        av = require("av", "video")
+        try:
+            return [frame for frame in packet.decode() if not (self.tolerant and frame.is_corrupt)]
+        except av.FFmpegError:
+            self.failures += 1
+            if not self.tolerant:
+                raise
+            return []
 
     def note_packet(self, packet: Any) -> None:
         """Take account of a packet."""
@@ -52,6 +91,8 @@ class TruncationCheck:
         self.video_packets += is_video
         if stamp is None or packet.is_discard:  # an edit list leaves packets out
             return
+        if is_video:
+            self.stamps.append(stamp)
         end = stamp + float((packet.duration or 0) * packet.time_base)
         self.start = stamp if self.start is None else min(self.start, stamp)
         self.end = max(self.end, end)
@@ -65,6 +106,35 @@ class TruncationCheck:
         if self.stream.duration:
             return float(self.stream.duration * self.stream.time_base)
         return self.container.duration / 1e6 if self.container.duration else None
+
+    def lost(self, frames: int, end: float | None) -> int:
+        """Return how many frames of a damaged video are lost, as far as the file shows.
+
+        They are packets that gave no frame, packets that the times show to be absent, and what the declared length has
+        beyond the last frame.
+
+        Args:
+            frames: the number of decoded frames.
+            end: the end of the last one, in seconds.
+        """
+        stamps = np.unique(self.stamps)
+        steps = np.diff(stamps)
+        usual = float(np.median(steps)) if len(steps) else 0.0
+        absent = beyond = 0
+        if usual > 0 and np.mean(np.abs(steps - usual) < 0.1 * usual) > 0.8:
+            absent = int(np.maximum(np.round(steps / usual) - 1, 0).sum())
+        if usual > 0 and self.declared is not None and self.problem(end):
+            beyond = round((self.declared - (float(stamps[-1]) + usual - (self.video_start or 0.0))) / usual)
+        return max(len(stamps) - frames, 0) + absent + max(beyond, 0)
+
+    def reject(self, path: Path, end: float | None) -> None:
+        """Reject a video that was cut short, unless the check is tolerant.
+
+        Raises:
+            PoseMambaError: it was.
+        """
+        if not self.tolerant and (problem := self.problem(end)):
+            raise cut_short(path, problem)
 
     def problem(self, video_end: float | None) -> str:
         """Return the reason why the file looks cut short, or "".
@@ -115,7 +185,10 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         raise PoseMambaError(f"{path}: no permission to read this file") from None
     except (av.FFmpegError, OSError, ValueError) as error:
         if _mp4_without_index(path):
-            raise cut_short(path, "the index at its end (moov) is missing") from None
+            raise PoseMambaError(
+                f"{path}: the video is cut short: the index at its end (moov) is missing, without which none of it can "
+                "be decoded; copy or download it again"
+            ) from None
         reason = getattr(error, "strerror", None) or str(error)
         raise PoseMambaError(
             f"{path}: not a video that FFmpeg can read ({reason}); expected for example an mp4, mov, mkv, "
@@ -153,7 +226,10 @@ def no_frames(path: Path) -> PoseMambaError:
 
 def cut_short(path: Path, problem: str) -> PoseMambaError:
     """Return the error for a video that was cut short."""
-    return PoseMambaError(f"{path}: the video is cut short or damaged ({problem}); copy or download it again")
+    return PoseMambaError(
+        f"{path}: the video is cut short or damaged ({problem}); copy or download it again, or take "
+        "what can be decoded: --allow-damaged"
+    )
 
 
 def _mp4_without_index(path: Path) -> bool:

@@ -21,7 +21,7 @@ def probe(source: Source) -> VideoInfo:
     clip = as_clip(source)
     if is_pictures(clip.path):
         return probe_pictures(clip)
-    info, times = look_through(clip.path)
+    info, times = look_through(clip.path, clip.allow_damaged)
     if clip.is_whole:
         return info
     inside = [t for t in times - times[0] if clip.holds(t)] if len(times) else []
@@ -49,6 +49,6 @@ def read_frames(source: Source) -> Iterator[Frame]:
     if is_pictures(clip.path):
         yield from read_pictures(clip)
     elif clip.is_whole:
-        yield from read_whole(clip.path)
+        yield from read_whole(clip.path, clip.allow_damaged)
     else:
         yield from read_part(clip)
