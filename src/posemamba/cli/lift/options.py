@@ -59,7 +59,12 @@ class LiftOptions(RefinementOptions):
     image_size: Annotated[str | None, option("The image's size in pixels, WxH.", panel=_KEYPOINTS)] = None
     skeleton: Annotated[str | None, option("The joints' skeleton, e.g. coco17; recognised.", panel=_KEYPOINTS)] = None
     format: Annotated[
-        str | None, option("The file's format (docs/keypoint_formats.md); recognised.", panel=_KEYPOINTS)
+        str | None,
+        option(
+            "The file's format: npz, mmpose, alphapose, openpose, ultralytics, yolo, coco, mediapipe, detectron2, "
+            "videopose3d, reconstruction, deeplabcut, csv or posemamba; recognised.",
+            panel=_KEYPOINTS,
+        ),
     ] = None
     fov: Annotated[
         float | None,

@@ -143,7 +143,7 @@ def is_keypoint_file(path: str | Path) -> bool:
     path = Path(path)
     try:
         if path.is_dir():
-            from posemamba.io.keypoints.frame_files import recognise_folder
+            from posemamba.io.keypoints.folders import recognise_folder
 
             return recognise_folder(path) is not None
         with path.open("rb") as file:
@@ -261,7 +261,7 @@ def _recognise(source: Source) -> str:
     """Recognise the format by the content; returns its name."""
     kind = source.kind
     if kind == "folder":
-        from posemamba.io.keypoints.frame_files import recognise_folder
+        from posemamba.io.keypoints.folders import recognise_folder
 
         if (folder := recognise_folder(source.path)) is not None:
             return folder
