@@ -38,7 +38,7 @@ __all__ = [
     "detect_video",
 ]
 
-DETECTION = 4
+DETECTION = 5
 """Version of what `detect_people` finds: raise it with every change of its joints, so that kept ones are not used."""
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept

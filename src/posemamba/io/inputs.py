@@ -62,8 +62,10 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         elif is_pictures(source) or len(sources) > 1:
             found.append((source, "pictures"))
         else:
+            inner = [f.name for f in sorted(source.iterdir(), key=natural_key) if f.is_dir() and is_keypoint_file(f)]
             raise PoseMambaError(
                 f"{source}: is a directory without videos, pictures or keypoints by frame; expected one of them"
+                + (f": give one or more of its folders of keypoints, {', '.join(inner[:5])}" if inner else "")
             )
     if not many:
         return [Input(path, out, kind) for path, kind in found]

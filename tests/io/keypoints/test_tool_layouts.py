@@ -240,6 +240,8 @@ def test_folders_of_frames_that_are_not_one_clip(tmp_path: Path) -> None:
         people(tmp_path / "sides")
     with pytest.raises(PoseMambaError, match=r"holds 2 folders of keypoints \(cam1_json, cam2_json\); give one"):
         people(tmp_path / "project")
+    with pytest.raises(PoseMambaError, match=r"give one or more of its folders of keypoints, cam1_json, cam2_json"):
+        find_inputs([tmp_path / "project"], tmp_path / "out")
     write(tmp_path / "odd" / "a_1.json", {"people": [{"pose_keypoints_2d": [1.0] * 63}]})
     with pytest.raises(PoseMambaError, match=r"a_1\.json: person 0 has 21 joints, expected 17 \(COCO"):
         people(tmp_path / "odd")
