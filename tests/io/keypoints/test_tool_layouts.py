@@ -87,17 +87,23 @@ def test_ultralytics(tmp_path: Path, track: bool) -> None:
         "numbered": {str(f): d for f, d in enumerate(frames)},
         "beside": [{"frame": f + 7, "detections": d} for f, d in enumerate(frames)],
         "flat": [d | {"frame": f} for f, ds in enumerate(frames) for d in ds],
+        "platform": {"images": [{"shape": [720, 1280], "results": d, "speed": {"total": 1.5}} for d in frames]},
         "object": {"fps": 25, "width": 1280, "height": 720, "frames": frames},
     }
     for name, content in layouts.items():
         path = write(tmp_path / f"{name}.json", content)
-        found = people(path)
+        found = people(path, image_size=None if name in ("platform", "object") else SIZE)
         assert found[0].skeleton is COCO17 and found[0].confidence[0, 0] == pytest.approx(0.8), name
+        assert found[0].image_size == SIZE
         same(found, truth)
         folder = tmp_path / "json"
         for f, content in enumerate(frames):
             write(folder / f"clip_{f + 1}.json", content)
     same(people(folder), truth)
+    late = [{"frame": f, "detections": []} for f in range(500)] + [
+        {"frame": 500 + f, "d": d} for f, d in enumerate(frames)
+    ]
+    assert len(people(write(tmp_path / "late.json", late))[0]) == 500 + FRAMES
     assert [i.kind for i in find_inputs([folder], tmp_path / "out")] == ["keypoints"]
     shares = write(tmp_path / "shares.json", [detections(truth, f, np.array(SIZE)) for f in range(5)])
     same(people(shares), truth[:, :5], atol=1e-2)
@@ -355,6 +361,11 @@ def test_coco_annotations_with_gaps_and_without_names(tmp_path: Path) -> None:
     content["annotations"] = [a for a in content["annotations"] if a["image_id"] in kept]
     (one,) = people(write(tmp_path / "gap.json", content))
     assert one.skeleton is HALPE26 and len(one) == FRAMES and (~one.seen).nonzero()[0].tolist() == [4, 5]
+    feet = {"foot_kpts": [v for joint in range(6) for v in (600.0 + joint, 700.0, 2)]}
+    whole = coco(two(17), list(COCO17.joints))
+    whole["annotations"] = [a | feet for a in whole["annotations"] if "keypoints" in a]
+    one = people(write(tmp_path / "wholebody.json", whole))[0]
+    assert one.skeleton is COCO17 and one.feet is not None and one.feet.xy[0, :, 0].tolist() == [605, 603, 602, 600]
     boxes = content | {"annotations": [{"image_id": 900, "bbox": [1, 2, 3, 4]}]}
     videos = content | {"images": [i | {"file_name": f"v{n % 2}/1.png"} for n, i in enumerate(content["images"])]}
     cases = {

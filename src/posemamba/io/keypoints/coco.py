@@ -59,6 +59,8 @@ def read(source: Source) -> RawPeople:
         if frame is None:
             raise PoseMambaError(f"{where} is of image {entry['image_id']!r:.40}, which 'images' lacks")
         joints = triples(where, "keypoints", entry["keypoints"])
+        if len(joints) == len(COCO17) and entry.get("foot_kpts"):  # COCO-WholeBody has body and feet apart
+            joints = np.concatenate([joints, triples(where, "foot_kpts", entry["foot_kpts"])])
         name = next((entry[key] for key in _TRACKS if isinstance(entry.get(key), int | str)), None)
         people.setdefault(frame, []).append(Detection(joints[:, :2], np.nan_to_num(joints[:, 2]), name))
         categories.add(str(entry.get("category_id")))
@@ -140,7 +142,7 @@ def _bodies(
     path: Path, people: dict[int, list[Detection]], joints: int, names: list[str] | None
 ) -> tuple[Skeleton | None, bool]:
     """Bring the joints into the order of a skeleton, by their names or else their number; as `take_bodies`."""
-    if names is None or joints in (133, 136):
+    if names is None or joints in (23, 133, 136):
         if joints not in LAYOUTS:
             raise PoseMambaError(f"{path}: annotations of {joints} joints without names, expected {KNOWN}")
         skeleton, feet = take_bodies(people, joints)

@@ -58,6 +58,7 @@ _BODY_25 = Layout(BODY25)
 LAYOUTS: Mapping[int, Layout] = {
     17: Layout(None),
     18: Layout(COCO17, _COCO_OF_18),
+    23: Layout(COCO17, None, (22, 20, 19, 17)),
     25: _BODY_25,
     26: Layout(HALPE26),
     33: Layout(BLAZEPOSE33),
@@ -66,10 +67,10 @@ LAYOUTS: Mapping[int, Layout] = {
     135: _BODY_25B,
     136: Layout(HALPE26, tuple(range(26))),
 }
-"""The layouts by their number of joints. 133 is COCO-WholeBody, 134 the same in OpenPose's order with a neck, 135
-OpenPose's BODY_135, 136 Halpe with face and hands."""
+"""The layouts by their number of joints. 133 is COCO-WholeBody, 23 its body and feet, 134 all of it in OpenPose's order
+with a neck, 135 OpenPose's BODY_135, 136 Halpe with face and hands."""
 
-KNOWN = "17 (COCO, Human3.6M), 18 or 25 (OpenPose), 26 (Halpe), 33 (MediaPipe), 133 to 136 (whole bodies)"
+KNOWN = "17 (COCO, Human3.6M), 18 or 25 (OpenPose), 23 (COCO with feet), 26 (Halpe), 33 (MediaPipe), 133 to 136 (whole)"
 """The numbers of joints that are read, for errors."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected Ultralytics' detections: [{'keypoints': {'x': [...], 'y': [...], 'visible': [...]}, ...}, ...]"
+_LOOKED_AT = 100_000  # lists and objects among which a detection is searched: hours in which nobody is seen
 _FRAME = ("frame", "frame_id", "frame_idx", "frame_index", "frame_number")
 
 
@@ -42,23 +44,20 @@ def recognises(content: Any) -> bool:
     return _first_detection(content) is not None
 
 
-def _first_detection(content: Any, depth: int = 0) -> dict[str, Any] | None:
-    """Return the first detection within lists and objects; None without one."""
-    if depth > 4:
-        return None
-    if isinstance(content, str):
-        content = _parsed(content)
-    if isinstance(content, dict):
-        if _is_detection(content):
-            return content
-        content = list(content.values())
-    for entry in content if isinstance(content, list) else ():
-        if isinstance(entry, list | dict | str):
-            if not entry:
-                continue
-            found = _first_detection(entry, depth + 1)
-            if found is not None or not isinstance(entry, str):
-                return found
+def _first_detection(content: Any) -> dict[str, Any] | None:
+    """Return the first detection within lists, objects and texts of JSON; None without one."""
+    waiting = deque([content])
+    for _ in range(_LOOKED_AT):
+        if not waiting:
+            return None
+        one = waiting.popleft()
+        if isinstance(one, str):
+            one = _parsed(one)
+        if _is_detection(one):
+            return one  # type: ignore[no-any-return]
+        inner = list(one.values()) if isinstance(one, dict) else one if isinstance(one, list) else []
+        if isinstance(one, dict) or (inner and not isinstance(inner[0], int | float)):  # no list of coordinates
+            waiting.extend(entry for entry in inner[:_LOOKED_AT] if entry and isinstance(entry, list | dict | str))
     return None
 
 
@@ -121,7 +120,7 @@ def read(source: Source) -> RawPeople:
         last - first + 1,
         skeleton,
         fps=number(facts.get("fps")) or None,
-        image_size=pixels(facts.get("width"), facts.get("height")),
+        image_size=_size(facts),
         shares=in_shares(np.concatenate([person.xy for person in found])),
         feet=feet,
     )
@@ -140,6 +139,8 @@ def _frames(path: Path, content: Any, facts: dict[str, Any]) -> dict[int, list[d
             inner = next((v for v in content.values() if isinstance(v, list)), None)
         facts.update({name: value for name, value in content.items() if not isinstance(value, list | dict)})
         content = inner
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        facts.update({name: content[0][name] for name in ("shape", "orig_shape") if name in content[0]})
     if isinstance(content, dict):
         content = [content]
     if not isinstance(content, list):
@@ -158,6 +159,14 @@ def _frames(path: Path, content: Any, facts: dict[str, Any]) -> dict[int, list[d
     return frames
 
 
+def _size(facts: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the image's size, beside the frames or in the first one as Ultralytics' ``orig_shape``, height first."""
+    shape = facts.get("orig_shape", facts.get("shape"))
+    if isinstance(shape, list) and len(shape) >= 2:
+        return pixels(shape[1], shape[0])
+    return pixels(facts.get("width"), facts.get("height"))
+
+
 def _number(path: Path, entry: dict[str, Any], otherwise: int) -> int:
     given = next((entry[key] for key in _FRAME if key in entry), otherwise)
     if isinstance(given, bool) or not isinstance(given, int) or given < 0:
@@ -171,10 +180,10 @@ def _entries(path: Path, frame: Any) -> list[dict[str, Any]]:
     if _is_detection(frame):
         frame = [frame]
     if isinstance(frame, dict):
-        inner = [v for v in frame.values() if isinstance(v, list) or (isinstance(v, str) and _parsed(v) is not None)]
-        if len(inner) != 1:
-            inner = [v for v in inner if _first_detection(v) is not None] or inner[:1]
-        return _entries(path, inner[0]) if inner else []
+        values = [_parsed(value) if isinstance(value, str) else value for value in frame.values()]
+        inner = [v for v in values if isinstance(v, list) and all(isinstance(entry, dict) for entry in v)]
+        inner = [v for v in inner if _first_detection(v) is not None] or inner  # rather than lists of other things
+        return inner[0] if inner else []
     if not isinstance(frame, list) or not all(isinstance(entry, dict) for entry in frame):
         raise PoseMambaError(f"{path}: a frame is {describe(frame)}; {_EXPECTED}")
     return frame

@@ -22,7 +22,7 @@ from posemamba.utils.errors import PoseMambaError
 
 _BOX = 5  # numbers before the joints: class and box
 _EXPECTED = "expected YOLO's pose labels: class, box (4 numbers), then x, y and perhaps the visibility of each joint"
-_PREFERRED = (17, 26, 133, 136, 25, 33, 18, 134, 135)
+_PREFERRED = (17, 26, 133, 136, 25, 33, 18, 23, 134, 135)
 """Numbers of joints, the likeliest first: 57 numbers may be 17 joints and a track, or 26 joints without visibility."""
 
 
