@@ -238,7 +238,7 @@ class Reading:
                     )
         if self.allow_damaged and "video" not in kinds:
             raise PoseMambaError(
-                f"--allow-damaged is for videos, and {inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it "
+                f"--allow-damaged is for videos to lift, and {inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it "
                 "out"
             )
         if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):

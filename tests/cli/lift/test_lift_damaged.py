@@ -61,4 +61,4 @@ def test_what_is_left_of_a_video_is_lifted(
 
 def test_it_is_for_videos(tmp_path: Path, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     message = refused(capsys, "lift", source, "-o", tmp_path / "out", "--allow-damaged")
-    assert "--allow-damaged is for videos" in message and "taken for a keypoint file" in message
+    assert "--allow-damaged is for videos to lift" in message and "taken for a keypoint file" in message
