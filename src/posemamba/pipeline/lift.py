@@ -238,8 +238,8 @@ class Reading:
                     )
         if self.allow_damaged and "video" not in kinds:
             raise PoseMambaError(
-                f"--allow-damaged is for videos to lift, and {inputs[0].path} is taken for {WORDS[inputs[0].kind]}; leave it "
-                "out"
+                f"--allow-damaged is for videos to lift, and {inputs[0].path} is taken for {WORDS[inputs[0].kind]}; "
+                "leave it out"
             )
         if self.fps is not None and not (np.isfinite(self.fps) and self.fps > 0):
             raise PoseMambaError(f"--fps is {self.fps:g}, expected a positive number of frames per second")
