@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import struct
 import time
 import zipfile
@@ -452,3 +453,25 @@ def test_several_inputs_go_on(weights: Path, tmp_path: Path, capsys: pytest.Capt
     assert sum(line.startswith("error: ") for line in said) == 2
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["better", "good"]
     assert (tmp_path / "out" / "better" / "poses.npz").is_file()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
+@pytest.mark.parametrize("name", ["k.npz", "k.json", "v.mp4", "p.png", "nothing", "r.yaml"])
+def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / name)
+    if name == "r.yaml":
+        refused(capsys, "train", tmp_path / name, "-o", tmp_path / "run")
+    else:
+        assert name in refused(capsys, "lift", tmp_path / name, "-o", tmp_path / "out")
+
+
+def test_names_that_no_file_can_have(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a\0b.npz", "a\0b.mp4", "x" * 5000 + ".npz", "", "\udcff.npz", "a\nb.png"):
+        refused(capsys, "lift", name, "-o", tmp_path / "out")
+        refused(capsys, "lift", "-o", tmp_path / "out", "--weights", name, tmp_path / "none.npz")
+        refused(capsys, "convert", name, tmp_path / "out.csv")
+        refused(capsys, "quality", name)
+        refused(capsys, "train", name, "-o", tmp_path / "run")
+        refused(capsys, "info", "--weights", name)
+        refused(capsys, "data", "check", name)
+    assert not list(tmp_path.iterdir())

@@ -20,6 +20,8 @@ LARGEST = 200_000
 Random = random.Random
 
 NUMBERS = (0, -1, 1, 2, -0.0, 0.5, 1e-300, 1e308, -1e308, 1e19, 1e9, 2**31, 2**63, -(2**63), 10**400, 17, 243, 10**6)
+MILD = (0, 1, 2, 0.01, 0.5, 3, 30, 999, 9_999, 99_999, 9.9e6, -9.9e6, 1e-30, -0.5, 1e5, 44_100, 0.2, 150, 640, 5e-324)
+"""Numbers that are odd in their place, and yet in the range of many."""
 FLOATS = (float("nan"), float("inf"), float("-inf"))
 WORDS = (
     "",
@@ -91,7 +93,11 @@ def mutate_value(draw: Random, value: Any) -> Any:
             parent = parent[key]
         last, action = way[-1], draw.randrange(8)
         if action < 5:
-            parent[last] = odd_value(draw)
+            old = parent[last]
+            if isinstance(old, (int, float)) and not isinstance(old, bool) and draw.random() < 0.6:
+                parent[last] = draw.choice(MILD) if draw.random() < 0.7 else old * draw.choice((-1, 0, 1e-3, 1e3))
+            else:
+                parent[last] = odd_value(draw)
         elif action == 5:
             del parent[last]
         elif action == 6 and isinstance(parent, list):
@@ -129,7 +135,7 @@ def mutate_text(draw: Random, content: bytes) -> bytes:
             words = list(re.finditer(r"[^\s,;{}\[\]:]+", text))
             if words:
                 word = draw.choice(words[: draw.choice((10, 100, len(words)))])
-                value = draw.choice((*NUMBERS, *FLOATS, *WORDS))
+                value = draw.choice(MILD if draw.random() < 0.5 else (*NUMBERS, *FLOATS, *WORDS))
                 text = text[: word.start()] + str(value) + text[word.end() :]
         elif action < 6:
             lines = text.split("\n")
@@ -240,7 +246,9 @@ def odd_array(draw: Random, array: np.ndarray) -> np.ndarray:
     if action < 6 and array.dtype.kind in "fiu" and array.size:
         made = array.astype(np.float64)
         flat = made.reshape(-1)
-        value = float(min(max(draw.choice((*NUMBERS, *FLOATS)), -1e308), 1e308))
+        if made.ndim and draw.random() < 0.4:
+            return odd_motion(draw, made).astype(array.dtype)
+        value = float(min(max(draw.choice(MILD if draw.random() < 0.6 else (*NUMBERS, *FLOATS)), -1e308), 1e308))
         if draw.random() < 0.3:
             flat[:] = value
         else:
@@ -255,6 +263,33 @@ def odd_array(draw: Random, array: np.ndarray) -> np.ndarray:
         return np.array(value) if draw.random() < 0.5 else np.array(value, dtype=object)
     except (ValueError, OverflowError, RecursionError):
         return np.zeros((0,), object)
+
+
+def odd_motion(draw: Random, made: np.ndarray) -> np.ndarray:
+    """Numbers of a clip that are no person's: still, far away, tiny, jumping, lost for most of the time."""
+    action, half = draw.randrange(9), len(made) // 2
+    with np.errstate(all="ignore"):
+        if action == 0:
+            return made * draw.choice((0, 1e-6, 1e-3, 100, 1e4, -1))
+        if action == 1:
+            return made + draw.choice((1e5, 9e6, -9e6, 1e-3))
+        if action == 2:
+            made[half:] = np.nan
+        elif action == 3:
+            made[draw.randrange(len(made)) if len(made) else slice(None)] = np.nan
+        elif action == 4:
+            made[:] = made[:1]
+        elif action == 5:
+            made[half:] += draw.choice((1e3, 1e6))
+        elif action == 6 and made.ndim > 1:
+            made[:, draw.randrange(made.shape[1])] = draw.choice((np.nan, 0, 1e6))
+        elif action == 7 and made.ndim > 1:
+            made[:, 1:] = made[:, :1]
+        else:
+            made[...] = np.array([draw.uniform(-1e3, 1e3) for _ in range(min(made.size, 50))] or [0])[
+                np.arange(made.size) % min(max(made.size, 1), 50)
+            ].reshape(made.shape)
+    return made
 
 
 def declared(draw: Random) -> bytes:

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, computed_field
+from pydantic import BaseModel, ConfigDict, Field, computed_field
 
 from posemamba.bench.runner import Case, Task
 from posemamba.bench.specs import BenchSpec
@@ -161,7 +161,7 @@ def _read(path: Path) -> Report:
         return Report.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise PoseMambaError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValidationError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no JSON, no text, or other fields
         raise PoseMambaError(f"{path}: not a file that posemamba bench --json wrote") from error
 
 

@@ -21,7 +21,8 @@ from typing import Annotated, Any
 import typer
 
 from posemamba.cli.options import RESEARCH, USE, command
-from posemamba.utils.errors import PoseMambaError
+from posemamba.cli.terminal import cannot_print, drop_output
+from posemamba.utils.errors import PoseMambaError, one_line
 
 # name: (group in the help, module), in the order of the help
 COMMANDS = {
@@ -87,13 +88,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         except PoseMambaError as error:
             return _complain(str(error), error)
-        except (KeyboardInterrupt, typer.Abort) as error:
-            with contextlib.suppress(OSError, ValueError):
-                print(f"interrupted{f' ({error})' if str(error) else ''}", file=sys.stderr)
+        except (KeyboardInterrupt, typer.Abort):
             return 130
         except OSError as error:
-            if _cannot_print():
+            if cannot_print(error):
+                drop_output()
                 return _complain(f"cannot print what was done ({error.strerror or error}); files are written")
+            if error.filename is not None:  # of the user's: a name that is too long, a circle of links, no permission
+                return _complain(f"{one_line(str(error.filename))}: {error.strerror or error}", error)
             raise
         except Exception as error:
             if not hasattr(error, "format_message"):  # Typer's errors of usage have it
@@ -103,6 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                     return _complain(
                         f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it", error
                     )
+                if isinstance(error, ValueError) and "embedded null" in str(error):
+                    return _complain("a name of a file holds a NUL character, which no file's has", error)
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
@@ -124,19 +128,6 @@ def _complain(message: str, error: BaseException | None = None) -> int:
     with contextlib.suppress(OSError, ValueError):  # a closed terminal
         print("error:", " ".join(message.split()), file=sys.stderr)
     return 2
-
-
-def _cannot_print() -> bool:
-    """Tell whether nobody reads what is printed, or the disk it goes to is full; what is left of it is dropped."""
-    try:
-        sys.stdout.flush()
-        return False
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, sys.stdout.fileno())  # else Python complains at its end
-            os.close(nowhere)
-        return True
 
 
 def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:

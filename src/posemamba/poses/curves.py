@@ -96,3 +96,15 @@ def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds
             curve = solveh_banded(bands, (w * values).sum(1), lower=True)
         robust = huber_weights(np.abs(values - curve[:, None]), weights)
     return curve
+
+
+def known_median(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return the median over the last axis without NaN; NaN if there is nothing else.
+
+    It is many times faster than numpy.nanmedian.
+    """
+    ordered = np.sort(values, axis=-1)  # NaN comes last
+    count = np.isfinite(values).sum(-1)
+    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
+    high = np.take_along_axis(ordered, np.minimum(count // 2, values.shape[-1] - 1)[..., None], -1)[..., 0]
+    return np.asarray(np.where(count > 0, (low + high) / 2, np.nan))

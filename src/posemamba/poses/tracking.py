@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from posemamba.poses.curves import known_median
+
 LOST_AFTER = 30
 """Frames without a match after which a track ends (about a second)."""
 
@@ -112,7 +114,7 @@ class _Open:
         self.recent.append((frame, np.asarray(detection.xy, np.float64)))
         (first, earlier), (_, last) = self.recent[0], self.recent[-1]
         if frame > first:
-            step = _median((last - earlier).T)
+            step = known_median((last - earlier).T)
             self.speed = np.where(np.isfinite(step), step / (frame - first), 0.0)
 
     def expected(self, frame: int) -> NDArray[np.float64]:
@@ -356,7 +358,7 @@ class Tracker:
         if not self._active:
             return np.zeros((0, len(xy)))
         expected = np.stack([t.expected(frame) for t in self._active])
-        distance = _median(np.sqrt(np.square(expected[:, None] - xy[None]).sum(-1)))
+        distance = known_median(np.sqrt(np.square(expected[:, None] - xy[None]).sum(-1)))
         size = np.fmax(np.array([t.size for t in self._active])[:, None], sizes[None])
         # a single joint has no size and can be followed only where it does not move
         return distance / np.where(size > 0, size, np.finfo(np.float64).tiny)
@@ -485,7 +487,7 @@ def _between(xy: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.
 
     NaN where two have no joint in common.
     """
-    distance = _median(np.sqrt(np.square(xy[:, None] - xy[None]).sum(-1)))
+    distance = known_median(np.sqrt(np.square(xy[:, None] - xy[None]).sum(-1)))
     smaller = np.fmin(sizes[:, None], sizes[None])
     return np.asarray(distance / np.where(smaller > 0, smaller, np.finfo(np.float64).tiny))
 
@@ -497,15 +499,3 @@ def _sizes(xy: NDArray[np.float64]) -> NDArray[np.float64]:
     low = np.where(missing, np.inf, xy).min(1)
     sizes = np.where(np.isfinite(high), high - np.where(np.isfinite(low), low, 0), np.nan).max(-1)
     return np.asarray(sizes)
-
-
-def _median(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median over the last axis without NaN; NaN if there is nothing else.
-
-    It is many times faster than numpy.nanmedian.
-    """
-    ordered = np.sort(values, axis=-1)  # NaN comes last
-    count = np.isfinite(values).sum(-1)
-    low = np.take_along_axis(ordered, np.maximum((count - 1) // 2, 0)[..., None], -1)[..., 0]
-    high = np.take_along_axis(ordered, np.minimum(count // 2, values.shape[-1] - 1)[..., None], -1)[..., 0]
-    return np.asarray(np.where(count > 0, (low + high) / 2, np.nan))

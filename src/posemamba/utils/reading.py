@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
@@ -38,7 +40,8 @@ class reading:  # noqa: N801  # a context manager, used like a function
         self.path, self.what = path, what
 
     def __enter__(self) -> None:
-        pass
+        if is_special(self.path):
+            raise PoseMambaError(f"{self.path}: is a pipe or device, expected {self.what}: save it as a file first")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -48,6 +51,15 @@ class reading:  # noqa: N801  # a context manager, used like a function
             return
         if not isinstance(error, _OURS):
             raise PoseMambaError(f"{self.path}: {_problem(error, self.what)}") from error
+
+
+def is_special(path: object) -> bool:
+    """Tell whether a path is a pipe, socket or device: it may never end, or wait for ever for somebody who writes."""
+    try:
+        mode = os.stat(path).st_mode  # type: ignore[call-overload]
+    except (OSError, ValueError, TypeError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
 def reader(what: str) -> Callable[[Function], Function]:

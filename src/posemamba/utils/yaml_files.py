@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def read_yaml(path: Path, what: str) -> Any:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise PoseMambaError(f"{path}: larger than {LARGEST:,} bytes, expected {what}")
+        depth = 0
+        for mark in re.findall(rb"[][{}]", text):
+            depth += 1 if mark in b"[{" else -1
+            if depth > _DEEPEST:  # the work of PyYAML grows with the square
+                raise PoseMambaError(f"{path}: nested too deeply for {what}: more than {_DEEPEST} levels")
         try:
             value = yaml.safe_load(text.decode("utf-8-sig"))
         except yaml.YAMLError as error:

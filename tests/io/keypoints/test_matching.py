@@ -91,8 +91,12 @@ def test_frames_without_numbers_are_matched_by_count_or_time(tmp_path: Path) -> 
 
 def test_times_tell_whether_numbers_count_from_1() -> None:
     video = VideoFacts(Path("v.mp4"), np.arange(200) / 50, 50, (320, 240))
-    for base in (0, 1):
+    for base in (0, 1):  # number 30 at its own time, or at the time of the frame before
         own = Numbering(50, 30, False, (np.arange(30, 80) - base) / 50)
         assert match_frames(Path("k.csv"), own, video)[0] == 30 - base
+    anew = Numbering(50, 0, False, np.arange(30, 80) / 50)  # a part that an export numbered from 0
+    assert match_frames(Path("k.csv"), anew, video)[0] == 30
+    since = Numbering(50, 30, False, np.arange(50) / 50)  # seconds since somebody was seen first
+    assert match_frames(Path("k.csv"), since, video)[0] == 30
     with pytest.raises(PoseMambaError, match="numbered from -3 on"):
         match_frames(Path("k.csv"), Numbering(50, -3, False, None), video)

@@ -8,6 +8,7 @@ import traceback
 from pathlib import Path
 
 from posemamba.cli.lift.options import LiftOptions
+from posemamba.cli.terminal import cannot_print, drop_output
 from posemamba.utils.errors import PoseMambaError, one_line
 from posemamba.utils.reading import cause
 
@@ -48,7 +49,8 @@ def lift(options: LiftOptions) -> int:
         except MemoryError as error:
             _complain(f"{one.path}: memory ran out ({str(error)[:120] or 'no more'})")
         except OSError as error:
-            if _cannot_print():  # this one's files are written
+            if cannot_print(error):  # this one's files are written
+                drop_output()
                 unprinted = error
                 continue
             _complain(f"{one.path}: {error.strerror or error}", error)
@@ -65,16 +67,6 @@ def lift(options: LiftOptions) -> int:
     if unprinted is not None:
         raise PoseMambaError(f"cannot print what was done ({unprinted.strerror or unprinted}); files are written")
     return 0 if not failed else 2 if len(failed) == len(inputs) else 1
-
-
-def _cannot_print() -> bool:
-    """Tell whether standard output is closed or full; from then on what is printed is dropped."""
-    try:
-        print(end="", flush=True)
-        return False
-    except (OSError, ValueError):
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the process ends
-        return True
 
 
 def _complain(message: str, error: BaseException | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +95,7 @@ class Worker:
             if kept and isinstance(error, PoseMambaError):
                 raise PoseMambaError(f"{error} (kept: {kept})") from error
             if kept and isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(f"kept: {kept}; the same call goes on from there") from error
+                print(f"interrupted; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
         report(one, results, written, stages)
 

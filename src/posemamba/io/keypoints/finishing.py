@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _ASSUMED_FPS = 30.0
+_ENOUGH = 5000  # rows by which all are judged
 _COMMON_SIZES = ((640, 480), (1280, 720), (1920, 1080), (2560, 1440), (3840, 2160), (7680, 4320))
 
 
@@ -52,20 +54,21 @@ def finish(
     lost = marks(everything)
     if lost.all():
         raise PoseMambaError(_nobody(path, raw))
-    everything = np.where((lost | broken(everything))[..., None], np.nan, everything)
-    skeleton = choose_skeleton(path, everything[:, : everything.shape[1] - beside], raw.skeleton, skeleton)
+    far = broken(everything)
+    bodies = np.where((lost | far)[..., None], np.nan, everything)[:, : everything.shape[1] - beside]
+    skeleton = choose_skeleton(path, bodies, raw.skeleton, skeleton)
     size = _size(path, image_size or raw.image_size)
     seen = None if video is None else video.image_size
-    xy, confidence, remarks = _places(path, raw, (*skeleton.joints, *FEET), size or seen)
+    xy, confidence, remarks = _places(path, raw, (lost, far), (*skeleton.joints, *FEET), size or seen)
     assumed: list[str] = []
     times, rate = _timing(path, raw, fps, video, remarks, assumed)
     if video is not None:
-        check_picture(path, xy, confidence, size, video)
+        check_picture(path, _some(xy), _some(confidence), size, video)
         size = size or video.image_size
     elif size is None:
         size = _guess_size(xy)
         assumed.append(f"an image of {size[0]}x{size[1]} pixels (--image-size)")
-    elif said := outside(xy, confidence, size):
+    elif said := outside(_some(xy), _some(confidence), size):
         remarks.append(f"{path.name}: {said}")
     if assumed:
         remarks.append(f"{path.name}: the file lacks some facts; assumed: {' and '.join(assumed)}")
@@ -91,11 +94,16 @@ def finish(
                 feet=feet,
             )
         )
-    if said := posture(max(people, key=lambda p: int(p.seen.sum()))).remark:
+    if said := posture(max(people, key=lambda p: int(p.seen.sum())).select(_some(np.arange(raw.frames)))).remark:
         remarks.append(f"{path.name}: {said}")
     for remark in remarks:
         warnings.warn(remark, stacklevel=4)
     return people
+
+
+def _some(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return evenly spread rows, enough for a judgement on all."""
+    return rows[:: max(1, len(rows) // _ENOUGH)]
 
 
 def _nobody(path: Path, raw: RawPeople) -> str:
@@ -103,13 +111,18 @@ def _nobody(path: Path, raw: RawPeople) -> str:
 
 
 def _places(
-    path: Path, raw: RawPeople, names: Sequence[str], size: tuple[int, int] | None
+    path: Path,
+    raw: RawPeople,
+    none: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    names: Sequence[str],
+    size: tuple[int, int] | None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], list[str]]:
     """Return the joints of all tracks one behind the other in pixels, (n, J, 2), NaN where there is no place.
 
     Args:
         path: the file, for messages.
         raw: its content.
+        none: (n, J) places that are marks, and broken ones.
         names: of the joints.
         size: of the picture, if it is known.
 
@@ -120,7 +133,7 @@ def _places(
         PoseMambaError: the values cannot be keypoints in pixels.
     """
     numbers = np.concatenate([t.frames for t in raw.tracks])
-    xy = np.concatenate([t.xy for t in raw.tracks]).astype(np.float64)
+    xy = np.concatenate([t.xy for t in raw.tracks]).astype(np.float64, copy=False)
     confidence = np.concatenate([t.confidence for t in raw.tracks]).astype(np.float64)
     if len(bad := np.argwhere(np.isinf(xy))):
         entry, joint = bad[0][:2]
@@ -135,7 +148,7 @@ def _places(
             "expected 0 to 1"
         )
     remarks = []
-    lost, far = marks(xy), broken(xy)
+    lost, far = none
     if far.any():
         largest = float(np.abs(xy[far]).max())
         if far.sum() > 0.5 * (~lost).sum():
@@ -145,7 +158,7 @@ def _places(
         remarks.append(f"{path.name}: {far.sum()} joints lie up to {largest:.3g} pixels away: taken for not found")
     xy[lost | far] = np.nan
     if raw.shares:
-        check_shares(path, xy)
+        check_shares(path, _some(xy))
         if size is None:
             raise PoseMambaError(
                 f"{path}: coordinates are shares of the image's width and height, which the file lacks; "
@@ -154,11 +167,12 @@ def _places(
         xy = xy * np.array(size, np.float64)
     largest = float(np.nanmax(np.abs(xy)))
     if largest <= 2:
+        check_shares(path, _some(xy))
         raise PoseMambaError(
             f"{path}: all coordinates lie within {largest:.3g} of zero: shares of the image, not pixels; "
             "multiply x by the image's width and y by its height"
         )
-    if said := check_pixels(path, xy):
+    if said := check_pixels(path, _some(xy)):
         remarks.append(f"{path.name}: {said}")
     if np.nanmax(confidence, initial=0) > 1.5:
         remarks.append(f"{path.name}: confidences up to {np.nanmax(confidence):.3g}, expected 0 to 1: cut off at 1")

@@ -97,6 +97,10 @@ def match_frames(path: Path, own: Numbering, video: VideoFacts) -> NDArray[np.in
     """
     count = len(video.times)
     if own.first is not None:
+        # a part of a video that was numbered anew, as by an export
+        anew = own.first in (0, 1) and own.times is not None and own.times[0] > 1.5 / video.fps
+        if anew and own.times is not None and (found := _at_times(own.times, video)) is not None:
+            return found
         places = _by_number(path, own, video)
         _compare_rates(path, own, video)
         return places
@@ -157,18 +161,24 @@ def _base_by_time(times: NDArray[np.float64], first: int, video: VideoFacts) -> 
     return None
 
 
+def _at_times(times: NDArray[np.float64], video: VideoFacts) -> NDArray[np.intp] | None:
+    """Find the video's frames at these times; None if it has none at some of them."""
+    after = np.searchsorted(video.times, times).clip(1, max(len(video.times) - 1, 1)).clip(max=len(video.times) - 1)
+    before = np.maximum(after - 1, 0)
+    nearer = np.abs(video.times[before] - times) <= np.abs(video.times[after] - times)
+    index = np.where(nearer, before, after)
+    apart = np.abs(video.times[index] - times).max()
+    return index if apart <= 0.51 / video.fps and (np.diff(index) > 0).all() else None
+
+
 def _by_time(path: Path, times: NDArray[np.float64], video: VideoFacts) -> NDArray[np.intp]:
     """Find each frame at its time in the video.
 
     Raises:
         PoseMambaError: it has no frames at these times.
     """
-    after = np.searchsorted(video.times, times).clip(1, max(len(video.times) - 1, 1))
-    nearer = np.abs(video.times[after - 1] - times) <= np.abs(video.times[after] - times)
-    index = after - nearer
-    apart = np.abs(video.times[index] - times)
-    if (np.diff(index) > 0).all() and apart.max() <= 0.51 / video.fps:
-        return np.asarray(index)
+    if (index := _at_times(times, video)) is not None:
+        return index
     step = usual_step(times)
     says = "" if step is None else f", {1 / step:.4g} a second"
     raise PoseMambaError(

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.source import LARGEST_IMAGE
+from posemamba.poses.curves import known_median
 from posemamba.utils.errors import PoseMambaError
 
 _FAR = 20.0  # times the median distance from the body's middle: no joint is so far away
 _ENOUGH = 8  # joints of a body by which its size can be told
-_NEGATIVE_SHARES = 0.25  # of the coordinates that should be shares of the picture: they are centred on something
+_NEGATIVE_SHARES = 1 / 3  # of the coordinates that should be shares of the picture: they are centred on something
 _OUTSIDE = 1 / 3  # of the joints left of the picture or above it
 _SMALLEST = 5.0  # pixels: the longer side of a body that can be seen
 _BEYOND, _MARGIN = 0.1, 0.1
@@ -38,16 +39,14 @@ def broken(xy: NDArray[np.floating]) -> NDArray[np.bool_]:
     Infinite ones are not among them, as they are refused.
     """
     finite = np.isfinite(xy).all(-1)
-    huge = finite & (np.abs(np.where(finite[..., None], xy, 0)) >= LARGEST_IMAGE).any(-1)
+    huge = finite & (np.abs(xy) >= LARGEST_IMAGE).any(-1)
     known = finite & ~huge & ~marks(xy)
-    rows = known.sum(-1) >= _ENOUGH
-    far = np.zeros_like(huge)
-    if rows.any():
-        body = np.where(known[rows][..., None], xy[rows], np.nan).astype(np.float64)
-        away = np.linalg.norm(body - np.nanmedian(body, axis=-2, keepdims=True), axis=-1)
-        usual = np.nanmedian(away, axis=-1, keepdims=True)
-        far[rows] = (usual > 0) & (np.nan_to_num(away) > _FAR * usual)
-    return huge | far
+    body = np.where(known[..., None], xy, np.nan).astype(np.float32)
+    middle = np.stack([known_median(body[..., axis]) for axis in (0, 1)], -1)
+    away = np.square(body - middle[..., None, :]).sum(-1)
+    usual = np.where(known.sum(-1) >= _ENOUGH, known_median(away), np.nan)[..., None]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(huge | ((usual > 0) & (away > _FAR**2 * usual)))
 
 
 def check_shares(path: Path, xy: NDArray[np.floating]) -> None:
@@ -78,8 +77,9 @@ def check_pixels(path: Path, xy: NDArray[np.floating]) -> str:
     found = np.isfinite(xy).all(-1)
     rows = found.sum(-1) >= _ENOUGH
     if rows.any():
-        body = np.where(found[rows][..., None], xy[rows], np.nan)
-        size = float(np.median((np.nanmax(body, axis=1) - np.nanmin(body, axis=1)).max(-1)))
+        high = np.where(found[rows][..., None], xy[rows], -np.inf).max(1)
+        low = np.where(found[rows][..., None], xy[rows], np.inf).min(1)
+        size = float(np.median((high - low).max(-1)))
         if size < _SMALLEST:
             raise PoseMambaError(
                 f"{path}: the body is {size:.2g} long, and too small to be seen if these are pixels; expected pixels: "

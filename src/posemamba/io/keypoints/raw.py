@@ -17,6 +17,7 @@ from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skel
 from posemamba.poses.tracking import Detection, Track, same_body, track
 from posemamba.utils.errors import PoseMambaError
 
+_LARGE = 10_000  # pixels: what lies beyond may be broken; for single joints within see `finishing`
 _SHARED = 0.2  # of an id's frames: an id that people apart share in more of them tells nobody apart
 _MOST_SHARING = 8  # detections with one id in a frame that are compared
 
@@ -65,9 +66,8 @@ def detection(xy: NDArray[np.floating], confidence: NDArray[np.floating], name: 
     A person all of whose joints are broken stays, to be refused with the rest of the file.
     """
     lost = marks(xy)
-    far = broken(xy)
-    if not (far | lost).all():
-        lost = lost | far
+    if (np.abs(xy) > _LARGE).any() and not ((far := broken(xy)) | lost).all():
+        lost |= far
     return Detection(np.where(lost[:, None], np.nan, xy), confidence, name)
 
 

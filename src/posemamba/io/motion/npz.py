@@ -185,6 +185,8 @@ def _check(motion: Poses3D) -> None:
         with np.errstate(invalid="ignore"):
             if (np.abs(array) > _FAR["pixel"]).any():
                 raise ValueError(f"{name} holds {np.nanmax(np.abs(array)):g}")
+    if not ((motion.confidence >= 0) & (motion.confidence <= 1)).all():
+        raise ValueError("confidences outside of 0 to 1")
     for name, seen in (("seen", motion.seen), ("the network's seen", network.seen)):
         if seen.shape != (frames,) or seen.dtype != bool:
             raise ValueError(f"{name} is {seen.dtype} {seen.shape}, expected true or false for each frame")

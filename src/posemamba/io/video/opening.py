@@ -20,6 +20,9 @@ _STILLS = ("mjpeg", "png", "bmp", "gif", "webp")  # codecs of covers that are ma
 _HEIF = (b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif")
 """Brands of still pictures in a container that FFmpeg takes for a video, of which it decodes one tile."""
 
+_LISTS = ("hls", "concat", "dash", "sdp", "rtsp", "imf", "webvtt", "ffmetadata")
+"""FFmpeg's names of formats that lead to other files."""
+
 
 @dataclass
 class TruncationCheck:
@@ -199,7 +202,13 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from None
     with container:
         name = container.format.name
+<<<<<<< 230a7c79201fe50f3237142c4f28d25718e0f611
         stream = choose_stream(container)
+=======
+        streams = [s for s in container.streams.video if not _is_cover(s)]
+        if name in _LISTS:
+            raise PoseMambaError(f"{path}: a list of other files, not a video; expected for example an mp4 file")
+>>>>>>> 7de667181570ff8a35fc00218be94ee1c85b805a
         if name == "tty":
             raise PoseMambaError(f"{path}: not a video but text; expected for example an mp4 file")
         if name == "image2" or name.endswith("_pipe"):
