@@ -39,12 +39,8 @@ __all__ = [
 ]
 
 DETECTION = 5
-<<<<<<< 8479e5c090064a5e231159d9e252469dc00d60d1
-"""Version of what `detect_people` finds: raise it with every change of its joints, so that kept ones are not used."""
-=======
 """Version of what `detect_people` finds: raise it with every change of its joints or times, so that kept ones are not
 used."""
->>>>>>> cca2067c282b883e321555a867351443987fd994
 
 _MARGIN = 0.1  # share of the image's longer side within which joints outside of the image are kept
 _BRIDGE = 0.25  # seconds: shorter gaps in a track are interpolated with confidence 0, as detectors miss single frames

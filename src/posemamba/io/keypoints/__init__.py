@@ -150,13 +150,9 @@ def is_keypoint_file(path: str | Path) -> bool:
         if path.is_dir():
             from posemamba.io.keypoints.folders import recognise_folder
 
-<<<<<<< 230a7c79201fe50f3237142c4f28d25718e0f611
             return recognise_folder(path) is not None
-=======
-            return openpose.recognises_folder(path)
         if is_special(path):
             return False
->>>>>>> 7de667181570ff8a35fc00218be94ee1c85b805a
         with path.open("rb") as file:
             head = file.read(4096)
     except (OSError, ValueError):  # a name that no file can have is none either

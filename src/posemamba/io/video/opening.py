@@ -202,13 +202,9 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
         ) from None
     with container:
         name = container.format.name
-<<<<<<< 230a7c79201fe50f3237142c4f28d25718e0f611
         stream = choose_stream(container)
-=======
-        streams = [s for s in container.streams.video if not _is_cover(s)]
         if name in _LISTS:
             raise PoseMambaError(f"{path}: a list of other files, not a video; expected for example an mp4 file")
->>>>>>> 7de667181570ff8a35fc00218be94ee1c85b805a
         if name == "tty":
             raise PoseMambaError(f"{path}: not a video but text; expected for example an mp4 file")
         if name == "image2" or name.endswith("_pipe"):
