@@ -79,6 +79,17 @@ def _keypoints(folder: Path) -> None:
     np.savez(folder / "detectron.npz", boxes=boxes, keypoints=joints, metadata=np.array({"w": 320, "h": 240}, object))
     content = {"S1": {"Walk": [people[0].xy]}}
     facts = {"layout_name": "h36m", "video_metadata": {"S1": {"w": 320, "h": 240}}}
+    np.savez(folder / "reconstruction.npz", reconstruction=people[0].xy[None])
+    joints_of = [{"x": xy[:, 0].tolist(), "y": xy[:, 1].tolist(), "visible": [0.9] * 17} for xy in coco.xy]
+    box = {"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 1.0, "y1": 2.0}, "track_id": 1}
+    (folder / "ultralytics.json").write_text(json.dumps([[box | {"keypoints": joints}] for joints in joints_of]))
+    marked = [np.column_stack([xy, np.full(17, 2)]).ravel().tolist() for xy in coco.xy]
+    annotations = {
+        "images": [{"id": i, "file_name": f"img_{i}.png", "width": 320, "height": 240} for i in range(FRAMES)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "keypoints": m} for i, m in enumerate(marked)],
+        "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
+    }
+    (folder / "coco.json").write_text(json.dumps(annotations))
     np.savez(folder / "vp3d.npz", positions_2d=np.array(content, object), metadata=np.array(facts, object))
 
 
