@@ -7,6 +7,7 @@ have an angle where the source has heels and foot tips; the shank's inclination 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +41,14 @@ class Angle:
         degrees: (F,); NaN where it is not known.
         normal: (F, 3) unit vector across the angle's plane: of a knee, an elbow or an ankle the plane of its two bones,
             of the others the body's plane in which they are measured. NaN where a limb is too straight to have one.
+        segment: (F, 3) unit vector of the bone that the angle turns, of knee, elbow and ankle the one farther out.
         joints: the joints that it is made of, in the order of `posemamba.poses.skeletons.H36M17_FEET`; the first one is
             where it is.
     """
 
     degrees: Array
     normal: Array
+    segment: Array
     joints: tuple[int, ...]
 
 
@@ -96,32 +99,35 @@ def measure_angles(p: Array, feet: Array | None = None, up: Array | None = None)
         bent, across = _hinge(thigh, shank)
         # a straight leg would bend about the line of the hips
         across = np.where(np.isfinite(across), across, _unit(left - _unit(thigh) * _along(_unit(thigh), left)[:, None]))
-        angles[f"{side}_knee_flexion"] = Angle(bent, across, (knee, hip, ankle))
+        angles[f"{side}_knee_flexion"] = Angle(bent, across, _unit(shank), (knee, hip, ankle))
         flexed, abducted = _swing(thigh, hip_frame, outward)
         of_hip = (hip, knee, *_HIPS_AND_TRUNK)
-        angles[f"{side}_hip_flexion"] = Angle(flexed, left, of_hip)
-        angles[f"{side}_hip_abduction"] = Angle(abducted, forward, of_hip)
+        angles[f"{side}_hip_flexion"] = Angle(flexed, left, _unit(thigh), of_hip)
+        angles[f"{side}_hip_abduction"] = Angle(abducted, forward, _unit(thigh), of_hip)
     for side, (shoulder, elbow, wrist) in _ARMS.items():
         outward = 1.0 if side == "left" else -1.0
         arm = p[:, elbow] - p[:, shoulder]
-        angles[f"{side}_elbow_flexion"] = Angle(*_hinge(arm, p[:, wrist] - p[:, elbow]), (elbow, shoulder, wrist))
+        forearm = p[:, wrist] - p[:, elbow]
+        angles[f"{side}_elbow_flexion"] = Angle(*_hinge(arm, forearm), _unit(forearm), (elbow, shoulder, wrist))
         flexed, abducted = _swing(arm, chest_frame, outward)
         of_shoulder = (shoulder, elbow, *_CHEST)
-        angles[f"{side}_shoulder_flexion"] = Angle(flexed, chest_frame[0], of_shoulder)
-        angles[f"{side}_shoulder_abduction"] = Angle(abducted, chest_frame[2], of_shoulder)
-        angles[f"{side}_shoulder_elevation"] = Angle(*_hinge(arm, -chest_frame[1]), of_shoulder)
+        across, _, onwards = chest_frame
+        angles[f"{side}_shoulder_flexion"] = Angle(flexed, across, _unit(arm), of_shoulder)
+        angles[f"{side}_shoulder_abduction"] = Angle(abducted, onwards, _unit(arm), of_shoulder)
+        angles[f"{side}_shoulder_elevation"] = Angle(*_hinge(arm, -chest_frame[1]), _unit(arm), of_shoulder)
     lower, upper = p[:, 7] - p[:, 0], p[:, 8] - p[:, 7]
     bent = _turn(_along(lower, above), _along(lower, forward), _along(upper, above), _along(upper, forward))
-    angles["trunk_flexion"] = Angle(bent, left, (7, *_HIPS_AND_TRUNK))
+    angles["trunk_flexion"] = Angle(bent, left, _unit(upper), (7, *_HIPS_AND_TRUNK))
     turned = _planar(-_along(shoulders, forward), _along(shoulders, left), shoulders)
-    angles["trunk_rotation"] = Angle(turned, above, (7, *_HIPS_AND_TRUNK, 11, 14))
+    angles["trunk_rotation"] = Angle(turned, above, _unit(shoulders), (7, *_HIPS_AND_TRUNK, 11, 14))
     if up is not None:
         angles |= _to_the_vertical(p, hips, trunk, np.broadcast_to(up, trunk.shape))
     if feet is not None:
         for side, (_, knee, ankle, heel, toe) in FEET_SIDES.items():
             foot, shank = feet[:, toe] - feet[:, heel], p[:, knee] - p[:, ankle]
             between, across = _hinge(foot, shank)
-            angles[f"{side}_ankle_dorsiflexion"] = Angle(90 - between, across, (ankle, knee, 17 + heel, 17 + toe))
+            of_ankle = (ankle, knee, 17 + heel, 17 + toe)
+            angles[f"{side}_ankle_dorsiflexion"] = Angle(90 - between, across, _unit(foot), of_ankle)
     return angles
 
 
@@ -130,13 +136,13 @@ def _to_the_vertical(p: Array, hips: Array, trunk: Array, up: Array) -> dict[str
     across, _, ahead = _frame(hips - up * _along(hips, up)[:, None], up)
     leaning = _planar(_along(trunk, ahead), _along(trunk, up), trunk)
     angles = {
-        "trunk_inclination": Angle(*_hinge(trunk, up), _HIPS_AND_TRUNK),
-        "trunk_forward_lean": Angle(leaning, across, _HIPS_AND_TRUNK),
+        "trunk_inclination": Angle(*_hinge(trunk, up), _unit(trunk), _HIPS_AND_TRUNK),
+        "trunk_forward_lean": Angle(leaning, across, _unit(trunk), _HIPS_AND_TRUNK),
     }
     for side, (_, knee, ankle) in _LEGS.items():
         shank = p[:, knee] - p[:, ankle]
         leaning = _planar(_along(shank, ahead), _along(shank, up), shank)
-        angles[f"{side}_shank_inclination"] = Angle(leaning, across, (ankle, knee, 1, 4))
+        angles[f"{side}_shank_inclination"] = Angle(leaning, across, _unit(shank), (ankle, knee, 1, 4))
     return angles
 
 
@@ -149,7 +155,7 @@ def _foot_progression(p: Array, feet: Array, times: Array) -> dict[str, Angle]:
         foot = feet[:, toe] - feet[:, heel]
         along, aside = _along(foot[:, :2], ahead), foot[:, 1] * ahead[:, 0] - foot[:, 0] * ahead[:, 1]
         degrees = _planar((1 if side == "left" else -1) * aside, along, foot)
-        angles[f"{side}_foot_progression"] = Angle(degrees, up, (ankle, 17 + heel, 17 + toe))
+        angles[f"{side}_foot_progression"] = Angle(degrees, up, _unit(foot), (ankle, 17 + heel, 17 + toe))
     return angles
 
 
@@ -182,7 +188,7 @@ def _long_gaps(there: NDArray[np.bool_], times: Array) -> NDArray[np.bool_]:
     if not len(known):
         return np.ones(len(there), bool)
     gaps = ~there
-    for before, after in zip(known[:-1], known[1:], strict=True):
+    for before, after in pairwise(known):
         if after > before + 1 and times[after] - times[before] <= LONGEST_GAP + 1e-6:
             gaps[before:after] = False
     return gaps

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
+from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
 from posemamba.refine.metres import to_metres
@@ -56,6 +57,7 @@ def _header(motion: Poses3D) -> dict[str, Any]:
         "model": motion.model,
         "details": motion.details,
         **({} if motion.feet is None else {"feet": list(FEET)}),
+        **({} if network.angle_errors is None else {"angle_errors": network.angle_errors.as_card()}),
     }
 
 
@@ -141,6 +143,7 @@ def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
             file["camera_rotation"], camera["focal_px"], np.array(camera["centre_px"]), lens=camera["fov_from"]
         ),
         roll_deg=camera["roll_deg"],
+        angle_errors=AngleErrorTable.from_card(header.get("angle_errors")),
     )
     return Poses3D(
         file["xyz"],
