@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from posemamba.data.mocap.clips import MocapSource
-from posemamba.data.mocap.motions import TEST_SUBJECTS, load_motions
+from posemamba.data.mocap.motions import Motions, load_motions
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.evaluate.angle_table import AngleSamples, collect, compare, comparison_table, fit_table
 from posemamba.evaluate.angles import AngleMeasurements, angle_table
@@ -63,33 +63,34 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
     if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not size > 0):
         raise PoseMambaError(f"{path}: person_size in its card is {size!r}, expected a positive number")
     model = model.to(choose_device(device))
-    if out is None:
+    if out is not None and (out.is_dir() or not os.access(out.parent, os.W_OK)):
+        raise PoseMambaError(f"{out}: cannot write there")
+    options = None if out is None or angles_only else _clips(path, card, model.config.frames)
+    train = None if out is None else load_motions(directory, "train")
+    held = {split: load_motions(directory, split) for split in SPLITS}
+    if train is None:
         angle_errors = _told_by(path, card)
     else:
-        if out.is_dir() or not os.access(out.parent, os.W_OK):
-            raise PoseMambaError(f"{out}: cannot write there")
-        if not angles_only:
-            options = _clips(path, card, model.config.frames)
-            source = MocapSource(load_motions(directory, "train"), options, 20261123, next(model.parameters()).device)
+        if options is not None:
+            source = MocapSource(train, options, 20261123, next(model.parameters()).device)
             model = fit_errors(model, source, person_size=size, progress=_progress("fitting: batch"))
-        angle_errors = _fit_angles(model, size, directory)
+        angle_errors = _fit_angles(model, size, train, held["validation"])
     samples, angles = AngleSamples(), {variant: AngleMeasurements() for variant in VARIANTS}
 
     def observe(scene: Scene, variant: str, lifted: NDArray[np.float64]) -> None:
-        if scene.subject in TEST_SUBJECTS:
-            angles[variant].observe(scene, variant, lifted[..., :3])
-            if variant == "noisy":
-                samples.observe(scene, variant, lifted)
+        angles[variant].observe(scene, variant, lifted[..., :3])
+        if variant == "noisy":
+            samples.observe(scene, variant, lifted)
 
     found = {
         split: expected_errors(
             model,
-            load_motions(directory, split),
+            motions,
             person_size=size,
             progress=_progress(f"{split}: clip"),
-            observe=observe,
+            observe=observe if split == "test" else None,
         )
-        for split in SPLITS
+        for split, motions in held.items()
     }
     scores = {variant: measured.scores() for variant, measured in angles.items()}
     if out is not None and angle_errors is not None:
@@ -133,19 +134,14 @@ def _told_by(path: Path, card: dict[str, Any]) -> AngleErrorTable | None:
         raise PoseMambaError(f"{path}: {error}; make it anew: --out NAME.safetensors") from None
 
 
-def _fit_angles(model: PoseMamba, size: float | None, directory: Path | None) -> AngleErrorTable:
+def _fit_angles(model: PoseMamba, size: float | None, train: Motions, validation: Motions) -> AngleErrorTable:
     """Fit the table of the angles' expected errors to validation subjects and some of the training clips."""
-    train, samples = load_motions(directory, "train"), AngleSamples()
-    some = train.select([i * len(train) // ANGLE_CLIPS for i in range(min(ANGLE_CLIPS, len(train)))])
-    for name, motions, cameras in (("validation", load_motions(directory, "validation"), 4), ("train", some, 2)):
-        collect(
-            model,
-            motions,
-            cameras,
-            person_size=size,
-            samples=samples,
-            progress=_progress(f"angles, {name}: clip"),
-        )
+    samples = AngleSamples()
+    count = min(ANGLE_CLIPS, len(train))
+    some = train.select([i * len(train) // count for i in range(count)])
+    for name, motions, cameras in (("validation", validation, 4), ("train", some, 2)):
+        shown = _progress(f"angles, {name}: clip")
+        collect(model, motions, cameras, person_size=size, samples=samples, progress=shown)
     return fit_table(samples)
 
 

@@ -75,7 +75,7 @@ class AngleMeasurements:
         found: dict[str, dict[str, AngleScore]] = {}
         for (name, where), (absolute, signed, frames) in self._sums.items():
             if frames:
-                found.setdefault(name, {})[where] = AngleScore(absolute / frames, signed / frames, int(frames))
+                found.setdefault(name, {})[where] = AngleScore(float(absolute / frames), float(signed / frames), int(frames))
         return found
 
 

@@ -143,6 +143,7 @@ class Worker:
             raise
 
     def _refine(self, results: Results) -> None:
+        from posemamba.refine.angle_errors import angle_errors
         from posemamba.refine.angles import joint_angles
         from posemamba.refine.refinement import refine
 
@@ -150,6 +151,7 @@ class Worker:
         results.poses = [refine(poses, o.refine_options()) for poses in results.poses]
         if o.angles:
             results.angles = [joint_angles(poses) for poses in results.poses]
+            results.angle_errors = [angle_errors(poses) for poses in results.poses]
 
 
 def _fatal(make: Callable[[], Any]) -> Any:
