@@ -20,7 +20,7 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.pipeline.lift import DETECTORS, lift
 from posemamba.poses import Poses3D
 from posemamba.poses.angle_table import plain_name
-from posemamba.refine.angle_errors import angle_errors
+from posemamba.refine.angle_accuracy import angle_errors
 from posemamba.refine.angles import joint_angles, measure_angles
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.tables import markdown_table

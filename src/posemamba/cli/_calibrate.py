@@ -14,7 +14,14 @@ from pydantic import ValidationError
 from posemamba.data.mocap.clips import MocapSource
 from posemamba.data.mocap.motions import Motions, load_motions
 from posemamba.data.mocap.options import MocapOptions
-from posemamba.evaluate.angle_table import AngleSamples, collect, compare, comparison_table, fit_table
+from posemamba.evaluate.angle_table import (
+    AngleSamples,
+    angles_card,
+    collect,
+    compare,
+    comparison_table,
+    fit_table,
+)
 from posemamba.evaluate.angles import AngleMeasurements, angle_table
 from posemamba.evaluate.expected_error import ExpectedError, expected_errors, table
 from posemamba.evaluate.mocap.scenes import VARIANTS, Scene
@@ -93,23 +100,13 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
         for split, motions in held.items()
     }
     scores = {variant: measured.scores() for variant, measured in angles.items()}
+    told = {} if angle_errors is None else compare(samples, angle_errors)
     if out is not None and angle_errors is not None:
         card["expected_error"] = {
             "of": "one camera a clip of the mocap benchmark, mirror averaging (posemamba.evaluate.expected_error)",
             **{split: {name: _plain(error) for name, error in variants.items()} for split, variants in found.items()},
         }
-        card["angles"] = {
-            "of": "test subjects, one camera a clip of the mocap benchmark, mirror averaging: mean absolute error, "
-            "bias (degrees) and frames, by degrees between the line of sight and the normal of the angle's plane "
-            "(posemamba.evaluate.angles)",
-            **{
-                variant: {
-                    name: {where: [round(s.mae_deg, 2), round(s.bias_deg, 2), s.frames] for where, s in own.items()}
-                    for name, own in by_name.items()
-                }
-                for variant, by_name in scores.items()
-            },
-        }
+        card["angles"] = angles_card(scores, told)
         card["angle_errors"] = angle_errors.as_card()
         try:
             save_model(out, model, card, half=card.get("precision") == "float16")
@@ -122,7 +119,7 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
         print(f"\n{path}: does not tell expected errors of angles; --out NAME.safetensors adds that")
     else:
         print("\nJoint angles, test, noisy: true error (told), by the view of the lifted pose")
-        print(comparison_table(compare(samples, angle_errors)))
+        print(comparison_table(told))
     if out is not None:
         print(f"  {out}")
 

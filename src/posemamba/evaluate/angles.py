@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from posemamba.evaluate.mocap.scenes import Scene
 from posemamba.poses.angle_table import plain_name
-from posemamba.refine.angle_errors import in_perspective, view_of
+from posemamba.refine.angle_accuracy import in_perspective, view_of
 from posemamba.refine.angles import STRAIGHT, Angle, measure_angles
 from posemamba.utils.tables import markdown_table
 
@@ -75,7 +75,9 @@ class AngleMeasurements:
         found: dict[str, dict[str, AngleScore]] = {}
         for (name, where), (absolute, signed, frames) in self._sums.items():
             if frames:
-                found.setdefault(name, {})[where] = AngleScore(float(absolute / frames), float(signed / frames), int(frames))
+                found.setdefault(name, {})[where] = AngleScore(
+                    float(absolute / frames), float(signed / frames), int(frames)
+                )
         return found
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES
-from posemamba.refine.angle_errors import AngleError
+from posemamba.refine.angle_accuracy import AngleError
 from posemamba.show.people import (
     Colour,
     as_people,

@@ -143,7 +143,7 @@ class Worker:
             raise
 
     def _refine(self, results: Results) -> None:
-        from posemamba.refine.angle_errors import angle_errors
+        from posemamba.refine.angle_accuracy import angle_errors
         from posemamba.refine.angles import joint_angles
         from posemamba.refine.refinement import refine
 

@@ -132,10 +132,10 @@ class Scene:
         confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
         return np.concatenate([xy, confidence[..., None]], -1)
 
-    def first(self, frames: int) -> Scene:
-        """Return the scene's first frames."""
+    def part(self, start: int, frames: int) -> Scene:
+        """Return so many of the scene's frames from `start` on."""
         over_time = ("exact", "noisy", "confidence", "target", "mm_per_unit", "camera_xyz")
-        return replace(self, **{name: getattr(self, name)[:, :frames] for name in over_time})
+        return replace(self, **{name: getattr(self, name)[:, start : start + frames] for name in over_time})
 
     def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Convert a prediction and the target, (K, F, J, 3) each, to millimetres relative to the pelvis."""

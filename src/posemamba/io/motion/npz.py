@@ -20,7 +20,7 @@ from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
 from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
-from posemamba.refine.angle_errors import AngleError
+from posemamba.refine.angle_accuracy import AngleError
 from posemamba.refine.metres import to_metres
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path

@@ -15,7 +15,7 @@ from posemamba.demo.walker import walk
 from posemamba.io.motion.npz import load_poses_npz, save_angles_csv, save_poses_npz
 from posemamba.poses import Feet2D, Poses3D
 from posemamba.poses.angle_table import AngleErrorTable
-from posemamba.refine.angle_errors import VERTICAL_ERROR, angle_errors
+from posemamba.refine.angle_accuracy import VERTICAL_ERROR, angle_errors
 from posemamba.refine.angles import joint_angles, unseen_joints
 from posemamba.refine.metres import to_metres
 from posemamba.refine.upright import upright
