@@ -1,8 +1,9 @@
 """The expected errors of joint angles: fitted to motion capture seen by virtual cameras, and compared with the truth.
 
 `posemamba.refine.angle_accuracy` computes what an expected error depends on. For each angle its logarithm is linear in
-that, with slopes of 0 or more. The loss is that of the joints' expected errors (`posemamba.train.expected_error`),
-least where the told error is the mean of the true ones. Why these terms: docs/decisions/angles.md.
+that, with slopes of 0 or more, and of 1 for the logarithm of the joints' expected errors. The loss is that of these
+(`posemamba.train.expected_error`), least where the told error is the mean of the true ones. Why these terms:
+docs/decisions/angles.md.
 """
 
 from __future__ import annotations
@@ -112,7 +113,11 @@ def fit_table(samples: AngleSamples) -> AngleErrorTable:
 
 
 def _fit(seen: Array, error: Array) -> tuple[float, ...]:
-    """Return base and slopes for terms (n, 4) and absolute errors (n,)."""
+    """Return base and slopes for terms (n, 4) and absolute errors (n,).
+
+    An angle is off in proportion to its joints. Fitted slopes are flatter, as what is told of joints is uncertain, and
+    tell too little of people who move otherwise than those of the fit.
+    """
     middle = seen.mean(0)
     x = np.column_stack([np.ones(len(seen)), seen - middle])
 
@@ -120,13 +125,11 @@ def _fit(seen: Array, error: Array) -> tuple[float, ...]:
         told = x @ w
         ratio = error * np.exp(-told)
         slopes = np.concatenate([[0.0], w[1:]])
-        return float((told + ratio).mean() + _RIDGE * (slopes**2).sum()), x.T @ (1 - ratio) / len(
-            x
-        ) + 2 * _RIDGE * slopes
+        value = float((told + ratio).mean() + _RIDGE * (slopes**2).sum())
+        return value, x.T @ (1 - ratio) / len(x) + 2 * _RIDGE * slopes
 
-    start = np.zeros(x.shape[1])
-    start[0] = np.log(error.mean())
-    bounds = [(None, None)] + [(0.0, None)] * seen.shape[1]
+    start = np.array([np.log(error.mean()), *(float(term == "joints") for term in TERMS)])
+    bounds = [(None, None), *((1.0, 1.0) if term == "joints" else (0.0, None) for term in TERMS)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
     return (float(found[0] - middle @ found[1:]), *(float(v) for v in found[1:]))
 
