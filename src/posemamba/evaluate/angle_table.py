@@ -24,7 +24,7 @@ from posemamba.evaluate.mocap.scenes import CAMERAS, Scene, make_scene
 from posemamba.evaluate.windows import lift_windows_with_errors
 from posemamba.models.posemamba import PoseMamba
 from posemamba.poses.angle_table import TERMS, AngleErrorTable, plain_name
-from posemamba.refine.angle_accuracy import expected_error, terms, view_of
+from posemamba.refine.angle_accuracy import expected_error, hardly_told, terms, view_of
 from posemamba.utils.progress import Progress
 from posemamba.utils.tables import markdown_table
 
@@ -142,6 +142,7 @@ class ToldAndTrue:
         told, true: means over all frames.
         views: the same by the view of the told pose, one pair for each of `posemamba.evaluate.angles.VIEWS`; None
             without frames.
+        edge_on: the same of the frames in which the picture hardly tells the angle, and `edge_on_share`, their share.
         fifths: the same of the fifths of all frames by told error.
         rank: Spearman's rank correlation of told and true.
     """
@@ -149,6 +150,8 @@ class ToldAndTrue:
     told: float
     true: float
     views: Sequence[Sequence[float | None]]
+    edge_on: Sequence[float | None]
+    edge_on_share: float
     fifths: Sequence[Sequence[float | None]]
     rank: float
 
@@ -165,9 +168,12 @@ def compare(samples: AngleSamples, table: AngleErrorTable) -> dict[str, ToldAndT
             return (float(chosen[0].mean()), float(chosen[1].mean())) if len(chosen[0]) else (None, None)
 
         views = tuple(pair((view >= low) & (view <= high)) for low, high in VIEWS)
+        hardly = hardly_told(seen[:, TERMS.index("depth")])
         fifths = tuple(pair(part) for part in np.array_split(np.argsort(told), 5))
         rank = float(spearmanr(told, error)[0])
-        found[name] = ToldAndTrue(float(told.mean()), float(error.mean()), views, fifths, rank)
+        found[name] = ToldAndTrue(
+            float(told.mean()), float(error.mean()), views, pair(hardly), float(hardly.mean()), fifths, rank
+        )
     return found
 
 
@@ -205,12 +211,14 @@ def _rounded(value: Any) -> Any:
 
 def comparison_table(found: Mapping[str, ToldAndTrue]) -> str:
     """Format a Markdown table: true error (told) by angle, view, and fifths of the told error."""
-    header = ["angle, degrees", "true (told)", *(f"{low}-{high}°" for low, high in VIEWS), "fifths by told", "rank"]
+    views = [f"{low}-{high}°" for low, high in VIEWS]
+    header = ["angle, degrees", "true (told)", *views, "edge-on: share", "there", "fifths by told", "rank"]
     rows = []
     for name, one in found.items():
-        views = [_cell(pair) for pair in ((one.told, one.true), *one.views)]
+        cells = [_cell(pair) for pair in ((one.told, one.true), *one.views)]
+        cells += [f"{100 * one.edge_on_share:.0f} %", _cell(one.edge_on)]
         fifths = ", ".join(_cell(pair) for pair in one.fifths)
-        rows.append([name.replace("_", " "), *views, fifths, f"{one.rank:.2f}"])
+        rows.append([name.replace("_", " "), *cells, fifths, f"{one.rank:.2f}"])
     return markdown_table(header, rows)
 
 

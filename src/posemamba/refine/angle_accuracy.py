@@ -94,7 +94,7 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
             expected = expected_error(table, name, terms(angle, whole, joints, xyz))
             if up is not None and steps["upright"].estimate and name.endswith(("inclination", "lean")):
                 expected = np.hypot(expected, VERTICAL_ERROR)
-        edge_on = ~unseen & (depth >= np.sin(np.radians(EDGE_ON)) ** 2)
+        edge_on = ~unseen & hardly_told(depth)
         found[name] = AngleError(np.where(unseen, np.nan, expected), np.where(unseen, np.nan, view), edge_on, unseen)
     return found
 
@@ -149,6 +149,11 @@ def view_of(angle: Angle, points: Array) -> tuple[Array, Array]:
     depth = np.square((turn * ray).sum(-1) / length)
     aside = (1 - np.square((angle.segment * ray).sum(-1))) / 2
     return view, np.where(np.isfinite(view), depth, aside)
+
+
+def hardly_told(depth: Array) -> NDArray[np.bool_]:
+    """Tell where the picture hardly shows a bend, by `view_of`'s share along the line of sight."""
+    return np.asarray(depth >= np.sin(np.radians(EDGE_ON)) ** 2)
 
 
 def in_perspective(
