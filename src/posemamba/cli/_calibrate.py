@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from posemamba.evaluate.angle_table import (
     comparison_table,
     fit_table,
 )
-from posemamba.evaluate.angles import AngleMeasurements, angle_table
+from posemamba.evaluate.angles import AngleMeasurements, Scores, angle_table
 from posemamba.evaluate.expected_error import ExpectedError, expected_errors, table
 from posemamba.evaluate.mocap.scenes import VARIANTS, Scene
 from posemamba.lifting.windows import HELD
@@ -82,6 +83,45 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
             source = MocapSource(train, options, 20261123, next(model.parameters()).device)
             model = fit_errors(model, source, person_size=size, progress=_progress("fitting: batch"))
         angle_errors = _fit_angles(model, size, train, held["validation"])
+    measured = _measure(model, held, size)
+    told = {} if angle_errors is None else compare(measured.samples, angle_errors)
+    if out is not None and angle_errors is not None:
+        card["expected_error"] = {
+            "of": "one camera a clip of the mocap benchmark, mirror averaging (posemamba.evaluate.expected_error)",
+            **{
+                split: {name: _plain(e) for name, e in by_variant.items()}
+                for split, by_variant in measured.joints.items()
+            },
+        }
+        card["angles"] = angles_card(measured.angles, told)
+        card["angle_errors"] = angle_errors.as_card()
+        try:
+            save_model(out, model, card, half=card.get("precision") == "float16")
+        except OSError as error:
+            raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
+    print(table(measured.joints))
+    print("\nJoint angles, test: mean absolute error (bias) in degrees, by the view")
+    print(angle_table(measured.angles))
+    if angle_errors is None:
+        print(f"\n{path}: does not tell expected errors of angles; --out NAME.safetensors adds that")
+    else:
+        print("\nJoint angles, test, noisy: true error (told), by the view of the lifted pose")
+        print(comparison_table(told))
+    if out is not None:
+        print(f"  {out}")
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Errors of joints by split and variant; of the test split's angles by variant, and samples of the noisy ones."""
+
+    joints: dict[str, dict[str, ExpectedError]]
+    angles: dict[str, Scores]
+    samples: AngleSamples
+
+
+def _measure(model: PoseMamba, held: dict[str, Motions], size: float | None) -> _Measured:
+    """Lift the clips of validation and test once, and measure joints and angles."""
     samples, angles = AngleSamples(), {variant: AngleMeasurements() for variant in VARIANTS}
 
     def observe(scene: Scene, variant: str, lifted: NDArray[np.float64]) -> None:
@@ -89,7 +129,7 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
         if variant == "noisy":
             samples.observe(scene, variant, lifted)
 
-    found = {
+    joints = {
         split: expected_errors(
             model,
             motions,
@@ -99,29 +139,7 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
         )
         for split, motions in held.items()
     }
-    scores = {variant: measured.scores() for variant, measured in angles.items()}
-    told = {} if angle_errors is None else compare(samples, angle_errors)
-    if out is not None and angle_errors is not None:
-        card["expected_error"] = {
-            "of": "one camera a clip of the mocap benchmark, mirror averaging (posemamba.evaluate.expected_error)",
-            **{split: {name: _plain(error) for name, error in variants.items()} for split, variants in found.items()},
-        }
-        card["angles"] = angles_card(scores, told)
-        card["angle_errors"] = angle_errors.as_card()
-        try:
-            save_model(out, model, card, half=card.get("precision") == "float16")
-        except OSError as error:
-            raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
-    print(table(found))
-    print("\nJoint angles, test: mean absolute error (bias) in degrees, by the view")
-    print(angle_table(scores))
-    if angle_errors is None:
-        print(f"\n{path}: does not tell expected errors of angles; --out NAME.safetensors adds that")
-    else:
-        print("\nJoint angles, test, noisy: true error (told), by the view of the lifted pose")
-        print(comparison_table(told))
-    if out is not None:
-        print(f"  {out}")
+    return _Measured(joints, {variant: one.scores() for variant, one in angles.items()}, samples)
 
 
 def _told_by(path: Path, card: dict[str, Any]) -> AngleErrorTable | None:
