@@ -107,7 +107,7 @@ class Scene:
         target: (K, F, J, 3) normalised, relative to joint 0.
         mm_per_unit: (K, F).
         camera_xyz: (K, F, J, 3) the true joints, metres in the axes of the camera of the joints.
-        up: (K, 3) the vertical in these axes, upwards.
+        up: (K, F, 3) the vertical in these axes, upwards.
         focal: (K,) focal length in image widths, as whoever lifts knows or guesses it.
     """
 
@@ -134,7 +134,7 @@ class Scene:
 
     def part(self, start: int, frames: int) -> Scene:
         """Return so many of the scene's frames from `start` on."""
-        over_time = ("exact", "noisy", "confidence", "target", "mm_per_unit", "camera_xyz")
+        over_time = ("exact", "noisy", "confidence", "target", "mm_per_unit", "camera_xyz", "up")
         return replace(self, **{name: getattr(self, name)[:, start : start + frames] for name in over_time})
 
     def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -187,6 +187,9 @@ def make_scene(
     noisy, confidence = (np.stack(values) for values in zip(*detected, strict=True))
     target, mm_per_unit = view.target.numpy()[chosen], view.mm_per_unit.numpy()[chosen]
     camera_xyz, focal = view.camera_xyz.numpy()[chosen], placed.focal.numpy()[chosen]
+    start = positions.numpy()[chosen, 0], camera_xyz[:, 0]
+    vertical = _rotations(*(p - p[:, :1] for p in start))[..., 2]
+    up = np.repeat(vertical[:, None], camera_xyz.shape[1], 1)
     if look:
         all_of = torch.ones(len(chosen), dtype=torch.bool)
         here, cameras_here = _taken(view, chosen), _taken(placed, chosen)
@@ -199,6 +202,7 @@ def make_scene(
         )
         exact, noisy = turned.xy.numpy(), found.numpy()
         target, mm_per_unit = turned.target.numpy(), turned.mm_per_unit.numpy()
+        up = (_rotations(camera_xyz, turned.camera_xyz.numpy()) @ up[..., None])[..., 0]
         camera_xyz, focal = turned.camera_xyz.numpy(), assumed_focal(cameras_here, guessed=all_of).numpy()
     return Scene(
         clip,
@@ -213,15 +217,16 @@ def make_scene(
         target.astype(np.float32),
         mm_per_unit.astype(np.float32),
         camera_xyz,
-        _vertical(positions.numpy()[chosen], camera_xyz),
+        up,
         focal,
     )
 
 
-def _vertical(world: NDArray[np.float64], camera_xyz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the world's z axis in the cameras' axes, (K, 3), by what a body's first frame is in both."""
-    here, there = (p[:, 0] - p[:, 0, :1] for p in (world, camera_xyz))
-    return np.stack([np.linalg.lstsq(a, b, rcond=None)[0][2] for a, b in zip(here, there, strict=True)])
+def _rotations(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rotations about the origin from points (..., J, 3) to points, (..., 3, 3) before a column."""
+    u, _, vh = np.linalg.svd(np.swapaxes(after, -1, -2) @ before)
+    vh[..., -1, :] *= np.sign(np.linalg.det(u @ vh))[..., None]  # a body in a plane does not say on which side it is
+    return np.asarray(u @ vh)
 
 
 Group = TypeVar("Group", View, Cameras)
