@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.evaluate.angles import angle_difference
+from posemamba.evaluate.views.cameras import Camera
+from posemamba.evaluate.views.triangulate import triangulate
 from posemamba.lifting.lifter import Lifter
 from posemamba.pipeline.lift import DETECTORS, lift
 from posemamba.poses import Poses3D
@@ -31,29 +33,6 @@ Array = NDArray[np.float64]
 _BINS = ((0, 30), (30, 60), (60, 91))
 
 
-def undistorted(xy: Array, view: View) -> Array:
-    """Return pixels (..., 2) as directions in the camera, (..., 2) with depth 1."""
-    k1, k2, p1, p2 = view.dist
-    seen = (xy - view.K[:2, 2]) / [view.K[0, 0], view.K[1, 1]]
-    plain = seen
-    for _ in range(10):
-        r2 = np.square(plain).sum(-1, keepdims=True)
-        product = np.prod(plain, axis=-1, keepdims=True)
-        plain = (seen - 2 * product * [p1, p2] - (r2 + 2 * plain**2) * [p2, p1]) / (1 + k1 * r2 + k2 * r2**2)
-    return np.asarray(plain)
-
-
-def triangulated(points: list[Array], cameras: list[tuple[Array, Array]]) -> Array:
-    """Triangulate (F, N, 3) in the world from (F, N, 2) directions in each camera (R, t)."""
-    rows = []
-    for flat, (R, t) in zip(points, cameras, strict=True):
-        P = np.column_stack([R, t])
-        rows += [flat[..., :1] * P[2] - P[0], flat[..., 1:] * P[2] - P[1]]
-    system = np.nan_to_num(np.stack(rows, -2))
-    homogeneous = np.linalg.svd(system)[2][..., -1, :]
-    return np.asarray(homogeneous[..., :3] / homogeneous[..., 3:])
-
-
 def measure(folder: Path, weights: str, detector: str | None, results: Path | None, fov: float | None) -> None:
     """Print the tables."""
     videos = sorted((folder / "videos").glob("*.mp4"))
@@ -64,14 +43,15 @@ def measure(folder: Path, weights: str, detector: str | None, results: Path | No
         path = folder / "reference" / f"{video.stem}.npz"
         views.append(View.read(path))
         with np.load(path, allow_pickle=False) as file:
-            cameras.append((file["R"], file["t"].reshape(3)))
+            size = float(2 * file["K"][0, 2]), float(2 * file["K"][1, 2])
+            cameras.append(Camera(video.stem, size, file["K"], file["dist"], file["R"], file["t"].reshape(3)))
         source = video if results is None else results / video.stem / "keypoints.npz"
         (poses,) = lift(source, lifter=lifter, detector=None if results else detector, fov=fov)
         lifted.append(poses)
-    feet = _feet(lifted, views, cameras)
+    feet = _feet(lifted, cameras)
     rows, kept = [], defaultdict(list)
     for video, view, camera, poses in zip(videos, views, cameras, lifted, strict=True):
-        own = feet @ camera[0].T + camera[1] if feet is not None else None
+        own = None if feet is None else camera.to_camera(feet)
         true = measure_angles(np.where(view.valid[..., None], view.xyz, np.nan), own)
         told, errors = joint_angles(poses), angle_errors(poses)
         for name in told:
@@ -109,14 +89,14 @@ def measure(folder: Path, weights: str, detector: str | None, results: Path | No
     print(markdown_table(header, summary))
 
 
-def _feet(lifted: list[Poses3D], views: list[View], cameras: list[tuple[Array, Array]]) -> Array | None:
+def _feet(lifted: list[Poses3D], cameras: list[Camera]) -> Array | None:
     """Triangulate heels and foot tips of all views, (F, 4, 3) metres in the world; None without feet in a view."""
-    flat = []
-    for poses, view in zip(lifted, views, strict=True):
-        if poses.keypoints.feet is None:
-            return None
-        flat.append(undistorted(poses.keypoints.feet.xy.astype(np.float64), view))
-    return triangulated(flat, cameras)
+    feet = [poses.keypoints.feet for poses in lifted]
+    if any(own is None for own in feet):
+        return None
+    xy = np.stack([own.xy.reshape(-1, 2) for own in feet if own is not None])
+    confidence = np.stack([own.confidence.ravel() for own in feet if own is not None])
+    return triangulate(cameras, xy, confidence).xyz.reshape(-1, 4, 3)
 
 
 def main(arguments: list[str] | None = None) -> int:

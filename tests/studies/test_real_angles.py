@@ -1,30 +1,38 @@
-"""Lenses undone and points triangulated, against projections by formula."""
+"""Angles of a reference's feet, against a foot by formula."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from studies.real_video import View
 
+from fixtures.command_line import keypoints
+from posemamba.evaluate.views.cameras import Camera
+from posemamba.poses import Feet2D, NetworkPoses, Poses3D
 from studies import real_angles
 
 
-def test_rays_of_several_lenses_meet_where_the_points_are() -> None:
-    random = np.random.default_rng(0)
-    world = random.normal(0, 0.4, (6, 4, 3))
-    flat, cameras = [], []
+def test_feet_are_triangulated_from_the_views() -> None:
+    feet = np.random.default_rng(0).normal(0, 0.4, (12, 4, 3))
+    cameras, lifted = [], []
+    seen = keypoints(12)
+    network = NetworkPoses(np.ones((12, 17, 3), np.float32), seen.confidence, np.ones(12, bool), seen)
+    poses = Poses3D.raw(network)
     for turn in (0, 80, 200):
-        R, t = Rotation.from_euler("y", turn, degrees=True).as_matrix(), np.array([0.1, 0.2, 4])
-        K, dist = np.array([[900.0, 0, 500], [0, 950, 300], [0, 0, 1]]), np.array([-0.1, 0.02, 1e-3, -2e-3])
-        view = View(world @ R.T + t, np.ones((6, 4), bool), K, dist)
-        flat.append(real_angles.undistorted(view.project(), view))
-        np.testing.assert_allclose(flat[-1], view.xyz[..., :2] / view.xyz[..., 2:], atol=1e-6)
-        cameras.append((R, t))
-    flat[1][2, 3] = np.nan  # not found in one view
-    np.testing.assert_allclose(real_angles.triangulated(flat, cameras), world, atol=1e-5)
+        rotation = Rotation.from_euler("y", turn, degrees=True).as_matrix()
+        matrix = np.array([[900.0, 0, 960], [0, 950, 540], [0, 0, 1]])
+        lens = np.array([-0.1, 0.02, 1e-3, -2e-3])
+        cameras.append(Camera(f"{turn}", (1920, 1080), matrix, lens, rotation, np.array([0.1, 0.2, 4])))
+        xy = cameras[-1].project(cameras[-1].to_camera(feet)).astype(np.float32)
+        with_feet = replace(seen, feet=Feet2D(xy, np.ones((12, 4), np.float32)))
+        lifted.append(replace(poses, network=replace(network, keypoints=with_feet)))
+    found = real_angles._feet(lifted, cameras)
+    assert found is not None
+    np.testing.assert_allclose(found, feet, atol=1e-4)
+    assert real_angles._feet([poses], cameras[:1]) is None
 
 
 def test_missing_files_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
