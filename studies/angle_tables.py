@@ -37,8 +37,8 @@ def filled(page: str, found: dict[str, str]) -> str:
         PoseMambaError: it has no place for one.
     """
     for name, table in found.items():
-        place = re.compile(rf"(<!-- angles: {name} -->\n).*?(\n<!-- end -->)", re.DOTALL)
-        page, places = place.subn(lambda m, table=table: f"{m[1]}{table}{m[2]}", page)  # type: ignore[misc]
+        place = re.compile(rf"(<!-- angles: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        page, places = place.subn(lambda m, table=table: f"{m[1]}{table}\n{m[2]}", page)  # type: ignore[misc]
         if not places:
             raise PoseMambaError(f"the page has no place '<!-- angles: {name} -->' with '<!-- end -->' after it")
     return page
