@@ -110,6 +110,16 @@ def test_blank_where_a_joint_was_not_seen(how: str, tmp_path: Path) -> None:
     assert "nan" not in (tmp_path / "a.csv").read_text()
 
 
+def test_blank_for_another_reason_is_said() -> None:
+    motion = poses(30)
+    shoulders = motion.xyz[:, 11] - motion.xyz[:, 14]
+    motion.xyz[10:, 12] = motion.xyz[10:, 11] + shoulders[10:]  # the left arm along the axis of its flexion
+    motion.seen[25:] = motion.network.seen[25:] = False
+    error = angle_errors(motion)["left_shoulder_flexion"]
+    assert error.notes()[10:] == ["undefined"] * 15 + ["unseen"] * 5 and not error.undefined[:10].any()
+    np.testing.assert_array_equal(np.isnan(error.view_deg), np.isnan(joint_angles(motion)["left_shoulder_flexion"]))
+
+
 def test_a_joint_that_was_never_seen_is_blank_in_a_single_frame_too() -> None:
     motion = poses(1)
     motion.network.confidence[0, 3] = 0
@@ -127,7 +137,7 @@ def test_feet_out_of_the_picture_have_no_ankle_angle() -> None:
         feet=motion.network.xyz[:, [3, 3, 6, 6]] + np.float32([[0, 20, 0], [0, 25, -60], [0, 20, 0], [0, 25, -60]]),
     )
     motion = to_metres(network)
-    assert unseen_joints(network)[:, 20].sum() == 50 and not unseen_joints(network)[:, :20].any()
+    assert unseen_joints(motion)[:, 20].sum() == 50 and not unseen_joints(motion)[:, :20].any()
     assert np.isnan(joint_angles(motion)["left_ankle_dorsiflexion"]).sum() == 50
     told = angle_errors(motion)["right_ankle_dorsiflexion"].degrees
     np.testing.assert_allclose(told, np.exp(2))

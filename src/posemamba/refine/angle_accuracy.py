@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D
 from posemamba.poses.angle_table import AngleErrorTable, plain_name
 from posemamba.poses.skeletons import H36M17
-from posemamba.refine.angles import Angle, joint_angles, measure_angles
+from posemamba.refine.angles import Angle, measure_angles, measure_motion, unseen_joints
 from posemamba.refine.common import Array
 from posemamba.refine.upright import level_axes
 
@@ -41,17 +41,21 @@ class AngleError:
             where it sees it edge-on; NaN for a limb that is too straight to have a plane.
         edge_on: (F,) bool, the picture hardly tells this angle: to change it would move its bone along the line of
             sight, such as the bend of a nearly straight knee seen from the front.
-        unseen: (F,) bool, the angle is blank, as one of its joints was not seen or it is undefined.
+        unseen: (F,) bool, the angle is blank, as one of its joints was not seen.
+        undefined: (F,) bool, the angle is blank, as its segment lies across the plane in which it is measured, or as
+            the person does not walk (the feet's progression).
     """
 
     degrees: Array
     view_deg: Array
     edge_on: NDArray[np.bool_]
     unseen: NDArray[np.bool_]
+    undefined: NDArray[np.bool_]
 
     def notes(self) -> list[str]:
-        """Return a word for each frame: ``edge-on``, ``unseen`` or nothing."""
-        return ["unseen" if u else "edge-on" if e else "" for u, e in zip(self.unseen, self.edge_on, strict=True)]
+        """Return a word for each frame: ``unseen``, ``undefined``, ``edge-on`` or nothing."""
+        words = np.select([self.unseen, self.undefined, self.edge_on], ["unseen", "undefined", "edge-on"], "")
+        return [str(word) for word in words]
 
 
 def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
@@ -80,13 +84,14 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
     measured = measure_angles(points, feet, up)
     whole = points if feet is None else np.concatenate([points, feet], 1)
     table, joints = network.angle_errors, network.expected_error
-    nothing = np.full(len(motion), np.nan)
+    nothing, lost = np.full(len(motion), np.nan), unseen_joints(motion)
     found = {}
-    for name, degrees in joint_angles(motion).items():
-        unseen = ~np.isfinite(degrees)
-        angle = measured.get(name)
+    for name, refined in measure_motion(motion).items():
+        unseen = np.asarray(lost[:, list(refined.joints)].any(1))
+        undefined = ~unseen & ~np.isfinite(refined.degrees)
+        blank, angle = unseen | undefined, measured.get(name)
         if angle is None:
-            found[name] = AngleError(nothing, nothing, np.zeros(len(motion), bool), unseen)
+            found[name] = AngleError(nothing, nothing, np.zeros(len(motion), bool), unseen, undefined)
             continue
         view, depth = view_of(angle, whole)
         expected = nothing
@@ -94,8 +99,13 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
             expected = expected_error(table, name, terms(angle, whole, joints, xyz))
             if up is not None and steps["upright"].estimate and name.endswith(("inclination", "lean")):
                 expected = np.hypot(expected, VERTICAL_ERROR)
-        edge_on = ~unseen & hardly_told(depth)
-        found[name] = AngleError(np.where(unseen, np.nan, expected), np.where(unseen, np.nan, view), edge_on, unseen)
+        found[name] = AngleError(
+            np.where(blank, np.nan, expected),
+            np.where(blank, np.nan, view),
+            ~blank & hardly_told(depth),
+            unseen,
+            undefined,
+        )
     return found
 
 

@@ -12,11 +12,11 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import NetworkPoses, Poses3D
-from posemamba.poses.skeletons import FEET_SIDES, H36M17_FEET, LIMBS
+from posemamba.poses import Poses3D
+from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, LIMBS
 from posemamba.refine.common import Array, feet_positions
 
-__all__ = ["Angle", "joint_angles", "measure_angles", "unseen_joints"]
+__all__ = ["Angle", "joint_angles", "measure_angles", "measure_motion", "unseen_joints"]
 
 _LEGS = {side: LIMBS[f"{side} leg"] for side in ("left", "right")}
 _ARMS = {side: LIMBS[f"{side} arm"] for side in ("left", "right")}
@@ -68,14 +68,22 @@ def joint_angles(motion: Poses3D) -> dict[str, NDArray[np.float64]]:
         ``trunk_forward_lean`` and for each side ``shank_inclination``. Where the source has feet, for each side
         ``ankle_dorsiflexion``, and in a world with a path, while the person walks, ``foot_progression``.
     """
+    unseen = unseen_joints(motion)
+    return {
+        name: np.where(unseen[:, list(angle.joints)].any(1), np.nan, angle.degrees)
+        for name, angle in measure_motion(motion).items()
+    }
+
+
+def measure_motion(motion: Poses3D) -> dict[str, Angle]:
+    """Measure the angles of `joint_angles`, with their planes, also where a joint was not seen but lifted."""
     p = np.where(motion.seen[:, None, None], motion.xyz, np.nan).astype(np.float64)
     feet = feet_positions(motion)
     up = np.array([0.0, 0.0, 1.0]) if motion.frame == "world" else None
     found = measure_angles(p, feet, up)
     if feet is not None and motion.frame == "world" and motion.absolute and motion.units == "metre":
         found |= _foot_progression(p, feet, motion.frame_times())
-    unseen = unseen_joints(motion.network)
-    return {name: np.where(unseen[:, list(a.joints)].any(1), np.nan, a.degrees) for name, a in found.items()}
+    return found
 
 
 def measure_angles(p: Array, feet: Array | None = None, up: Array | None = None) -> dict[str, Angle]:
@@ -159,16 +167,17 @@ def _foot_progression(p: Array, feet: Array, times: Array) -> dict[str, Angle]:
     return angles
 
 
-def unseen_joints(network: NetworkPoses) -> NDArray[np.bool_]:
+def unseen_joints(motion: Poses3D) -> NDArray[np.bool_]:
     """Find joints about whose place the picture says nothing: an angle of them would be made up.
 
     A joint is unseen where the detector did not find it (confidence 0) or put it outside of the picture. A gap of at
-    most `LONGEST_GAP` seconds between frames in which it was seen counts as seen: the joint was lifted from both sides.
+    most `LONGEST_GAP` seconds between frames in which it was seen counts as seen, if the joint has a place there: it
+    was lifted from both sides.
 
     Returns:
         (F, 21) of `posemamba.poses.skeletons.H36M17_FEET`; without heels and foot tips in the source none of these.
     """
-    k, (width, height) = network.keypoints, network.keypoints.image_size
+    network, k, (width, height) = motion.network, motion.keypoints, motion.keypoints.image_size
     points, confidence = [k.xy], [network.confidence]
     if k.feet is not None:
         points, confidence = [*points, k.feet.xy], [*confidence, k.feet.confidence]
@@ -176,10 +185,13 @@ def unseen_joints(network: NetworkPoses) -> NDArray[np.bool_]:
     with np.errstate(invalid="ignore"):
         inside = ((xy >= 0) & (xy <= [width, height])).all(-1)
         there = inside & (np.concatenate(confidence, 1) > 0) & network.seen[:, None]
-    times = network.keypoints.frame_times()
-    unseen = np.stack([_long_gaps(one, times) for one in there.T], 1)
-    without_feet = np.zeros((len(xy), len(H36M17_FEET) - unseen.shape[1]), bool)
-    return np.concatenate([unseen, without_feet], 1)
+    times = k.frame_times()
+    unseen = np.zeros((len(xy), len(H36M17_FEET)), bool)
+    unseen[:, : xy.shape[1]] = np.stack([_long_gaps(one, times) for one in there.T], 1)
+    unseen |= ~motion.seen[:, None]
+    if (feet := feet_positions(motion)) is not None:
+        unseen[:, len(H36M17) :] |= ~np.isfinite(feet).all(-1)
+    return unseen
 
 
 def _long_gaps(there: NDArray[np.bool_], times: Array) -> NDArray[np.bool_]:

@@ -282,8 +282,8 @@ def save_angles_csv(
         motion: the motion of the angles, F frames.
         angles: name to (F,) degrees, the column ``NAME_deg``.
         errors: of the same names (`posemamba.angle_errors`); behind each angle come ``NAME_error_deg``, the expected
-            absolute error, and ``NAME_note``: ``edge-on`` where the picture hardly tells the angle, ``unseen`` where
-            it is blank. None: without these columns.
+            absolute error, and ``NAME_note``: ``edge-on`` where the picture hardly tells the angle, ``unseen`` or
+            ``undefined`` where it is blank. None: without these columns.
     """
     times = motion.frame_times()
     names, columns = [], []
