@@ -87,7 +87,8 @@ def run(weights: str, out: Path | None, *, directory: Path | None, device: str, 
     told = {} if angle_errors is None else compare(measured.samples, angle_errors)
     if out is not None and angle_errors is not None:
         card["expected_error"] = {
-            "of": "one camera a clip of the mocap benchmark, mirror averaging (posemamba.evaluate.expected_error)",
+            "of": "one camera a clip of the mocap benchmark, through a virtual camera, test-time flip "
+            "(posemamba.evaluate.expected_error)",
             **{
                 split: {name: _plain(e) for name, e in by_variant.items()}
                 for split, by_variant in measured.joints.items()
