@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from posemamba.poses.virtual_camera import VirtualCamera as VirtualCamera
     from posemamba.quality import measure_quality as measure_quality
     from posemamba.quality.verdict import verdict as judge_quality
+    from posemamba.refine.angle_accuracy import AngleError as AngleError
+    from posemamba.refine.angle_accuracy import angle_errors as angle_errors
     from posemamba.refine.angles import joint_angles as joint_angles
     from posemamba.refine.metres import to_metres as to_metres
     from posemamba.refine.refinement import RefineOptions as RefineOptions
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from posemamba.weights.names import bundled as bundled_weights
 
 _HOMES = {
+    "AngleError": "posemamba.refine.angle_accuracy",
     "Clip": "posemamba.io.video.clip",
     "Keypoints2D": "posemamba.poses",
     "Lens": "posemamba.poses.virtual_camera",
@@ -65,6 +68,7 @@ _HOMES = {
     "Skeleton": "posemamba.poses.skeletons",
     "VirtualCamera": "posemamba.poses.virtual_camera",
     "__version__": "posemamba.utils.installation",
+    "angle_errors": "posemamba.refine.angle_accuracy",
     "bundled_weights": "posemamba.weights.names:bundled",
     "choose_people": "posemamba.poses.keypoints",
     "convert_skeleton": "posemamba.poses.mapping:to_skeleton",

@@ -96,7 +96,7 @@ def test_feet_of_a_walker_come_to_rest() -> None:
     bends = [
         np.abs(np.diff([joint_angles(m)[f"{s}_knee_flexion"] for s in ("left", "right")])) for m in (before, after)
     ]
-    assert bends[1].max() < bends[0].max() + 3
+    assert np.nanmax(bends[1]) < np.nanmax(bends[0]) + 3  # NaN where the near ankles leave the picture
     report = after.steps[-1].report
     assert report["stances"] >= len(stances) and report["seconds"] > len(stances) * 0.3 and report["left_alone"] == 0
     assert report["ankles_off_p95_after"] < 0.02 < 0.05 < report["ankles_off_p95_before"]

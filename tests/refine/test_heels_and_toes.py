@@ -139,7 +139,7 @@ def test_ankle_angles_are_those_of_the_feet() -> None:
     body = walk(150, 50, seed=3, radius=50.0).astype(float)
     bent = np.linspace(-40, 25, 150)
     feet = put_on_feet(body, facing(body), bent).astype(np.float32)
-    poses = make_scene(body=body).poses
+    poses = make_scene(body=body, distance=120).poses  # all joints in the picture
     feet[7, 2] = np.nan
     motion = Poses3D(body.astype(np.float32), poses.seen, "metre", "world", True, poses, feet=feet)
     angles = joint_angles(motion)
@@ -164,7 +164,7 @@ def test_feet_that_point_outwards_have_positive_progression() -> None:
         )
         feet = np.repeat(body[:, :1], 4, 1)
         feet[:, toe] = feet[:, heel] + 0.2 * out
-        poses = make_scene(body=body).poses
+        poses = make_scene(body=body, distance=500).poses  # all joints in the picture
         motion = Poses3D(
             body.astype(np.float32), poses.seen, "metre", "world", True, poses, feet=feet.astype(np.float32)
         )

@@ -141,7 +141,7 @@ def test_somebody_who_lies_cannot_tell_which_way_is_up() -> None:
 
 
 def posed(xyz_world: np.ndarray) -> Poses3D:
-    scene = make_scene(len(xyz_world))
+    scene = make_scene(len(xyz_world), distance=8)  # all joints in the picture
     motion = Poses3D.raw(scene.poses)
     return replace(motion, xyz=xyz_world.astype(np.float32), frame="world", units="metre")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from posemamba.demo.walker import walk
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Feet2D, Poses3D
 from posemamba.poses.skeletons import FEET
+from posemamba.refine.angle_accuracy import AngleError
 from posemamba.show.viewer import write_viewer
 from posemamba.utils.errors import PoseMambaError
 
@@ -187,6 +189,22 @@ def test_heels_and_toes_are_drawn(tmp_path: Path, walker_clip: Callable[..., Pos
     assert len(embedded(without)["joints"]) == 17
 
 
+def test_errors_of_angles_are_in_the_page(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
+    poses = crowd(walker_clip, 2, 50)
+    known = np.where(np.arange(50) < 10, np.nan, 7.44)
+    off = AngleError(known, np.full(50, 80.0), np.arange(50) >= 30, np.arange(50) < 10, np.zeros(50, bool))
+    angles = [{"left_knee_flexion": np.where(np.arange(50) < 10, np.nan, 20.0), "trunk_rotation": np.zeros(50)}] * 2
+    write_viewer(tmp_path / "a.html", poses, angles=angles, angle_errors=[{"left_knee_flexion": off}, {}])
+    (knee, trunk), plain = (person["angles"] for person in embedded(tmp_path / "a.html")["people"])
+    told = np.frombuffer(base64.b64decode(knee["errors"]), "<u2")
+    np.testing.assert_array_equal(told, [65535] * 10 + [74] * 40)
+    np.testing.assert_array_equal(np.frombuffer(base64.b64decode(knee["edge_on"]), "u1"), [0] * 30 + [1] * 20)
+    assert not {"errors", "edge_on"} & (trunk.keys() | plain[0].keys() | plain[1].keys())
+    with pytest.raises(PoseMambaError, match="errors of the angles of 1 people for 2"):
+        write_viewer(tmp_path / "b.html", poses, angles=angles, angle_errors={"left_knee_flexion": off})
+    assert not (tmp_path / "b.html").exists()
+
+
 @pytest.mark.slow
 def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     pytest.importorskip("av", reason="videos need the extra 'video'")
@@ -197,7 +215,9 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
         for f in range(200):
             writer.write(np.full((180, 320, 3), (f, 90, 90), np.uint8))
     page = tmp_path / "people.html"
-    write_viewer(page, poses, angles=angles, video=film)
+    edge_on = np.arange(200) >= 100
+    off = AngleError(np.full(200, 7.4), np.full(200, 80.0), edge_on, ~edge_on & False, ~edge_on & False)
+    write_viewer(page, poses, angles=angles, angle_errors=[{"left_knee_flexion": off}] * 3, video=film)
     assert page.stat().st_size < 1_500_000
     chromium.open(page.as_uri() + "#frame=50&theme=light&view=camera")
 
@@ -224,7 +244,11 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
     assert chromium.value("[state.pinnedPerson, state.pinned]") == [2, 5]
     text = chromium.value("document.getElementById('joint').textContent")
     degrees = angles[2]["left_knee_flexion"][50]
-    assert text.startswith("person 3, left knee") and f"left knee flexion {degrees:.0f}°" in text
+    assert text.startswith("person 3, left knee") and text.endswith(f"left knee flexion {degrees:.0f}° ± 7°")
+    assert chromium.value("angleText(data.people[2].angles[0], 120)").endswith(
+        "± 7°, edge-on: the picture hardly tells"
+    )
+    assert chromium.value("angleText(data.people[2].angles[1], 120)") == "not known"
     assert chromium.value("document.getElementById('angle').value") == "left_knee_flexion"
     for _ in range(2):
         chromium.press("n")

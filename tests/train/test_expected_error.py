@@ -11,9 +11,12 @@ from posemamba.cli import _calibrate as calibrate_command
 from posemamba.cli import main
 from posemamba.data.mocap.clips import MocapSource
 from posemamba.data.mocap.options import MocapOptions
+from posemamba.evaluate.angle_table import read_angles_card
 from posemamba.evaluate.expected_error import expected_errors
+from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
+from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.train.expected_error import ErrorFit, fit_errors
 from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Recipe
@@ -88,7 +91,27 @@ def test_the_command_fits_measures_and_keeps(motions, tmp_path, monkeypatch, cap
     assert card["expected_error"]["test"]["exact"]["expected"] == pytest.approx(found.expected, rel=1e-3)
     assert found.true == pytest.approx(float(np.mean([t for _, t in found.bins])), rel=1e-2)
     assert json.dumps(card)
-    assert main(["calibrate", out]) == 0 and "| validation, noisy |" in capsys.readouterr().out
+    assert main(["calibrate", out]) == 0
+    said = capsys.readouterr().out
+    assert "| validation, noisy |" in said and "| knee flexion, exact |" in said and "true error (told)" in said
+    # angles: the table is in the card and reaches what is lifted, and can be made anew by itself
+    table = AngleErrorTable.from_card(card["angle_errors"])
+    assert table is not None and Lifter.from_pretrained(out).angle_errors == table
+    scores, told = read_angles_card(card["angles"])
+    assert scores["noisy"]["knee_flexion"]["all"].frames == 2 * sum(motions.lengths)
+    assert told["knee_flexion"].told == pytest.approx(told["knee_flexion"].true, rel=0.3)
+    assert told["knee_flexion"].true == pytest.approx(scores["noisy"]["knee_flexion"]["all"].mae_deg, abs=0.02)
+    again = str(tmp_path / "again.safetensors")
+    assert main(["calibrate", out, "-o", again, "--angles-only"]) == 0
+    assert read_card(again)["card"]["angle_errors"] == card["angle_errors"]
+    for name, value in load_model(again).state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+    capsys.readouterr()
+    for arguments, what in (
+        ([given, "-o", again, "--angles-only"], "does not tell expected errors yet; leave out --angles-only"),
+        ([out, "--angles-only"], "nothing is without --out NAME.safetensors"),
+    ):
+        assert main(["calibrate", *arguments]) == 2 and what in capsys.readouterr().err
     for number, (fields, what) in enumerate(
         (
             ({"recipe": {"data": {"kind": "human36m"}}}, "was not trained on motion capture"),

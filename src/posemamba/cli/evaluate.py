@@ -219,6 +219,8 @@ def _print_benchmark(lifter: Lifter, predict: Predict, motions: Motions, choices
                 observe=observe,
             )
         print(result.table(actions=choices.actions))
+        if name == lifter.name:
+            print(result.angle_table())
         if choices.json_file is not None and name == lifter.name:
             result.save_json(choices.json_file)
         if choices.report is not None and measured is not None:

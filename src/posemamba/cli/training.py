@@ -131,12 +131,16 @@ def calibrate(
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of the motion capture files.", show_default=False)
     ] = None,
+    angles_only: Annotated[
+        bool,
+        typer.Option("--angles-only", help="Fit the angles' errors only, a few minutes; keep those of the joints."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
 ) -> None:
-    """Teach weights how far off each joint may be, which lifting then tells; and measure how true that is."""
+    """Teach weights how far off each joint and angle may be, which lifting then tells; and measure how true that is."""
     from posemamba.cli._calibrate import run
 
-    run(weights, out, directory=data, device=device)
+    run(weights, out, directory=data, device=device, angles_only=angles_only)
 
 
 def export(

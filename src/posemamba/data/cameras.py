@@ -178,9 +178,7 @@ def look_at_people(
     Returns:
         The turned view, and the turned detected joints.
     """
-    longer = cameras.aspect.clamp_min(1)
-    guess = 0.5 / math.tan(math.radians(GUESSED_FOV) / 2) * longer
-    assumed = torch.where(look.guessed, guess, cameras.focal)[:, None, None]
+    assumed = assumed_focal(cameras, look.guessed)[:, None, None]
     seen = (confidence > 0).to(detected.dtype)[..., None]
     rays = (functional.normalize(_rays(detected, assumed), dim=-1) * seen).sum(2)
     found_any = seen.sum(2) > 0
@@ -212,6 +210,12 @@ def look_at_people(
         camera_xyz=torch.where(turned, xyz, view.camera_xyz),
     )
     return new, torch.where(turned, found, detected)
+
+
+def assumed_focal(cameras: Cameras, guessed: Tensor) -> Tensor:
+    """The focal lengths in image widths that lifting works with, (B,): the cameras' own, or a guess for all lenses."""
+    guess = 0.5 / math.tan(math.radians(GUESSED_FOV) / 2) * cameras.aspect.clamp_min(1)
+    return torch.where(guessed, guess, cameras.focal)
 
 
 def _rays(xy: Tensor, focal: Tensor) -> Tensor:

@@ -1,11 +1,13 @@
 """Validation of a model's expected errors against true errors on motion capture.
 
-The clips of the mocap benchmark are seen by one camera each and lifted in windows end to end, with test-time flip.
+The clips of the mocap benchmark are seen by one camera each, through a virtual camera that looks at the person as in
+lifting, and lifted in windows end to end, with test-time flip.
 Joints are relative to the pelvis, which is left out.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from posemamba.data.mocap.motions import Motions
-from posemamba.evaluate.mocap.scenes import VARIANTS, scenes
+from posemamba.evaluate.mocap.scenes import VARIANTS, Scene, scenes
 from posemamba.evaluate.windows import lift_windows_with_errors
 from posemamba.models.posemamba import PoseMamba
 from posemamba.utils.progress import Progress
@@ -45,7 +47,12 @@ class ExpectedError:
 
 
 def expected_errors(
-    model: PoseMamba, motions: Motions, *, person_size: float | None, progress: Progress | None = None
+    model: PoseMamba,
+    motions: Motions,
+    *,
+    person_size: float | None,
+    progress: Progress | None = None,
+    observe: Callable[[Scene, str, NDArray[np.float64]], None] | None = None,
 ) -> dict[str, ExpectedError]:
     """Compare expected with true errors, by variant (``exact``, ``noisy``).
 
@@ -54,14 +61,17 @@ def expected_errors(
         motions: e.g. of the test split.
         person_size: as in the model's training.
         progress: called with the clips done and the clips in total.
+        observe: called with every scene, variant and (1, F, 17, 4) prediction, for further measurements in the pass.
     """
     kept: dict[str, list[tuple[NDArray[np.float64], NDArray[np.float64]]]] = {v: [] for v in VARIANTS}
     device = next(model.parameters()).device
-    for scene in scenes(motions, quick=True):
+    for scene in scenes(motions, quick=True, look=True):
         for variant in VARIANTS:
             given = torch.from_numpy(scene.inputs(variant)).to(device)
             with_errors = lift_windows_with_errors(model, given, person_size=person_size)
             lifted = with_errors.double().cpu().numpy()
+            if observe is not None:
+                observe(scene, variant, lifted)
             predicted, truth = scene.millimetres(lifted[..., :3])
             expected = lifted[0, :, 1:, 3] * scene.mm_per_unit[0, :, None]
             kept[variant].append((expected.astype(np.float64), np.linalg.norm(predicted - truth, axis=-1)[0, :, 1:]))

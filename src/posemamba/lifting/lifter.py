@@ -37,6 +37,7 @@ from posemamba.models.inputs import fill_missing, input_format
 from posemamba.models.registry import load_model
 from posemamba.ops.runtime.device import choose_device, in_parts
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses
+from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
@@ -69,6 +70,7 @@ class Lifter:
         overlap: the fewest frames that two neighbouring windows share.
         max_gap: seconds without the person beyond which the clip is cut.
         virtual_camera: lift as a camera sees the person that looks at them; False: as the real one does.
+        angle_errors: the weights' table of the angles' expected errors, which is put into the results; None: none.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Lifter:
         overlap: int | None = None,
         max_gap: float = 1.0,
         virtual_camera: bool = True,
+        angle_errors: AngleErrorTable | None = None,
     ) -> None:
         """Make a lifter of a model; the arguments are the class's attributes, with these defaults.
 
@@ -95,7 +98,7 @@ class Lifter:
             window: None: as many frames as the model was made for.
             overlap: None: a third of the window.
             max_gap: see the class.
-            virtual_camera: see the class.
+            virtual_camera, angle_errors: see the class.
 
         Raises:
             PoseMambaError: the device is not available, or numbers do not fit the model.
@@ -117,7 +120,7 @@ class Lifter:
             raise PoseMambaError(f"person_size is {person_size}, expected a positive number or None")
         self.name, self.flip, self.person_size = name, flip, person_size
         self.window, self.overlap, self.max_gap = window, overlap, max_gap
-        self.virtual_camera = virtual_camera
+        self.virtual_camera, self.angle_errors = virtual_camera, angle_errors
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
 
@@ -148,10 +151,23 @@ class Lifter:
         chosen = choose_device(device)
         path = find(source)
         model = load_model(path)
-        size = None
+        size, table = None, None
         if is_safetensors(path):  # the authors' checkpoints have no card, and were trained without zoom
-            size = read_card(path).get("card", {}).get("person_size")
-        return cls(model, name=name_of(path), device=chosen, flip=flip, person_size=size, window=window)
+            card = read_card(path).get("card", {})
+            size = card.get("person_size")
+            try:
+                table = AngleErrorTable.from_card(card.get("angle_errors"))
+            except ValueError as error:
+                raise PoseMambaError(f"{path}: {error}; make it anew: posemamba calibrate") from None
+        return cls(
+            model,
+            name=name_of(path),
+            device=chosen,
+            flip=flip,
+            person_size=size,
+            window=window,
+            angle_errors=table,
+        )
 
     def __call__(
         self,
@@ -253,6 +269,7 @@ class Lifter:
             feet=lift_feet(xyz, turned),
             camera=camera,
             roll_deg=roll,
+            angle_errors=self.angle_errors,
         )
 
     def _details(self, unseen: int, filled: int, segments: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.keypoints import Keypoints2D
 from posemamba.poses.skeletons import H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
@@ -58,6 +59,8 @@ class NetworkPoses:
             frame of `xyz`; NaN where a point was not found. None: the source has no feet.
         camera: the virtual camera; None, when made: the real one, with a guessed field of view.
         roll_deg: degrees by which the real camera is turned clockwise about its axis, if that was given.
+        angle_errors: the weights' table of the angles' expected errors (`posemamba.angle_errors`); None: they have
+            none.
     """
 
     xyz: NDArray[np.float32]
@@ -70,6 +73,7 @@ class NetworkPoses:
     feet: NDArray[np.float32] | None = None
     camera: VirtualCamera = None  # type: ignore[assignment]  # never None once made
     roll_deg: float | None = None
+    angle_errors: AngleErrorTable | None = None
 
     skeleton = H36M17
 

@@ -10,6 +10,7 @@ from posemamba.utils.lazy import lazy_names
 
 _HOMES = {
     "RefineOptions": "posemamba.refine.refinement",
+    "angle_errors": "posemamba.refine.angle_accuracy",
     "joint_angles": "posemamba.refine.angles",
     "refine": "posemamba.refine.refinement",
 }

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES
+from posemamba.refine.angle_accuracy import AngleError
 from posemamba.show.people import (
     Colour,
     as_people,
@@ -42,6 +43,8 @@ MOST_PICTURES = 1500  # 10 to 20 kB each; for a long clip every second, third, .
 Angles = Mapping[str, NDArray[np.floating]]
 """Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known. An
 angle whose name begins with a joint's name is shown when that joint is picked."""
+AngleErrors = Mapping[str, AngleError]
+"""Expected errors of one person's angles, by the angles' names."""
 
 
 def write_viewer(
@@ -51,6 +54,7 @@ def write_viewer(
     title: str = "",
     video: str | Path | None = None,
     angles: Angles | Sequence[Angles] | None = None,
+    angle_errors: AngleErrors | Sequence[AngleErrors] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write one self-contained HTML page with an interactive view of `poses`.
@@ -66,6 +70,8 @@ def write_viewer(
         video: the video that the poses come from; small pictures of its frames are embedded in the page (10 to 20 kB
             each, at most 1,500 of them). Without it, the page's user can still open a video from their disk.
         angles: joint angles of each person, in the same order, to plot.
+        angle_errors: the expected errors of these angles (`posemamba.angle_errors`), drawn around the curves, and the
+            frames in which the picture hardly tells an angle.
         progress: called as progress(frames of the video done, F).
 
     Raises:
@@ -75,7 +81,8 @@ def write_viewer(
     """
     people = as_people(poses)
     turned = [] if angles is None else [angles] if isinstance(angles, Mapping) else list(angles)
-    _check(people, turned)
+    off = [] if angle_errors is None else [angle_errors] if isinstance(angle_errors, Mapping) else list(angle_errors)
+    _check(people, turned, off)
     first = people[0]
     source = Path(first.keypoints.source).name
     title = title or source or "3D pose"
@@ -90,7 +97,7 @@ def write_viewer(
     data = {
         "title": title,
         "about": " · ".join(part for part in about if part),
-        **_page_data(people, turned),
+        **_page_data(people, turned, off),
         "pictures": pictures,
     }
     parts = {"title": html.escape(title), "data": _embedded(data), "pictures": strip}
@@ -100,11 +107,15 @@ def write_viewer(
         temporary.write_text(page, encoding="utf-8")
 
 
-def _check(people: Sequence[Poses3D], angles: Sequence[Angles]) -> None:
+def _check(people: Sequence[Poses3D], angles: Sequence[Angles], errors: Sequence[AngleErrors]) -> None:
     name = people[0].keypoints.source or "poses"
     frames = len(people[0])
     if angles and len(angles) != len(people):
         raise PoseMambaError(f"{name}: angles of {len(angles)} people for {len(people)}; give one for each")
+    if errors and len(errors) != len(angles):
+        raise PoseMambaError(
+            f"{name}: errors of the angles of {len(errors)} people for {len(angles)}; give all or none"
+        )
     for own in angles:
         for angle, values in own.items():
             if np.shape(values) != (frames,):
@@ -113,7 +124,7 @@ def _check(people: Sequence[Poses3D], angles: Sequence[Angles]) -> None:
                 )
 
 
-def _page_data(people: Sequence[Poses3D], angles: Sequence[Angles]) -> dict[str, object]:
+def _page_data(people: Sequence[Poses3D], angles: Sequence[Angles], errors: Sequence[AngleErrors]) -> dict[str, object]:
     first = people[0]
     shades = zip(colours(len(people), dark=False), colours(len(people), dark=True), strict=True)
     feet = have_feet(people)
@@ -128,7 +139,11 @@ def _page_data(people: Sequence[Poses3D], angles: Sequence[Angles]) -> dict[str,
                 "number": str(number),
                 "colours": {"light": [_css(c) for c in light], "dark": [_css(c) for c in dark]},
                 **_lifted(person, place, feet),
-                "angles": [_angle(name, values) for name, values in angles[i].items()] if angles else [],
+                "angles": [
+                    _angle(name, values, errors[i].get(name) if errors else None) for name, values in angles[i].items()
+                ]
+                if angles
+                else [],
             }
         )
     return {
@@ -194,11 +209,19 @@ def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[
     return np.where(there, np.round(known / step), _UNSEEN), step
 
 
-def _angle(name: str, values: NDArray[np.floating]) -> dict[str, object]:
+def _angle(name: str, values: NDArray[np.floating], error: AngleError | None) -> dict[str, object]:
     known = np.isfinite(values)
     step = float(np.abs(values[known]).max(initial=0)) / 32767 or 1.0
     whole = np.where(known, np.round(np.where(known, values, 0) / step), _UNSEEN)
-    return {"name": str(name), "values": _packed(whole, "<i2"), "step": step}
+    data: dict[str, object] = {"name": str(name), "values": _packed(whole, "<i2"), "step": step}
+    if error is None:
+        return data
+    told = np.isfinite(error.degrees)
+    if told.any():  # tenths of a degree
+        data["errors"] = _packed(np.where(told, np.round(np.where(told, error.degrees, 0) * 10), _MISSING), "<u2")
+    if error.edge_on.any():
+        data["edge_on"] = _packed(error.edge_on, "u1")
+    return data
 
 
 def _pictures(video: str | Path, poses: Poses3D, progress: Progress | None) -> tuple[str, dict[str, object]]:

@@ -31,7 +31,11 @@ def test_quick_takes_one_camera_a_clip(motions, tmp_path):
     result = bench.run_benchmark(oracle(motions, quick=True), motions=motions, quick=True)
     assert result.overall["noisy"].frames == 290
     result.save_json(tmp_path / "r.json")
-    assert json.loads((tmp_path / "r.json").read_text())["overall"]["exact"]["frames"] == 290
+    saved = json.loads((tmp_path / "r.json").read_text())
+    assert saved["overall"]["exact"]["frames"] == 290
+    knee = saved["angles"]["exact"]["knee_flexion"]["all"]
+    assert knee.keys() == {"mae_deg", "bias_deg", "frames"} and knee["frames"] == 2 * 290 and knee["mae_deg"] < 0.1
+    assert "| knee flexion, exact | 0.0 (" in result.angle_table()
 
 
 def test_wrong_predictions_are_refused(motions):

@@ -74,7 +74,9 @@ class LiftOptions(RefinementOptions):
         float | None,
         option("Degrees by which the camera is turned clockwise about its axis.", panel=_CAMERA),
     ] = None
-    angles: Annotated[bool, option("Joint angles in degrees: angles.csv.", "--angles", panel=_RESULTS)] = False
+    angles: Annotated[
+        bool, option("Joint angles in degrees, and how far off they may be: angles.csv.", "--angles", panel=_RESULTS)
+    ] = False
     export: Annotated[
         str | None, option("The poses as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=_RESULTS)
     ] = None

@@ -49,7 +49,7 @@ class Results:
         detected: what a detector found, to be kept; None: the input is a keypoint file.
         kept: the detector was not needed, as an earlier call's joints were there.
         source: the input; it stays if it lies in the folder of the results.
-        angles: of each person; empty: none were asked for.
+        angles, angle_errors: of each person; empty: none were asked for.
         exports: further formats of the poses.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
@@ -72,6 +72,7 @@ class Results:
 
     def __post_init__(self) -> None:
         self.angles: list[Any] = []
+        self.angle_errors: list[Any] = []
         self.exports: tuple[str, ...] = ()
         self.notes: dict[str, list[str]] = {}
 
@@ -189,7 +190,14 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
 
     video = cast("Path | None", results.video) if results.viewer_video else None
     with stages("page") as progress:
-        write_viewer(path, results.poses, angles=results.angles or None, video=video, progress=progress)
+        write_viewer(
+            path,
+            results.poses,
+            angles=results.angles or None,
+            angle_errors=results.angle_errors or None,
+            video=video,
+            progress=progress,
+        )
 
 
 def _write_exports(folder: Path, results: Results, index: int) -> None:
@@ -198,7 +206,13 @@ def _write_exports(folder: Path, results: Results, index: int) -> None:
 
     poses, end = results.poses[index], _end(results, results.poses[index])
     if results.angles:
-        save_angles_csv(folder / f"angles{end}.csv", poses, results.angles[index])
+        file = f"angles{end}.csv"
+        save_angles_csv(folder / file, poses, results.angles[index], results.angle_errors[index])
+        if poses.network.angle_errors is None:
+            results.notes.setdefault(
+                f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)",
+                [],
+            ).append(file)
     for name in results.exports:
         file = f"poses{end}{EXPORTS[name].suffix}"
         for line in write_motion(folder / file, poses, name):

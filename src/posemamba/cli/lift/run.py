@@ -165,6 +165,7 @@ class Worker:
             return ""
 
     def _refine(self, results: Results) -> None:
+        from posemamba.refine.angle_accuracy import angle_errors
         from posemamba.refine.angles import joint_angles
         from posemamba.refine.refinement import refine
 
@@ -172,6 +173,7 @@ class Worker:
         results.poses = [refine(poses, o.refine_options()) for poses in results.poses]
         if o.angles:
             results.angles = [joint_angles(poses) for poses in results.poses]
+            results.angle_errors = [angle_errors(poses) for poses in results.poses]
 
 
 def _fatal(make: Callable[[], Any]) -> Any:

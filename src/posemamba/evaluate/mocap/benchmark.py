@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from posemamba.data.mocap.motions import Motions, load_motions
+from posemamba.evaluate.angles import AngleMeasurements, AngleScore, angle_table
 from posemamba.evaluate.mocap.scenes import CAMERAS, VARIANTS, Scene, scenes
 from posemamba.evaluate.windows import lift_windows
 from posemamba.utils.errors import PoseMambaError
@@ -48,6 +49,8 @@ def score_fields(value: object) -> object:
     """Convert a score, or dictionaries of scores, to JSON's types."""
     if isinstance(value, Score):
         return {"p1_mm": value.p1, "p2_mm": value.p2, "mpjve_mm": value.mpjve, "frames": value.frames}
+    if isinstance(value, AngleScore):
+        return asdict(value)
     return {k: score_fields(v) for k, v in value.items()} if isinstance(value, dict) else value
 
 
@@ -61,6 +64,7 @@ class BenchmarkResult:
         cameras: all cameras of each clip, or one (`quick`).
         overall, subjects, actions: for each variant (``exact``, ``noisy``) the score, the scores by subject, and those
             by description of the motion.
+        angles: for each variant the errors of joint angles (`posemamba.evaluate.angles`).
     """
 
     name: str
@@ -69,6 +73,7 @@ class BenchmarkResult:
     overall: dict[str, Score]
     subjects: dict[str, dict[str, Score]]
     actions: dict[str, dict[str, Score]]
+    angles: dict[str, dict[str, dict[str, AngleScore]]]
 
     def table(self, *, actions: bool = False) -> str:
         """Format a table: a line for all frames, for each subject and, with `actions`, for each kind of motion."""
@@ -87,6 +92,10 @@ class BenchmarkResult:
             cells = "".join(f" | {s.p1:6.1f} {s.p2:6.1f} {s.mpjve:8.2f}" for s in score.values())
             lines.append(f"{name:<{width}}{cells} | {next(iter(score.values())).frames:6d}")
         return "\n".join(lines)
+
+    def angle_table(self) -> str:
+        """Format a table of the joint angles' errors, degrees."""
+        return f"{self.name}: mean absolute error (bias) of joint angles, by the view\n{angle_table(self.angles)}"
 
     def save_json(self, path: str | Path) -> None:
         """Write the result as JSON."""
@@ -130,10 +139,12 @@ def run_benchmark(
     """
     motions = load_motions(directory, split) if motions is None else motions
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
+    angles = {variant: AngleMeasurements() for variant in variants}
     for scene in scenes(motions, quick=quick, aside=aside, look=look):
         for variant in variants:
             pred = checked(predict, scene.inputs(variant), f"{name}: prediction for {scene.name}")
             errors = scene.errors(pred)
+            angles[variant].observe(scene, variant, pred)
             if observe is not None:
                 observe(scene, variant, pred)
             for group in (("all", ""), ("subject", scene.subject), ("action", scene.description)):
@@ -164,6 +175,7 @@ def run_benchmark(
         overall={v: s[""] for v, s in by("all").items()},
         subjects=by("subject"),
         actions=by("action"),
+        angles={variant: measured.scores() for variant, measured in angles.items()},
     )
 
 

@@ -56,6 +56,7 @@ class Report:
             "name": self.result.name,
             "cameras": self.result.cameras,
             "scores": {k: score_fields(getattr(self.result, k)) for k in ("overall", "subjects", "actions")},
+            "angles": score_fields(self.result.angles),
             "variants": {name: variant.as_json() for name, variant in self.variants.items()},
         }
         with atomic_path(path) as temporary:

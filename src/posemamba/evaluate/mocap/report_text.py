@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from posemamba.evaluate.angles import angle_table
 from posemamba.evaluate.mocap.benchmark import BenchmarkResult, Score
 from posemamba.evaluate.mocap.confidence import ErrorByConfidence
 from posemamba.evaluate.mocap.variants import CLEAR_MM, VariantReport
 from posemamba.poses.skeletons import H36M17
+from posemamba.refine.angles import STRAIGHT
 from posemamba.utils.tables import markdown_table
 
 
@@ -61,6 +63,11 @@ def markdown(result: BenchmarkResult, variants: dict[str, VariantReport]) -> str
             )
             for name, variant in variants.items()
         ),
+        "## Joint angles",
+        "Mean absolute error, in brackets the bias (predicted less true), degrees, by the angle between the line of "
+        "sight and the normal of the angle's plane: 0° from the side, 90° edge-on. Straight limbs are bent by less "
+        f"than {STRAIGHT:g} degrees.",
+        angle_table(result.angles),
         "## Does the body stay the same?",
         "How much each bone's length changes over a clip: standard deviation over mean, per cent, mean over clips "
         "and cameras. In Human3.6M's convention, in which perspective alone gives what stands under `true`.",

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from posemamba.data.cameras import Cameras, LookAt, View, look_at_people, project, see
+from posemamba.data.cameras import Cameras, LookAt, View, assumed_focal, look_at_people, project, see
 from posemamba.data.mocap.clips import sample_motion
 from posemamba.data.mocap.motions import Motions
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, p_mpjpe_per_frame
@@ -106,6 +106,9 @@ class Scene:
         confidence: (K, F, J) of the noisy joints, 0 where one was lost; that of the exact ones is 1.
         target: (K, F, J, 3) normalised, relative to joint 0.
         mm_per_unit: (K, F).
+        camera_xyz: (K, F, J, 3) the true joints, metres in the axes of the camera of the joints.
+        up: (K, F, 3) the vertical in these axes, upwards.
+        focal: (K,) focal length in image widths, as whoever lifts knows or guesses it.
     """
 
     clip: int
@@ -119,12 +122,20 @@ class Scene:
     confidence: NDArray[np.float32]
     target: NDArray[np.float32]
     mm_per_unit: NDArray[np.float32]
+    camera_xyz: NDArray[np.float64]
+    up: NDArray[np.float64]
+    focal: NDArray[np.float64]
 
     def inputs(self, variant: str) -> NDArray[np.float32]:
         """Return a predictor's input, (K, F, J, 3): the ``exact`` or ``noisy`` joints, and their confidence."""
         xy = {"exact": self.exact, "noisy": self.noisy}[variant]
         confidence = np.ones_like(self.confidence) if variant == "exact" else self.confidence
         return np.concatenate([xy, confidence[..., None]], -1)
+
+    def part(self, start: int, frames: int) -> Scene:
+        """Return so many of the scene's frames from `start` on."""
+        over_time = ("exact", "noisy", "confidence", "target", "mm_per_unit", "camera_xyz", "up")
+        return replace(self, **{name: getattr(self, name)[:, start : start + frames] for name in over_time})
 
     def millimetres(self, pred: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Convert a prediction and the target, (K, F, J, 3) each, to millimetres relative to the pelvis."""
@@ -166,7 +177,8 @@ def make_scene(
     positions = torch.from_numpy(motions.clip(clip)).double().expand(max(cameras) + 1, -1, -1, -1)
     placed = benchmark_cameras(number, max(cameras) + 1)
     placed = placed if change is None else change(placed)
-    view = see(positions if body is None else body(positions), placed)
+    positions = positions if body is None else body(positions)
+    view = see(positions, placed)
     if fps is not None and fps != motions.fps:
         view = project(_resampled(view.camera_xyz, fps / motions.fps), placed.focal)
     chosen = list(cameras)
@@ -174,6 +186,10 @@ def make_scene(
     detected = [benchmark_detections(xy, number, k) for xy, k in zip(exact, cameras, strict=True)]
     noisy, confidence = (np.stack(values) for values in zip(*detected, strict=True))
     target, mm_per_unit = view.target.numpy()[chosen], view.mm_per_unit.numpy()[chosen]
+    camera_xyz, focal = view.camera_xyz.numpy()[chosen], placed.focal.numpy()[chosen]
+    start = positions.numpy()[chosen, 0], camera_xyz[:, 0]
+    vertical = _rotations(*(p - p[:, :1] for p in start))[..., 2]
+    up = np.repeat(vertical[:, None], camera_xyz.shape[1], 1)
     if look:
         all_of = torch.ones(len(chosen), dtype=torch.bool)
         here, cameras_here = _taken(view, chosen), _taken(placed, chosen)
@@ -186,6 +202,8 @@ def make_scene(
         )
         exact, noisy = turned.xy.numpy(), found.numpy()
         target, mm_per_unit = turned.target.numpy(), turned.mm_per_unit.numpy()
+        up = (_rotations(camera_xyz, turned.camera_xyz.numpy()) @ up[..., None])[..., 0]
+        camera_xyz, focal = turned.camera_xyz.numpy(), assumed_focal(cameras_here, guessed=all_of).numpy()
     return Scene(
         clip,
         motions.names[clip],
@@ -198,7 +216,17 @@ def make_scene(
         confidence.astype(np.float32),
         target.astype(np.float32),
         mm_per_unit.astype(np.float32),
+        camera_xyz,
+        up,
+        focal,
     )
+
+
+def _rotations(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the rotations about the origin from points (..., J, 3) to points, (..., 3, 3) before a column."""
+    u, _, vh = np.linalg.svd(np.swapaxes(after, -1, -2) @ before)
+    vh[..., -1, :] *= np.sign(np.linalg.det(u @ vh))[..., None]  # a body in a plane does not say on which side it is
+    return np.asarray(u @ vh)
 
 
 Group = TypeVar("Group", View, Cameras)

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
+from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
+from posemamba.refine.angle_accuracy import AngleError
 from posemamba.refine.metres import to_metres
 from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
@@ -59,6 +61,7 @@ def _header(motion: Poses3D) -> dict[str, Any]:
         "model": motion.model,
         "details": motion.details,
         **({} if motion.feet is None else {"feet": list(FEET)}),
+        **({} if network.angle_errors is None else {"angle_errors": network.angle_errors.as_card()}),
     }
 
 
@@ -239,6 +242,7 @@ def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
             file["camera_rotation"], camera["focal_px"], np.array(camera["centre_px"], float), lens=camera["fov_from"]
         ),
         roll_deg=camera["roll_deg"],
+        angle_errors=AngleErrorTable.from_card(header.get("angle_errors")),
     )
     return Poses3D(
         file["xyz"],
@@ -363,18 +367,36 @@ def _points_or_null(points: NDArray[np.floating], digits: int) -> list[list[floa
     return [p if np.isfinite(p).all() else None for p in np.round(points.astype(float), digits).tolist()]
 
 
-def save_angles_csv(path: str | Path, motion: Poses3D, angles: Mapping[str, NDArray[np.floating]]) -> None:
-    """Write joint angles as a table: frame, time_s, seen, then a column in degrees for each angle; empty if unknown.
+def save_angles_csv(
+    path: str | Path,
+    motion: Poses3D,
+    angles: Mapping[str, NDArray[np.floating]],
+    errors: Mapping[str, AngleError] | None = None,
+) -> None:
+    """Write joint angles as a table: frame, time_s, seen, then columns for each angle; cells are empty if unknown.
 
     Args:
         path: the file.
         motion: the motion of the angles, F frames.
-        angles: name to (F,) degrees.
+        angles: name to (F,) degrees, the column ``NAME_deg``.
+        errors: of the same names (`posemamba.angle_errors`); behind each angle come ``NAME_error_deg``, the expected
+            absolute error, and ``NAME_note``: ``edge-on`` where the picture hardly tells the angle, ``unseen`` or
+            ``undefined`` where it is blank. None: without these columns.
     """
     times = motion.frame_times()
-    columns = np.stack([np.asarray(values, dtype=np.float64) for values in angles.values()], axis=-1)
+    names, columns = [], []
+    for name, values in angles.items():
+        names.append(f"{name}_deg")
+        columns.append(_cells(values, 3))
+        if errors is not None:
+            names += [f"{name}_error_deg", f"{name}_note"]
+            columns += [_cells(errors[name].degrees, 1), errors[name].notes()]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(",".join(["frame", "time_s", "seen", *(f"{name}_deg" for name in angles)]) + "\n")
-        for i, row in enumerate(columns.tolist()):
-            cells = ("" if value != value else f"{value:.3f}" for value in row)
-            file.write(f"{i},{times[i]:.6f},{int(motion.seen[i])}," + ",".join(cells) + "\n")
+        file.write(",".join(["frame", "time_s", "seen", *names]) + "\n")
+        for i, row in enumerate(zip(*columns, strict=True)):
+            file.write(f"{i},{times[i]:.6f},{int(motion.seen[i])}," + ",".join(row) + "\n")
+
+
+def _cells(values: NDArray[np.floating], decimals: int) -> list[str]:
+    """Format numbers (F,), NaN as nothing."""
+    return ["" if v != v else f"{v:.{decimals}f}" for v in np.asarray(values, dtype=np.float64).tolist()]
