@@ -118,3 +118,14 @@ def outside(xy: NDArray[np.floating], confidence: NDArray[np.floating], size: tu
         f"{beyond.mean():.0%} of the joints lie outside of the picture of {width} x {height} pixels, up to x "
         f"{right:.0f} and y {bottom:.0f}" + (" (x and y exchanged would fit)" if exchanged else "")
     )
+
+
+def in_a_corner(xy: NDArray[np.floating], size: tuple[int, int]) -> str:
+    """Say that all joints, (n, J, 2), lie in the upper left quarter of a picture that may not be theirs; else ""."""
+    found = xy[np.isfinite(xy).all(-1)]
+    if not len(found) or (np.percentile(found, 99, axis=0) > 0.52 * np.array(size)).any():
+        return ""
+    return (
+        f"all joints lie in the upper left quarter of the picture of {size[0]} x {size[1]} pixels: if they were found "
+        "in smaller pictures, give the size of these: --image-size"
+    )
