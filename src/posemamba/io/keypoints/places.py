@@ -28,9 +28,10 @@ _SURE = 0.5
 def marks(xy: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return (..., J) which of (..., J, 2) joints are marks for "not found": NaN, (0, 0), (-1, -1) and their kind.
 
-    No detector places a joint at such a point exactly.
+    Whole numbers up to 0 that are the same in x and y: no detector places a joint at such a point exactly.
     """
-    return np.asarray(np.isnan(xy).any(-1) | ((xy[..., 0] == xy[..., 1]) & (xy[..., 0] <= 0)))
+    x, y = xy[..., 0], xy[..., 1]
+    return np.asarray(np.isnan(xy).any(-1) | ((x == y) & (x <= 0) & (np.floor(x) == x)))
 
 
 def broken(xy: NDArray[np.floating]) -> NDArray[np.bool_]:
