@@ -64,7 +64,7 @@ def finish(
     times, rate = _timing(path, raw, fps, video, remarks, assumed)
     if video is not None:
         check_picture(path, _some(xy), _some(confidence), size, video)
-        if size is None and (said := in_a_corner(_some(xy), video.image_size)):
+        if size is None and not raw.shares and (said := in_a_corner(_some(xy), video.image_size)):
             remarks.append(f"{path.name}: {said}")
         size = size or video.image_size
     elif size is None:
