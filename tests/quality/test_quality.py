@@ -270,6 +270,15 @@ def test_another_person_for_a_while(points: Array) -> None:
     assert "frames 60-89 (perhaps somebody else)" in verdict(quality).line
 
 
+def test_a_step_aside_in_a_pause_is_no_jump(points: Array) -> None:
+    aside = points.copy()
+    aside[75:, :, 0] += 2.5
+    even = film(aside)
+    assert judged(even).numbers["detection"]["jumps"] == 1
+    paused = film(aside, times=np.arange(150) / FPS + 20 * (np.arange(150) >= 75))
+    assert judged(paused).numbers["detection"]["jumps"] == 0 and judged(paused).faults == []
+
+
 def test_what_the_detector_doubts_is_told_and_not_judged(points: Array) -> None:
     poses = film(points)
     poses.confidence[30:60] = poses.keypoints.confidence[30:60] = 0.2

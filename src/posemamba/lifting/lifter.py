@@ -196,8 +196,8 @@ class Lifter:
             UserWarning: some joints were found in less than half of the frames in which the person was seen.
 
         Raises:
-            PoseMambaError: there are no frames, infinite coordinates, or nobody in any frame; the image has no size; or
-                the skeleton has no conversion.
+            PoseMambaError: there are no frames, infinite coordinates, or nobody in any frame; times do not rise; the
+                image has no size; or the skeleton has no conversion.
         """
         return self.lift_people([keypoints], lens=lens, roll=roll, progress=progress)[0]
 
@@ -372,6 +372,12 @@ def _prepared(keypoints: Keypoints2D) -> Keypoints2D:
     if min(keypoints.image_size) <= 0:
         width, height = keypoints.image_size
         raise PoseMambaError(f"{name}: the image is {width}x{height} pixels, expected positive numbers")
+    times = keypoints.frame_times()
+    if (late := np.flatnonzero(~(np.diff(times) > 0))).size:
+        frame = int(late[0]) + 1
+        raise PoseMambaError(
+            f"{name}: frame {frame} is at {times[frame]:.6g} s, not after the frame before; expected rising times"
+        )
     joints = to_h36m17(keypoints)
     if not joints.seen.any():
         raise PoseMambaError(f"{name}: none of the joints that lifting needs was found in any of its {frames} frames")

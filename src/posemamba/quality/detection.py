@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.poses.keypoints import Span, find_jumps
 from posemamba.poses.posture import posture
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
+from posemamba.poses.times import find_pauses
 from posemamba.quality.common import (
     JOINTS,
     MIN_CONFIDENCE,
@@ -21,6 +23,7 @@ from posemamba.quality.common import (
     percentile,
     true_spans,
 )
+from posemamba.refine.common import MAX_GAP
 
 SWAPPED = 0.1
 """Share of the body's size by which a limb's joints, swapped, must lie nearer to those of the frame before."""
@@ -76,7 +79,7 @@ def check_detection(clip: JudgedClip) -> CheckResult:
         "confidence_given": varies,
         "head_down": stands.head_down,
         "on_side": stands.on_side,
-        "jumps": len(find_jumps(keypoints)),
+        "jumps": len(_jumps(clip)),
         "swaps": swaps,
         "by_joint": joints,
     }
@@ -84,9 +87,20 @@ def check_detection(clip: JudgedClip) -> CheckResult:
     return result
 
 
+def _jumps(clip: JudgedClip) -> NDArray[np.intp]:
+    """Return the frames at which the 2D joints jump, but for those after a pause, in which anybody may have walked."""
+    jumps = find_jumps(clip.network.keypoints)
+    return jumps[~np.isin(jumps, _after_pauses(clip))]
+
+
+def _after_pauses(clip: JudgedClip) -> NDArray[np.intp]:
+    """Return the first frame after each pause between two frames."""
+    return 1 + np.flatnonzero(find_pauses(clip.times, MAX_GAP))
+
+
 def _elsewhere(clip: JudgedClip) -> list[Span]:
     """Find spans that may show another person: every other one between jumps, those with fewer frames in total."""
-    seen, jumps = clip.network.seen, find_jumps(clip.network.keypoints)
+    seen, jumps = clip.network.seen, _jumps(clip)
     if not len(jumps):
         return []
     starts = [int(np.argmax(seen)), *jumps.tolist()]
@@ -101,7 +115,7 @@ def _swapped(clip: JudgedClip, pairs: tuple[tuple[int, int], ...]) -> list[Span]
     xy = clip.xy
     if len(xy) < 2:
         return []
-    changes = np.flatnonzero(_changes(xy, pairs)) + 1
+    changes = np.setdiff1d(np.flatnonzero(_changes(xy, pairs)) + 1, _after_pauses(clip))
     longest, i = clip.frames_in(_LONGEST_SWAP), 0
     out: list[Span] = []
     while i < len(changes):

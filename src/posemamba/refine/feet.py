@@ -94,7 +94,8 @@ def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
         fps: frames per second.
 
     Returns:
-        (F,) in units of `xy` a second; NaN where the joint is known for fewer frames than the filter needs.
+        (F,) in units of `xy` a second; NaN where the joint is known for fewer frames than the filter needs, and in the
+        first frame after a pause.
     """
     from scipy.signal import savgol_filter
 
@@ -103,6 +104,7 @@ def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
     for a, b in _unbroken(times, known, width):
         step = float(np.median(np.diff(times[a:b])))
         speed[a:b] = np.linalg.norm(savgol_filter(xy[a:b], width, 1, deriv=1, delta=step, axis=0), axis=-1)
+    speed[1 + np.flatnonzero(find_pauses(times, _SAME_FOOTHOLD))] = np.nan  # nobody stands through a pause
     return speed
 
 

@@ -31,6 +31,15 @@ def test_rows_that_are_missing_leave_the_rate_as_it_is(tmp_path: Path) -> None:
     assert np.flatnonzero(~person.seen).tolist() == [50, 51, 52, 53]
 
 
+def test_empty_cells_of_times_are_filled(tmp_path: Path) -> None:
+    times = np.where(np.arange(F) % 3 == 1, np.nan, np.arange(F) / 50 + 7)
+    times[:4] = times[-2:] = np.nan
+    person, said = told(table(tmp_path / "holes.csv", range(F), times))
+    assert person.fps == pytest.approx(50) and said == []
+    np.testing.assert_allclose(person.frame_times(), np.arange(F) / 50 + 7, atol=1e-9)
+    assert told(table(tmp_path / "empty.csv", range(F), np.full(F, np.nan)))[0].fps == 30  # as without the column
+
+
 @pytest.mark.parametrize(("unit", "name"), [(1e3, "milliseconds"), (1e6, "microseconds"), (1e9, "nanoseconds")])
 @pytest.mark.parametrize("fps", [12, 50, 240])
 def test_the_unit_is_told_by_the_numbers(tmp_path: Path, unit: float, name: str, fps: float) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.matching import Numbering, VideoFacts, check_picture, match_frames
-from posemamba.io.keypoints.places import broken, check_pixels, check_shares, marks, outside
+from posemamba.io.keypoints.places import broken, check_pixels, check_shares, in_a_corner, marks, outside
 from posemamba.io.keypoints.raw import RawPeople, choose_skeleton
 from posemamba.io.keypoints.source import LARGEST_GAP, LARGEST_IMAGE
 from posemamba.io.keypoints.times import AGREES_WITH_USER, settle
@@ -64,6 +64,8 @@ def finish(
     times, rate = _timing(path, raw, fps, video, remarks, assumed)
     if video is not None:
         check_picture(path, _some(xy), _some(confidence), size, video)
+        if size is None and not raw.shares and (said := in_a_corner(_some(xy), video.image_size)):
+            remarks.append(f"{path.name}: {said}")
         size = size or video.image_size
     elif size is None:
         size = _guess_size(xy)

@@ -28,9 +28,10 @@ _SURE = 0.5
 def marks(xy: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return (..., J) which of (..., J, 2) joints are marks for "not found": NaN, (0, 0), (-1, -1) and their kind.
 
-    No detector places a joint at such a point exactly.
+    Whole numbers up to 0 that are the same in x and y: no detector places a joint at such a point exactly.
     """
-    return np.asarray(np.isnan(xy).any(-1) | ((xy[..., 0] == xy[..., 1]) & (xy[..., 0] <= 0)))
+    x, y = xy[..., 0], xy[..., 1]
+    return np.asarray(np.isnan(xy).any(-1) | ((x == y) & (x <= 0) & (np.floor(x) == x)))
 
 
 def broken(xy: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -117,4 +118,15 @@ def outside(xy: NDArray[np.floating], confidence: NDArray[np.floating], size: tu
     return (
         f"{beyond.mean():.0%} of the joints lie outside of the picture of {width} x {height} pixels, up to x "
         f"{right:.0f} and y {bottom:.0f}" + (" (x and y exchanged would fit)" if exchanged else "")
+    )
+
+
+def in_a_corner(xy: NDArray[np.floating], size: tuple[int, int]) -> str:
+    """Say that all joints, (n, J, 2), lie in the upper left quarter of a picture that may not be theirs; else ""."""
+    found = xy[np.isfinite(xy).all(-1)]
+    if not len(found) or (np.percentile(found, 99, axis=0) > 0.52 * np.array(size)).any():
+        return ""
+    return (
+        f"all joints lie in the upper left quarter of the picture of {size[0]} x {size[1]} pixels: if they were found "
+        "in smaller pictures, give the size of these: --image-size"
     )
