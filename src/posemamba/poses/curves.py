@@ -80,7 +80,7 @@ def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds
     Returns:
         (n,) the curve; a constant for fewer than three times.
     """
-    from scipy.linalg import solveh_banded
+    from scipy.linalg import LinAlgError, solveh_banded
 
     n, penalty = len(times), roughness(times)
     robust = np.ones_like(values)
@@ -93,7 +93,10 @@ def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds
         else:
             bands = penalty * (stiffness(times, cutoff) * total.mean())
             bands[0] += total
-            curve = solveh_banded(bands, (w * values).sum(1), lower=True)
+            try:
+                curve = solveh_banded(bands, (w * values).sum(1), lower=True)
+            except LinAlgError:  # the clip is far shorter than the curve's waves: it is stiff beyond rounding
+                curve = np.full(n, (w * values).sum() / w.sum())
         robust = huber_weights(np.abs(values - curve[:, None]), weights)
     return curve
 

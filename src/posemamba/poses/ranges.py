@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from posemamba.utils.errors import PoseMambaError
 
-SLOWEST, FASTEST = 0.01, 10_000.0
-"""Frames per second: from a picture every 100 seconds to the fastest cameras."""
+SLOWEST, FASTEST = 0.01, 1000.0
+"""Frames per second: from a picture every 100 seconds to slow motion; smoothing in time is exact to rounding so far."""
+CLOSEST = 1e-4
+"""Seconds between two frames."""
 LARGEST_IMAGE = 100_000
 """Pixels on a side."""
 FARTHEST = 1e7

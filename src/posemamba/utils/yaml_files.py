@@ -42,7 +42,7 @@ def read_yaml(path: Path, what: str) -> Any:
             raise PoseMambaError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
         except UnicodeDecodeError as error:
             raise PoseMambaError(f"{path}: not YAML (not text in UTF-8)") from error
-        if not _is_small(value):
+        if not is_small(value):
             raise PoseMambaError(
                 f"{path}: unfolds to more than {_MOST:,} values or {_DEEPEST} levels, expected {what}: write its "
                 "aliases out"
@@ -50,7 +50,7 @@ def read_yaml(path: Path, what: str) -> Any:
     return value
 
 
-def _is_small(value: Any) -> bool:
+def is_small(value: Any) -> bool:
     """Tell whether a value, its shared parts written out, has few values and few levels."""
     level, count = [value], 0
     for _ in range(_DEEPEST):

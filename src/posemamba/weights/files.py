@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from posemamba.utils.archives import room_of
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reader, reading
+from posemamba.utils.yaml_files import is_small
 from posemamba.weights import shards
 from posemamba.weights.names import find
 
@@ -52,6 +53,8 @@ def read_card(source: str | Path) -> dict[str, Any]:
     with reading(path, "a weights file"):
         for key in {"config", "card"} & metadata.keys():
             read[key] = json.loads(metadata[key])
+            if not is_small(read[key]):
+                raise PoseMambaError(f"{path}: the {key} in its header has too many values or levels: export it again")
             if not isinstance(read[key], dict):
                 raise PoseMambaError(
                     f"{path}: the {key} in its header is a {type(read[key]).__name__}, expected fields and values: "

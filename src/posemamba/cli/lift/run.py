@@ -87,7 +87,7 @@ class Worker:
                 results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
             if o.refinement or o.angles:
                 with stages("refining"):
-                    self._refine(results)
+                    self._refine(one, results)
             results.exports = o.exports
             written = write_results(one.out, results, stages)
         except BaseException as error:  # also an interruption: finding the joints took longest
@@ -164,16 +164,19 @@ class Worker:
         except Exception:  # the disk is full, or memory: what failed first is reported
             return ""
 
-    def _refine(self, results: Results) -> None:
+    def _refine(self, one: Input, results: Results) -> None:
         from posemamba.refine.angle_accuracy import angle_errors
         from posemamba.refine.angles import joint_angles
         from posemamba.refine.refinement import refine
 
         o = self.options
-        results.poses = [refine(poses, o.refine_options()) for poses in results.poses]
-        if o.angles:
-            results.angles = [joint_angles(poses) for poses in results.poses]
-            results.angle_errors = [angle_errors(poses) for poses in results.poses]
+        try:
+            results.poses = [refine(poses, o.refine_options()) for poses in results.poses]
+            if o.angles:
+                results.angles = [joint_angles(poses) for poses in results.poses]
+                results.angle_errors = [angle_errors(poses) for poses in results.poses]
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{one.path}: {error}") from error
 
 
 def _fatal(make: Callable[[], Any]) -> Any:

@@ -19,7 +19,7 @@ from posemamba.io.keypoints.npz import load_arrays
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, describe, number, pixels
 from posemamba.poses import Keypoints2D
-from posemamba.poses.ranges import FARTHEST, FASTEST, SLOWEST
+from posemamba.poses.ranges import CLOSEST, FARTHEST, FASTEST, SLOWEST
 from posemamba.poses.skeletons import get_skeleton
 from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
@@ -143,7 +143,7 @@ def read_detected(path: str | Path) -> Detected:
         any(array.dtype.kind != "f" for array in (xy, confidence, times))
         or (xy.shape, confidence.shape) != ((*expected, 2), expected)
         or not len(times)
-        or not (np.isfinite(times).all() and (np.diff(times) > 0).all())
+        or not (np.isfinite(times).all() and (np.diff(times) >= CLOSEST).all())
     ):
         raise PoseMambaError(
             f"{path}: 'keypoints' {xy.shape} and 'confidence' {confidence.shape} do not fit {expected[0]} people, "

@@ -8,7 +8,7 @@ import numpy as np
 
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.poses import Keypoints2D
-from posemamba.poses.ranges import check_fps, check_image_size
+from posemamba.poses.ranges import CLOSEST, check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError
 
 _ROOM, _SHARE = 300_000, 100
@@ -61,7 +61,11 @@ def check_times(path: Path, person: Keypoints2D) -> None:
         return
     times = person.times
     span = float(times[-1] - times[0])
-    if not np.isfinite(times).all() or span * person.fps > _LONGEST + _STRETCHED * len(person):
+    if (
+        not np.isfinite(times).all()
+        or np.diff(times).min() < CLOSEST
+        or span * person.fps > _LONGEST + _STRETCHED * len(person)
+    ):
         raise PoseMambaError(
             f"{path}: 'times' from {times[0]:g} to {times[-1]:g} s at {person.fps:g} frames per second hold "
             f"{len(person)} frames: broken times; correct them"

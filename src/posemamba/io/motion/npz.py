@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
 from posemamba.poses.angle_table import AngleErrorTable
-from posemamba.poses.ranges import check_fps, check_image_size
+from posemamba.poses.ranges import CLOSEST, check_fps, check_image_size
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
 from posemamba.refine.angle_accuracy import AngleError
@@ -198,7 +198,7 @@ def _check(motion: Poses3D) -> None:
     if (np.abs(motion.xyz[motion.seen]) > _FAR[motion.units]).any():
         raise ValueError(f"joints lie {np.abs(motion.xyz[motion.seen]).max():g} {motion.units}s away")
     times = keypoints.frame_times()
-    if not np.isfinite(times).all() or not (np.diff(times) > 0).all():
+    if not np.isfinite(times).all() or not (np.diff(times) >= CLOSEST).all():
         raise ValueError("times do not increase")
     if frames > 1:
         check_fps("the rate of its times", (frames - 1) / float(times[-1] - times[0]))
