@@ -44,6 +44,7 @@ def make(folder: Path) -> None:
     _motions(folder)
     _runs(folder)
     _pictures(folder)
+    _calibrations(folder)
 
 
 def _keypoints(folder: Path) -> None:
@@ -168,6 +169,25 @@ def _runs(folder: Path) -> None:
         "flip": True,
     }
     (folder / "scores.json").write_text(json.dumps({**scores, "p1_mm": 41.0, "p2_mm": 33.0, "name": "x"}))
+
+
+def _calibrations(folder: Path) -> None:
+    tables, entries = [], []
+    for number in range(3):
+        tables.append(
+            f"[cam{number}]\nname = 'cam{number}'\nsize = [320.0, 240.0]\n"
+            "matrix = [[300.0, 0.0, 160.0], [0.0, 300.0, 120.0], [0.0, 0.0, 1.0]]\n"
+            f"distortions = [0.1, 0.0, 0.0, 0.0]\nrotation = [0.0, {number}.5, 0.0]\ntranslation = [0.0, 1.0, 4.0]\n"
+        )
+        turn = " ".join(f'r{i}{j}="{float(i == j)}"' for i in (1, 2, 3) for j in (1, 2, 3))
+        entries.append(
+            f'<camera serial="{number}" model="Miqus Video"><fov_video left="0" top="0" right="319" bottom="239"/>'
+            f'<transform x="0" y="1000" z="{number}" {turn}/><intrinsic focalLengthU="19200" focalLengthV="19200" '
+            'centerPointU="10240" centerPointV="7680" radialDistortion1="0" radialDistortion2="0" '
+            'tangentalDistortion1="0" tangentalDistortion2="0"/></camera>'
+        )
+    (folder / "calib.toml").write_text("\n".join(tables))
+    (folder / "calib.qca.txt").write_text("<calibration><cameras>" + "\n".join(entries) + "</cameras></calibration>")
 
 
 def _pictures(folder: Path) -> None:

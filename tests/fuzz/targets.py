@@ -195,6 +195,12 @@ def _read_motions(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
     bone_lengths(read_motions(file))
 
 
+def _calibration(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
+    from posemamba.evaluate.views.calibration import read_calibration
+
+    read_calibration(file)
+
+
 def _read_video(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
     from posemamba.io.video.clip import Clip
     from posemamba.io.video.lens import focal_length_35mm
@@ -268,6 +274,7 @@ TARGETS: dict[str, Target] = {
     "data bvh": Target({"own.bvh": "text"}, _bvh, 2),
     "data cmu": Target({"05.asf": "text", "05_01.amc": "text"}, _cmu, 1.5),
     "motions": Target({"motions.npz": "npz"}, _read_motions, 1.5),
+    "calibration": Target({"calib.toml": "text", "calib.qca.txt": "text"}, _calibration, 1),
     "video": Target({"video.mp4": "bytes"}, _read_video, 3),
     "pictures": Target(PICTURES, _read_video, 2),
     "lift video": Target({"video.mp4": "bytes", "picture.png": "bytes"}, _lift_video, 0.7),

@@ -156,9 +156,12 @@ class Lifter:
             card = read_card(path).get("card", {})
             size = card.get("person_size")
             try:
-                table = AngleErrorTable.from_card(card.get("angle_errors"))
-            except ValueError as error:
-                raise PoseMambaError(f"{path}: {error}; make it anew: posemamba calibrate") from None
+                with reading(path, "a weights file"):
+                    table = AngleErrorTable.from_card(card.get("angle_errors"))
+            except PoseMambaError as error:
+                raise PoseMambaError(
+                    f"{path}: {error.__cause__ or error}; make it anew: posemamba calibrate"
+                ) from error
         return cls(
             model,
             name=name_of(path),

@@ -56,7 +56,7 @@ class reading:  # noqa: N801  # a context manager, used like a function
 def is_special(path: object) -> bool:
     """Tell whether a path is a pipe, socket or device: it may never end, or wait for ever for somebody who writes."""
     try:
-        mode = os.stat(path).st_mode  # type: ignore[call-overload]
+        mode = os.stat(path).st_mode  # type: ignore[arg-type]
     except (OSError, ValueError, TypeError):
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)

@@ -13,7 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from posemamba.evaluate.views.cameras import Array, Camera
 from posemamba.io.pictures import natural_key
+from posemamba.poses.ranges import check_image_size
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reader
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -49,6 +51,7 @@ def find_calibration(folder: Path) -> Path:
     )
 
 
+@reader("a calibration")
 def read_calibration(path: Path) -> list[Camera]:
     """Read the cameras of a calibration file, sorted by name.
 
@@ -57,11 +60,11 @@ def read_calibration(path: Path) -> list[Camera]:
     """
     if not path.is_file():
         raise PoseMambaError(f"{path}: no such file; expected a calibration, *{QCA} or *{TOML}")
-    reader = next((read for ending, read in _READERS.items() if path.name.lower().endswith(ending)), None)
-    if reader is None:
+    read_file = next((read for ending, read in _READERS.items() if path.name.lower().endswith(ending)), None)
+    if read_file is None:
         raise PoseMambaError(f"{path}: unknown calibration, expected *{QCA} (Qualisys) or *{TOML} (Pose2Sim)")
     try:
-        cameras = reader(path)
+        cameras = read_file(path)
     except (OSError, UnicodeDecodeError, ElementTree.ParseError, tomllib.TOMLDecodeError) as error:
         raise PoseMambaError(f"{path}: cannot be read: {error}") from error
     if not cameras:
@@ -174,4 +177,8 @@ def _checked(path: Path, camera: Camera) -> Camera:
             f"{path}: camera '{camera.name}': {width:g}x{height:g} pixels, focal lengths {focal.round(1).tolist()}; "
             "expected positive numbers"
         )
+    check_image_size(f"{path}: camera '{camera.name}': its picture", width, height)
+    numbers = (camera.matrix, camera.distortions, camera.rotation, camera.translation)
+    if any((np.abs(array) > 1e9).any() for array in numbers):
+        raise PoseMambaError(f"{path}: camera '{camera.name}': numbers above 10^9; export the calibration again")
     return camera
