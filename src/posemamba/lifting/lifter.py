@@ -44,6 +44,7 @@ from posemamba.poses.skeletons import H36M17
 from posemamba.poses.virtual_camera import Lens, VirtualCamera
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
+from posemamba.utils.reading import reading
 from posemamba.weights.files import is_safetensors, read_card
 from posemamba.weights.names import find
 from posemamba.weights.shards import name_of
