@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reading
 
-ROOM, RATIO = 32 << 20, 64
+ROOM, RATIO = 16 << 20, 64
 """Bytes that a file's arrays may take, with 8 bytes or more for each number: so many, and so many for each of its
 bytes. Real clips take 2 to 20 for each byte; files made to fill the memory 1000."""
 _WHAT = "an npz file"

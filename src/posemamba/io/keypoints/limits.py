@@ -11,7 +11,7 @@ from posemamba.poses import Keypoints2D
 from posemamba.poses.ranges import CLOSEST, check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError
 
-_ROOM, _SHARE = 300_000, 100
+_ROOM, _SHARE = 30_000, 300
 """Frames of all people together: so many, and so many for each frame in which somebody was seen."""
 _LONGEST, _STRETCHED = 200_000, 20
 """Frames between the first time and the last at the clip's rate: so many, and so many for each frame."""
