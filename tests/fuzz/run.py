@@ -40,7 +40,8 @@ class Report:
 
     def add(self, name: str, number: int, outcome: Outcome) -> None:
         if outcome.kind in ("refused", "accepted"):
-            if outcome.seconds > SECONDS:
+            patient = outcome.kind == "accepted" and TARGETS[name].draws
+            if outcome.seconds > (PATIENCE if patient else SECONDS):
                 outcome.kind = "slow"
             elif outcome.peak > MEMORY:
                 outcome.kind = "memory"

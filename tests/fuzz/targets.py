@@ -45,6 +45,7 @@ class Target:
         seeds: names of whole files, and how each is damaged.
         run: run(file, folder, seeds' folder, draw); returns an exit code, or None. It may raise `PoseMambaError`.
         share: how often it is drawn.
+        draws: it draws each frame of a clip, so that a file that is read takes as long as it has frames.
         place: the name that the damaged file gets in its folder; "": the seed's.
     """
 
@@ -52,6 +53,7 @@ class Target:
     run: Callable[[Path, Path, Path, Random], int | None]
     share: float = 1.0
     place: str = ""
+    draws: bool = False
 
 
 def command(*words: object) -> int:
@@ -249,7 +251,7 @@ FIRST_FRAME = "openpose/openpose_000000000000_keypoints.json"
 TARGETS: dict[str, Target] = {
     "read keypoints": Target(KEYPOINTS, _read_keypoints, 10),
     "lift keypoints": Target(KEYPOINTS, _lift, 5),
-    "lift, overlay": Target(KEYPOINTS, _draw, 0.5),
+    "lift, overlay": Target(KEYPOINTS, _draw, 0.5, draws=True),
     "convert keypoints": Target(KEYPOINTS, _convert, 4),
     "openpose folder": Target({FIRST_FRAME: "json"}, _openpose, 1),
     "convert poses": Target({"poses.npz": "npz"}, _export, 4),
