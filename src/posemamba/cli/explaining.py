@@ -1,4 +1,4 @@
-"""Errors of the surroundings in one line: full disks, missing permissions, limits, memory, names that cannot be used."""
+"""Errors of the surroundings in one line: full disks, permissions, limits, memory, names that cannot be used."""
 
 from __future__ import annotations
 

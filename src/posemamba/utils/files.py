@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import os
@@ -68,7 +69,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     except BaseException as error:
         _remove_empty(missing)
         if isinstance(error, OSError) and (error.filename is None or _UNFINISHED in str(error.filename)):
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
         raise
 
 
