@@ -21,6 +21,7 @@ import resource
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -266,7 +267,8 @@ def out_is(kind: str) -> Callable[[Box], None]:
         elif kind == "too long a path":
             box.out = box.folder.joinpath(*["d" * 200] * 25) / box.out.name
         elif kind == "a device":
-            box.out = Path("/dev/full")
+            box.out.parent.mkdir(exist_ok=True)  # its own: one of the machine's could be replaced
+            os.mknod(box.out, stat.S_IFCHR | 0o666, os.makedev(1, 7))
 
     return change
 
@@ -433,7 +435,7 @@ SURROUNDINGS = (
     Surrounding("output: longest name", out_is("a long name"), WRITING),
     Surrounding("output: too long a name", out_is("too long a name"), WRITING, "refused"),
     Surrounding("output: too long a path", out_is("too long a path"), WRITING, "refused"),
-    Surrounding("output: a device", out_is("a device"), WRITING, EITHER),
+    Surrounding("output: a device", out_is("a device"), WRITING, "refused"),
     Surrounding("input: name of bytes", source_is("bytes"), READING),
     Surrounding("input: name of bytes, LANG=C", bytes_in(LANG="C", LC_ALL="C", PYTHONIOENCODING="ascii"), READING),
     Surrounding(
@@ -562,6 +564,8 @@ def snapshot(folder: Path) -> dict[str, bytes]:
             continue
         if path.is_symlink():
             found[str(inner)] = os.fsencode(os.readlink(path))
+        elif not path.is_file() and not path.is_dir():
+            found[str(inner)] = str(path.stat().st_mode).encode()
         elif path.is_file():
             found[str(inner)] = path.read_bytes()
     return found

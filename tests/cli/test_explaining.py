@@ -25,6 +25,7 @@ from posemamba.cli.explaining import explain
         (RuntimeError("Could not determine home directory."), "set HOME"),
         (ImportError("libx.so: failed to map segment from shared object"), "memory ran out"),
         (ImportError("libx.so: cannot open shared object file: Too many open files"), "ulimit -n"),
+        (RuntimeError("Symlink loop from '/a'"), "'/a'"),
         (MemoryError(), "memory ran out"),
         (ValueError("embedded null byte"), "NUL"),
     ],

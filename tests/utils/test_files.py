@@ -109,3 +109,12 @@ def test_an_error_within_a_folder_of_results_names_no_temporary_folder(tmp_path:
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(caught.value).startswith(f"{tmp_path / 'overlay.mp4'}: ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises(PoseMambaError, match="is a pipe or device"), atomic_path(pipe):
+        raise AssertionError
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]

@@ -39,6 +39,8 @@ def explain(error: BaseException) -> str | None:
         return f"no further thread can be started: {_ADVICE[errno.EAGAIN]}"
     if isinstance(error, RuntimeError) and "home directory" in text:
         return "the home folder is not known: set HOME"
+    if isinstance(error, RuntimeError) and text.startswith("Symlink loop"):  # of Path.resolve, until Python 3.12
+        return f"{one_line(text)}: {_ADVICE[errno.ELOOP]}"
     if isinstance(error, ValueError) and "embedded null" in text:
         return "a name of a file holds a NUL character, which no file's has"
     if isinstance(error, UnicodeEncodeError) and sys.getfilesystemencoding() != "utf-8":

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import is_special
 
 _JOURNAL = ".journal"
 _UNFINISHED = ".unfinished."
@@ -59,8 +60,13 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     If the block raises, the temporary file is removed and an earlier file at `path` stays as it was. What a killed run
     left there is removed. An OSError that does not say of which file it tells, as on a full disk, gets `path` for its
     name.
+
+    Raises:
+        PoseMambaError: `path` is a pipe, socket or device.
     """
     path = Path(path)
+    if is_special(path):
+        raise PoseMambaError(f"{path}: is a pipe or device, which a file would replace: name a file")
     missing = [d for d in path.parents if not os.path.lexists(d)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -59,7 +59,7 @@ def is_special(path: object) -> bool:
         mode = os.stat(path).st_mode  # type: ignore[arg-type]
     except (OSError, ValueError, TypeError):
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def reader(what: str) -> Callable[[Function], Function]:
