@@ -81,3 +81,8 @@ def test_doctor_says_which_work_lacks_its_packages(
     assert cli.main(["doctor"]) == 0
     said = capsys.readouterr().out
     assert "All is well" not in said and said.splitlines()[-1].endswith(f"{found.lacks}.")
+
+
+def test_a_warning_that_holds_a_traceback_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    cli._show_warning("NUMBA_NUM_THREADS: could not be parsed:\nTraceback (most recent call last):\n  File x")
+    assert capsys.readouterr().err == "warning: NUMBA_NUM_THREADS: could not be parsed:\n"

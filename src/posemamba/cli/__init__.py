@@ -121,7 +121,9 @@ def _complain(message: str, error: BaseException | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:
-    print("warning:", " ".join(str(message).split()), file=sys.stderr)
+    text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]  # Numba's hold one
+    with contextlib.suppress(OSError, ValueError):
+        print("warning:", text, file=sys.stderr)
 
 
 def _print_version(wanted: bool) -> None:
