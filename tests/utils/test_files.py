@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 from pathlib import Path
 
 import pytest
 
-from posemamba.utils.files import atomic_files, atomic_path, finish_exchange
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import atomic_files, atomic_path, finish_exchange, writing
 
 
 def _killed_within(folder: Path, moves: int) -> None:
@@ -77,3 +79,42 @@ def test_what_a_killed_run_left_beside_a_file_goes(tmp_path: Path) -> None:
         first.write_text("first")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".poses.txt", "poses.csv"]
     assert (tmp_path / "poses.csv").read_text() == "first"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_told_by_the_results_name_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "made" / "for" / "result.csv"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_path(target) as temporary:
+        temporary.write_text("half")
+        with open("/dev/full", "w") as full:  # its error names no file
+            full.write("x")
+    assert caught.value.filename == str(target) and caught.value.errno == errno.ENOSPC
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("stem", ["\U0001f600" * 62, "n" * 250])
+def test_names_of_the_greatest_length_are_written(tmp_path: Path, stem: str) -> None:
+    for target in (tmp_path / f"{stem}.csv", tmp_path / f"a.{stem}"):
+        with atomic_path(target) as temporary:
+            temporary.write_text("whole")
+        assert target.read_text() == "whole"
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_an_error_within_a_folder_of_results_names_no_temporary_folder(tmp_path: Path) -> None:
+    with (
+        pytest.raises(PoseMambaError, match="cannot write there") as caught,
+        atomic_files(tmp_path) as folder,
+        writing(folder / "overlay.mp4"),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert str(caught.value).startswith(f"{tmp_path / 'overlay.mp4'}: ")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
+def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    with pytest.raises(PoseMambaError, match="is a pipe or device"), atomic_path(pipe):
+        raise AssertionError
+    assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]

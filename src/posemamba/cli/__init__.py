@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-import io
 import os
 import sys
 import traceback
@@ -20,9 +19,10 @@ from typing import Annotated, Any
 
 import typer
 
+from posemamba.cli.explaining import explain
 from posemamba.cli.options import RESEARCH, USE, command
-from posemamba.cli.terminal import cannot_print, drop_output
-from posemamba.utils.errors import PoseMambaError, one_line
+from posemamba.cli.terminal import cannot_print, drop_output, open_streams
+from posemamba.utils.errors import PoseMambaError
 
 # name: (group in the help, module), in the order of the help
 COMMANDS = {
@@ -76,13 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     # slower; with a short spin it stays within two times, and loses nothing on an idle machine
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     arguments = list(sys.argv[1:] if argv is None else argv)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    open_streams()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
+            _check_folder(arguments)
             app = make_app(arguments[0] if arguments else None)
             code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
             sys.stdout.flush()
@@ -90,35 +89,26 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _complain(str(error), error)
         except (KeyboardInterrupt, typer.Abort):
             return 130
-        except OSError as error:
-            if cannot_print(error):
+        except Exception as error:
+            if isinstance(error, OSError) and cannot_print(error):
                 drop_output()
                 return _complain(f"cannot print what was done ({error.strerror or error}); files are written")
-            if error.filename is not None:  # of the user's: a name that is too long, a circle of links, no permission
-                return _complain(f"{one_line(str(error.filename))}: {error.strerror or error}", error)
-            raise
-        except Exception as error:
             if not hasattr(error, "format_message"):  # Typer's errors of usage have it
-                if _out_of_memory(error):
-                    said, on_gpu = str(error).strip().splitlines(), "cuda" in str(error).lower()
-                    advice = "use --device cpu, or close" if on_gpu else "close"
-                    return _complain(
-                        f"memory ran out ({said[0][:120] if said else 'no more'}): {advice} what else takes it", error
-                    )
-                if isinstance(error, ValueError) and "embedded null" in str(error):
-                    return _complain("a name of a file holds a NUL character, which no file's has", error)
+                if (line := explain(error)) is not None:
+                    return _complain(line, error)
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
     return code if isinstance(code, int) else 0
 
 
-def _out_of_memory(error: Exception) -> bool:
-    if "torch" not in sys.modules:  # takes two seconds
-        return isinstance(error, MemoryError)
-    from posemamba.ops.runtime.device import is_out_of_memory
-
-    return is_out_of_memory(error)
+def _check_folder(arguments: Sequence[str]) -> None:
+    """Reject a working folder that is gone: names, and many packages when they are imported, start from it."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        if {"-h", "--help", "--version"}.isdisjoint(arguments):
+            raise PoseMambaError("the working folder is gone, or closed to this user: cd to another one") from error
 
 
 def _complain(message: str, error: BaseException | None = None) -> int:
@@ -131,7 +121,9 @@ def _complain(message: str, error: BaseException | None = None) -> int:
 
 
 def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:
-    print("warning:", " ".join(str(message).split()), file=sys.stderr)
+    text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]  # Numba's hold one
+    with contextlib.suppress(OSError, ValueError):
+        print("warning:", text, file=sys.stderr)
 
 
 def _print_version(wanted: bool) -> None:

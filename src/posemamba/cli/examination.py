@@ -19,8 +19,17 @@ from posemamba.ops import scan
 from posemamba.ops.runtime import triton as triton_support
 from posemamba.ops.scan.selftest import check_scan
 from posemamba.utils.errors import PoseMambaError, install_command
+from posemamba.utils.reading import cause
 from posemamba.weights.names import bundled
 from posemamba.weights.shards import parts
+
+_NEEDS = {
+    "videos cannot be read": {"av"},
+    "pictures cannot be read": {"pillow"},
+    "joints are not found by BlazePose": {"ai-edge-litert", "BlazePose"},
+    "no overlay.mp4 is drawn": {"av", "pillow"},
+}
+"""What does not work without a package of the extra for videos."""
 
 _LARGEST_SCAN_ERROR = 1e-4  # relative to the largest output; float32 gives about 1e-6
 
@@ -33,11 +42,13 @@ class Finding:
         about: what it is about.
         text: what was found; for a problem also what to do.
         problem: something is wrong; an extra that is not installed is not.
+        lacks: what does not work here, and why, where nothing is wrong; "" if all does.
     """
 
     about: str
     text: str
     problem: bool = False
+    lacks: str = ""
 
 
 def examine(*, speed: bool = True) -> Iterator[Finding]:
@@ -70,6 +81,7 @@ def examine(*, speed: bool = True) -> Iterator[Finding]:
             continue
         why = reason if chosen == backend else f"forced by POSEMAMBA_SCAN; otherwise {backend} ({reason})"
         yield Finding(f"scan on {device}", f"{chosen}: {why}")
+    yield from _kept_kernels()
     yield from _extras()
     yield from _weights()
     for device in devices:
@@ -77,6 +89,20 @@ def examine(*, speed: bool = True) -> Iterator[Finding]:
     if speed:
         for device in devices:
             yield _forward_time(device)
+
+
+def _kept_kernels() -> Iterator[Finding]:
+    """Tell where compiled kernels of the CPU are kept."""
+    try:
+        from posemamba.ops.fused.cpu.kernels import fingerprint
+        from posemamba.ops.runtime.caching import folder_of
+
+        where = folder_of(fingerprint)
+    except Exception as error:
+        yield Finding("compiled kernels", f"Numba's kernels do not load: {cause(error)}", problem=True)
+        return
+    nowhere = "nowhere, so they are compiled at every start: name a folder that can be written by NUMBA_CACHE_DIR"
+    yield Finding("compiled kernels", f"kept in {where}" if where else nowhere)
 
 
 def _version(package: str) -> str | None:
@@ -97,7 +123,7 @@ def _extras() -> Iterator[Finding]:
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
     ):
-        found, missing = [], []
+        found, missing, absent = [], [], []
         if extra == "rtmpose":
             with contextlib.suppress(PoseMambaError):
                 load_runtime()  # never without its switch against reports
@@ -105,15 +131,19 @@ def _extras() -> Iterator[Finding]:
             try:
                 importlib.import_module(module)
                 found.append(f"{package} {_version(package)}")
-            except ImportError as error:
-                missing.append(f"{package} ({error})")
+            except Exception as error:  # also one that loads half: another version of its parts, no memory
+                missing.append(f"{package} ({cause(error) if not isinstance(error, ImportError) else error})")
+                absent.append(package)
         if extra == "video" and not missing:
             try:
                 BlazePoseDetector().close()
             except PoseMambaError as error:
                 missing.append(f"BlazePose ({error})")
+                absent.append("BlazePose")
         lacks = f"; missing: {', '.join(missing)}: {install_command(extra)}" if missing else ""
-        yield Finding(f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks)
+        about, text = f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks
+        lost = "; ".join(work for work, needs in _NEEDS.items() if extra == "video" and needs.intersection(absent))
+        yield Finding(about, text, lacks=f"{', '.join(absent)} missing: {lost}" if lost else "")
 
 
 def _weights() -> Iterator[Finding]:

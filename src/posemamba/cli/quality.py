@@ -25,7 +25,7 @@ def find_results(path: Path) -> list[Path]:
     """
     if not path.exists():
         raise PoseMambaError(f"{path}: no such file or folder; expected a result of 'posemamba lift'")
-    if path.is_file():
+    if not path.is_dir():
         return [path]
     files = []
     for poses in sorted([*path.glob("poses.npz"), *path.glob("poses_*.npz")], key=lambda p: (len(p.name), p.name)):

@@ -1,9 +1,10 @@
-"""Printing to a terminal that is closed, or to a file on a full disk."""
+"""Printing to a terminal that is closed or knows ASCII alone, or to a file on a full disk."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 
@@ -15,9 +16,35 @@ def cannot_print(error: OSError) -> bool:
     return error.filename is None and error.errno in _OF_A_TERMINAL
 
 
+def open_streams() -> None:
+    """Open streams that were closed at the start, and let no character be an error.
+
+    Else the next file that is opened would get a stream's number, and what native code prints would go into it.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            with contextlib.suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_RDWR)
+                if nowhere != number:
+                    os.dup2(nowhere, number)
+                    os.close(nowhere)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # open until the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def drop_output() -> None:
     """Let all that is printed from now on go nowhere, also what Python prints at its end."""
-    with contextlib.suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, stream.fileno())
+                os.close(nowhere)

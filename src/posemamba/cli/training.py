@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import reading
 
 
 def train(
@@ -210,10 +211,8 @@ def _read_card_fields(path: Path | None) -> dict[str, Any]:
 
     if path is None:
         return {}
-    try:
+    with reading(path, "JSON"):
         fields = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PoseMambaError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(fields, dict):
         raise PoseMambaError(f"{path}: expected a JSON object of fields for the card, found {type(fields).__name__}")
     return fields

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from posemamba.poses.skeletons import COCO17, HALPE26, Skeleton
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.installation import expand
 
 _SOURCE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/"
 
@@ -53,7 +54,7 @@ class Model:
     def path(self) -> Path:
         """The place of the unpacked model, where rtmlib puts it and looks for it."""
         cache = os.environ.get("TORCH_HOME") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "rtmlib")
-        return Path(cache).expanduser() / "hub" / "checkpoints" / f"{self.name}.onnx"
+        return expand(cache, "TORCH_HOME") / "hub" / "checkpoints" / f"{self.name}.onnx"
 
 
 MODELS = {

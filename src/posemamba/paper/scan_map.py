@@ -28,6 +28,7 @@ from torch import Tensor
 
 from posemamba.models.inputs import prepare_input
 from posemamba.models.posemamba import PoseMamba, StateSpace2D
+from posemamba.ops.runtime.caching import kept
 from posemamba.ops.scan import project
 from posemamba.ops.scan.orders import scan_map as order_tables
 from posemamba.utils.errors import PoseMambaError, require
@@ -135,7 +136,8 @@ def scan_inputs(op: StateSpace2D, x: Tensor) -> ScanInputs:
     )
 
 
-@numba.njit(parallel=True, cache=True, nogil=True)
+@kept
+@numba.njit(parallel=True, nogil=True)
 def _add_channel(decay, gain, C, skip, step_of, token_at, merged, limb, to_joints, to_frames, full):  # type: ignore[no-untyped-def]
     """One channel: follow what each source frame's tokens leave in the state, step by step, direction by direction.
 

@@ -33,7 +33,7 @@ from posemamba.show.people import (
     side_by_side,
 )
 from posemamba.utils.errors import PoseMambaError, require
-from posemamba.utils.files import writing
+from posemamba.utils.files import make_folder, writing
 from posemamba.utils.progress import Progress
 
 YAW, PITCH = math.radians(-35), math.radians(12)  # the 3D panel's viewpoint: to the camera's right, a little above
@@ -85,7 +85,8 @@ def write_overlay(
     clip = None if video is None else beginning_at(video, float(people[0].frame_times()[0]), people[0].fps)
     # the sound of a part would need cutting
     if clip is not None and sound and clip.is_whole and has_sound(clip.path):
-        with tempfile.TemporaryDirectory(prefix="posemamba-") as folder:
+        # beside the result, as there may be no other place that holds a video
+        with tempfile.TemporaryDirectory(dir=make_folder(Path(path).parent), prefix=".unfinished.") as folder:
             silent = Path(folder) / f"silent{Path(path).suffix}"
             _draw(silent, clip, people, height, progress)
             with writing(path):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import json
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import is_special
+
+_JOURNAL = ".journal"
+_UNFINISHED = ".unfinished."
 
 
 @contextlib.contextmanager
@@ -25,6 +31,9 @@ def writing(path: str | Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        path = Path(path)
+        if path.parent.name.startswith(_UNFINISHED):  # not there any more when the user reads this
+            path = path.parent.parent / path.name
         raise PoseMambaError(f"{path}: cannot write there ({error.strerror or error}): name another place") from error
 
 
@@ -49,16 +58,36 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path` (same suffix); rename it to `path` if the block does not raise.
 
     If the block raises, the temporary file is removed and an earlier file at `path` stays as it was. What a killed run
-    left there is removed.
+    left there is removed. An OSError that does not say of which file it tells, as on a full disk, gets `path` for its
+    name.
+
+    Raises:
+        PoseMambaError: `path` is a pipe, socket or device.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.stem[:100]}.unfinished."
-    for left in path.parent.glob(f"{glob.escape(prefix)}*{glob.escape(path.suffix)}"):
+    if is_special(path):
+        raise PoseMambaError(f"{path}: is a pipe or device, which a file would replace: name a file")
+    missing = [d for d in path.parents if not os.path.lexists(d)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _temporary(path) as temporary:
+            yield temporary
+    except BaseException as error:
+        _remove_empty(missing)
+        if isinstance(error, OSError) and (error.filename is None or _UNFINISHED in str(error.filename)):
+            raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(path)) from error
+        raise
+
+
+@contextlib.contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    suffix = path.suffix if len(os.fsencode(path.suffix)) < 40 else ""  # no format's
+    prefix = f".{os.fsencode(path.stem)[:100].decode(sys.getfilesystemencoding(), 'ignore')}{_UNFINISHED}"
+    for left in path.parent.glob(f"{glob.escape(prefix)}*{glob.escape(suffix)}"):
         with _nobody_uses(left) as free:
             if free:
                 left.unlink(missing_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=path.suffix)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
     temporary = Path(name)
     if not _lock(handle):
         os.close(handle)
@@ -75,10 +104,6 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.close(handle)
 
 
-_JOURNAL = ".journal"
-_UNFINISHED = ".unfinished."
-
-
 @contextlib.contextmanager
 def atomic_files(directory: str | Path, obsolete: Callable[[Path], bool] | None = None) -> Iterator[Path]:
     """Yield an empty temporary folder inside `directory`; move its files to `directory` if the block does not raise.
@@ -92,7 +117,7 @@ def atomic_files(directory: str | Path, obsolete: Callable[[Path], bool] | None 
         obsolete: tells of an earlier file, of which there is no new one, whether it goes with the exchange.
     """
     directory = Path(directory)
-    missing = [d for d in (directory, *directory.parents) if not d.exists()]
+    missing = [d for d in (directory, *directory.parents) if not os.path.lexists(d)]
     try:
         directory.mkdir(parents=True, exist_ok=True)
         finish_exchange(directory)
@@ -116,10 +141,14 @@ def atomic_files(directory: str | Path, obsolete: Callable[[Path], bool] | None 
                 if not committed or not (folder / _JOURNAL).exists():
                     shutil.rmtree(folder, ignore_errors=True)
     except BaseException:
-        for made in missing:
-            with contextlib.suppress(OSError):  # not made yet, or no longer empty
-                made.rmdir()
+        _remove_empty(missing)
         raise
+
+
+def _remove_empty(folders: list[Path]) -> None:
+    for made in folders:
+        with contextlib.suppress(OSError):  # not made yet, or no longer empty
+            made.rmdir()
 
 
 def finish_exchange(directory: Path) -> None:

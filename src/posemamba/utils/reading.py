@@ -49,6 +49,8 @@ class reading:  # noqa: N801  # a context manager, used like a function
         # a panic of a library written in Rust is no Exception
         if error is None or not (isinstance(error, Exception) or type(error).__name__ == "PanicException"):
             return
+        if isinstance(error, OSError) and "usable temporary directory" in str(error):
+            return  # of a package that makes temporary files, and not of the file
         if not isinstance(error, _OURS):
             raise PoseMambaError(f"{self.path}: {_problem(error, self.what)}") from error
 
@@ -59,7 +61,7 @@ def is_special(path: object) -> bool:
         mode = os.stat(path).st_mode  # type: ignore[arg-type]
     except (OSError, ValueError, TypeError):
         return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
 
 
 def reader(what: str) -> Callable[[Function], Function]:

@@ -51,6 +51,16 @@ def test_a_kernel_is_compiled_once_for_each_source_macros_and_gpu(
     assert len(list((tmp_path / "cache" / "kernels").glob("*.cubin"))) == 4
 
 
+def test_damaged_code_is_compiled_again(compiler: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSEMAMBA_CACHE", str(tmp_path))
+    first = nvrtc._compiled("a", {}, "sm_90")
+    (file,) = (tmp_path / "kernels").iterdir()
+    for damaged in (b"", file.read_bytes()[:-1], file.read_bytes() + b"x"):
+        file.write_bytes(damaged)
+        assert nvrtc._compiled("a", {}, "sm_90") == first
+    assert len(compiler) == 4
+
+
 def test_a_folder_that_cannot_be_written_to_is_no_error(
     compiler: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

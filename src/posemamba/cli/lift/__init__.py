@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 
+from posemamba.cli.explaining import explain
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.terminal import cannot_print, drop_output
 from posemamba.utils.errors import PoseMambaError, one_line
@@ -46,17 +47,14 @@ def lift(options: LiftOptions) -> int:
             raise
         except PoseMambaError as error:
             _complain(str(error), error if os.environ.get("POSEMAMBA_DEBUG") else None)
-        except MemoryError as error:
-            _complain(f"{one.path}: memory ran out ({str(error)[:120] or 'no more'})")
-        except OSError as error:
-            if cannot_print(error):  # this one's files are written
+        except Exception as error:
+            if isinstance(error, OSError) and cannot_print(error):  # this one's files are written
                 drop_output()
                 unprinted = error
                 continue
-            _complain(f"{one.path}: {error.strerror or error}", error)
-        except Exception as error:  # a fault of this program's: the others go on all the same
             worker.reset()
-            _complain(f"{one.path}: {cause(error)}", None if "memory" in str(error) else error)
+            line = explain(error)  # without one it is a fault of this program's; the others go on all the same
+            _complain(f"{one.path}: {line or cause(error)}", error if line is None else None)
         failed.append(one.path)
     if failed:
         names = ", ".join(str(path) for path in failed[:_NAMED]) + (", ..." if len(failed) > _NAMED else "")

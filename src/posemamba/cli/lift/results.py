@@ -322,6 +322,8 @@ def check_out(out: Path, source: Path | None = None, kind: Kind = "keypoints") -
     """
     if out.exists() and not out.is_dir():
         raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
+    if out.is_symlink() and not out.exists():
+        raise PoseMambaError(f"{out}: is a link that leads nowhere; choose another folder (-o)")
     nearest = next(d for d in (out.absolute(), *out.absolute().parents) if d.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise PoseMambaError(f"{out}: cannot be made or written to; choose another folder (-o)")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from posemamba.data.human36m.file import CHANNELS, SPLITS, RawSplit, Video, read_file
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.installation import cache_folder
+from posemamba.utils.installation import known_cache_folders
 
 VERSION = 1
 _INDEX = "index.json"
@@ -70,7 +71,7 @@ def mapped(file: Path) -> dict[str, Split]:
     """
     file = file.resolve()
     stamp = _stamp(file)
-    places = (file.with_name(file.name + ".posemamba"), _user_cache(file))
+    places = (file.with_name(file.name + ".posemamba"), *_user_cache(file))
     for folder in places:
         if (splits := _open(folder, stamp)) is not None:
             return splits
@@ -94,8 +95,9 @@ def _stamp(file: Path) -> dict[str, int]:
     return {"version": VERSION, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
-def _user_cache(file: Path) -> Path:
-    return cache_folder() / f"{file.name}-{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+def _user_cache(file: Path) -> list[Path]:
+    name = f"{file.name}-{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
+    return [folder / name for folder in known_cache_folders()]
 
 
 def _write(folder: Path, content: dict[str, RawSplit], stamp: dict[str, int]) -> None:
@@ -158,7 +160,7 @@ def describe(file: Path) -> str:
     """One line: whether there is a converted copy, and where."""
     file = file.resolve()
     stamp = _stamp(file)
-    for folder in (file.with_name(file.name + ".posemamba"), _user_cache(file)):
+    for folder in (file.with_name(file.name + ".posemamba"), *_user_cache(file)):
         if folder.exists():
             return f"converted copy: {folder}" + ("" if _open(folder, stamp) else " (does not fit, will be made again)")
     return "converted copy: none yet, made at the first use"

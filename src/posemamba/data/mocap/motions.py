@@ -23,6 +23,7 @@ from posemamba.poses.ranges import check_fps
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.archives import read_npz
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.installation import data_folder, expand
 from posemamba.utils.reading import cause
 
 ACKNOWLEDGEMENT = (
@@ -95,9 +96,9 @@ def mocap_directory(directory: str | Path | None = None) -> Path:
     if directory is not None:
         path = Path(directory)
     elif os.environ.get(FOLDER):
-        path = Path(os.environ[FOLDER]).expanduser()
+        path = expand(os.environ[FOLDER], FOLDER)
     else:
-        path = Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "posemamba" / "mocap"
+        path = data_folder() / "mocap"
     if missing := [name for name in FILES if not (path / name).is_file()]:
         raise PoseMambaError(
             f"{path}: no motion capture files there ({', '.join(missing)} missing): give their folder by --data or "

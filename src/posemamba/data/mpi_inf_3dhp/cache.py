@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from posemamba.data.mpi_inf_3dhp.file import Videos, read_file
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.installation import cache_folder
+from posemamba.utils.installation import known_cache_folders
 
 _CACHE_VERSION = "1"
 _ARRAYS = ("names", "lengths", "sizes", "xy", "mm", "valid")
@@ -49,8 +50,11 @@ def read_cached(path: Path, test: bool) -> Videos:
 
 def _cache_folders(path: Path) -> list[Path]:
     """Return the folders for unpacked copies: beside the file, else in the user's cache folder."""
-    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]
-    return [path.with_name(f"{path.name}.posemamba"), cache_folder() / f"{path.stem}-{key}"]
+    key = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return [
+        path.with_name(f"{path.name}.posemamba"),
+        *(folder / f"{path.stem}-{key}" for folder in known_cache_folders()),
+    ]
 
 
 def _load(folder: Path) -> Videos | None:

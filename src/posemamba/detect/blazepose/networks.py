@@ -79,7 +79,13 @@ def _without_information() -> Iterator[None]:
     except (OSError, AttributeError, ValueError):  # no stderr at all, as in a windowed program
         yield
         return
-    with tempfile.TemporaryFile() as held:
+    try:
+        held = tempfile.TemporaryFile()  # noqa: SIM115  # closed below
+    except OSError:  # no folder for it: the lines are shown
+        os.close(saved)
+        yield
+        return
+    with held:
         os.dup2(held.fileno(), 2)
         try:
             yield

@@ -26,7 +26,7 @@ from posemamba.refine.metres import to_metres
 from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
-from posemamba.utils.reading import cause
+from posemamba.utils.reading import cause, is_special
 
 FORMAT = "posemamba-poses-2"
 EARLIER = ("posemamba-poses-1", "posemamba-motion-1")
@@ -146,6 +146,8 @@ def load_poses_npz(path: str | Path) -> Poses3D:
 
 def are_poses(path: Path) -> bool:
     """Tell whether a file has the arrays of saved poses."""
+    if is_special(path):
+        return False
     try:
         with path.open("rb") as file:
             if file.read(2) != b"PK":

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.reading import is_special
 
 _FROM_ZERO = ("matroska", "flv")  # whose length counts from time 0, wherever the first frame is
 # FFmpeg's dispositions
@@ -260,6 +261,8 @@ def _mp4_without_index(path: Path) -> bool:
 
 def is_heif(path: Path) -> bool:
     """Return True for a picture in HEIF's container: HEIC of phones, or AVIF."""
+    if is_special(path):
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(12)

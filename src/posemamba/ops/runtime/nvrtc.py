@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import sys
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from posemamba.utils.files import atomic_path
-from posemamba.utils.installation import cache_folder
+from posemamba.utils.installation import known_cache_folders
 
 SHARED_LIMIT = 8  # CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
 MOST_SHARED = 97  # CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
@@ -80,16 +81,17 @@ def _compiled(source: str, macros: Mapping[str, int], architecture: str) -> byte
     version = (ctypes.c_int * 2)()
     library.nvrtcVersion(ctypes.byref(version, 0), ctypes.byref(version, 4))
     what = repr((source, sorted(macros.items()), architecture, tuple(version)))
-    path = cache_folder() / "kernels" / f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.cubin"
-    try:
-        return path.read_bytes()
-    except OSError:
-        code = compile_source(source, macros, architecture, library)
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(code)
-    except OSError:
-        pass
+    name = f"{hashlib.sha256(what.encode()).hexdigest()[:32]}.cubin"
+    folders = [folder / "kernels" for folder in known_cache_folders()]
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            content = (folder / name).read_bytes()
+            if hashlib.sha256(content[32:]).digest() == content[:32]:  # else damaged
+                return content[32:]
+    code = compile_source(source, macros, architecture, library)
+    for folder in folders:
+        with contextlib.suppress(OSError), atomic_path(folder / name) as temporary:
+            temporary.write_bytes(hashlib.sha256(code).digest() + code)
     return code
 
 

@@ -16,7 +16,8 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
-from numba.core.caching import FunctionCache
+
+from posemamba.ops.runtime.caching import kept
 
 WIDTH = 16
 F32, I16, I32, I64 = ir.FloatType(), ir.IntType(16), ir.IntType(32), ir.IntType(64)
@@ -59,20 +60,13 @@ numba_config: Any = numba.config  # its attributes are made when Numba is import
 AVX512 = _target_has_avx512()
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache of Numba's on disk with this module's code in its key, not only the kernel's own file."""
-
-    _sources = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in ("lanes.py", "cpu.py")))
-
-    def _index_key(self, *args: Any) -> tuple[Any, ...]:
-        return (*super()._index_key(*args), self._sources.digest())
+# part of what a kernel contains, besides its own file
+_SOURCES = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in ("lanes.py", "cpu.py")))
 
 
 def kernel(function: Any) -> Any:
     """Compile for several threads at the first call; cached on disk until the kernel or this module changes."""
-    compiled: Any = numba.njit(parallel=True)(function)
-    compiled._cache = _Cache(function)
-    return compiled
+    return kept(numba.njit(parallel=True)(function), _SOURCES.digest())
 
 
 class Vec:
