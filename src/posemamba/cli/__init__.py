@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from posemamba.cli.options import RESEARCH, USE, command
-from posemamba.cli.terminal import cannot_print, drop_output
+from posemamba.cli.terminal import cannot_print, drop_output, ended_by_signals
 from posemamba.utils.errors import PoseMambaError, one_line
 
 # name: (group in the help, module), in the order of the help
@@ -71,7 +71,10 @@ def make_app(only: str | None = None) -> typer.Typer:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted."""
+    """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted.
+
+    Ended by a signal: 128 and its number.
+    """
     # PyTorch's threads spin while they wait: beside other busy programs that makes lifting up to ten times
     # slower; with a short spin it stays within two times, and loses nothing on an idle machine
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
@@ -79,7 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
-    with warnings.catch_warnings():
+    with ended_by_signals() as signals, warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
@@ -89,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except PoseMambaError as error:
             return _complain(str(error), error)
         except (KeyboardInterrupt, typer.Abort):
-            return 130
+            return 128 + signals[0] if signals else 130
         except OSError as error:
             if cannot_print(error):
                 drop_output()
