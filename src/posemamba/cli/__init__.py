@@ -113,6 +113,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
+    if signals:  # Typer makes 130 of all interruptions
+        return 128 + signals[0]
     return code if isinstance(code, int) else 0
 
 
