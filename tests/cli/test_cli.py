@@ -210,11 +210,11 @@ def test_train_and_export(mocap_files: Path, tmp_path: Path, capsys: pytest.Capt
     class Trained:
         """What `save_weights` looks at."""
 
-        ema, recipe, global_step = build_model(content), content, 7
+        ema, recipe = build_model(content), content
 
     run = tmp_path / "run"
     run.mkdir()
-    save_weights(run / WEIGHTS, Trained(), val_p1_exact=71.234)  # type: ignore[arg-type]
+    save_weights(run / WEIGHTS, Trained(), 7, val_p1_exact=71.234)  # type: ignore[arg-type]
     out = tmp_path / "mine.safetensors"
     assert cli.main(["export", str(run), "-o", str(out), "--half"]) == 0
     capsys.readouterr()

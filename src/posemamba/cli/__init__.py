@@ -21,7 +21,7 @@ import typer
 
 from posemamba.cli.explaining import explain
 from posemamba.cli.options import RESEARCH, USE, command
-from posemamba.cli.terminal import cannot_print, drop_output, open_streams
+from posemamba.cli.terminal import cannot_print, drop_output, ended_by_signals, open_streams
 from posemamba.utils.errors import PoseMambaError
 
 # name: (group in the help, module), in the order of the help
@@ -71,13 +71,16 @@ def make_app(only: str | None = None) -> typer.Typer:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted."""
+    """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted.
+
+    Ended by a signal: 128 and its number.
+    """
     # PyTorch's threads spin while they wait: beside other busy programs that makes lifting up to ten times
     # slower; with a short spin it stays within two times, and loses nothing on an idle machine
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_streams()
-    with warnings.catch_warnings():
+    with ended_by_signals() as signals, warnings.catch_warnings():
         warnings.showwarning = _show_warning
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
@@ -88,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except PoseMambaError as error:
             return _complain(str(error), error)
         except (KeyboardInterrupt, typer.Abort):
-            return 130
+            return 128 + signals[0] if signals else 130
         except Exception as error:
             if isinstance(error, OSError) and cannot_print(error):
                 drop_output()
@@ -99,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 raise
             where = getattr(getattr(error, "ctx", None), "command_path", "posemamba")
             return _complain(f"{error.format_message().rstrip('.')} (see {where} --help)")
+    if signals:  # Typer makes 130 of all interruptions
+        return 128 + signals[0]
     return code if isinstance(code, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""Printing to a terminal that is closed or knows ASCII alone, or to a file on a full disk."""
+"""Printing to a terminal that is closed or knows ASCII alone, or to a full disk; signals that end a command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from typing import NoReturn
 
 _OF_A_TERMINAL = (errno.ENOSPC, errno.EPIPE, errno.EIO, errno.EBADF, errno.EDQUOT if hasattr(errno, "EDQUOT") else -1)
 
@@ -48,3 +52,28 @@ def drop_output() -> None:
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, stream.fileno())
                 os.close(nowhere)
+
+
+@contextlib.contextmanager
+def ended_by_signals() -> Iterator[list[int]]:
+    """Let SIGTERM, and SIGHUP of a terminal that is closed, end the block as Ctrl-C does; yield those that came.
+
+    What is half done is put away then. Signals that are ignored already (nohup), or are handled, stay so.
+    """
+    came: list[int] = []
+
+    def end(number: int, _: object) -> NoReturn:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                before[number] = signal.signal(number, end)
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -81,14 +81,18 @@ def train(
         tried = try_out(content, accelerator=accelerator, progress_bar=sys.stderr.isatty())
         print(f"{content.name}: {tried.step} steps, validation and export work; nothing was kept")
         return
-    result = run(
-        content,
-        out,
-        resume=resume,
-        max_minutes=max_minutes,
-        accelerator=accelerator,
-        progress_bar=sys.stderr.isatty(),
-    )
+    try:
+        result = run(
+            content,
+            out,
+            resume=resume,
+            max_minutes=max_minutes,
+            accelerator=accelerator,
+            progress_bar=sys.stderr.isatty(),
+        )
+    except (KeyboardInterrupt, SystemExit) as error:  # Lightning makes the second of the first
+        print(f"interrupted; {_tell_kept(out)}", file=sys.stderr)
+        raise KeyboardInterrupt from error
     p1 = ", ".join(f"{name} {value:.1f} mm" for name, value in result.validation_p1.items())
     state = "finished" if result.finished else "stopped, call again to resume"
     of = f" of {result.total_steps}"
@@ -98,6 +102,18 @@ def train(
     print(f"  {result.weights}")
     if export_file is not None:
         _export(result.weights, export_file, half=False)
+
+
+def _tell_kept(out: Path) -> str:
+    """Return the words on what a run that was interrupted can go on from."""
+    from posemamba.train.checkpoints import LAST
+    from posemamba.weights.files import load_safely
+
+    try:
+        step = int(load_safely(out / LAST, mmap=True)["global_step"])
+    except Exception:  # none yet, or damaged, which the next call says
+        return "nothing was saved yet: the same call starts anew"
+    return f"kept: {out / LAST} of step {step}; the same call goes on from there"
 
 
 def _list_recipes() -> None:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.detect.modes import MODES, Mode
+from posemamba.detect.unfinished import Unfinished
 from posemamba.io.video.clip import Source, VideoInfo
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
@@ -34,6 +35,8 @@ __all__ = [
     "Detector",
     "FollowingDetector",
     "Mode",
+    "ResumableDetector",
+    "Unfinished",
     "detect_people",
     "detect_video",
 ]
@@ -85,6 +88,20 @@ class FollowingDetector(Detector, Protocol):
         ...
 
 
+@runtime_checkable
+class ResumableDetector(FollowingDetector, Protocol):
+    """A detector that follows people and can go on within a clip, in another process."""
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All of the frames up to now that the next one depends on, as JSON takes it."""
+        ...
+
+    def resume(self, fps: float, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`, as if the frames before it had been given."""
+        ...
+
+
 def detect_video(
     source: Source,
     *,
@@ -105,6 +122,7 @@ def detect_people(
     mode: Mode = "track",
     progress: Progress | None = None,
     detector: Detector | None = None,
+    unfinished: Unfinished | None = None,
 ) -> list[Keypoints2D]:
     """Find the joints of all people in every frame of a video, of pictures, or of a part of them.
 
@@ -115,6 +133,8 @@ def detect_people(
             Not used with a `detector` of your own.
         progress: called with the frames done and the frames in total.
         detector: a detector to use in place of BlazePose *heavy*; it is not closed.
+        unfinished: goes on from the frames in it, and gets those that are found, every ten seconds, and in any case
+            when this function ends. Not used with a detector that follows people and is no `ResumableDetector`.
 
     Returns:
         One entry for each person, most-seen first (the largest, of those seen nearly as long), `person` 1, 2, ... in
@@ -141,17 +161,21 @@ def detect_people(
 
             detector = stack.enter_context(contextlib.closing(BlazePoseDetector(mode=mode)))
         following = detector if isinstance(detector, FollowingDetector) else None
-        if following is not None:
+        resumable = detector if isinstance(detector, ResumableDetector) else None
+        if following is not resumable:
+            unfinished = None
+        found = [] if unfinished is None else list(unfinished.found)
+        times = [] if unfinished is None else list(unfinished.times)
+        if resumable is not None and unfinished is not None and unfinished.state is not None:
+            resumable.resume(info.fps, unfinished.state)
+        elif following is not None:
             following.begin(info.fps)
-        found: list[list[Detection]] = []
-        times: list[float] = []
-        for frame in read_frames(source):
-            found.append([_inside(person, info.image_size) for person in detector(frame.rgb)])
-            times.append(frame.offset + frame.time)
-            if progress is not None:
-                progress(len(times), max(info.frames, len(times)))
+        if unfinished is None or not unfinished.complete:
+            _detect(source, detector, info, found, times, unfinished, progress)
         doubtful = set() if following is None else following.doubtful
     if not any(np.isfinite(person.xy).any() for people in found for person in people):
+        if unfinished is not None:
+            unfinished.discard()
         raise PoseMambaError(
             f"{source}: nobody was found in any of its {len(times)} frames; expected people with most "
             "of the body in the image; crop the video around them or use keypoints of another "
@@ -169,6 +193,37 @@ def detect_people(
     first = choose_people(people, "longest")[0]
     people.sort(key=lambda person: person is not first)  # the others stay in their order
     return [replace(person, person=number) for number, person in enumerate(people, start=1)]
+
+
+def _detect(
+    source: Source,
+    detector: Detector,
+    info: VideoInfo,
+    found: list[list[Detection]],
+    times: list[float],
+    unfinished: Unfinished | None,
+    progress: Progress | None,
+) -> None:
+    """Find everybody in the frames that are not in `found` yet, and add them, with their times."""
+    resumable = detector if isinstance(detector, ResumableDetector) else None
+    done: tuple[int, Any] = len(times), None  # frames, and the detector's state after them: set at once
+    try:
+        for frame in read_frames(source, skip=len(times)):
+            found.append([_inside(person, info.image_size) for person in detector(frame.rgb)])
+            times.append(frame.offset + frame.time)
+            if unfinished is not None:
+                done = len(times), None if resumable is None else resumable.state
+                if unfinished.due:
+                    unfinished.save(found, times, done[1])
+            if progress is not None:
+                progress(len(times), max(info.frames, len(times)))
+    except BaseException as error:  # an interruption, too, which may come in the middle of a frame
+        # nothing is left behind by a source that is refused at once
+        if unfinished is not None and (len(unfinished) or not isinstance(error, PoseMambaError)):
+            unfinished.save(found[: done[0]], times[: done[0]], done[1])
+        raise
+    if unfinished is not None:
+        unfinished.save(found, times, done[1] if done[1] is not None else unfinished.state, complete=True)
 
 
 def _most_people(frames: int, joints: int) -> int:

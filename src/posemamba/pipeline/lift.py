@@ -19,7 +19,7 @@ from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
 
 if TYPE_CHECKING:
-    from posemamba.detect import Detector, Mode
+    from posemamba.detect import Detector, Mode, Unfinished
     from posemamba.io.video.clip import Clip
 
 
@@ -343,7 +343,12 @@ class Reading:
         return chosen
 
     def everybody(
-        self, one: Input, *, detector: Detector | None = None, progress: Progress | None = None
+        self,
+        one: Input,
+        *,
+        detector: Detector | None = None,
+        progress: Progress | None = None,
+        unfinished: Unfinished | None = None,
     ) -> list[Keypoints2D]:
         """Return the 2D joints of all people of an input.
 
@@ -351,6 +356,7 @@ class Reading:
             one: a video, pictures or a keypoint file.
             detector: from `make_detector`; not used for keypoint files.
             progress: called as progress(frames done, frames to do) while joints are found.
+            unfinished: keeps the joints of videos and pictures while they are found, see `detect_people`.
 
         Warns:
             UserWarning: pictures have no frame rate.
@@ -358,7 +364,7 @@ class Reading:
         Raises:
             PoseMambaError: the input cannot be read, or holds nobody.
         """
-        return self._read(one.path) if one.kind == "keypoints" else self._find(one, detector, progress)
+        return self._read(one.path) if one.kind == "keypoints" else self._find(one, detector, progress, unfinished)
 
     def choose(self, people: Sequence[Keypoints2D]) -> list[Keypoints2D]:
         """Return those of an input's people whom `person` names; without it the one seen longest.
@@ -368,7 +374,9 @@ class Reading:
         """
         return choose_people(people, self.person or "longest")
 
-    def _find(self, one: Input, detector: Detector | None, progress: Progress | None) -> list[Keypoints2D]:
+    def _find(
+        self, one: Input, detector: Detector | None, progress: Progress | None, unfinished: Unfinished | None
+    ) -> list[Keypoints2D]:
         from posemamba.detect import detect_people
         from posemamba.io.video.image_files import PICTURES_PER_SECOND
 
@@ -381,7 +389,8 @@ class Reading:
                     stacklevel=2,
                 )
         clip = self.clip(one.path, one.kind)
-        return detect_people(clip, mode=self.mode_of(one), detector=detector, progress=progress)
+        mode = self.mode_of(one)
+        return detect_people(clip, mode=mode, detector=detector, progress=progress, unfinished=unfinished)
 
     def _read(self, path: Path) -> list[Keypoints2D]:
         from posemamba.io.keypoints import read_people

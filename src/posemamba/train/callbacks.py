@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +10,10 @@ from typing import Any
 
 import torch
 
-from posemamba.train.checkpoints import BEST, LAST, load_weights, save_weights, scores
+from posemamba.train.checkpoints import BEST, LAST, keeping, load_weights, save_weights, scores
 from posemamba.train.divergence import DivergenceGuard, is_finite
 from posemamba.train.module import pl
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import atomic_path
 
 
 class ProgressBar(pl.callbacks.TQDMProgressBar):
@@ -45,7 +45,8 @@ class CheckpointCallback(pl.Callback):
         self._validation_begin = 0.0
         self._guard: DivergenceGuard | None = None
         if (out / BEST).exists():
-            self.best = load_weights(out / BEST)[2].get("p1")
+            best = load_weights(out / BEST)[2].get("p1")
+            self.best = best if best is not None and math.isfinite(best) else None
 
     def _save(self, trainer: Any, module: Any) -> None:
         if not is_finite(module.model):
@@ -58,7 +59,9 @@ class CheckpointCallback(pl.Callback):
         if not trainer.is_global_zero:
             trainer.save_checkpoint(self.out / LAST)  # takes part, writes nothing
             return
-        with atomic_path(self.out / LAST) as temporary:
+        with keeping(self.out / LAST) as temporary:
+            for logger in trainer.loggers:  # first: a resumed run logs what comes after the checkpoint only
+                logger.save()
             trainer.save_checkpoint(temporary)
 
     def on_save_checkpoint(self, trainer: Any, module: Any, checkpoint: dict[str, Any]) -> None:
@@ -144,6 +147,11 @@ class CheckpointCallback(pl.Callback):
         if not values or not trainer.is_global_zero:
             return
         p1 = sum(values.values()) / len(values)
+        if not math.isfinite(p1):
+            told = ", ".join(f"{name} {value:g} mm" for name, value in values.items())
+            stays = f"{BEST} keeps those of {self.best:.1f} mm" if self.best is not None else f"no {BEST} is kept"
+            print(f"\nstep {trainer.global_step}: the validation is not finite ({told}): {stays}", flush=True)
+            return
         if self.best is None or p1 < self.best:
             self.best = p1
-            save_weights(self.out / BEST, module, p1=p1, **scores(module))
+            save_weights(self.out / BEST, module, trainer.global_step, p1=p1, **scores(module))

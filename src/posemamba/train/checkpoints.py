@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,7 @@ import torch
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
-from posemamba.weights.files import load_safely
+from posemamba.weights.files import first_line, load_safely
 
 if TYPE_CHECKING:
     from posemamba.train.module import LiftingModule
@@ -20,16 +24,57 @@ BEST = "best.pt"
 WEIGHTS = "weights.pt"
 
 
-def save_weights(path: Path, module: LiftingModule, **details: float | int) -> None:
-    """Write the averaged weights with the recipe and `details`; whole or not at all."""
+def save_weights(path: Path, module: LiftingModule, step: int, **details: float | int) -> None:
+    """Write the averaged weights of a step with the recipe and `details`; whole or not at all.
+
+    Raises:
+        PoseMambaError: they cannot be written, and earlier ones stay.
+    """
     content = {
         "state_dict": {k: v.detach().cpu().clone() for k, v in module.ema.state_dict().items()},
         "recipe": module.recipe.model_dump(mode="json"),
-        "step": module.global_step,
+        "step": step,
         "details": details,
     }
-    with atomic_path(path) as temporary:
+    with keeping(path) as temporary:
         torch.save(content, temporary)
+
+
+@contextlib.contextmanager
+def keeping(path: Path) -> Iterator[Path]:
+    """Yield a temporary path that becomes `path` if the block does not raise, as `atomic_path` does.
+
+    Raises:
+        PoseMambaError: the block could not write; what was at `path` stays.
+    """
+    try:
+        with atomic_path(path) as temporary:
+            yield temporary
+    except (OSError, RuntimeError) as error:  # PyTorch makes a RuntimeError of a full disk
+        if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+            raise
+        why = getattr(error, "strerror", None) or first_line(error)
+        stays = "the one before stays; " if path.exists() else ""
+        raise PoseMambaError(
+            f"{path}: cannot be written ({why}): {stays}make room, and the same call goes on from the last checkpoint"
+        ) from error
+
+
+def check_whole(path: Path) -> None:
+    """Compare the checksums in a file of `torch.save` with its content, which PyTorch does not.
+
+    Raises:
+        PoseMambaError: they differ.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # its reader says what it is
+    with zipfile.ZipFile(path) as archive:
+        bad = archive.testzip()
+    if bad is not None:
+        raise PoseMambaError(
+            f"{path}: damaged (the checksum of '{bad}' in it does not fit): move it away; without {LAST} training "
+            f"starts anew, with start_from: {BEST} from the best weights"
+        )
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dict[str, Any]]:
@@ -39,12 +84,15 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
         PoseMambaError: not such a file.
     """
     try:
+        check_whole(Path(path))
         content = load_safely(path)
         recipe = Recipe.model_validate(content["recipe"])
         state, details = dict(content["state_dict"]), {"step": int(content["step"]), **content["details"]}
         if not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
             raise ValueError("other things than tensors among the weights")
         return state, recipe, details
+    except PoseMambaError:
+        raise
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
@@ -56,17 +104,20 @@ def scores(module: LiftingModule) -> dict[str, float]:
 
 
 def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
-    """Return step and seconds of training of a checkpoint that this recipe can resume from.
+    """Return step and seconds of training of a checkpoint that this recipe can resume from; print what it changes.
 
     Raises:
         PoseMambaError: not a checkpoint, or one of another data set, model, optimiser or seed.
     """
     try:
+        check_whole(last)
         content = load_safely(last, mmap=True)
         step, kept, seconds = int(content["global_step"]), content["recipe"], float(content["training_seconds"])
         kept = {**Recipe().model_dump(mode="json"), **kept}
         if not isinstance(kept["data"]["kind"], str) or not isinstance(kept["ema"], int | float):
             raise ValueError("no recipe in it")
+    except PoseMambaError:
+        raise
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
     now = recipe.model_dump(mode="json")
@@ -90,4 +141,24 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
             f"{last} was made with ema = {kept['ema']:g}, the recipe says {now['ema']:g}: "
             "choose another directory or the old recipe"
         )
+    if (changed := _differences(kept, now)) and os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"{last}: goes on from step {step} with other settings than before: {'; '.join(changed)}", flush=True)
     return step, seconds
+
+
+_ELSEWHERE = ("name", "start_from", "directory")
+"""Fields on which a run that is resumed does not depend."""
+
+
+def _differences(kept: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """List the fields of a recipe that differ, with both values."""
+    found = []
+    for name in sorted({*kept, *now}):
+        was, value = kept.get(name), now.get(name)
+        if was == value or name in _ELSEWHERE:
+            continue
+        if isinstance(was, dict) and isinstance(value, dict):
+            found += _differences(was, value, f"{prefix}{name}.")
+        else:
+            found.append(f"{prefix}{name} = {value!r}, was {was!r}")
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 import warnings
@@ -15,15 +16,17 @@ from torch import nn
 
 from posemamba.data.mocap.motions import Motions
 from posemamba.ops.runtime.device import is_out_of_memory
-from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, save_weights, scores
+from posemamba.train.checkpoints import BEST, LAST, WEIGHTS, check_resumable, load_weights, save_weights, scores
 from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.files import make_folder, writing
 from posemamba.weights.files import load_safely
 
 if TYPE_CHECKING:
     from posemamba.train.sources import TrainingData
 
+_DISK = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEVER = 10**12
 """More steps than any run has."""
 
@@ -96,11 +99,14 @@ def train(
     """
     begin = time.monotonic()
     from posemamba.train.callbacks import CheckpointCallback, ProgressBar
+    from posemamba.train.logs import RowLogger, cut_logs
     from posemamba.train.module import LiftingModule, pl
     from posemamba.train.sources import open_data
 
     out = Path(out_dir)
     last = out / LAST
+    if out.exists() and not out.is_dir():
+        raise PoseMambaError(f"{out}: is a file, expected a folder for the run: name another one (-o)")
     if last.exists() and not resume:
         raise PoseMambaError(f"{last} exists: resume it, or choose another directory")
     if model is None:
@@ -109,7 +115,7 @@ def train(
     steps = data.steps_of_pass(recipe.batch * recipe.devices)
     if steps is not None:
         recipe = recipe.of_pass(steps)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     start, seconds = check_resumable(last, recipe) if last.exists() else (0, 0.0)
     torch.set_float32_matmul_precision(recipe.matmul_precision)
     if model is None:  # a resumed run has its weights in the checkpoint
@@ -119,12 +125,14 @@ def train(
     callbacks: list[Any] = [checkpoints]
     if progress_bar:
         callbacks.append(ProgressBar(refresh_rate=max(1, recipe.log_every // 2)))
-    # the CSV logger starts a file anew, so every call logs into a directory of its own
-    loggers: list[Any] = [pl.loggers.CSVLogger(str(out), name="logs", version=f"from_step_{start}")]
+    if not recipe.done(start, seconds):
+        with writing(out / "logs"):
+            cut_logs(out, start)
+    loggers: list[Any] = [RowLogger(out, f"from_step_{start}")]
     try:
         import tensorboard  # noqa: F401
 
-        loggers.append(pl.loggers.TensorBoardLogger(str(out), name="logs", version=f"from_step_{start}"))
+        loggers.append(pl.loggers.TensorBoardLogger(str(out), "logs", f"from_step_{start}", purge_step=start))
     except ImportError:
         pass
     with warnings.catch_warnings():
@@ -152,6 +160,13 @@ def train(
         if not recipe.done(start, seconds):
             try:
                 trainer.fit(module, ckpt_path=str(last) if start else None)
+            except OSError as error:
+                if error.errno not in _DISK:
+                    raise
+                raise PoseMambaError(
+                    f"{out}: cannot write there ({error.strerror}): make room, and the same call goes on from the last "
+                    "checkpoint"
+                ) from error
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -163,8 +178,8 @@ def train(
     best = out / BEST
     weights = out / WEIGHTS
     step = max(start, trainer.global_step)
-    if trainer.is_global_zero and (step > start or not weights.exists()):
-        save_weights(weights, module, **scores(module))
+    if trainer.is_global_zero and _step_of(weights) != step:
+        save_weights(weights, module, step, **scores(module))
     return TrainingResult(
         step=step,
         total_steps=recipe.total_steps,
@@ -176,6 +191,14 @@ def train(
         weights=weights,
         best=best if best.exists() else None,
     )
+
+
+def _step_of(weights: Path) -> int | None:
+    """Return the step of the weights that a call before wrote; None: there are none, or they are damaged."""
+    try:
+        return int(load_weights(weights)[2]["step"])
+    except PoseMambaError:
+        return None
 
 
 def _too_much(recipe: Recipe, out: Path) -> str:

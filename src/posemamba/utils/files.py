@@ -189,6 +189,14 @@ def _exchange(directory: Path, folder: Path) -> None:
     (folder / _JOURNAL).unlink(missing_ok=True)
 
 
+def lock(handle: int) -> bool:
+    """Lock an open file for this process, until it is closed; False: another one has it.
+
+    Where the system has no such locks (Windows), True.
+    """
+    return os.name == "nt" or _lock(handle)
+
+
 def _lock(handle: int) -> bool:
     """Lock an open file or folder for this process; False: another one has it, or there are no locks here."""
     try:

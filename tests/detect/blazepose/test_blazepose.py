@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fixtures.paths import SHARED
-from posemamba.detect import detect_people
+from posemamba.detect import Unfinished, detect_people
 from posemamba.detect.blazepose import BlazePoseDetector, networks
 from posemamba.detect.blazepose.finder import Square, small_tiles
 from posemamba.detect.modes import Mode
@@ -164,3 +164,31 @@ def pixel_error(person: Keypoints2D, view: int) -> np.ndarray:
     ours = [person.skeleton.joints.index(name) for name in (*names, "right_wrist")]
     apart = np.linalg.norm(person.xy[:, ours] - truth[:, h36m], axis=-1)
     return np.where(valid[:, h36m], apart, np.nan)
+
+
+@needs_video
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "end"), [("track", 0.8), ("detect", 0.2)])
+def test_interrupted_it_goes_on_to_the_same_joints(mode: Mode, end: float, tmp_path: Path) -> None:
+    clip = Clip(VIDEO, 0.1, end)
+    whole = detect_people(clip, detector=BlazePoseDetector("lite", mode=mode))
+    frames = len(whole[0])
+    for stop in (1, frames // 2, frames - 1, None):
+
+        def interrupt(done: int, total: int | None, stop: int | None = stop) -> None:
+            if done == stop:
+                raise KeyboardInterrupt
+
+        unfinished = Unfinished(tmp_path / "part", "digest")
+        try:
+            found = detect_people(
+                clip, detector=BlazePoseDetector("lite", mode=mode), progress=interrupt, unfinished=unfinished
+            )
+        except KeyboardInterrupt:
+            assert len(unfinished) == stop
+        unfinished.close()
+    assert len(found) == len(whole)
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one.xy, other.xy)
+        np.testing.assert_array_equal(one.confidence, other.confidence)
+        np.testing.assert_array_equal(one.frame_times(), other.frame_times())

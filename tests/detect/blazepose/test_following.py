@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -133,3 +135,29 @@ def test_the_number_of_looks_follows_the_frame_rate() -> None:
     slow.run()
     fast.run()
     assert (slow.looks, fast.looks) == (60, 3)
+
+
+def test_following_goes_on_from_its_state_as_if_it_had_not_stopped() -> None:
+    """From any frame, with people who come, go, are lost and come back, through JSON."""
+    stays = [(100.0 + 2 * i, 200.0 + i % 3, 150.0) for i in range(40)]
+    hidden = [None if 12 <= i < 22 else (300.0 - 3 * i, 420.0, 160.0) for i in range(40)]
+    comes = [None if i < 7 else (500.0, 190.0 + i % 2, 140.0) for i in range(40)]
+    people = (stays, hidden, comes)
+    world = World(*people)
+    states = [json.dumps(world.follower.state)]
+    expected = []
+    for frame in range(40):
+        world.frame = frame
+        expected.append({n: p.xy.tolist() for n, p in world.follower(np.zeros((2, 2, 3), np.uint8)).items()})
+        states.append(json.dumps(world.follower.state))
+    assert [set(frame) for frame in expected][-1] == {1, 2, 3}
+    for begin, state in enumerate(states):
+        other = World(*people)
+        other.follower.resume(json.loads(state))
+        for frame in range(begin, 40):
+            other.frame = frame
+            found = other.follower(np.zeros((2, 2, 3), np.uint8))
+            assert {n: p.xy.tolist() for n, p in found.items()} == expected[frame]
+            assert list(found) == list(expected[frame])
+        assert other.follower.doubtful == world.follower.doubtful
+        assert json.dumps(other.follower.state) == states[-1]

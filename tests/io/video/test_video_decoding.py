@@ -59,6 +59,11 @@ def test_a_part_of_a_video_is_what_the_whole_has_there(tmp_path: Path, suffix: s
             assert a.index == index and a.offset + a.time == pytest.approx(b.time, abs=1e-9)
             np.testing.assert_array_equal(a.rgb, b.rgb)
         assert found[0].time == 0
+        for skip in (1, len(found) - 1, len(found)):
+            rest = list(read_frames(part, skip=skip))
+            assert [(f.index, f.time, f.offset) for f in rest] == [(f.index, f.time, f.offset) for f in found[skip:]]
+            assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(rest, found[skip:], strict=True))
+    assert all(np.array_equal(a.rgb, b.rgb) for a, b in zip(read_frames(path, skip=390), whole[390:], strict=True))
     for look in (probe, lambda p: list(read_frames(p))):
         with pytest.raises(PoseMambaError, match=r"no frame between 99 s and its end, it lasts \d+\.\d\d s"):
             look(Clip(path, 99.0))

@@ -27,6 +27,9 @@ class LiftOptions(RefinementOptions):
     start: Annotated[str | None, option("Begin there: seconds, or 1:02:03.")] = None
     end: Annotated[str | None, option("End there: seconds, or 1:02:03.")] = None
     again: Annotated[bool, option("Repeat what is done already, the detection too.", "--again")] = False
+    restart: Annotated[
+        bool, option("Begin anew instead of going on from where a run was interrupted.", "--restart")
+    ] = False
     allow_damaged: Annotated[
         bool, option("Take what can be decoded of a damaged video; how much is lost is said.", "--allow-damaged")
     ] = False

@@ -25,6 +25,7 @@ from posemamba.utils.progress import Stages
 from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
+    from posemamba.detect import Unfinished
     from posemamba.io.video.clip import Clip
     from posemamba.poses import Poses3D
 
@@ -48,6 +49,7 @@ class Results:
         people: everybody in the clip, of whom `poses` holds the chosen ones.
         detected: what a detector found, to be kept; None: the input is a keypoint file.
         kept: the detector was not needed, as an earlier call's joints were there.
+        unfinished: keeps the joints while a detector finds them.
         source: the input; it stays if it lies in the folder of the results.
         angles, angle_errors: of each person; empty: none were asked for.
         exports: further formats of the poses.
@@ -68,6 +70,7 @@ class Results:
     people: list[Keypoints2D] = field(default_factory=list)
     detected: Detected | None = None
     kept: bool = False
+    unfinished: Unfinished | None = None
     source: Path | None = None
 
     def __post_init__(self) -> None:

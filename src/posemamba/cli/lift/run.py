@@ -18,7 +18,7 @@ from posemamba.utils.progress import Stages
 from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
-    from posemamba.detect import Detector
+    from posemamba.detect import Detector, Unfinished
     from posemamba.io.video.clip import Clip
     from posemamba.lifting.lifter import Lifter
     from posemamba.poses import Keypoints2D
@@ -60,6 +60,8 @@ class Worker:
         Raises:
             PoseMambaError: it cannot be lifted; nothing was written.
         """
+        from posemamba.detect.unfinished import FILE as UNFINISHED
+        from posemamba.detect.unfinished import Unfinished
         from posemamba.pipeline.lift import lift_input
 
         o = self.options
@@ -75,11 +77,13 @@ class Worker:
         if not o.again and is_done(one.out, call):
             print(f"{one.path.name}: done already, of the same input with the same options (--again does it again)")
             print(f"  {one.out}")
+            if one.kind != "keypoints":
+                Unfinished.clear(one.out / UNFINISHED, self.reading.detection_digest(one))
             return
         stages = Stages()
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
-        self._find(one, results, stages)
         try:
+            self._find(one, results, stages)
             people = self._choose(one, results)
             lifter = self.lifter()
             heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
@@ -90,12 +94,19 @@ class Worker:
                     self._refine(one, results)
             results.exports = o.exports
             written = write_results(one.out, results, stages)
+            if results.unfinished is not None:
+                results.unfinished.discard()
+            elif results.detected is not None:
+                Unfinished.clear(one.out / UNFINISHED, results.detected.digest)
         except BaseException as error:  # also an interruption: finding the joints took longest
-            kept = self._keep(one, results, stages)
+            interrupted = isinstance(error, KeyboardInterrupt)
+            kept = self._keep(one, results, stages, interrupted)
             if kept and isinstance(error, PoseMambaError):
-                raise PoseMambaError(f"{error} (kept: {kept})") from error
-            if kept and isinstance(error, KeyboardInterrupt):
-                print(f"interrupted; kept: {kept}; the same call goes on from there", file=sys.stderr)
+                kind = FatalError if isinstance(error, FatalError) else PoseMambaError
+                raise kind(f"{error} (kept: {kept})") from error
+            if kept:
+                how = "interrupted" if interrupted else "failed"
+                print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
         report(one, results, written, stages)
 
@@ -105,7 +116,7 @@ class Worker:
         from posemamba.weights.shards import parts
 
         o = self.options
-        same = replace(o, sources=[], out=Path(), again=False, device="", overlay=overlay, video=None)
+        same = replace(o, sources=[], out=Path(), again=False, restart=False, device="", overlay=overlay, video=None)
         options = {"version": __version__, "options": repr(same)}
         try:
             weights = parts(find(o.weights))
@@ -136,9 +147,25 @@ class Worker:
             return
         self.lifter()  # wrong weights are reported before the long work
         detector = self.detector(one)
+        results.unfinished = self._unfinished(one, digest)
         with stages("finding joints") as progress:
-            results.people = self.reading.everybody(one, detector=detector, progress=progress)
+            results.people = self.reading.everybody(
+                one, detector=detector, progress=progress, unfinished=results.unfinished
+            )
         results.detected = Detected(results.people, self.reading.detector_of(one), digest)
+
+    def _unfinished(self, one: Input, digest: str) -> Unfinished:
+        """Return the file of this detection, with what an interrupted run left in it."""
+        from posemamba.detect.unfinished import FILE, Unfinished
+
+        path = one.out / FILE
+        with writing(one.out):
+            unfinished = Unfinished(path, digest, restart=self.options.restart)
+        if unfinished.foreign:
+            print(f"{path}: is of another input, or of other options, and not used", flush=True)
+        elif len(unfinished):
+            print(f"{one.path.name}: going on from frame {len(unfinished)} of a run that was interrupted", flush=True)
+        return unfinished
 
     def _choose(self, one: Input, results: Results) -> list[Keypoints2D]:
         """Return the wanted people.
@@ -155,14 +182,23 @@ class Worker:
             )
         return people
 
-    def _keep(self, one: Input, results: Results, stages: Stages) -> str:
-        """Keep the joints that were found where lifting them fails; return the files, "" if there are none."""
-        if results.kept:
-            return ""
-        try:
-            return ", ".join(str(one.out / name) for name in write_people(one.out, results, stages))
-        except Exception:  # the disk is full, or memory: what failed first is reported
-            return ""
+    def _keep(self, one: Input, results: Results, stages: Stages, interrupted: bool) -> str:
+        """Keep the joints that were found where an input cannot be done; return what is kept, "" if nothing is."""
+        part = results.unfinished
+        names: list[str] = []
+        # a call that detects again would not use them
+        if not results.kept and not (interrupted and self.options.again):
+            try:
+                names = write_people(one.out, results, stages)
+            except Exception:  # the disk is full, or memory: what failed first is reported
+                names = []
+        if part is not None and names:
+            part.discard()
+        if part is not None:
+            part.close()
+            if len(part) and part.path.is_file():
+                return f"the joints of {len(part)} frames ({part.path})"
+        return ", ".join(str(one.out / name) for name in names)
 
     def _refine(self, one: Input, results: Results) -> None:
         from posemamba.refine.angle_accuracy import angle_errors

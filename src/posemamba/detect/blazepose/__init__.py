@@ -5,6 +5,9 @@ Its person detector finds people, its landmark network the joints of each (`lite
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,6 +60,18 @@ class BlazePoseDetector:
         """Forget everybody, as a clip of `fps` frames per second follows."""
         self._looks = 0
         self._follower = Follower(self._landmarks, self._look, fps)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that the next frame depends on, see `posemamba.detect.ResumableDetector`."""
+        return {"looks": self._looks, **self._follower.state} if self._mode == "track" else {}
+
+    def resume(self, fps: float, state: Mapping[str, Any]) -> None:
+        """Go on within a clip, see `posemamba.detect.ResumableDetector`."""
+        self.begin(fps)
+        if self._mode == "track":
+            self._looks = state["looks"]
+            self._follower.resume(state)
 
     @property
     def doubtful(self) -> set[int]:

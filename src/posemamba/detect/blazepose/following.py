@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,18 @@ class _Person:
     moved: float = 0.0  # from the expected place, as a share of the extent
     age: int = 0
 
+    def as_json(self) -> dict[str, Any]:
+        values = {f.name: getattr(self.landmarks, f.name) for f in fields(Landmarks)}
+        landmarks = {name: value if isinstance(value, float) else value.tolist() for name, value in values.items()}
+        return {"landmarks": landmarks, "speed": self.speed.tolist(), "moved": float(self.moved), "age": self.age}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> _Person:
+        values: dict[str, Any] = {
+            name: value if isinstance(value, float) else np.array(value) for name, value in kept["landmarks"].items()
+        }
+        return cls(Landmarks(**values), np.array(kept["speed"]), kept["moved"], kept["age"])
+
     def expected(self, frames: int = 1) -> NDArray[np.float64]:
         """Predict the joints some frames later, (33, 2): moved at the last speed, slowing down."""
         return self.landmarks.xy + self.speed * (1 - _SLOWING**frames) / (1 - _SLOWING)
@@ -78,6 +91,26 @@ class Follower:
         self._searching = -1  # last frame of a search for somebody who was lost
         self._count = 0
         self._sure: set[int] = set()
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """All that following goes on from, as JSON takes it: with it the next frames give the same joints."""
+        return {
+            "people": [[number, person.as_json()] for number, person in self._people.items()],
+            "lost": [[number, frame, person.as_json()] for number, (frame, person) in self._lost.items()],
+            "frame": self._frame,
+            "last_look": self._last_look,
+            "searching": self._searching,
+            "count": self._count,
+            "sure": sorted(self._sure),
+        }
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`."""
+        self._people = {number: _Person.from_json(person) for number, person in state["people"]}
+        self._lost = {number: (frame, _Person.from_json(person)) for number, frame, person in state["lost"]}
+        self._frame, self._last_look = state["frame"], state["last_look"]
+        self._searching, self._count, self._sure = state["searching"], state["count"], set(state["sure"])
 
     @property
     def doubtful(self) -> set[int]:

@@ -140,8 +140,8 @@ def _decode(packet: Any, check: TruncationCheck, clock: Clock) -> list[Any]:
     return frames
 
 
-def read_whole(path: Path, tolerant: bool = False) -> Iterator[Frame]:
-    """Yield all frames of a video; of a damaged one, if `tolerant`, those that can be decoded, at their times."""
+def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Frame]:
+    """Yield all frames of a video from number `skip` on; of a damaged one, if `tolerant`, those that can be decoded."""
     by_order = in_decoding_order(path)
     with opened(path) as (container, stream):
         # several frames decoded at a time would lose one more beside each broken one
@@ -163,9 +163,11 @@ def read_whole(path: Path, tolerant: bool = False) -> Iterator[Frame]:
                         continue
                     first = stamp if first is None else first
                     end = stamp + float((frame.duration or 0) * (frame.time_base or 0))
-                    rgb = as_shown(frame, stream, shape)
-                    shape = rgb.shape[:2]
-                    yield Frame(index, stamp - first, rgb)
+                    if shape is None or index >= skip:
+                        rgb = as_shown(frame, stream, shape)
+                        shape = rgb.shape[:2]
+                    if index >= skip:
+                        yield Frame(index, stamp - first, rgb)
                     index += 1
                     check.frames = index
         if index == 0:

@@ -155,8 +155,8 @@ def probe_pictures(clip: Clip) -> VideoInfo:
     )
 
 
-def read_pictures(clip: Clip) -> Iterator[Frame]:
-    """Yield the pictures of a sequence as frames, all of one size."""
+def read_pictures(clip: Clip, skip: int = 0) -> Iterator[Frame]:
+    """Yield the pictures of a sequence as frames, all of one size, from number `skip` on."""
     times, _, _ = picture_times(clip)
     if clip.path.is_dir():
         files = find_pictures(clip.path)
@@ -174,4 +174,5 @@ def read_pictures(clip: Clip) -> Iterator[Frame]:
                 f"{file}: is {rgb.shape[1]} x {rgb.shape[0]} pixels, {first.name} is {shape[1]} x {shape[0]}; "
                 "the pictures of a sequence must be of one size: put others into a folder of their own"
             )
-        yield Frame(index, time - origin, rgb, origin)
+        if index >= skip:
+            yield Frame(index, time - origin, rgb, origin)

@@ -59,10 +59,15 @@ def frame_times(source: Source) -> NDArray[np.float64]:
 
 
 @reader("a video or pictures")
-def read_frames(source: Source) -> Iterator[Frame]:
+def read_frames(source: Source, skip: int = 0) -> Iterator[Frame]:
     """Decode a video, a folder of pictures or a `Clip` frame by frame, in order and at the times they are shown.
 
     Frames are upright (the file's rotation is applied), have square pixels, and all have the size of the first.
+
+    Args:
+        source: the video, pictures or clip.
+        skip: leave out so many frames at the start. They are decoded all the same, so that the others are exactly what
+            they are without.
 
     Raises:
         PoseMambaError: there is no such file, it is no video or has no frames; also after some frames, where
@@ -75,8 +80,8 @@ def read_frames(source: Source) -> Iterator[Frame]:
 
     clip = as_clip(source)
     if is_pictures(clip.path):
-        yield from read_pictures(clip)
+        yield from read_pictures(clip, skip)
     elif clip.is_whole:
-        yield from read_whole(clip.path, clip.allow_damaged)
+        yield from read_whole(clip.path, clip.allow_damaged, skip)
     else:
-        yield from read_part(clip)
+        yield from (frame for frame in read_part(clip) if frame.index >= skip)
