@@ -17,10 +17,11 @@ from typing import IO, Any
 
 import numpy as np
 
+from posemamba.io.keypoints.detected import UNFINISHED
 from posemamba.poses.tracking import Detection
 from posemamba.utils.files import lock
 
-FILE = "keypoints.unfinished"
+FILE = UNFINISHED
 """The file's name, in the folder of the results; no reader takes it for keypoints."""
 FORMAT = "posemamba-unfinished-1"
 EVERY = 10.0

@@ -14,13 +14,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES
-from posemamba.refine.angle_accuracy import AngleError
 from posemamba.show.people import (
     Colour,
     as_people,
@@ -35,6 +35,9 @@ from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress
 
+if TYPE_CHECKING:
+    from posemamba.refine.angle_accuracy import AngleError
+
 _UNSEEN = -32768  # the page's int16 mark of a value that was not seen
 _MISSING = 65535
 PICTURE_HEIGHT = 240  # pixels of an embedded picture
@@ -43,7 +46,7 @@ MOST_PICTURES = 1500  # 10 to 20 kB each; for a long clip every second, third, .
 Angles = Mapping[str, NDArray[np.floating]]
 """Joint angles of one person over time: name, e.g. ``left_knee_flexion``, to (F,) degrees, NaN where not known. An
 angle whose name begins with a joint's name is shown when that joint is picked."""
-AngleErrors = Mapping[str, AngleError]
+AngleErrors: TypeAlias = "Mapping[str, AngleError]"
 """Expected errors of one person's angles, by the angles' names."""
 
 

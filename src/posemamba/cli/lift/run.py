@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, report, write_people, write_results
 from posemamba.io.inputs import Input, digest
-from posemamba.io.keypoints.detected import Detected
+from posemamba.io.keypoints.detected import UNFINISHED, Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import finish_exchange, writing
 from posemamba.utils.progress import Stages
@@ -60,8 +60,6 @@ class Worker:
         Raises:
             PoseMambaError: it cannot be lifted; nothing was written.
         """
-        from posemamba.detect.unfinished import FILE as UNFINISHED
-        from posemamba.detect.unfinished import Unfinished
         from posemamba.pipeline.lift import lift_input
 
         o = self.options
@@ -78,7 +76,7 @@ class Worker:
             print(f"{one.path.name}: done already, of the same input with the same options (--again does it again)")
             print(f"  {one.out}")
             if one.kind != "keypoints":
-                Unfinished.clear(one.out / UNFINISHED, self.reading.detection_digest(one))
+                _clear_unfinished(one.out, self.reading.detection_digest(one))
             return
         stages = Stages()
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
@@ -97,7 +95,7 @@ class Worker:
             if results.unfinished is not None:
                 results.unfinished.discard()
             elif results.detected is not None:
-                Unfinished.clear(one.out / UNFINISHED, results.detected.digest)
+                _clear_unfinished(one.out, results.detected.digest)
         except BaseException as error:  # also an interruption: finding the joints took longest
             interrupted = isinstance(error, KeyboardInterrupt)
             kept = self._keep(one, results, stages, interrupted)
@@ -220,3 +218,12 @@ def _fatal(make: Callable[[], Any]) -> Any:
         return make()
     except PoseMambaError as error:
         raise FatalError(str(error)) from error
+
+
+def _clear_unfinished(folder: Path, digest: str) -> None:
+    """Remove what an interrupted run left of the same detection, if anything."""
+    path = folder / UNFINISHED
+    if path.exists():
+        from posemamba.detect.unfinished import Unfinished
+
+        Unfinished.clear(path, digest)

@@ -27,6 +27,8 @@ from posemamba.utils.files import atomic_path
 from posemamba.utils.reading import reader, reading
 
 FILE = "keypoints.npz"
+UNFINISHED = "keypoints.unfinished"
+"""The file of a detection that is not done yet (`posemamba.detect.unfinished`)."""
 FORMAT = "posemamba-keypoints-1"
 _ANY_VERSION = r"posemamba-keypoints-\d+"
 _ARRAYS = ("keypoints", "confidence", "times", "header")

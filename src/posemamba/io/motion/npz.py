@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,14 @@ from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.ranges import CLOSEST, check_fps, check_image_size
 from posemamba.poses.skeletons import FEET, H36M17
 from posemamba.poses.virtual_camera import VirtualCamera
-from posemamba.refine.angle_accuracy import AngleError
 from posemamba.refine.metres import to_metres
 from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 from posemamba.utils.reading import cause, is_special
+
+if TYPE_CHECKING:
+    from posemamba.refine.angle_accuracy import AngleError
 
 FORMAT = "posemamba-poses-2"
 EARLIER = ("posemamba-poses-1", "posemamba-motion-1")
