@@ -29,7 +29,7 @@ _NEEDS = {
     "joints are not found by BlazePose": {"ai-edge-litert", "BlazePose"},
     "no overlay.mp4 is drawn": {"av", "pillow"},
 }
-"""What does not work without a package of the extra for videos."""
+"""Consequences of missing packages of the extra for videos: what is said, and the packages that it needs."""
 
 _LARGEST_SCAN_ERROR = 1e-4  # relative to the largest output; float32 gives about 1e-6
 

@@ -41,8 +41,8 @@ class AngleScore:
 
 
 Scores = Mapping[str, Mapping[str, AngleScore]]
-"""By the angle's name without side and the bin: ``all``, ``0-30``, ``30-60``, ``60-90`` degrees, ``straight``. Bins
-without frames are left out."""
+"""Scores by the angle's name without side and by the bin: ``all``, ``0-30``, ``30-60``, ``60-90`` degrees,
+``straight``. Bins without frames are left out."""
 
 
 @dataclass

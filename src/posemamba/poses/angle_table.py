@@ -9,7 +9,7 @@ from typing import Any
 
 FORMAT = "posemamba-angle-errors-1"
 TERMS = ("view", "depth", "joints", "share")
-"""What an expected error depends on, besides the angle; `posemamba.refine.angle_accuracy.terms` computes it."""
+"""Terms of an expected error, besides the angle; `posemamba.refine.angle_accuracy.terms` computes it."""
 
 
 def plain_name(angle: str) -> str:
