@@ -45,3 +45,21 @@ def test_only_weighted_losses_are_computed_and_single_frames_have_no_speed():
         losses.total_loss(pred, target, {"mpjpe": 0.0})
     with pytest.raises(ValueError, match="wobble"):
         losses.total_loss(pred, target, {"wobble": 1.0})
+
+
+def test_bone_direction_is_the_angle_of_the_bones_free_of_their_lengths():
+    torch.manual_seed(5)
+    target = torch.randn(2, 3, 17, 3, dtype=torch.float64)
+    assert losses.bone_direction(4 * target + 1, target).item() == pytest.approx(0, abs=1e-12)
+    angle = 0.02
+    c, s = np.cos(angle), np.sin(angle)
+    flat = target * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)  # turned about the axis they all stand upright on
+    turned = flat @ torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]], dtype=torch.float64)
+    assert losses.bone_direction(turned, flat).item() == pytest.approx(2 * np.sin(angle / 2), rel=1e-9)
+    pred = target.clone().requires_grad_()
+    with torch.no_grad():
+        pred[:, :, 3] = pred[:, :, 2]  # a bone without length
+    losses.bone_direction(pred, target).backward()
+    assert torch.isfinite(pred.grad).all()
+    moved = torch.randn(2, 2, 17, 3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: losses.bone_direction(x, target[:, :2]), (moved,))

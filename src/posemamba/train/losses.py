@@ -1,4 +1,4 @@
-"""The losses of the paper (its equation 11), in the authors' released form.
+"""The losses of the paper (its equation 11), in the authors' released form, and one of bone directions.
 
 All take predictions and targets (B, T, J, 3), root-relative, in one unit, and return the mean as a scalar.
 Shapes: B clips, T frames, J joints.
@@ -12,6 +12,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from posemamba.poses.skeletons import H36M17
+
 PAPER_WEIGHTS: Mapping[str, float] = {
     "mpjpe": 1.0,
     "n_mpjpe": 0.5,
@@ -19,6 +21,9 @@ PAPER_WEIGHTS: Mapping[str, float] = {
     "temporal_consistency": 0.5,
 }
 """The weights of the released training; Table 5's 'T-Loss' is the last two together."""
+
+LOSSES = (*PAPER_WEIGHTS, "bone_direction")
+"""All losses, by name."""
 
 # Human3.6M's 17 joints: the farther from the trunk, the more a jump between frames costs.
 TEMPORAL_WEIGHTS = (1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4)
@@ -62,6 +67,29 @@ def temporal_consistency(pred: Tensor) -> Tensor:
     return (pred.diff(dim=1).square() * _temporal_weights(pred.device, pred.dtype)[:, None]).mean()
 
 
+@lru_cache(maxsize=8)
+def _bones(device: torch.device) -> tuple[Tensor, Tensor]:
+    with torch.inference_mode(False):  # kept on the device, as above
+        starts, ends = zip(*H36M17.bones, strict=True)
+        return torch.tensor(starts, device=device), torch.tensor(ends, device=device)
+
+
+def bone_direction(pred: Tensor, target: Tensor) -> Tensor:
+    """Mean distance of the bones' unit directions, which is their angle in radians while it is small.
+
+    Only for Human3.6M's 17 joints. A bone without length has no direction and costs nothing.
+    """
+    starts, ends = _bones(pred.device)
+    directions = []
+    for joints in (pred, target):
+        bones = joints.index_select(-2, ends) - joints.index_select(-2, starts)
+        directions.append(bones / bones.norm(dim=-1, keepdim=True).clamp_min(1e-4))
+    return mpjpe(*directions)
+
+
+_OF_TARGET = {"mpjpe": mpjpe, "n_mpjpe": n_mpjpe, "velocity": velocity, "bone_direction": bone_direction}
+
+
 def total_loss(
     pred: Tensor, target: Tensor, weights: Mapping[str, float] | Mapping[str, float | Tensor] = PAPER_WEIGHTS
 ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -69,13 +97,13 @@ def total_loss(
 
     Args:
         pred, target: (B, T, J, 3).
-        weights: by name, as PAPER_WEIGHTS; a loss of weight 0, or not named, is not computed. A tensor's value is not
+        weights: by name, of LOSSES; a loss of weight 0, or not named, is not computed. A tensor's value is not
             looked at: that would wait for the device.
 
     Raises:
         ValueError: no weight is positive, or a name is unknown.
     """
-    unknown = set(weights) - set(PAPER_WEIGHTS)
+    unknown = set(weights) - set(LOSSES)
     if unknown:
         raise ValueError(f"unknown losses: {', '.join(sorted(unknown))}")
     parts: dict[str, Tensor] = {}
@@ -86,7 +114,7 @@ def total_loss(
         if name == "temporal_consistency":
             value = temporal_consistency(pred)
         else:
-            value = {"mpjpe": mpjpe, "n_mpjpe": n_mpjpe, "velocity": velocity}[name](pred, target)
+            value = _OF_TARGET[name](pred, target)
         parts[name] = value.detach()
         total = weight * value if total is None else total + weight * value
     if total is None:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.models.registry import ARCHITECTURES, ArchitectureName
 from posemamba.train import recipe_files
-from posemamba.train.losses import PAPER_WEIGHTS
+from posemamba.train.losses import LOSSES, PAPER_WEIGHTS
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
 
@@ -206,9 +206,9 @@ class Recipe(BaseModel):
     @field_validator("losses")
     @classmethod
     def _known_losses(cls, losses: dict[str, float]) -> dict[str, float]:
-        unknown = set(losses) - set(PAPER_WEIGHTS)
+        unknown = set(losses) - set(LOSSES)
         if unknown:
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(PAPER_WEIGHTS)}")
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(LOSSES)}")
         if not any(losses.values()):
             raise ValueError("every weight is 0")
         return losses

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from posemamba.models.registry import ARCHITECTURES
-from posemamba.train.losses import PAPER_WEIGHTS
+from posemamba.train.losses import LOSSES
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reading
 from posemamba.utils.yaml_files import read_yaml
@@ -211,7 +211,7 @@ def _with_options(resolved: Mapping[str, Any]) -> dict[str, Any]:
     architecture = ARCHITECTURES[whole["model"]["kind"]]
     defaults = architecture.config.preset(whole["model"]["size"]).model_dump()
     whole["model"]["options"] = {**defaults, **whole["model"]["options"]}
-    whole["losses"] = {**dict.fromkeys(PAPER_WEIGHTS, 0.0), **whole["losses"]}
+    whole["losses"] = {**dict.fromkeys(LOSSES, 0.0), **whole["losses"]}
     return _lists(whole)
 
 
