@@ -36,6 +36,7 @@ COMMANDS = {
     "info": (RESEARCH, "info"),
     "train": (RESEARCH, "training"),
     "export": (RESEARCH, "training"),
+    "average": (RESEARCH, "training"),
     "calibrate": (RESEARCH, "training"),
     "curves": (RESEARCH, "training"),
     "table": (RESEARCH, "evaluation"),

@@ -139,6 +139,30 @@ def curves(
     print(out)
 
 
+def average(
+    weights: Annotated[
+        list[str], typer.Argument(help="Known names, or safetensors files, of one model.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The safetensors file to write.", show_default=False)],
+    shares: Annotated[
+        str | None, typer.Option(help="Shares of each, e.g. 2,1,1; else equal ones.", show_default=False)
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name for the card.", show_default=False)] = None,
+) -> None:
+    """Average weights of related trainings into one, which often errs less than each (docs/train.md)."""
+    from posemamba.train.averaging import average_weights
+
+    try:
+        parts = None if shares is None else [float(share) for share in shares.split(",")]
+    except ValueError:
+        raise PoseMambaError(f"--shares is '{shares}', expected numbers with commas, e.g. 2,1,1") from None
+    if out.suffix != ".safetensors":
+        raise PoseMambaError(f"{out}: expected a name that ends with .safetensors")
+    card = average_weights(weights, out, parts, name)
+    print(" + ".join(f"{part['share']:.3g} {part['name']}" for part in card["averaged"]))
+    print(f"  {out} (without expected errors: posemamba calibrate fits them)")
+
+
 def calibrate(
     weights: Annotated[str, typer.Argument(help="A known name, or a safetensors file.", show_default=False)],
     out: Annotated[
