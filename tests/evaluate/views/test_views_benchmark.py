@@ -238,7 +238,7 @@ def test_a_real_clip_from_the_file_to_the_table(tmp_path: Path) -> None:
     assert cli.main([str(a) for a in arguments]) == 0
     result = json.loads((tmp_path / "s.json").read_text())
     assert [view["person"] for view in result["views"]] == [1, 1, 1, 1] and result["frames"] == 100
-    assert result["mean"]["p1"] == pytest.approx(56, abs=4) and result["mean"]["p2"] == pytest.approx(40, abs=4)
+    assert result["mean"]["p1"] == pytest.approx(54, abs=3) and result["mean"]["p2"] == pytest.approx(39, abs=3)
     assert result["mean"]["pixels"] < 12 and result["mean"]["perfect_depth_p1"] < 30
     assert result["mean"]["perfect_2d_p1"] < result["mean"]["p1"]
     # this file's principal points are known to be wrong by about 20 pixels, and its cameras 1 and 3 show it
