@@ -38,6 +38,7 @@ EXTRAS = {
     "rtmpose": ("rtmlib>=0.0.16", "onnxruntime>=1.17"),
     "train": ("lightning>=2.4", "tensorboard>=2.15"),
     "plot": ("matplotlib>=3.8",),
+    "hdf5": ("h5py>=3.10",),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 

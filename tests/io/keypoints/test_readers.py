@@ -84,6 +84,13 @@ def test_alphapose(tmp_path: Path, skeleton: Skeleton, ids: str) -> None:
     if skeleton is HALPE26:  # with face and hands after the body
         whole = [e | {"keypoints": e["keypoints"] + [1.0] * 330} for e in entries]
         same(people(write(tmp_path / "whole.json", whole)), truth)
+    else:  # COCO-WholeBody's feet: big toe, small toe and heel of the left, then of the right
+        feet = flat(np.arange(12.0).reshape(6, 2) + 50)
+        whole = [e | {"keypoints": e["keypoints"] + feet + [1.0] * 330} for e in entries]
+        found = people(write(tmp_path / "whole.json", whole))
+        same(found, truth)
+        assert found[0].feet is not None
+        assert found[0].feet.xy[1].tolist() == [[60, 61], [56, 57], [54, 55], [50, 51]]  # right heel and toe, left
 
 
 @pytest.mark.parametrize("ids", [True, False])
