@@ -54,6 +54,11 @@ class Report:
         self.largest[name] = max(self.largest[name], outcome.peak)
         if outcome.kind not in ("refused", "accepted"):
             self.findings.append((name, number, outcome))
+            print(
+                f"{outcome.kind}: {outcome.where[:160]}   [--only '{name}' --case {number}]",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def tell(self, every: int = 500) -> None:
         """Print the number of cases and findings now and then."""
