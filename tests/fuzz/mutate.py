@@ -582,6 +582,6 @@ def mutated(draw: Random, kind: str, content: bytes) -> bytes:
         warnings.simplefilter("ignore")  # names that an archive holds twice
         try:
             made = MUTATORS[kind](draw, content)
-        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError):
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError, OSError):
             made = mutate_bytes(draw, content)  # this mutation cannot be made of this file
     return made if len(made) <= max(LARGEST, len(content)) else made[:LARGEST]
