@@ -49,8 +49,8 @@ def read_table(path: Path) -> PandasTable:
     try:
         import h5py
     except ImportError as error:
-        advice = f"{install_command('hdf5')}; or {_CSV}"
-        raise PoseMambaError(f"{path}: an HDF5 file, for which h5py is needed ({error}): {advice}") from None
+        advice = install_command("hdf5")
+        raise PoseMambaError(f"{path}: an HDF5 file, for which h5py is needed ({error}): {advice}; or {_CSV}") from None
     with reading(path, "an HDF5 file of DeepLabCut"), h5py.File(path, "r") as file:
         own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
         tables = [name for name in own if isinstance(file[name], h5py.Group) and "pandas_type" in file[name].attrs]
