@@ -262,6 +262,17 @@ def test_detectron2_and_videopose3d(tmp_path: Path) -> None:
         people(data_set)
 
 
+@pytest.mark.parametrize("kind", ["f2", "i2", "u2", ">f4", "i4", "f8"])
+def test_npz_of_any_numbers(tmp_path: Path, kind: str) -> None:
+    """No half float overflows, and no integer, where places are judged."""
+    truth = clip(COCO17).round().astype(kind)
+    np.savez(tmp_path / "k.npz", keypoints=truth, skeleton="coco17", fps=25, image_size=SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = people(tmp_path / "k.npz")
+    same(found, truth.astype(np.float64))
+
+
 def dlc(path: Path, names: list[str], xy: NDArray, individuals: list[str], rows: list[str], likelihood: bool) -> Path:
     """(P, F, J, 2) as DeepLabCut writes it; four header rows if there is more than one individual."""
     axes = ("x", "y", "likelihood") if likelihood else ("x", "y")
