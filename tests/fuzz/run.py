@@ -117,8 +117,8 @@ def cases(count: int, seed: int, only: str | None) -> Iterator[tuple[str, int]]:
 class _Worker:
     """A process that takes cases; ended and begun anew where one does not end."""
 
-    def __init__(self, seeds: Path) -> None:
-        self.seeds = seeds
+    def __init__(self, seeds: Path, only: str | None) -> None:
+        self.seeds, self.only = seeds, only
         self.case: tuple[str, int] | None = None
         self.begin()
 
@@ -126,7 +126,7 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection: Connection
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=worker.work, args=(other, self.seeds), daemon=True)
+        self.process = context.Process(target=worker.work, args=(other, self.seeds, self.only), daemon=True)
         self.process.start()
         other.close()
         self.started, self.before, self.ready = time.monotonic(), 0.0, False
@@ -189,7 +189,7 @@ def run(
         if seeds is None:
             seeds = Path(made)
             make(seeds)
-        team = [_Worker(seeds) for _ in range(workers)]
+        team = [_Worker(seeds, only) for _ in range(workers)]
         waiting = list(team)
         try:
             while waiting:

@@ -73,7 +73,7 @@ def test_what_is_odd_is_refused_and_nothing_runs(tmp_path: Path) -> None:
     cases[appendable(tmp_path / "few.h5", names()[:9], flat)] = "51 columns with 9 names"
     solid = [(*name[:-1], "z" if name[-1] == "likelihood" else name[-1]) for name in names()]
     cases[fixed(tmp_path / "3d.h5", solid, flat)] = "x, y and z: triangulated 3D points"
-    for name in ("linked", "huge", "other", "plain", "cut"):
+    for name in ("linked", "huge", "other", "plain", "cut", "rows"):
         fixed(tmp_path / f"{name}.h5", names(), flat)
     with h5py.File(tmp_path / "linked.h5", "r+") as file:
         del file["df_with_missing/block0_values"]
@@ -84,6 +84,9 @@ def test_what_is_odd_is_refused_and_nothing_runs(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "r+") as file:
         del file["df_with_missing"]
         file["tracks"] = np.zeros((2, 2))
+    with h5py.File(tmp_path / "rows.h5", "r+") as file:
+        del file["df_with_missing/axis1"]
+        file["df_with_missing/axis1"] = np.arange(10**6)  # for which there are no numbers
     content = (tmp_path / "cut.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(content[: len(content) // 2])
     cases |= {
@@ -91,6 +94,7 @@ def test_what_is_odd_is_refused_and_nothing_runs(tmp_path: Path) -> None:
         tmp_path / "huge.h5": "declares 1000000000 x 51 values, more than a file of its size",
         tmp_path / "other.h5": r"holds 'tracks', expected a table of DeepLabCut.*save_as_csv=True",
         tmp_path / "cut.h5": "cannot be read",
+        tmp_path / "rows.h5": "1000000 rows of 51 columns with other numbers",
     }
     for path, message in cases.items():
         with pytest.raises(PoseMambaError, match=message) as error:

@@ -22,7 +22,8 @@ from posemamba.utils.reading import reading
 
 _USUAL = "df_with_missing"  # DeepLabCut's name of the table
 _CSV = "deeplabcut.analyze_videos_converth5_to_csv(FOLDER), or analyze_videos(..., save_as_csv=True), makes csv of it"
-_MOST_COLUMNS = 30_000
+_MOST_COLUMNS, _MOST = 30_000, 1_000_000
+"""Columns of a table, and names of its rows, by hand or numbered."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class _Group:
         for level in range(int(self.group.attrs[f"{prefix}_nlevels"])):
             names = [text.decode("utf-8", "replace") for text in self.array(f"{prefix}_level{level}", "S").tolist()]
             index = self.array(f"{prefix}_label{level}", "iu")
-            if index.min(initial=0) < 0:
-                raise PoseMambaError(f"{self.path}: '{prefix}' has columns or rows without a name; {_CSV}")
+            if index.min(initial=0) < 0 or index.size > _MOST:
+                raise PoseMambaError(f"{self.path}: '{prefix}' has columns or rows without a name, or too many; {_CSV}")
             levels.append([names[i] for i in index.tolist()])
         return list(zip(*levels, strict=True))
 
@@ -131,13 +132,18 @@ def _fixed(group: _Group) -> PandasTable:
         rows = [name[-1] for name in group.level_names("axis1")]
     else:
         rows = _row_names(group.array("axis1", "iuS"))
-    values = np.full((len(rows), len(columns)), np.nan)
     places = {name: i for i, name in enumerate(columns)}
+    blocks = []
     for block in range(int(group.group.attrs["nblocks"])):
         items = [places[name] for name in group.level_names(f"block{block}_items")]
         found = group.array(f"block{block}_values", "fiu")
         turned = bool(group.group[f"block{block}_values"].attrs.get("transposed", False))
-        values[:, items] = found if turned else found.T
+        blocks.append((items, found if turned else found.T))
+    if sum(found.size for _, found in blocks) != len(rows) * len(columns):
+        raise PoseMambaError(f"{group.path}: {len(rows)} rows of {len(columns)} columns with other numbers: damaged")
+    values = np.full((len(rows), len(columns)), np.nan)
+    for items, found in blocks:
+        values[:, items] = found
     return PandasTable(columns, rows, values)
 
 
