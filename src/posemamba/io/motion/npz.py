@@ -127,6 +127,9 @@ def load_poses_npz(path: str | Path) -> Poses3D:
         header = json.loads(str(file["header"]))
         if header["format"] not in (FORMAT, *EARLIER):
             raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}: lift it first")
+        for name, array in file.items():
+            if array.dtype.kind == "f" and np.abs(array).max(initial=0, where=np.isfinite(array)) > _LARGEST:
+                raise PoseMambaError(f"{path}: '{name}' holds numbers too large for float32: damaged; lift it again")
         read = _read if header["format"] == FORMAT else _read_earlier
         motion = read(file, header)
         if not len(motion):
@@ -159,6 +162,7 @@ def are_poses(path: Path) -> bool:
         return False  # the readers report what is wrong
 
 
+_LARGEST = float(np.finfo(np.float32).max)
 _FAR = {"metre": 1e6, "pixel": 1e8}
 """How far from the origin a joint may be."""
 
