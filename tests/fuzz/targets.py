@@ -131,6 +131,10 @@ def _export_weights(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     return command("export", file, "-o", folder / form[0], *form[1:])
 
 
+def _average(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
+    return command("average", *draw.sample((file, seeds / "mamba.safetensors"), 2), "-o", folder / "out.safetensors")
+
+
 def _card(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     return command("export", seeds / "weights.pt", "-o", folder / "w.safetensors", "--card", file)
 
@@ -299,6 +303,7 @@ TARGETS: dict[str, Target] = {
     "export": Target(
         {"weights.pt": "torch", "mamba.bin": "torch", "mamba.safetensors": "safetensors"}, _export_weights, 2
     ),
+    "average": Target({"mamba.safetensors": "safetensors", "weights.pt": "torch"}, _average, 1),
     "card": Target({"card.json": "json"}, _card, 0.5),
     "shards": Target({"parts-00001-of-00002.safetensors": "safetensors"}, _shards, 0.5),
     "resume": Target({"last.ckpt": "torch"}, _resume, 1),
