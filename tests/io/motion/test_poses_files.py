@@ -112,6 +112,16 @@ def test_foreign_files_are_one_line(tmp_path: Path) -> None:
         load_poses_npz(tmp_path / "other.npz")
 
 
+@pytest.mark.parametrize("name", ["xyz", "network_xyz"])
+def test_a_body_without_a_size_is_refused(tmp_path: Path, name: str) -> None:
+    save_poses_npz(tmp_path / "poses.npz", to_metres(network()))
+    with np.load(tmp_path / "poses.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "odd.npz", **arrays | {name: arrays[name][:, :1].repeat(17, 1)})
+    with pytest.raises(PoseMambaError, match=r"odd.npz: .*joints of legs, trunk and head lie in one place"):
+        load_poses_npz(tmp_path / "odd.npz")
+
+
 @pytest.mark.parametrize("name", ["keypoints_xy", "xyz", "times", "confidence"])
 def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path: Path, name: str) -> None:
     save_poses_npz(tmp_path / "poses.npz", to_metres(network()))
