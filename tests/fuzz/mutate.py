@@ -429,6 +429,45 @@ def mutate_pickle(draw: Random, content: bytes) -> bytes:
         return b"\x80\x02" + b"]" * 5000 + b"."
 
 
+# --- HDF5
+
+
+def mutate_hdf5(draw: Random, content: bytes) -> bytes:
+    """Change arrays, attributes (pickles among them) or links of an HDF5 file, or bytes."""
+    import h5py
+
+    if draw.random() < 0.4:
+        return mutate_bytes(draw, content)
+    stream = io.BytesIO(content)
+    with h5py.File(stream, "r+") as file:
+        group = file["df_with_missing"]
+        for _ in range(draw.choice((1, 1, 2))):
+            owner = draw.choice([group, *(group[name] for name in group if isinstance(group[name], h5py.Dataset))])
+            action = draw.randrange(6)
+            if action < 2 and owner.attrs:
+                name = draw.choice(list(owner.attrs))
+                old = owner.attrs[name]
+                if isinstance(old, bytes) and len(old) > 60:
+                    owner.attrs[name] = np.bytes_(odd_pickle(draw, bytes(old)))
+                else:
+                    owner.attrs[name] = draw.choice((0, -1, 10**6, 2.5, np.bytes_(b"frame"), np.bytes_(b"x"), [1, 2]))
+                continue
+            name = draw.choice(list(group))
+            if action < 3:
+                del group[name]
+            elif action < 4:
+                group[draw.choice(("axis1", "table", "block0_values", "x"))] = h5py.SoftLink(f"/df_with_missing/{name}")
+            elif action < 5:
+                del group[name]
+                shape = draw.choice(((10**9, 51), (0, 51), (), (3,), (10**6,)))
+                group.create_dataset(name, shape, draw.choice(("f8", "i1", "S9")), chunks=True if all(shape) else None)
+            else:
+                old = np.asarray(group[name])
+                del group[name]
+                group[name] = odd_array(draw, old)
+    return stream.getvalue()
+
+
 # --- weights
 
 
@@ -525,6 +564,7 @@ MUTATORS: dict[str, Callable[[Random, bytes], bytes]] = {
     "text": mutate_text,
     "yaml": mutate_yaml,
     "pickle": mutate_pickle,
+    "hdf5": mutate_hdf5,
     "safetensors": mutate_safetensors,
     "torch": mutate_torch,
     "bytes": mutate_bytes,
@@ -542,6 +582,6 @@ def mutated(draw: Random, kind: str, content: bytes) -> bytes:
         warnings.simplefilter("ignore")  # names that an archive holds twice
         try:
             made = MUTATORS[kind](draw, content)
-        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError):
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError, AttributeError, OSError):
             made = mutate_bytes(draw, content)  # this mutation cannot be made of this file
     return made if len(made) <= max(LARGEST, len(content)) else made[:LARGEST]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -19,7 +21,9 @@ from tests.fuzz.worker import MEMORY, Outcome
 SECONDS = 5.0
 """Computing time of a case."""
 PATIENCE = 40.0
-"""Seconds of a clock after which a case is ended; others may take the machine meanwhile."""
+"""Computing time after which a case is ended."""
+CLOCK = 240.0
+"""Seconds of a clock after which it is ended in any case: it waits for something. Others may take the machine."""
 
 
 @dataclass
@@ -50,6 +54,17 @@ class Report:
         self.largest[name] = max(self.largest[name], outcome.peak)
         if outcome.kind not in ("refused", "accepted"):
             self.findings.append((name, number, outcome))
+            print(
+                f"{outcome.kind}: {outcome.where[:160]}   [--only '{name}' --case {number}]",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def tell(self, every: int = 500) -> None:
+        """Print the number of cases and findings now and then."""
+        done = sum(sum(count.values()) for count in self.counts.values())
+        if done % every == 0:
+            print(f"{done} cases, {len(self.findings)} findings", file=sys.stderr, flush=True)
 
     def table(self) -> str:
         head = ("", "cases", "refused", "accepted", "findings", "slowest s", "most MB")
@@ -102,8 +117,8 @@ def cases(count: int, seed: int, only: str | None) -> Iterator[tuple[str, int]]:
 class _Worker:
     """A process that takes cases; ended and begun anew where one does not end."""
 
-    def __init__(self, seeds: Path) -> None:
-        self.seeds = seeds
+    def __init__(self, seeds: Path, only: str | None) -> None:
+        self.seeds, self.only = seeds, only
         self.case: tuple[str, int] | None = None
         self.begin()
 
@@ -111,14 +126,28 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.connection: Connection
         self.connection, other = context.Pipe()
-        self.process = context.Process(target=worker.work, args=(other, self.seeds), daemon=True)
+        self.process = context.Process(target=worker.work, args=(other, self.seeds, self.only), daemon=True)
         self.process.start()
         other.close()
-        self.started, self.ready = time.monotonic(), False
+        self.started, self.before, self.ready = time.monotonic(), 0.0, False
 
     def give(self, case: tuple[str, int], seed: int, keep: Path | None) -> None:
-        self.case, self.started = case, time.monotonic()
+        self.case, self.started, self.before = case, time.monotonic(), self.computing()
         self.connection.send((*case, seed, keep))
+
+    def computing(self) -> float:
+        """Return the seconds that the process has computed."""
+        try:
+            fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # no Linux, or ended
+            return time.monotonic()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def late(self) -> bool:
+        """Tell whether its case takes too long."""
+        return self.case is not None and (
+            time.monotonic() - self.started > CLOCK or self.computing() - self.before > PATIENCE
+        )
 
     def end(self) -> None:
         self.process.kill()
@@ -160,7 +189,7 @@ def run(
         if seeds is None:
             seeds = Path(made)
             make(seeds)
-        team = [_Worker(seeds) for _ in range(workers)]
+        team = [_Worker(seeds, only) for _ in range(workers)]
         waiting = list(team)
         try:
             while waiting:
@@ -174,6 +203,7 @@ def run(
                     if isinstance(answer, Outcome) and one.case is not None:
                         report.add(*one.case, answer)
                         one.case = None
+                        report.tell()
                     if answer == "ready":
                         one.ready = True
                     if one.ready and one.case is None:
@@ -183,7 +213,8 @@ def run(
                         else:
                             one.give(following, seed, keep)
                 for one in waiting:
-                    if one.case is not None and time.monotonic() - one.started > PATIENCE:
+                    if one.late():
+                        assert one.case is not None
                         report.add(*one.case, Outcome("slow", f"did not end in {PATIENCE:.0f} s", PATIENCE))
                         one.case = None
                         _replace(one)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from fixtures import human36m_files, mpi_inf_3dhp_files
+from fixtures import human36m_files, mpi_inf_3dhp_files, views
 from fixtures.documents import RECIPE, poses_of
 from posemamba.demo.walker import walk
 from posemamba.io.keypoints import write_keypoints_npz
@@ -18,6 +18,7 @@ from posemamba.io.keypoints.detected import Detected, write_detected
 from posemamba.io.motion import write_motion
 from posemamba.io.motion.npz import save_poses_npz
 from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.angle_table import FORMAT, TERMS
 from posemamba.poses.skeletons import BLAZEPOSE33, BODY25, COCO17, FEET, H36M17, HALPE26, Skeleton
 
 FRAMES = 12
@@ -45,6 +46,7 @@ def make(folder: Path) -> None:
     _runs(folder)
     _pictures(folder)
     _calibrations(folder)
+    _views(folder)
 
 
 def _keypoints(folder: Path) -> None:
@@ -91,7 +93,71 @@ def _keypoints(folder: Path) -> None:
         "categories": [{"id": 1, "name": "person", "keypoints": list(COCO17.joints)}],
     }
     (folder / "coco.json").write_text(json.dumps(annotations))
+    _whole_bodies(folder, coco.xy)
+    _frames(folder, coco.xy)
+    _tables(folder, coco.xy)
     np.savez(folder / "vp3d.npz", positions_2d=np.array(content, object), metadata=np.array(facts, object))
+
+
+def _whole_bodies(folder: Path, xy: Any) -> None:
+    """133 joints: the body, feet, a face and hands."""
+    beside = xy[:, :1] + np.random.default_rng(0).uniform(-9, 9, (FRAMES, 116, 2))
+    whole = np.concatenate([xy, beside], axis=1).round(1)
+    scores = [0.9] * 133
+    mmpose = [
+        {"frame_id": i, "instances": [{"keypoints": one.tolist(), "keypoint_scores": scores}]}
+        for i, one in enumerate(whole[:6])
+    ]
+    (folder / "mmpose133.json").write_text(json.dumps({"meta_info": {"dataset_name": "coco"}, "instance_info": mmpose}))
+    entries = [
+        {"image_id": f"{i}.jpg", "keypoints": np.column_stack([one, scores]).ravel().tolist(), "idx": 1, "score": 2.5}
+        for i, one in enumerate(whole[:6])
+    ]
+    (folder / "alphapose133.json").write_text(json.dumps(entries))
+
+
+def _frames(folder: Path, xy: Any) -> None:
+    """Folders of one file a frame; their files' names are no other folder's."""
+    halpe = _people(HALPE26, 1)[0]
+    for name in ("pose2sim", "results", "labels", "predictions"):
+        (folder / name).mkdir()
+    for i, one in enumerate(xy):
+        flat = np.column_stack([halpe.xy[i], halpe.confidence[i]]).ravel().tolist()
+        frame = {"version": 1.3, "people": [{"person_id": [-1], "pose_keypoints_2d": flat}]}
+        (folder / "pose2sim" / f"cam1_{i:06}.json").write_text(json.dumps(frame))
+        joints = {"x": one[:, 0].tolist(), "y": one[:, 1].tolist(), "visible": [0.9] * 17}
+        box = {"name": "person", "class": 0, "confidence": 0.9, "box": {"x1": 1.0, "y1": 2.0}, "keypoints": joints}
+        (folder / "results" / f"clip_{i}.json").write_text(json.dumps([box]))
+        values = np.column_stack([one / [320, 240], np.full(17, 0.8)]).ravel()
+        line = " ".join(f"{value:.5f}" for value in (0.5, 0.5, 0.2, 0.4, *values))
+        (folder / "labels" / f"clip_{i}.txt").write_text(f"0 {line}\n")
+        instance = {"keypoints": one.tolist(), "keypoint_scores": [0.9] * 17, "bbox": [[1.0, 2.0, 30.0, 40.0]]}
+        (folder / "predictions" / f"img{i:03}.json").write_text(json.dumps([instance]))
+
+
+def _tables(folder: Path, xy: Any) -> None:
+    """DeepLabCut's h5 in both layouts, where h5py can write it."""
+    try:
+        import h5py  # noqa: F401
+    except ImportError:
+        return
+    from fixtures.hdf5_files import appendable, fixed
+
+    columns = [("D", part, axis) for part in COCO17.joints for axis in ("x", "y", "likelihood")]
+    values = np.dstack([xy, np.full(xy.shape[:2], 0.9)]).reshape(len(xy), -1)
+    fixed(folder / "dlc.h5", columns, values)
+    appendable(folder / "table.h5", columns, values)
+
+
+def _views(folder: Path) -> None:
+    """A folder of calibrated videos and their joints, for `posemamba evaluate WEIGHTS FOLDER`."""
+    cameras, person = views.make_cameras(4), views.make_person(FRAMES)
+    names = [f"Trial_{camera.name}" for camera in cameras]
+    views.write_videos(folder / "views" / "videos", names, FRAMES)
+    views.write_qca(folder / "views" / "calibration" / "own.qca.txt", cameras)
+    views.write_toml(folder / "views.toml", cameras)
+    for name, camera in zip(names, cameras, strict=True):
+        views.write_joints(folder / "views" / "joints", name, [views.see(camera, person)])
 
 
 def _poses(folder: Path) -> None:
@@ -112,7 +178,10 @@ def _weights(folder: Path) -> None:
     former = MotionAGFormer(MotionAGFormerConfig(width=16, depth=1, frames=9, heads=2, rep_width=16))
     bert = MotionBERT(MotionBERTConfig(width=16, representation=16, depth=1, heads=2, frames=9))
     for name, model in (("mamba", mamba), ("former", former), ("bert", bert)):
-        save_model(folder / f"{name}.safetensors", model, {"person_size": 0.25, "licence": "x"})
+        rows = {"knee_flexion": [1.0, 0, 0, 0, 1], "elbow_flexion": [1.0, 0, 0, 0, 1]}
+        angles = {"format": FORMAT, "terms": list(TERMS), "rows": rows, "factor": {"knee_flexion": 1.5}, "source": "x"}
+        card = {"person_size": 0.25, "licence": "x", "angle_errors": angles}
+        save_model(folder / f"{name}.safetensors", model, card)
         key = "model" if name == "former" else "model_pos"
         torch.save({key: {f"module.{k}": v for k, v in model.state_dict().items()}, "epoch": 3}, folder / f"{name}.bin")
     import yaml
@@ -200,3 +269,22 @@ def _pictures(folder: Path) -> None:
     for suffix in ("png", "jpg", "bmp", "tif", "webp", "gif"):
         picture.save(folder / f"picture.{suffix}")
     Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40)).save(folder / "deep.png")
+    moving = [Image.fromarray(np.full((30, 40, 3), 20 * i, np.uint8)) for i in range(8)]
+    for suffix in ("webp", "gif", "png", "tif"):
+        moving[0].save(folder / f"moving.{suffix}", save_all=True, append_images=moving[1:], duration=40, loop=0)
+    for suffix, codec in (("avi", "mpeg4"), ("mkv", "libx264"), ("ts", "mpeg4"), ("webm", "libvpx"), ("mov", "mjpeg")):
+        _video(folder / f"video.{suffix}", codec)
+    planes = b"FRAME\n" + bytes(32 * 24 * 3 // 2)
+    (folder / "video.y4m").write_bytes(b"YUV4MPEG2 W32 H24 F25:1 Ip A1:1 C420jpeg\n" + 6 * planes)
+
+
+def _video(path: Path, codec: str) -> None:
+    import av
+
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for i in range(8):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 20 * i, np.uint8), "rgb24")))
+        container.mux(stream.encode(None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ KEYPOINTS = {
     "ultralytics.json": "json",
     "coco.json": "json",
     "reconstruction.npz": "npz",
+    "mmpose133.json": "json",
+    "alphapose133.json": "json",
     "table.csv": "csv",
     "long.csv": "csv",
     "dlc.csv": "csv",
+    **({"dlc.h5": "hdf5", "table.h5": "hdf5"} if find_spec("h5py") else {}),
 }
 SAFETENSORS = {
     "mamba.safetensors": "safetensors",
@@ -35,6 +39,8 @@ SAFETENSORS = {
 PICTURES = dict.fromkeys(
     ("picture.png", "picture.jpg", "picture.bmp", "picture.tif", "picture.webp", "deep.png"), "bytes"
 )
+MOVING = dict.fromkeys(("moving.webp", "moving.gif", "moving.png", "moving.tif"), "bytes")
+VIDEOS = dict.fromkeys([f"video.{suffix}" for suffix in ("mp4", "avi", "mkv", "ts", "webm", "mov", "y4m")], "bytes")
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,7 @@ def _info(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
 
 def _lift_with(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     quick = ("--no-overlay", "--no-viewer")
+    quick += ("--angles",) if draw.random() < 0.5 else ()
     return command("lift", seeds / "one.npz", "-o", folder / "out", "--weights", file, *quick)
 
 
@@ -122,6 +129,10 @@ def _authors(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
 def _export_weights(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     form = draw.choice((("w.safetensors",), ("w.safetensors", "--half"), ("w.bin", "--format", "authors")))
     return command("export", file, "-o", folder / form[0], *form[1:])
+
+
+def _average(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
+    return command("average", *draw.sample((file, seeds / "mamba.safetensors"), 2), "-o", folder / "out.safetensors")
 
 
 def _card(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
@@ -235,25 +246,53 @@ def _kept(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     return _lift_video(seeds / "video.mp4", folder, seeds, draw)
 
 
-def _openpose(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
+def _frames(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
     """A folder of frames of which one is damaged."""
     whole = folder / "frames"
-    shutil.copytree(seeds / "openpose", whole)
+    shutil.copytree(next(seeds.glob(f"*/{file.name}")).parent, whole)
     name = draw.choice(sorted(path.name for path in whole.iterdir()))
-    odd = draw.choice(
-        (name, name, name, "a_999999999999_keypoints.json", "x" * 90 + "_" + "9" * 100 + "_keypoints.json")
-    )
+    start, end = name[:3], "_keypoints.json" if "_keypoints" in name else Path(name).suffix
+    odd = draw.choice((name, name, name, f"{start}_999999999999{end}", "x" * 90 + "_" + "9" * 100 + end))
     shutil.copy(file, whole / odd)
-    return command("convert", whole, folder / "out.npz")
+    return command("convert", whole, folder / "out.npz", "--image-size", "320x240")
 
 
-FIRST_FRAME = "openpose/openpose_000000000000_keypoints.json"
+def _views(file: Path, folder: Path, seeds: Path, draw: Random) -> int:
+    """Calibrated views of which the calibration, a video or the joints of one are damaged."""
+    whole = folder / "views"
+    shutil.copytree(seeds / "views", whole)
+    if file.suffix == ".npz":
+        shutil.copy(file, whole / "joints" / draw.choice(NAMES) / "keypoints.npz")
+    elif file.suffix == ".mp4":
+        shutil.copy(file, whole / "videos" / f"{draw.choice(NAMES)}.mp4")
+    else:
+        shutil.rmtree(whole / "calibration")
+        (whole / "calibration").mkdir()
+        shutil.copy(file, whole / "calibration" / file.name)
+    more = ("--keypoints", whole / "joints", "--device", "cpu", "--json", folder / "out.json")
+    return command("evaluate", seeds / "mamba.safetensors", whole, *more)
+
+
+NAMES = tuple(f"Trial_cam{i:02}" for i in (1, 2, 3, 4))
+FRAMES = {
+    "openpose/openpose_000000000000_keypoints.json": "json",
+    "pose2sim/cam1_000000.json": "json",
+    "results/clip_0.json": "json",
+    "labels/clip_0.txt": "text",
+    "predictions/img000.json": "json",
+}
+VIEWS = {
+    "views/calibration/own.qca.txt": "text",
+    "views.toml": "text",
+    f"views/joints/{NAMES[0]}/keypoints.npz": "npz",
+    f"views/videos/{NAMES[1]}.mp4": "bytes",
+}
 TARGETS: dict[str, Target] = {
     "read keypoints": Target(KEYPOINTS, _read_keypoints, 10),
     "lift keypoints": Target(KEYPOINTS, _lift, 5),
     "lift, overlay": Target(KEYPOINTS, _draw, 0.5, draws=True),
     "convert keypoints": Target(KEYPOINTS, _convert, 4),
-    "openpose folder": Target({FIRST_FRAME: "json"}, _openpose, 1),
+    "folders of frames": Target(FRAMES, _frames, 3),
     "convert poses": Target({"poses.npz": "npz"}, _export, 4),
     "quality": Target({"poses.npz": "npz"}, _quality, 3),
     "show": Target({"poses.npz": "npz"}, _compare, 0.5),
@@ -264,6 +303,7 @@ TARGETS: dict[str, Target] = {
     "export": Target(
         {"weights.pt": "torch", "mamba.bin": "torch", "mamba.safetensors": "safetensors"}, _export_weights, 2
     ),
+    "average": Target({"mamba.safetensors": "safetensors", "weights.pt": "torch"}, _average, 1),
     "card": Target({"card.json": "json"}, _card, 0.5),
     "shards": Target({"parts-00001-of-00002.safetensors": "safetensors"}, _shards, 0.5),
     "resume": Target({"last.ckpt": "torch"}, _resume, 1),
@@ -277,8 +317,10 @@ TARGETS: dict[str, Target] = {
     "data cmu": Target({"05.asf": "text", "05_01.amc": "text"}, _cmu, 1.5),
     "motions": Target({"motions.npz": "npz"}, _read_motions, 1.5),
     "calibration": Target({"calib.toml": "text", "calib.qca.txt": "text"}, _calibration, 1),
-    "video": Target({"video.mp4": "bytes"}, _read_video, 3),
+    "evaluate views": Target(VIEWS, _views, 0.7),
+    "video": Target(VIDEOS, _read_video, 5),
     "pictures": Target(PICTURES, _read_video, 2),
+    "moving pictures": Target(MOVING, _read_video, 2),
     "lift video": Target({"video.mp4": "bytes", "picture.png": "bytes"}, _lift_video, 0.7),
     "lift, kept joints": Target({"detected.npz": "npz", "poses.npz": "npz"}, _kept, 0.7),
 }

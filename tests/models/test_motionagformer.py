@@ -167,7 +167,7 @@ def test_what_does_not_fit_is_named(model: MotionAGFormer, tmp_path: Path) -> No
     save_checkpoint(path, {**state, "norm.bias": torch.full((16,), float("nan"))})
     assert "NaN" in refusal(path)
     save_checkpoint(path, {**state, "rep_logit.fc.bias": torch.tensor(1.0)})
-    assert "missing or odd" in refusal(path)
+    assert "odd or missing" in refusal(path)
     save_checkpoint(path, state)
     assert "width 16 is not a multiple of the 3 heads" in refusal(path, heads=3)
     assert "6 neighbours among 5 frames" in refusal(path, neighbours=6)

@@ -16,7 +16,7 @@ from test_run import recipe, run  # noqa: F401  # the fixture, and a training of
 
 from posemamba.data.mocap.motions import Motions
 from posemamba.train import module as module_file
-from posemamba.train.checkpoints import load_weights
+from posemamba.train.checkpoints import check_resumable, load_weights
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import train
 from posemamba.train.sources import Mocap
@@ -149,6 +149,21 @@ def test_damaged_files_and_files_for_folders_are_refused_and_other_settings_told
         broken = bytearray(whole)
         broken[entry.header_offset + 200 + entry.file_size // 2] ^= 1
         (out / name).write_bytes(broken)
-        with pytest.raises(PoseMambaError, match=rf"{name}: damaged \(the checksum of .*move it away"):
+        other = {"last.ckpt": r"weights\.pt of step 16 is whole: .*--set start_from=.*weights\.pt"}
+        other["best.pt"] = r"last\.ckpt of step 16 is whole, and the same call goes on from it"
+        with pytest.raises(PoseMambaError, match=rf"{name}: damaged \(the checksum of .*move it away; .*{other[name]}"):
             run(recipe.model_copy(update={"epochs": 3}), out, motions)
         (out / name).write_bytes(whole)
+    (out / "last.ckpt").write_bytes(b"cut")
+    with pytest.raises(PoseMambaError, match=r"last\.ckpt: not a checkpoint .*weights\.pt of step 16 is whole"):
+        run(recipe, out, motions)
+    (out / "last.ckpt").unlink()
+    run(recipe.model_copy(update={"epochs": 1, "start_from": str(out / "weights.pt")}), out, motions)
+    (out / "last.ckpt").write_bytes(b"cut")
+    for name in ("best.pt", "weights.pt"):
+        (out / name).write_bytes(b"PK")
+    with pytest.raises(PoseMambaError, match=r"no other file of the run is whole, and the same call starts anew"):
+        run(recipe, out, motions)
+    odd = {**recipe.model_dump(mode="json"), "x": 1, 2: 3}
+    torch.save({"global_step": 3, "training_seconds": 1.0, "recipe": odd}, out / "last.ckpt")
+    assert check_resumable(out / "last.ckpt", recipe) == (3, 1.0)

@@ -39,6 +39,12 @@ def test_advice_names_the_packages_of_the_projects_extras() -> None:
         assert list(packages) == _extra(extra), extra
 
 
+def test_advice_names_a_package_once_for_this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for release, wanted in (((3, 10, 1), "pillow>=12.3"), ((3, 11, 0), "pillow>=13"), ((3, 14, 2), "pillow>=13")):
+        monkeypatch.setattr(errors.sys, "version_info", release)
+        assert re.findall(r'"(pillow[^"]*)"', install_command("video")) == [wanted]
+
+
 def test_advice_installs_where_this_python_looks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     here = tmp_path / "bin" / "python"
     monkeypatch.setattr(sys, "executable", str(here))

@@ -122,6 +122,7 @@ def _extras() -> Iterator[Finding]:
         ("rtmpose", {"rtmlib": "rtmlib", "onnxruntime": "onnxruntime"}),
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
+        ("hdf5", {"h5py": "h5py"}),
     ):
         found, missing, absent = [], [], []
         if extra == "rtmpose":

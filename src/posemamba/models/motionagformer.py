@@ -294,5 +294,5 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int, neighbours: int
         raise PoseMambaError(f"{path}: {' '.join([*map(str, first['loc']), first['msg']])}") from error
     except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: {cause(error)} is missing or odd"
+            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: odd or missing ones ({cause(error)})"
         ) from error

@@ -233,5 +233,5 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int) -> MotionBERTCo
         raise PoseMambaError(f"{path}: not a MotionBERT: {place}: {first['msg']}") from error
     except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: {cause(error)} is missing or odd"
+            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: odd or missing ones ({cause(error)})"
         ) from error

@@ -559,6 +559,6 @@ def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Ten
         )
     except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: {cause(error)} is missing or odd"
+            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: odd or missing ones ({cause(error)})"
         ) from error
     return config, state

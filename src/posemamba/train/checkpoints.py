@@ -72,9 +72,29 @@ def check_whole(path: Path) -> None:
         bad = archive.testzip()
     if bad is not None:
         raise PoseMambaError(
-            f"{path}: damaged (the checksum of '{bad}' in it does not fit): move it away; without {LAST} training "
-            f"starts anew, with start_from: {BEST} from the best weights"
+            f"{path}: damaged (the checksum of '{bad}' in it does not fit): move it away; {_what_is_whole(path)}"
         )
+
+
+def _what_is_whole(path: Path) -> str:
+    """Say which other files of the run, by its damaged one, training can begin from."""
+    steps: dict[Path, int] = {}
+    for name, key in ((LAST, "global_step"), (BEST, "step"), (WEIGHTS, "step")):
+        other = path.with_name(name)
+        with contextlib.suppress(Exception):  # what is not whole, whatever its reader raises, is not named
+            if other.name != path.name and zipfile.is_zipfile(other):
+                with zipfile.ZipFile(other) as archive:
+                    if archive.testzip() is None:
+                        steps[other] = int(load_safely(other, mmap=True)[key])
+    if (last := path.with_name(LAST)) in steps:
+        return f"{last} of step {steps[last]} is whole, and the same call goes on from it"
+    if not steps:
+        return "no other file of the run is whole, and the same call starts anew"
+    newest = max(steps, key=lambda one: steps[one])
+    return (
+        f"{newest} of step {steps[newest]} is whole: the same call with --set start_from={newest} starts from its "
+        "weights"
+    )
 
 
 def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dict[str, Any]]:
@@ -119,7 +139,9 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
     except PoseMambaError:
         raise
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
-        raise PoseMambaError(f"{last}: not a checkpoint of this program; move it away to start anew") from error
+        raise PoseMambaError(
+            f"{last}: not a checkpoint of this program, or damaged: move it away; {_what_is_whole(last)}"
+        ) from error
     now = recipe.model_dump(mode="json")
     if (was := kept["data"]["kind"]) != recipe.data.kind:
         raise PoseMambaError(f"{last} is of a run on {was}, not {recipe.data.kind}: choose another directory")
@@ -153,7 +175,7 @@ _ELSEWHERE = ("name", "start_from", "directory")
 def _differences(kept: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
     """List the fields of a recipe that differ, with both values."""
     found = []
-    for name in sorted({*kept, *now}):
+    for name in sorted({*kept, *now}, key=str):
         was, value = kept.get(name), now.get(name)
         if was == value or name in _ELSEWHERE:
             continue

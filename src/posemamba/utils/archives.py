@@ -51,7 +51,7 @@ def npz_names(path: Path) -> list[str]:
 
 
 def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Read an npz file's arrays; nothing in it is unpickled.
+    """Read an npz file's arrays, half floats as float32; nothing in it is unpickled.
 
     Args:
         path: the file.
@@ -81,6 +81,8 @@ def read_npz(path: Path, wanted: Collection[str] | None = None) -> dict[str, NDA
             left = check_size(f"{path}: '{name}'", shape, dtype, left)
             with archive.open(entry) as stream:
                 arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            if dtype.kind == "f" and dtype.itemsize < 4:  # half floats overflow in sums, and beside numbers of pixels
+                arrays[name] = arrays[name].astype(np.float32)
             if dtype.kind == "U":
                 _check_text(path, name, arrays[name])
     return arrays

@@ -34,10 +34,16 @@ def one_line(text: str) -> str:
 
 
 EXTRAS = {
-    "video": ("av>=15", "pillow>=10.4", "ai-edge-litert>=2.1.2"),
+    "video": (
+        "av>=17.1",
+        "pillow>=12.3; python_version < '3.11'",
+        "pillow>=13; python_version >= '3.11'",
+        "ai-edge-litert>=2.1.2",
+    ),
     "rtmpose": ("rtmlib>=0.0.16", "onnxruntime>=1.17"),
-    "train": ("lightning>=2.4", "tensorboard>=2.15"),
+    "train": ("lightning>=2.4,!=2.6.2,!=2.6.3", "tensorboard>=2.15"),
     "plot": ("matplotlib>=3.8",),
+    "hdf5": ("h5py>=3.10",),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 
@@ -59,7 +65,13 @@ def install_command(extra: str) -> str:
         start = "pip"
     else:
         start = f'"{here}" -m pip' if " " in str(here) else f"{here} -m pip"
-    return f"{start} install " + " ".join(f'"{package}"' for package in EXTRAS[extra])
+    return f"{start} install " + " ".join(f'"{p.partition(";")[0]}"' for p in EXTRAS[extra] if _applies(p))
+
+
+def _applies(package: str) -> bool:
+    """Tell whether a requirement is one of this Python's release."""
+    found = re.search(r"python_version (<|>=) '3\.(\d+)'", package)
+    return found is None or (sys.version_info < (3, int(found[2]))) == (found[1] == "<")
 
 
 def require(module: str, extra: str) -> ModuleType:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -120,6 +122,7 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
     Raises:
         PoseMambaError: the file is damaged, truncated or of another kind, or would run code when loaded.
     """
+    _warn_of_old_pytorch(path)
     try:
         checkpoint = load_safely(path)
     except PoseMambaError:
@@ -151,6 +154,17 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         if not _is_plain(tensor):
             raise PoseMambaError(f"{path}: '{name}' is no plain tensor, or larger than its numbers in the file")
     return {name.removeprefix("module."): tensor.float() for name, tensor in state.items()}
+
+
+def _warn_of_old_pytorch(path: Path) -> None:
+    """Warn that a file of `torch.save` can write beyond its memory in a PyTorch before 2.10 (CVE-2026-24747)."""
+    release = tuple(int(part) for part in re.findall(r"\d+", torch.__version__)[:2])
+    if release < (2, 10):
+        warnings.warn(
+            f"{path.name}: PyTorch {torch.__version__} has a fault by which such a file, if made for it, runs code "
+            "(CVE-2026-24747): read it only if you trust it, or update PyTorch to 2.10 or later",
+            stacklevel=4,
+        )
 
 
 def load_safely(path: str | Path, *, mmap: bool = False) -> Any:

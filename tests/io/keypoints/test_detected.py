@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ def same(found: list[Keypoints2D], truth: list[Keypoints2D]) -> None:
         np.testing.assert_array_equal(one.frame_times(), expected.frame_times())
         for name in ("skeleton", "image_size", "fps", "source", "person"):
             assert getattr(one, name) == getattr(expected, name), name
+
+
+def test_half_floats_do_not_overflow(tmp_path: Path) -> None:
+    write_detected(tmp_path / "keypoints.npz", two())
+    with np.load(tmp_path / "keypoints.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "half.npz", **arrays | {"keypoints": arrays["keypoints"].astype(np.float16)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        one = read_detected(tmp_path / "half.npz").people[0]
+    assert one.xy.dtype == np.float32
 
 
 def test_read_back_exactly(tmp_path: Path) -> None:

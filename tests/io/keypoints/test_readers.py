@@ -84,6 +84,13 @@ def test_alphapose(tmp_path: Path, skeleton: Skeleton, ids: str) -> None:
     if skeleton is HALPE26:  # with face and hands after the body
         whole = [e | {"keypoints": e["keypoints"] + [1.0] * 330} for e in entries]
         same(people(write(tmp_path / "whole.json", whole)), truth)
+    else:  # COCO-WholeBody's feet: big toe, small toe and heel of the left, then of the right
+        feet = flat(np.arange(12.0).reshape(6, 2) + 50)
+        whole = [e | {"keypoints": e["keypoints"] + feet + [1.0] * 330} for e in entries]
+        found = people(write(tmp_path / "whole.json", whole))
+        same(found, truth)
+        assert found[0].feet is not None
+        assert found[0].feet.xy[1].tolist() == [[60, 61], [56, 57], [54, 55], [50, 51]]  # right heel and toe, left
 
 
 @pytest.mark.parametrize("ids", [True, False])
@@ -253,6 +260,17 @@ def test_detectron2_and_videopose3d(tmp_path: Path) -> None:
     np.savez(data_set, positions_2d=np.array(Evil(), dtype=object), metadata=meta)
     with pytest.raises(PoseMambaError, match="refused"):
         people(data_set)
+
+
+@pytest.mark.parametrize("kind", ["f2", "i2", "u2", ">f4", "i4", "f8"])
+def test_npz_of_any_numbers(tmp_path: Path, kind: str) -> None:
+    """No half float overflows, and no integer, where places are judged."""
+    truth = clip(COCO17).round().astype(kind)
+    np.savez(tmp_path / "k.npz", keypoints=truth, skeleton="coco17", fps=25, image_size=SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        found = people(tmp_path / "k.npz")
+    same(found, truth.astype(np.float64))
 
 
 def dlc(path: Path, names: list[str], xy: NDArray, individuals: list[str], rows: list[str], likelihood: bool) -> Path:

@@ -379,8 +379,6 @@ def test_coco_annotations_with_gaps_and_without_names(tmp_path: Path) -> None:
         assert str(path) in str(error.value)
 
 
-def test_hdf5_is_refused_with_advice(tmp_path: Path) -> None:
+def test_hdf5_is_a_keypoint_file(tmp_path: Path) -> None:
     (tmp_path / "videoDLC_resnet50.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(2000))
     assert [i.kind for i in find_inputs([tmp_path / "videoDLC_resnet50.h5"], tmp_path)] == ["keypoints"]
-    with pytest.raises(PoseMambaError, match=r"HDF5 file, which is not read.*save_as_csv=True"):
-        people(tmp_path / "videoDLC_resnet50.h5")

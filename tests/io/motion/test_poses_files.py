@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,27 @@ def test_foreign_files_are_one_line(tmp_path: Path) -> None:
     (tmp_path / "other.npz").write_bytes(b"PK nothing")
     with pytest.raises(PoseMambaError, match=r"not a poses\.npz of"):
         load_poses_npz(tmp_path / "other.npz")
+
+
+@pytest.mark.parametrize("name", ["xyz", "network_xyz"])
+def test_a_body_without_a_size_is_refused(tmp_path: Path, name: str) -> None:
+    save_poses_npz(tmp_path / "poses.npz", to_metres(network()))
+    with np.load(tmp_path / "poses.npz") as file:
+        arrays = dict(file)
+    np.savez(tmp_path / "odd.npz", **arrays | {name: arrays[name][:, :1].repeat(17, 1)})
+    with pytest.raises(PoseMambaError, match=r"odd.npz: .*joints of legs, trunk and head lie in one place"):
+        load_poses_npz(tmp_path / "odd.npz")
+
+
+@pytest.mark.parametrize("name", ["keypoints_xy", "xyz", "times", "confidence"])
+def test_numbers_that_overflow_are_refused_without_a_warning(tmp_path: Path, name: str) -> None:
+    save_poses_npz(tmp_path / "poses.npz", to_metres(network()))
+    with np.load(tmp_path / "poses.npz") as file:
+        arrays = dict(file)
+    arrays[name] = arrays[name].astype(np.float64)
+    arrays[name].flat[5] = 1e300
+    np.savez(tmp_path / "odd.npz", **arrays)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(PoseMambaError, match=f"odd.npz: '{name}' holds numbers too large for float32"):
+            load_poses_npz(tmp_path / "odd.npz")

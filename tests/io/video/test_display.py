@@ -236,6 +236,27 @@ def test_a_heic_is_never_taken_by_its_first_tile(tmp_path: Path, monkeypatch: py
         assert str(path) in str(error.value)
 
 
+def test_a_heic_that_is_cut_short_is_refused(tmp_path: Path) -> None:
+    """Its decoder would make a picture of the tiles that are there."""
+    path = tmp_path / "IMG_2.HEIC"
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + (5000).to_bytes(4, "big") + b"mdat" + bytes(3000))
+    with pytest.raises(PoseMambaError, match=r"IMG_2\.HEIC: the picture is cut short, 1992 bytes are lacking"):
+        list(read_frames(path))
+    pillow_heif = pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    from PIL import Image
+
+    pillow_heif.register_heif_opener()
+    Image.fromarray(scene(600, 1100)).save(path, quality=90, tile_size=512)
+    near(next(read_frames(path)).rgb, scene(600, 1100))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 9 // 10])
+    with pytest.raises(PoseMambaError, match="cut short"):
+        list(read_frames(path))
+    path.write_bytes(content[:40] + bytes([255]) * 30 + content[70:])
+    with pytest.raises(PoseMambaError, match=r"IMG_2\.HEIC: (not a picture that can be read|.*cut short)"):
+        list(read_frames(path))
+
+
 def test_avif_is_read_whole(tmp_path: Path) -> None:
     from PIL import Image, features
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def copied(plain: Path, to: Path, kind: str | None = None, late: float = 0, raw: bool = False) -> Path:
-    """The same packets in another file, `late` seconds later."""
+def copied(plain: Path, to: Path, kind: str | None = None, late: float = 0, raw: bool = False, ticks: int = 1) -> Path:
+    """The same packets in another file, `late` seconds later; with so many ticks of its clock for a frame."""
     with av.open(str(plain)) as source, av.open(str(to), "w", format=kind) as out:
         stream = source.streams.video[0]
         target = out.add_stream_from_template(stream)
         packets = (p for p in source.demux(stream) if p.dts is not None)
         if raw:  # formats without a header of the codec
-            target.time_base = Fraction(1, RATE)
-            target.codec_context.framerate = RATE
+            target.time_base = Fraction(1, RATE * ticks)
+            target.codec_context.framerate = RATE * ticks
             annexb = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", stream, target)
             packets = (q for p in packets for q in annexb.filter(p))
         for packet in packets:
@@ -73,6 +74,31 @@ def check(path: Path, frames: int = FRAMES, *, tolerance: float = 1e-6) -> None:
 
 def test_avi_with_b_frames(plain: Path, tmp_path: Path) -> None:
     check(copied(plain, tmp_path / "b_frames.avi", raw=True))
+    # of a finer clock, FFmpeg makes the last frame's time of showing of the length of a tick
+    check(copied(plain, tmp_path / "fine.avi", raw=True, ticks=20))
+
+
+def test_frames_that_were_read_are_freed(tmp_path: Path) -> None:
+    """Also where Python collects no cycles for a while: it counts objects, and large frames are few."""
+    with av.open(str(tmp_path / "still.mkv"), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 1920, 1080, "yuv420p"
+        for _ in range(80):
+            out.mux(stream.encode(av.VideoFrame(1920, 1080, "yuv420p")))
+        out.mux(stream.encode())
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("memory is told by Linux")
+    gc.collect()
+    gc.disable()
+    try:
+        taken = [resident() for _ in read_frames(tmp_path / "still.mkv")]
+    finally:
+        gc.enable()
+    assert len(taken) == 80 and max(taken) - taken[20] < 60e6, "a frame has 3 MB, and its picture 6"
 
 
 @pytest.mark.parametrize(("suffix", "kind"), [("mkv", None), ("flv", None), ("mp4", None), ("ts", "mpegts")])

@@ -42,7 +42,7 @@ class Format:
         suffix: the usual suffix of the files; ``/`` for a folder.
         description: one line.
         read: reads such a file.
-        kinds: the kinds of file that it can be: npz, json, csv or folder.
+        kinds: the kinds of file that it can be: npz, json, csv, hdf5 or folder.
     """
 
     name: str
@@ -123,7 +123,13 @@ _FORMATS = (
         _reader("reconstruction"),
         ("npz",),
     ),
-    Format("deeplabcut", ".csv", "DeepLabCut's tracks, body parts by name", _reader("deeplabcut"), ("csv",)),
+    Format(
+        "deeplabcut",
+        ".csv or .h5",
+        "DeepLabCut's tracks, body parts by name",
+        _reader("deeplabcut"),
+        ("csv", "hdf5"),
+    ),
     Format("csv", ".csv", "a table with <joint>_x and <joint>_y of any known skeleton", _reader("table"), ("csv",)),
     Format(
         "posemamba",
@@ -319,15 +325,12 @@ def _recognise(source: Source) -> str:
             return "deeplabcut"
         names = table.header_names(source)
         return "mediapipe" if is_blazepose(names) else "csv"
+    if kind == "hdf5":
+        return "deeplabcut"
     if kind == "npy":
         found = "a single NumPy array (.npy); save it as npz: numpy.savez(file, keypoints=array, fps=...)"
     elif kind == "pickle":
         found = "a Python pickle, which can run code and is not opened; save its arrays as npz"
-    elif kind == "hdf5":
-        found = (
-            "an HDF5 file, which is not read; DeepLabCut's become csv by "
-            "deeplabcut.analyze_videos_converth5_to_csv(FOLDER), or by analyze_videos(..., save_as_csv=True)"
-        )
     elif kind == "other" and _is_yolo(source):
         found = "one file of YOLO's labels is one frame; give the folder of all of them"
     else:

@@ -1,8 +1,9 @@
 """AlphaPose's ``alphapose-results.json``: a list of detections, each with the picture that it was found in.
 
 ``{"image_id": "0.jpg", "category_id": 1, "keypoints": [x, y, confidence, ...], "score": ..., "box": [...], "idx": 1}``,
-in COCO-17, Halpe-26, or with faces and hands after those (Halpe-136, COCO-WholeBody-133), which are left out. Frames in
-which nobody was found are not in the file; a video's pictures are named by the frame.
+in COCO-17, Halpe-26, or with faces and hands after those (Halpe-68 and -136, COCO-WholeBody-133), which are left out;
+COCO-WholeBody's feet are kept beside the body. Frames in which nobody was found are not in the file; a video's pictures
+are named by the frame.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from pathlib import Path, PurePath
 from typing import Any
 
+from posemamba.io.keypoints.layouts import LAYOUTS, Layout
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_frames, describe, triples
 from posemamba.poses.skeletons import COCO17, HALPE26
@@ -18,7 +20,9 @@ from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected AlphaPose's list of {'image_id': ..., 'keypoints': [x, y, confidence, ...]}"
-_BODY = {17: COCO17, 26: HALPE26, 133: COCO17, 136: HALPE26}
+_HALPE_FIRST = Layout(HALPE26, tuple(range(len(HALPE26))))
+_BODY = {17: Layout(COCO17), 26: LAYOUTS[26], 68: _HALPE_FIRST, 133: LAYOUTS[133], 136: LAYOUTS[136]}
+"""The body by the number of joints; 68 is Halpe's body and hands."""
 
 
 def recognises(content: Any) -> bool:
@@ -53,12 +57,12 @@ def read(source: Source) -> RawPeople:
                 f"{path}: entry {index} holds {len(joints)} joints, expected COCO's 17 or Halpe's 26 (with or without "
                 "face and hands); use a model of one of these"
             )
-        joints = joints[: len(_BODY[len(joints)])]
+        xy, confidence = _BODY[len(joints)].take(joints[:, :2], joints[:, 2])
         name = _id(entry.get("idx"))
         if not isinstance(entry["image_id"], str | int) or isinstance(entry["image_id"], bool):
             raise PoseMambaError(f"{path}: entry {index} has image_id {describe(entry['image_id'])}; {_EXPECTED}")
         people = pictures.setdefault(entry["image_id"], [])
-        people.append(detection(joints[:, :2], joints[:, 2], name))
+        people.append(detection(xy, confidence, name))
     if len(sizes) > 1:
         found = " and ".join(map(str, sorted(sizes)))
         raise PoseMambaError(f"{path}: detections with {found} joints, expected the same number in all")
@@ -66,9 +70,10 @@ def read(source: Source) -> RawPeople:
     first, last = check_frames(path, frames)
     # a video's first pictures may show nobody: their numbers count from 0
     first = 0 if first < 10_000 and all(_is_video(name) for name in pictures) else first
-    skeleton = _BODY[sizes.pop()]
+    body = _BODY[sizes.pop()]
     tracks = follow(path, {number - first: people for number, people in frames.items()}, last - first + 1)
-    return RawPeople(tracks, last - first + 1, skeleton, first=first, from_zero=first == 0)
+    feet = bool(body.feet)
+    return RawPeople(tracks, last - first + 1, body.skeleton, feet=feet, first=first, from_zero=first == 0)
 
 
 def _is_video(name: Any) -> bool:

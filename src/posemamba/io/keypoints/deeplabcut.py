@@ -1,17 +1,21 @@
-"""DeepLabCut's csv.
+"""DeepLabCut's csv and h5.
 
-It has three header rows, ``scorer``, ``bodyparts`` and ``coords`` (x, y, likelihood), or four with ``individuals``
-after the first. Rows are frames, numbered, or named by their picture where they were labelled by hand.
+The csv has three header rows, ``scorer``, ``bodyparts`` and ``coords`` (x, y, likelihood), or four with ``individuals``
+after the first. Rows are frames, numbered, or named by their picture where they were labelled by hand. The h5 file is
+the same table, as pandas writes it (`posemamba.io.keypoints.pandas_hdf5`).
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.io.keypoints.names import match
 from posemamba.io.keypoints.raw import RawPeople
@@ -36,7 +40,10 @@ def read(source: Source) -> RawPeople:
     Raises:
         PoseMambaError: the header rows are others, or no individual has the limbs of a person.
     """
-    path = source.path
+    return _read_hdf5(source.path) if source.kind == "hdf5" else _read_csv(source.path)
+
+
+def _read_csv(path: Path) -> RawPeople:
     with rows(path) as reader:
         head: dict[str, list[str]] = {}
         line = 0
@@ -51,13 +58,64 @@ def read(source: Source) -> RawPeople:
         individuals = head.get("individuals", [_ONE] * len(parts))
         if not len(parts) == len(coords) == len(individuals):
             raise PoseMambaError(f"{path}: header rows of {len(individuals)}, {len(parts)} and {len(coords)} cells")
-        columns: dict[str, dict[str, dict[str, int]]] = {}
-        for column, (who, part, axis) in enumerate(zip(individuals, parts, coords, strict=True)):
-            if column and axis.strip() in ("x", "y", "likelihood"):
-                columns.setdefault(who.strip(), {}).setdefault(part.strip(), {})[axis.strip()] = column
+        columns = zip(individuals[1:], parts[1:], coords[1:], strict=True)
+        bodies = _Bodies.find(path, [(who.strip(), part.strip(), axis.strip()) for who, part, axis in columns])
+        wanted = [column + 1 for column in bodies.columns]  # the first holds the rows' names
+        names, values = [], []
+        data = chain([row], reader) if row and row[0].strip() != "coords" else reader
+        for row in data:
+            line += 1
+            if row and any(cell.strip() for cell in row):
+                names.append(row[0].strip())
+                got = cells(path, line, pick(path, line, row, wanted))
+                check_finite(f"{path}: line {line}", got.reshape(-1, len(bodies.axes))[:, :2])
+                values.append(got)
+    return bodies.people(path, names, np.array(values))
+
+
+def _read_hdf5(path: Path) -> RawPeople:
+    from posemamba.io.keypoints.pandas_hdf5 import read_table
+
+    table = read_table(path)
+    columns = [(name[1] if len(name) > 3 else _ONE, name[-2], name[-1]) for name in table.columns]
+    bodies = _Bodies.find(path, columns)
+    values = table.values[:, bodies.columns]
+    check_finite(str(path), values.reshape(-1, len(bodies.axes))[:, :2])
+    return bodies.people(path, table.rows, values)
+
+
+@dataclass(frozen=True)
+class _Bodies:
+    """The individuals of a table that have a person's body, and the columns of their joints.
+
+    Attributes:
+        skeleton: of all of them.
+        names: of the individuals, P.
+        present: the indices of the skeleton's joints that the table has, K.
+        axes: x, y, and likelihood if all have it, A.
+        columns: P x K x A indices of columns, one behind the other.
+    """
+
+    skeleton: Skeleton
+    names: list[str]
+    present: list[int]
+    axes: tuple[str, ...]
+    columns: list[int]
+
+    @classmethod
+    def find(cls, path: Path, columns: Sequence[tuple[str, str, str]]) -> _Bodies:
+        """Find them by (individual, body part, axis) of all columns.
+
+        Raises:
+            PoseMambaError: no individual has the limbs of a person, they differ in their parts, or points are 3D.
+        """
+        tree: dict[str, dict[str, dict[str, int]]] = {}
+        for column, (who, part, axis) in enumerate(columns):
+            if axis in ("x", "y", "z", "likelihood"):
+                tree.setdefault(who, {}).setdefault(part, {})[axis] = column
         chosen: list[tuple[str, Skeleton, list[dict[str, int] | None]]] = []
         refused = []
-        for who, found in columns.items():
+        for who, found in tree.items():
             whole = {part: axes for part, axes in found.items() if {"x", "y"} <= set(axes)}
             try:
                 skeleton, order = match(path, list(whole))
@@ -67,6 +125,8 @@ def read(source: Source) -> RawPeople:
             chosen.append((who, skeleton, [None if i is None else list(whole.values())[i] for i in order]))
         if not chosen:
             raise refused[0][1] if refused else PoseMambaError(f"{path}: names no body part with x and y; {_EXPECTED}")
+        if any("z" in axes for _, _, groups in chosen for axes in groups if axes):
+            raise PoseMambaError(f"{path}: holds x, y and z: triangulated 3D points, expected a camera's 2D tracks")
         if refused:
             names = ", ".join(f"'{who}'" for who, _ in refused)
             warnings.warn(f"{path.name}: {names} left out: no body of a person", stacklevel=4)
@@ -76,44 +136,48 @@ def read(source: Source) -> RawPeople:
             raise PoseMambaError(f"{path}: individuals with different body parts, expected the same for all")
         confident = all("likelihood" in axes for _, _, groups in chosen for axes in groups if axes)
         axes = ("x", "y", "likelihood") if confident else ("x", "y")
-        wanted = [g[a] for _, _, groups in chosen for g in groups if g is not None for a in axes]
-        present = [j for j, g in enumerate(chosen[0][2]) if g is not None]
-        numbers, values = [], []
-        data = chain([row], reader) if row and row[0].strip() != "coords" else reader
-        for row in data:
-            line += 1
-            if row and any(cell.strip() for cell in row):
-                numbers.append(row[0].strip())
-                got = cells(path, line, pick(path, line, row, wanted)).reshape(len(chosen) * len(present), -1)
-                check_finite(f"{path}: line {line}", got[:, :2])
-                values.append(got)
-    if not values:
-        raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
-    frames, first = _frames(numbers)
-    check_frames(path, dict.fromkeys(frames.tolist()))
-    count = int(frames[-1]) + 1
-    everything = np.stack(values).reshape(len(values), len(chosen), len(present), len(axes))
-    tracks = []
-    for i, (who, _, _) in enumerate(chosen):
-        joints = np.full((len(values), len(skeleton), 3), np.nan)
-        joints[..., 2] = 0
-        joints[:, present, : len(axes)] = everything[:, i]
-        if not confident:
-            joints[:, present, 2] = np.isfinite(everything[:, i]).all(-1)
-        seen = np.isfinite(joints[..., :2]).all(-1).any(-1)
-        if seen.any():
-            tracks.append(Track(frames[seen], joints[seen, :, :2], joints[seen, :, 2], who))
-    tracks.sort(key=lambda t: -len(t))
-    return RawPeople(tracks, count, skeleton, confident=confident, first=first)
+        return cls(
+            skeleton,
+            [who for who, _, _ in chosen],
+            [j for j, group in enumerate(chosen[0][2]) if group is not None],
+            axes,
+            [group[axis] for _, _, groups in chosen for group in groups if group is not None for axis in axes],
+        )
+
+    def people(self, path: Path, rows: Sequence[str], values: NDArray[np.floating]) -> RawPeople:
+        """Return the individuals as people, by the names or numbers of the rows and the (rows, P x K x A) values.
+
+        Raises:
+            PoseMambaError: there are no rows, or their numbers are no frames.
+        """
+        if not len(values):
+            raise PoseMambaError(f"{path}: holds zero frames, expected at least one")
+        frames, first = _frames(rows)
+        check_frames(path, dict.fromkeys(frames.tolist()))
+        confident = "likelihood" in self.axes
+        everything = values.reshape(len(values), len(self.names), len(self.present), len(self.axes))
+        tracks = []
+        for i, who in enumerate(self.names):
+            joints = np.full((len(values), len(self.skeleton), 3), np.nan)
+            joints[..., 2] = 0
+            joints[:, self.present, : len(self.axes)] = everything[:, i]
+            if not confident:
+                joints[:, self.present, 2] = np.isfinite(everything[:, i]).all(-1)
+            seen = np.isfinite(joints[..., :2]).all(-1).any(-1)
+            if seen.any():
+                tracks.append(Track(frames[seen], joints[seen, :, :2], joints[seen, :, 2], who))
+        tracks.sort(key=lambda t: -len(t))
+        return RawPeople(tracks, int(frames[-1]) + 1, self.skeleton, confident=confident, first=first)
 
 
-def _frames(names: list[str]) -> tuple[np.ndarray, int | None]:
+def _frames(names: Iterable[str]) -> tuple[np.ndarray, int | None]:
     """Return frame numbers from 0 on, and the first row's own number.
 
     These are the rows' numbers if they increase; else the order of the rows, without a number.
 
     Pictures that were labelled by hand are named by their frames; frames that were not labelled stay gaps.
     """
+    names = list(names)
     digits = [re.findall(r"\d+", PurePath(name.replace("\\", "/")).stem) for name in names]
     try:
         numbers = np.array([int(d[-1]) for d in digits], np.int64)

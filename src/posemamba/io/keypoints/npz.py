@@ -169,11 +169,14 @@ def load_arrays(path: Path, wanted: Sequence[str]) -> dict[str, NDArray[Any]]:
 
 
 def _numbers(path: Path, name: str, array: NDArray[Any], count: int | None = None) -> NDArray[Any]:
-    """Return the array after a check that it holds real numbers, and `count` of them."""
+    """Return the array after a check that it holds real numbers, and `count` of them.
+
+    Without `count`, half floats and integers become float64, in which coordinates do not overflow.
+    """
     if array.dtype.kind not in "fiu":
         raise PoseMambaError(f"{path}: '{name}' holds {array.dtype}, expected numbers")
     if count is None:
-        return array
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
     if array.size != count:
         raise PoseMambaError(f"{path}: '{name}' has shape {array.shape}, expected {count} number(s)")
     return array.reshape(count)

@@ -127,6 +127,9 @@ def load_poses_npz(path: str | Path) -> Poses3D:
         header = json.loads(str(file["header"]))
         if header["format"] not in (FORMAT, *EARLIER):
             raise PoseMambaError(f"{path}: its format is '{header['format']}', expected {FORMAT}: lift it first")
+        for name, array in file.items():
+            if array.dtype.kind == "f" and np.abs(array).max(initial=0, where=np.isfinite(array)) > _LARGEST:
+                raise PoseMambaError(f"{path}: '{name}' holds numbers too large for float32: damaged; lift it again")
         read = _read if header["format"] == FORMAT else _read_earlier
         motion = read(file, header)
         if not len(motion):
@@ -159,6 +162,10 @@ def are_poses(path: Path) -> bool:
         return False  # the readers report what is wrong
 
 
+_BODY = [bone for bone in H36M17.bones if bone[1] <= 10]  # without the arms
+_SMALLEST = 1e-6
+"""Of the bones in them together, in metres, pixels or the network's unit: refinement divides by a body's length."""
+_LARGEST = float(np.finfo(np.float32).max)
 _FAR = {"metre": 1e6, "pixel": 1e8}
 """How far from the origin a joint may be."""
 
@@ -201,6 +208,11 @@ def _check(motion: Poses3D) -> None:
         raise ValueError("joints of frames in which the person was seen are no numbers")
     if (np.abs(motion.xyz[motion.seen]) > _FAR[motion.units]).any():
         raise ValueError(f"joints lie {np.abs(motion.xyz[motion.seen]).max():g} {motion.units}s away")
+    for name, xyz in (("joints", motion.xyz[motion.seen]), ("the network's joints", network.xyz[network.seen])):
+        parents, children = np.array(_BODY).T
+        bones = np.linalg.norm(np.asarray(xyz, np.float64)[:, children] - xyz[:, parents], axis=-1)
+        if len(xyz) and np.median(bones, 0).sum() < _SMALLEST:
+            raise ValueError(f"{name} of legs, trunk and head lie in one place")
     times = keypoints.frame_times()
     if not np.isfinite(times).all() or not (np.diff(times) >= CLOSEST).all():
         raise ValueError("times do not increase")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import heapq
 import itertools
+import statistics
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from posemamba.utils.errors import require
 _LOOKED_AT = 300  # packets at a file's beginning, by which its kind of times is told
 _BACK, _AHEAD = 0.1, 10.0
 """Seconds by which decoding times go back, or ahead in a transport stream, where they start anew; FFmpeg's limits."""
+_STEPS = 31  # between frames, of which the middle one is usual
 USUAL_RATE = 25.0
 """Frames per second of a video that tells neither times nor a rate, as FFmpeg assumes."""
 
@@ -63,7 +66,7 @@ class Clock:
 
     A frame has its own time stamp. Where the file has stamps in decoding order only (AVI with B-frames), or a stamp
     does not rise, it is the least of the stamps that were read and not shown yet. Without any stamps frames follow each
-    other at the stream's rate.
+    other by the usual step so far, at first by the stream's rate, which files may tell badly (600 a second).
 
     Attributes:
         joint: where the times start anew.
@@ -82,6 +85,7 @@ class Clock:
         self._rate = rate_of(stream)
         self._waiting: list[float] = []
         self._last: float | None = None
+        self._steps: deque[float] = deque(maxlen=_STEPS)
 
     def note(self, packet: Any) -> None:
         """Take account of a packet of the video before it is decoded; its times are mended in place."""
@@ -103,10 +107,13 @@ class Clock:
         if self._by_order or own is None or (last is not None and own < last):
             while self._waiting and last is not None and self._waiting[0] <= last:
                 heapq.heappop(self._waiting)
-            following = 0.0 if last is None else last + 1 / self._rate
+            step = statistics.median(self._steps) if self._steps else 1 / self._rate
+            following = 0.0 if last is None else last + step
             own = heapq.heappop(self._waiting) if self._waiting else following
         while self._waiting and self._waiting[0] <= own:
             heapq.heappop(self._waiting)
+        if last is not None:
+            self._steps.append(own - last)
         self._last = own
         return own
 

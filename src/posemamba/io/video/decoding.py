@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.clock import Clock, in_decoding_order, rate_of
-from posemamba.io.video.display import is_mirrored, is_transposed, list_remarks, pixel_aspect, turned
+from posemamba.io.video.display import (
+    Matrix,
+    display_matrix,
+    is_mirrored,
+    is_transposed,
+    list_remarks,
+    pixel_aspect,
+    turned,
+)
 from posemamba.io.video.opening import TruncationCheck, decoding, no_frames, opened, stamp_of
 from posemamba.poses.ranges import FASTEST, SLOWEST
 from posemamba.poses.times import usual_step
@@ -49,8 +57,9 @@ def look_through(path: Path, tolerant: bool = False) -> tuple[VideoInfo, NDArray
                     continue
                 for frame in _decode(packet, check, clock) if shape is None or tolerant else ():
                     if shape is None:
-                        rotation, mirrored, remarks = rotation_of(frame), is_mirrored(frame), list_remarks(path, frame)
-                        shape = as_shown(frame, stream, None).shape[:2]
+                        matrix = display_matrix(frame)
+                        rotation, mirrored, remarks = rotation_of(frame), is_mirrored(matrix), list_remarks(path, frame)
+                        shape = as_shown(frame, stream, None, matrix).shape[:2]
                     if tolerant and (time := clock.time_of(frame)) is not None:
                         shown.append(time)
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
@@ -151,6 +160,7 @@ def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Fr
         first: float | None = None
         end: float | None = None
         shape: tuple[int, int] | None = None
+        matrix: Matrix | None = None
         with decoding(path, check):
             for packet in check.packets():
                 if packet.stream is stream:
@@ -164,7 +174,8 @@ def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Fr
                     first = stamp if first is None else first
                     end = stamp + float((frame.duration or 0) * (frame.time_base or 0))
                     if shape is None or index >= skip:
-                        rgb = as_shown(frame, stream, shape)
+                        matrix = matrix or display_matrix(frame)
+                        rgb = as_shown(frame, stream, shape, matrix)
                         shape = rgb.shape[:2]
                     if index >= skip:
                         yield Frame(index, stamp - first, rgb)
@@ -209,6 +220,7 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
             stream.thread_type = "AUTO"
             check, clock = TruncationCheck(container, stream), Clock(container, stream, by_order=False)
             shape: tuple[int, int] | None = None
+            matrix: Matrix | None = None
             reached = False
             with decoding(path, check):
                 if seek and wanted > origin:
@@ -221,9 +233,10 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
                             continue
                         if shape is None and seek and time > wanted + 1e-6:
                             break  # some files seek too far: start again from the beginning
-                        rgb = as_shown(frame, stream, shape) if time >= wanted - 1e-6 else None
+                        matrix = matrix or display_matrix(frame)
+                        rgb = as_shown(frame, stream, shape, matrix) if time >= wanted - 1e-6 else None
                         if rgb is None:
-                            shape = shape or as_shown(frame, stream, None).shape[:2]
+                            shape = shape or as_shown(frame, stream, None, matrix).shape[:2]
                             continue
                         shape = rgb.shape[:2]
                         reached = True
@@ -241,18 +254,19 @@ def rotation_of(frame: Any) -> int:
     return int(round((getattr(frame, "rotation", 0) or 0) / 90) * 90) % 360
 
 
-def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[np.uint8]:
+def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None, matrix: Matrix) -> NDArray[np.uint8]:
     """Return a frame as players show it: RGB, turned and flipped, with square pixels.
 
     Args:
         frame: PyAV's frame.
         stream: its stream.
         shape: (height, width) to scale to; None: by the frame's own size.
+        matrix: the display matrix of the video's first frame.
     """
     if shape is None:
         stored = frame.height, max(1, round(frame.width * pixel_aspect(stream)))
     else:
-        stored = (shape[1], shape[0]) if is_transposed(frame) else shape
+        stored = (shape[1], shape[0]) if is_transposed(matrix) else shape
     if stored[0] * stored[1] > MOST_PIXELS:
         raise ValueError(f"pictures of {stored[1]} x {stored[0]} pixels, expected {MOST_PIXELS:,} at most")
     options: dict[str, Any] = {}
@@ -262,4 +276,4 @@ def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None) -> NDArray[
     if space == _BT709 or (space == _UNSPECIFIED and frame.height >= 720):
         options = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
     rgb = frame.reformat(width=stored[1], height=stored[0], format="rgb24", **options).to_ndarray()
-    return turned(frame, rgb)
+    return turned(matrix, rgb)

@@ -17,8 +17,16 @@ _ASPECTS = (0.1, 10.0)
 """Widths of a pixel, in heights, that a camera or a tape may have; others are broken numbers."""
 
 
-def display_matrix(frame: Any) -> tuple[int, int, int, int]:
-    """Return (a, b, c, d) of a frame's display matrix, in units of 1/65536; the identity without one."""
+Matrix = tuple[int, int, int, int]
+"""A display matrix' a, b, c and d, in units of 1/65536."""
+
+
+def display_matrix(frame: Any) -> Matrix:
+    """Return a frame's display matrix; the identity without one.
+
+    PyAV keeps a frame that was asked for it until Python collects cycles, which it does by the number of objects and
+    not by their size: ask the first frame of a video alone.
+    """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None or len(raw := bytes(data)) < 36:
         return 1 << 16, 0, 0, 1 << 16
@@ -26,23 +34,23 @@ def display_matrix(frame: Any) -> tuple[int, int, int, int]:
     return a, b, c, d
 
 
-def is_transposed(frame: Any) -> bool:
-    """Return True if a frame is shown with its width as height."""
-    a, b, c, d = display_matrix(frame)
+def is_transposed(matrix: Matrix) -> bool:
+    """Return True if frames are shown with their width as height."""
+    a, b, c, d = matrix
     return abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def turned(frame: Any, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn and flip (height, width, 3) stored pixels as the frame's display matrix says; odd angles to the nearest."""
-    a, b, c, d = display_matrix(frame)
+def turned(matrix: Matrix, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn and flip (height, width, 3) stored pixels as a display matrix says; odd angles to the nearest."""
+    a, b, c, d = matrix
     if abs(a) + abs(d) < abs(b) + abs(c):
         rgb, a, d = rgb.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def is_mirrored(frame: Any) -> bool:
-    """Return True if a frame is shown as in a mirror."""
-    a, b, c, d = display_matrix(frame)
+def is_mirrored(matrix: Matrix) -> bool:
+    """Return True if frames are shown as in a mirror."""
+    a, b, c, d = matrix
     return a * d - b * c < 0
 
 

@@ -57,6 +57,8 @@ def _opened(path: Path) -> Iterator[Any]:
             import pillow_heif
 
             pillow_heif.register_heif_opener()
+        if lacking := _bytes_lacking(path):  # libheif makes a picture of what is there, and the rest grey
+            raise PoseMambaError(f"{path}: the picture is cut short, {lacking} bytes are lacking; copy it again")
     Image.init()  # else it knows the commonest formats alone
     try:
         with Image.open(path, formats=[name for name in _FORMATS if name in Image.OPEN]) as image:
@@ -69,7 +71,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except FileNotFoundError:
         raise PoseMambaError(f"{path}: no such file") from None
     except UnidentifiedImageError:
-        if is_heif(path):
+        if is_heif(path) and not {"HEIF", "AVIF"} <= set(Image.OPEN):
             raise PoseMambaError(
                 f"{path}: a HEIC or AVIF picture, which the installed Pillow does not read; convert it to jpg or "
                 "png, or install the Python package pillow-heif beside Pillow"
@@ -81,6 +83,23 @@ def _opened(path: Path) -> Iterator[Any]:
         raise
     except Exception as error:  # whatever a damaged file leads to
         raise PoseMambaError(f"{path}: the picture is cut short or damaged ({cause(error)}); copy it again") from error
+
+
+def _bytes_lacking(path: Path) -> int:
+    """Return how many bytes the boxes of a HEIF file declare beyond its end."""
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        place = 0
+        while len(head := file.read(16)) >= 8:
+            size = int.from_bytes(head[:4], "big")
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8:  # to the end of the file, or damaged
+                return 0
+            place += size
+            if place > end:
+                return place - end
+            file.seek(place)
+    return 0
 
 
 def _upright(image: Any) -> NDArray[np.uint8]:

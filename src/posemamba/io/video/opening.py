@@ -162,8 +162,12 @@ class TruncationCheck:
 
 
 def stamp_of(packet: Any) -> float | None:
-    """Return a packet's time in seconds, or None."""
-    stamp = packet.dts if packet.pts is None else packet.pts
+    """Return a packet's time in seconds, or None.
+
+    AVI has times of decoding alone: those of showing that FFmpeg makes of them are uneven at the end.
+    """
+    decoding_alone = packet.pts is None or packet.stream.container.format.name == "avi"
+    stamp = packet.dts if decoding_alone and packet.dts is not None else packet.pts
     return None if stamp is None else float(stamp * packet.time_base)
 
 
