@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,12 +37,14 @@ class Verdict:
         line: the word, the frames not to trust, and why.
         avoid: [first, last] frames not to be trusted, both included.
         look: [first, last] frames to look at, both included.
+        reasons: what speaks against the clip as a whole, in plain words.
     """
 
     word: str
     line: str
     avoid: list[list[int]]
     look: list[list[int]]
+    reasons: list[str] = field(default_factory=list)
 
 
 def is_heavy(fault: Fault) -> bool:
@@ -53,7 +55,8 @@ def is_heavy(fault: Fault) -> bool:
 def verdict(quality: Quality) -> Verdict:
     """Weigh the faults of one person."""
     if not quality.seen.any():
-        return Verdict("do not trust", "do not trust: nobody was seen", [[0, len(quality.times) - 1]], [])
+        nobody = "nobody was seen"
+        return Verdict("do not trust", f"do not trust: {nobody}", [[0, len(quality.times) - 1]], [], [nobody])
     gap = max(1, round(_NEAR / _step(quality)))
     bad = quality.marked(is_heavy) & quality.seen
     doubtful = quality.marked(lambda f: f.check in LIGHT) & ~bad & quality.seen
@@ -81,13 +84,13 @@ def verdict(quality: Quality) -> Verdict:
     if not quality.seen.all():
         parts.append(f"seen in {int(quality.seen.sum())} of {len(quality.times)} frames")
     if avoid:
-        shown = [f"{_name(first, last)} ({_why(quality, first, last)})" for first, last in avoid[:8]]
+        shown = [f"{_name(first, last)} ({explain_frames(quality, first, last)})" for first, last in avoid[:8]]
         more = f", and {len(avoid) - 8} more spans" if len(avoid) > 8 else ""
         parts.append(f"do not trust frames {', '.join(shown)}{more}")
     if look:
         shown = [_name(first, last) for first, last in look[:8]]
         parts.append(f"look at {', '.join(shown)}" + (f" and {len(look) - 8} more" if len(look) > 8 else ""))
-    return Verdict(word, "; ".join(parts), avoid, look)
+    return Verdict(word, "; ".join(parts), avoid, look, reasons)
 
 
 def verdicts(people: Sequence[Poses3D]) -> list[str]:
@@ -153,15 +156,24 @@ _WORDS = {
     "bend": "a joint bends backwards",
     "bone": "bones of wrong lengths",
     "reprojection": "does not fit the 2D joints",
+    "swap": "left and right change places in 2D",
+    "uncertain": "large errors are expected",
+    "not seen": "the person was not seen",
 }
 
 
-def _why(quality: Quality, first: int, last: int) -> str:
-    """Name the check that marks most of these frames, and others that mark a quarter of them."""
+def explain_frames(quality: Quality, first: int, last: int, *, heavy: bool = True) -> str:
+    """Name the check that marks most of these frames, and others that mark a quarter of them.
+
+    Args:
+        quality: of the person.
+        first, last: the frames, both included.
+        heavy: of the faults whose frames are not to be trusted; else of those to look at.
+    """
     counts = {}
     for check in _WORDS:
-        heavy = [f for f in quality.faults if f.check == check and is_heavy(f)]
-        counts[check] = int(quality.marked(heavy.__contains__)[first : last + 1].sum())
+        chosen = [f for f in quality.faults if f.check == check and is_heavy(f) == heavy]
+        counts[check] = int(quality.marked(chosen.__contains__)[first : last + 1].sum())
     order = sorted((c for c in counts if counts[c]), key=lambda c: -counts[c])
-    chosen = [c for c in order if c == order[0] or counts[c] >= 0.25 * (last - first + 1)][:3]
-    return ", ".join(_WORDS[c] for c in chosen)
+    named = [c for c in order if c == order[0] or counts[c] >= 0.25 * (last - first + 1)][:3]
+    return ", ".join(_WORDS[c] for c in named)

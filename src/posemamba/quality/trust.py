@@ -1,0 +1,101 @@
+"""How far one person's poses can be trusted: a word, the reasons, and a level for each frame.
+
+Shapes: F frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from posemamba.poses import Poses3D
+from posemamba.quality.common import true_spans
+from posemamba.quality.measure import Quality, measure_quality
+from posemamba.quality.verdict import explain_frames, verdict
+from posemamba.utils.errors import PoseMambaError
+
+FINE, LOOK, AVOID = 0, 1, 2
+"""The levels of frames: nothing speaks against it; to be looked at; not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """The verdict on one person's poses, and a level for each frame.
+
+    Attributes:
+        word: ``good``, ``use with care`` or ``do not trust``.
+        sentence: one plain line without the word: the reasons, and how many frames they are about.
+        reasons: what speaks against the clip as a whole, in plain words; empty for a good one.
+        levels: (F,) uint8; 0: nothing speaks against the frame, 1: to be looked at, 2: not to be trusted.
+        stretches: (first, last, level, reason) of all frames above level 0, in order of time; both frames included.
+        expected_mm: the weights' own estimate of the joints' mean error, millimetres; None: not known.
+        seen_share: share of the clip's frames in which the person was seen.
+    """
+
+    word: str
+    sentence: str
+    reasons: list[str]
+    levels: NDArray[np.uint8]
+    stretches: list[tuple[int, int, int, str]]
+    expected_mm: float | None
+    seen_share: float
+
+    @property
+    def line(self) -> str:
+        """The word and the sentence."""
+        return f"{self.word}: {self.sentence}"
+
+    def page(self) -> dict[str, Any]:
+        """Return what the viewer shows, in JSON's types."""
+        return {
+            "word": self.word,
+            "sentence": self.sentence,
+            "reasons": list(self.reasons),
+            "stretches": [list(stretch) for stretch in self.stretches],
+        }
+
+
+def judge(poses: Poses3D) -> Trust:
+    """Judge one person's poses; poses that cannot be measured are not to be trusted."""
+    try:
+        return trust(measure_quality(poses))
+    except PoseMambaError as error:  # times that do not rise, a body without a size
+        reason = f"the poses cannot be checked: {error}"
+        levels = np.full(len(poses), AVOID, np.uint8)
+        share = float(poses.seen.mean()) if len(poses) else 0.0
+        return Trust("do not trust", reason, [reason], levels, [(0, len(poses) - 1, AVOID, reason)], None, share)
+
+
+def trust(quality: Quality) -> Trust:
+    """Return the verdict on measured poses with a level for each frame."""
+    judged, frames = verdict(quality), len(quality.times)
+    levels = np.zeros(frames, np.uint8)
+    stretches = []
+    for level, spans in ((LOOK, judged.look), (AVOID, judged.avoid)):
+        for first, last in spans:
+            levels[first : last + 1] = level
+            stretches.append((first, last, level, explain_frames(quality, first, last, heavy=level == AVOID)))
+    return Trust(
+        judged.word,
+        _sentence(judged.reasons, levels),
+        list(judged.reasons),
+        levels,
+        sorted(stretches),
+        quality.numbers["expected"]["mean_mm"],
+        float(quality.seen.mean()) if frames else 0.0,
+    )
+
+
+def _sentence(reasons: list[str], levels: NDArray[np.uint8]) -> str:
+    """Return the reasons and the shares of the marked frames in one line."""
+    parts = ["; ".join(reasons)] if reasons else []
+    for level, what in ((AVOID, "not to be trusted"), (LOOK, "to be looked at")):
+        count = len(true_spans(levels == level))
+        if count:
+            share = (levels == level).mean()
+            shown = f"{share:.0%}" if share >= 0.01 else "less than 1%"
+            parts.append(f"{count} stretch{'es' * (count > 1)} {what} ({shown} of the frames)")
+    return "; ".join(parts) or "no check speaks against it"
