@@ -21,7 +21,8 @@ from posemamba.poses.skeletons import H36M17
 from posemamba.quality import Quality, measure_quality
 from posemamba.quality.figure import draw
 from posemamba.quality.report import as_json, report
-from posemamba.quality.verdict import verdict, verdicts
+from posemamba.quality.trust import verdicts
+from posemamba.quality.verdict import verdict
 from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.upright import upright

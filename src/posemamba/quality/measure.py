@@ -12,10 +12,12 @@ from posemamba.poses import Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
 from posemamba.quality.common import Array, CheckResult, Fault, Mask, prepare
 from posemamba.quality.detection import check_detection, check_expected
+from posemamba.quality.limbs import check_limbs
 from posemamba.quality.scene import check_feet, check_reprojection, check_smoothness
 
 _SECTIONS = {
     "detection": check_detection,
+    "limbs": check_limbs,
     "bones": check_bones,
     "flips": check_flips,
     "feet": check_feet,
@@ -69,7 +71,10 @@ def _sorted_faults(results: Sequence[CheckResult]) -> list[Fault]:
     return sorted(kept, key=lambda f: (f.first, CHECKS.index(f.check), f.part))
 
 
-CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection", "uncertain")
+CHECKS = (
+    *("not seen", "doubt", "guessed", "hidden", "jump", "swap", "bone", "flip", "bend", "feet", "floor"),
+    *("reprojection", "far off", "uncertain"),
+)
 """The values of `Fault.check`."""
 
 

@@ -5,6 +5,7 @@ Shapes: F frames.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,8 +86,20 @@ def trust(quality: Quality) -> Trust:
         levels,
         sorted(stretches),
         quality.numbers["expected"]["mean_mm"],
-        float(quality.seen.mean()) if frames else 0.0,
+        quality.numbers["detection"]["detected"],
     )
+
+
+def verdicts(people: Sequence[Poses3D]) -> list[str]:
+    """Return a line for each person, for the end of a command."""
+    lines = []
+    for poses in people:
+        judged = judge(poses)
+        name = f"person {poses.person}: " if len(people) > 1 else ""
+        off = "" if judged.expected_mm is None else f"; joints about {judged.expected_mm:.0f} mm off on average"
+        by = ", by the weights' own estimate" if off else ""
+        lines.append(f"{name}{judged.line}{off}{by} (posemamba quality says which and why)")
+    return lines
 
 
 def _sentence(reasons: list[str], levels: NDArray[np.uint8]) -> str:

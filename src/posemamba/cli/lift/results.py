@@ -241,7 +241,7 @@ def is_done(out: Path, call: str) -> bool:
 
 def report(one: Input, results: Results, written: list[Path], stages: Stages) -> None:
     """Print what was lifted and written, how far it can be trusted, and what its numbers mean."""
-    from posemamba.quality.verdict import verdicts
+    from posemamba.quality.trust import verdicts
 
     first = results.poses[0]
     times = first.keypoints.frame_times()
