@@ -90,7 +90,7 @@ def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
     poses = film(points)
     mm = 1000 * points[:, :1, 2] / FOCAL  # of a pixel at the pelvis's depth
     errors = np.repeat(40 / mm, 17, axis=1)
-    errors[60:90] *= 3
+    errors[60:90] *= 2
     errors[:, WRIST] *= 1.5
     told = replace(poses, expected_error=errors.astype(np.float32))
     motion = to_metres(told, 1.72)
@@ -99,7 +99,7 @@ def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
     during(quality, 60, 89)
     numbers = quality.numbers["expected"]
     assert numbers["worst"] == "left wrist"
-    assert numbers["by_joint_mm"]["left ankle"] == pytest.approx(40 * (120 + 3 * 30) / 150, rel=0.03)
+    assert numbers["by_joint_mm"]["left ankle"] == pytest.approx(40 * (120 + 2 * 30) / 150, rel=0.03)
     assert verdict(quality).word == "good" and "look at 60-89" in verdict(quality).line
     assert "joints are expected to be" in report(quality) and "most left wrist" in report(quality)
     worse = judged(replace(told, expected_error=(2 * errors).astype(np.float32)))
@@ -244,7 +244,7 @@ def test_left_and_right_exchanged_in_2d(points: Array) -> None:
     quality = judged(poses)  # they went along
     assert kinds(quality) == {"swap", "flip", "bend"}
     during(quality, first, first + 3)
-    assert len(verdict(quality).avoid) == 1 and verdict(quality).word == "good"  # a stretch of so few frames
+    assert len(verdict(quality).avoid) == 1 and verdict(quality).word == "use with care"
 
 
 def test_a_body_on_its_head_for_most_of_the_clip(points: Array) -> None:
@@ -273,7 +273,7 @@ def test_another_person_for_a_while(points: Array) -> None:
 
 def test_a_step_aside_in_a_pause_is_no_jump(points: Array) -> None:
     aside = points.copy()
-    aside[75:, :, 0] += 2.5
+    aside[75:, :, 0] -= 2.4
     even = film(aside)
     assert judged(even).numbers["detection"]["jumps"] == 1
     paused = film(aside, times=np.arange(150) / FPS + 20 * (np.arange(150) >= 75))

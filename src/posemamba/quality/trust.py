@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D
 from posemamba.quality.common import true_spans
 from posemamba.quality.measure import Quality, measure_quality
-from posemamba.quality.verdict import explain_frames, verdict
+from posemamba.quality.verdict import explain_spans, verdict
 from posemamba.utils.errors import PoseMambaError
 
 FINE, LOOK, AVOID = 0, 1, 2
@@ -76,9 +76,9 @@ def trust(quality: Quality) -> Trust:
     levels = np.zeros(frames, np.uint8)
     stretches = []
     for level, spans in ((LOOK, judged.look), (AVOID, judged.avoid)):
-        for first, last in spans:
+        for (first, last), why in zip(spans, explain_spans(quality, spans, heavy=level == AVOID), strict=True):
             levels[first : last + 1] = level
-            stretches.append((first, last, level, explain_frames(quality, first, last, heavy=level == AVOID)))
+            stretches.append((first, last, level, why))
     return Trust(
         judged.word,
         _sentence(judged.reasons, levels),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -81,7 +82,8 @@ def verdict(quality: Quality) -> Verdict:
     if not quality.seen.all():
         parts.append(f"seen in {int(quality.seen.sum())} of {frames} frames")
     if avoid:
-        shown = [f"{_name(first, last)} ({explain_frames(quality, first, last)})" for first, last in avoid[:8]]
+        why = explain_spans(quality, avoid[:8])
+        shown = [f"{_name(first, last)} ({text})" for (first, last), text in zip(avoid, why, strict=False)]
         more = f", and {len(avoid) - 8} more spans" if len(avoid) > 8 else ""
         parts.append(f"do not trust frames {', '.join(shown)}{more}")
     if look:
@@ -187,18 +189,27 @@ _WORDS = {
 }
 
 
-def explain_frames(quality: Quality, first: int, last: int, *, heavy: bool = True) -> str:
-    """Name the check that marks most of these frames, and others that mark a quarter of them.
+def explain_spans(quality: Quality, spans: Sequence[Sequence[int]], *, heavy: bool = True) -> list[str]:
+    """Name for each span the check that marks most of its frames, and others that mark a quarter of them.
 
     Args:
         quality: of the person.
-        first, last: the frames, both included.
-        heavy: of the faults whose frames are not to be trusted; else of those to look at.
+        spans: [first, last] frames, both included.
+        heavy: by faults whose frames are not to be trusted; else by those to look at.
     """
-    counts = {}
+    counts = {}  # of each check's frames before each frame
     for check in _WORDS:
-        chosen = [f for f in quality.faults if f.check == check and (is_heavy(f) or check == "not seen") == heavy]
-        counts[check] = int(quality.marked(chosen.__contains__)[first : last + 1].sum())
-    order = sorted((c for c in counts if counts[c]), key=lambda c: -counts[c])
-    named = [c for c in order if c == order[0] or counts[c] >= 0.25 * (last - first + 1)][:3]
-    return ", ".join(_WORDS[c] for c in named)
+        marked = quality.marked(partial(_is_from, check, heavy))
+        counts[check] = np.concatenate([[0], np.cumsum(marked)])
+    lines = []
+    for first, last in spans:
+        inside = {check: int(total[last + 1] - total[first]) for check, total in counts.items()}
+        order = sorted((c for c in inside if inside[c]), key=lambda c: -inside[c])
+        named = [c for c in order if c == order[0] or inside[c] >= 0.25 * (last - first + 1)]
+        lines.append(", ".join(dict.fromkeys(_WORDS[c] for c in named[:3])))
+    return lines
+
+
+def _is_from(check: str, heavy: bool, fault: Fault) -> bool:
+    """Tell whether a check found the fault, and gave it that weight; frames without the person count as heavy."""
+    return fault.check == check and (is_heavy(fault) or check == "not seen") == heavy
