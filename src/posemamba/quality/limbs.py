@@ -18,13 +18,15 @@ _ARMS, _LEGS = ("left arm", "right arm"), ("left leg", "right leg")
 def check_limbs(clip: JudgedClip) -> CheckResult:
     """Find frames in which two limbs or more are guessed.
 
-    A limb is guessed where both of its outer joints (knee and ankle, elbow and wrist) are. A joint is guessed where it
-    was not found, lies outside of the picture, or has a confidence of `MIN_CONFIDENCE` or less.
+    A limb is guessed where both of its outer joints (knee and ankle, elbow and wrist) are, and a leg also where one of
+    them lies outside of the picture: whole poses lean then. A joint is guessed where it was not found, lies outside of
+    the picture, or has a confidence of `MIN_CONFIDENCE` or less.
     """
     result = CheckResult()
     seen, names = clip.network.seen, list(LIMBS)
     outside = _outside(clip)
-    guessed = _outer(_guessed(clip) | outside, all_of=True) & seen[:, None]
+    cut = _outer(outside, all_of=False) & [name in _LEGS for name in names]
+    guessed = (_outer(_guessed(clip) | outside, all_of=True) | cut) & seen[:, None]
     away = _outer(outside, all_of=False) & guessed
     two: Mask = np.asarray(guessed.sum(1) >= 2)
     both = [names.index(leg) for leg in _LEGS]

@@ -1,4 +1,4 @@
-"""How far one person's poses can be trusted: a word, the reasons, and a level for each frame.
+"""Judge how far one person's poses can be trusted: a word, the reasons, and a level for each frame.
 
 Shapes: F frames.
 """
@@ -6,61 +6,27 @@ Shapes: F frames.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
+from posemamba.poses.trust import AVOID, FINE, LOOK, Trust
 from posemamba.quality.common import true_spans
 from posemamba.quality.measure import Quality, measure_quality
 from posemamba.quality.verdict import explain_spans, verdict
 from posemamba.utils.errors import PoseMambaError
 
-FINE, LOOK, AVOID = 0, 1, 2
-"""The levels of frames: nothing speaks against it; to be looked at; not to be trusted."""
-
-
-@dataclass(frozen=True)
-class Trust:
-    """The verdict on one person's poses, and a level for each frame.
-
-    Attributes:
-        word: ``good``, ``use with care`` or ``do not trust``.
-        sentence: one plain line without the word: the reasons, and how many frames they are about.
-        reasons: what speaks against the clip as a whole, in plain words; empty for a good one.
-        levels: (F,) uint8; 0: nothing speaks against the frame, 1: to be looked at, 2: not to be trusted.
-        stretches: (first, last, level, reason) of all frames above level 0, in order of time; both frames included.
-        expected_mm: the weights' own estimate of the joints' mean error, millimetres; None: not known.
-        seen_share: share of the clip's frames in which the person was seen.
-    """
-
-    word: str
-    sentence: str
-    reasons: list[str]
-    levels: NDArray[np.uint8]
-    stretches: list[tuple[int, int, int, str]]
-    expected_mm: float | None
-    seen_share: float
-
-    @property
-    def line(self) -> str:
-        """The word and the sentence."""
-        return f"{self.word}: {self.sentence}"
-
-    def page(self) -> dict[str, Any]:
-        """Return what the viewer shows, in JSON's types."""
-        return {
-            "word": self.word,
-            "sentence": self.sentence,
-            "reasons": list(self.reasons),
-            "stretches": [list(stretch) for stretch in self.stretches],
-        }
+__all__ = ["AVOID", "FINE", "LOOK", "Trust", "judge", "trust", "verdicts"]
 
 
 def judge(poses: Poses3D) -> Trust:
-    """Judge one person's poses; poses that cannot be measured are not to be trusted."""
+    """Return the verdict that the poses carry, or else judge them.
+
+    Poses that cannot be measured are not to be trusted. To judge changed poses, call ``trust(measure_quality(poses))``.
+    """
+    if poses.trust is not None:
+        return poses.trust
     try:
         return trust(measure_quality(poses))
     except PoseMambaError as error:  # times that do not rise, a body without a size
@@ -96,9 +62,10 @@ def verdicts(people: Sequence[Poses3D]) -> list[str]:
     for poses in people:
         judged = judge(poses)
         name = f"person {poses.person}: " if len(people) > 1 else ""
-        off = "" if judged.expected_mm is None else f"; joints about {judged.expected_mm:.0f} mm off on average"
-        by = ", by the weights' own estimate" if off else ""
-        lines.append(f"{name}{judged.line}{off}{by} (posemamba quality says which and why)")
+        off = ""
+        if judged.expected_mm is not None and not any("mm off" in reason for reason in judged.reasons):
+            off = f"; joints about {judged.expected_mm:.0f} mm off on average, by the weights' own estimate"
+        lines.append(f"{name}{judged.line}{off} (posemamba quality says more)")
     return lines
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from posemamba.poses.posture import MOST
+from posemamba.poses.trust import WORDS
 from posemamba.quality.common import Fault, Mask, true_spans
 from posemamba.quality.measure import Quality
 
@@ -28,8 +29,7 @@ GUESSED_CARE, GUESSED_AVOID = 0.25, 0.5
 """Shares of the person's frames with two limbs guessed, above which a clip needs care, and is not to be trusted."""
 _MOST = 0.5  # the share of frames that are not to be trusted above which the clip is not to be trusted
 _NEAR = 0.2  # seconds: marked spans nearer than this are reported as one
-WORDS = ("good", "use with care", "do not trust")
-"""The verdicts, from the best to the worst."""
+_BRIEF = 0.1  # seconds: shorter faults are bridged by the frames around them, and to be looked at
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def verdict(quality: Quality) -> Verdict:
     """Weigh the faults of one person.
 
     A good clip has no frame that is not to be trusted. Frames without the person are not to be trusted either, except
-    before they come and after they have left.
+    before they come and after they have left. Faults of less than 0.1 s are to be looked at.
     """
     frames = len(quality.times)
     if not quality.seen.any():
@@ -69,8 +69,9 @@ def verdict(quality: Quality) -> Verdict:
     gap = max(1, round(_NEAR / _step(quality)))
     there = _between(quality.seen)
     bad = (quality.marked(is_heavy) | ~quality.seen) & there
-    doubtful = quality.marked(lambda f: f.check in LIGHT) & ~bad & there
-    avoid = _merged(bad, gap, there)
+    doubtful = (quality.marked(lambda f: f.check in LIGHT) | bad) & there
+    brief = min(frames, max(2, round(_BRIEF / _step(quality))))
+    avoid = [span for span in _merged(bad, gap, there) if span[1] - span[0] + 1 >= brief]
     inside = np.zeros(frames, bool)
     for first, last in avoid:
         inside[first : last + 1] = True
@@ -107,6 +108,8 @@ def _weighed(quality: Quality, bad: float) -> list[tuple[int, str]]:
         if value is not None and value > care:
             found.append((2 if value > avoid else 1, reason(value)))
 
+    if len(quality.times) == 1:
+        found.append((1, "a single picture shows less of the depth than a clip"))
     weigh(
         1 - detection["detected"],
         1 - SEEN_CARE,
@@ -195,7 +198,7 @@ def explain_spans(quality: Quality, spans: Sequence[Sequence[int]], *, heavy: bo
     Args:
         quality: of the person.
         spans: [first, last] frames, both included.
-        heavy: by faults whose frames are not to be trusted; else by those to look at.
+        heavy: by faults whose frames are not to be trusted; else also by those to look at.
     """
     counts = {}  # of each check's frames before each frame
     for check in _WORDS:
@@ -211,5 +214,6 @@ def explain_spans(quality: Quality, spans: Sequence[Sequence[int]], *, heavy: bo
 
 
 def _is_from(check: str, heavy: bool, fault: Fault) -> bool:
-    """Tell whether a check found the fault, and gave it that weight; frames without the person count as heavy."""
-    return fault.check == check and (is_heavy(fault) or check == "not seen") == heavy
+    """Tell whether a check found the fault, and gave it weight, or much of it; frames without the person have much."""
+    much = is_heavy(fault) or check == "not seen"
+    return fault.check == check and (much or (not heavy and check in LIGHT))
