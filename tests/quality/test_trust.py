@@ -121,11 +121,12 @@ def test_poses_that_cannot_be_measured_are_not_to_be_trusted() -> None:
     assert judged.word == "do not trust" and "cannot be checked" in judged.sentence and (judged.levels == 2).all()
 
 
+@pytest.mark.slow
 def test_a_long_clip_with_many_faults_is_judged() -> None:
     frames = 20_500
     one = film(50)
     again = np.arange(frames) % 50
-    unsure(one, slice(12, 45), *LEGS)
+    unsure(one, slice(20, 36), *LEGS)
     gone(one, slice(0, 8))
     keypoints = replace(one.keypoints, xy=one.keypoints.xy[again], confidence=one.keypoints.confidence[again])
     assert one.expected_error is not None
@@ -141,7 +142,7 @@ def test_a_long_clip_with_many_faults_is_judged() -> None:
     before = time.process_time()
     judged = judge(poses)
     assert time.process_time() - before < 30  # seconds; every fault compared with every other takes minutes
-    assert judged.word == "do not trust" and len(judged.stretches) >= frames // 50 - 1
+    assert judged.word == "use with care" and len(judged.stretches) >= 2 * frames // 50 - 1
 
 
 def read(path: Path) -> list[dict[str, str]]:

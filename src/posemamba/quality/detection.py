@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses.keypoints import Span, find_jumps
-from posemamba.poses.posture import posture
+from posemamba.poses.posture import MOST, posture
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
 from posemamba.poses.times import find_pauses
 from posemamba.quality.common import (
@@ -72,6 +72,9 @@ def check_detection(clip: JudgedClip) -> CheckResult:
     stands = posture(keypoints)
     if stands.remark:
         result.remarks.append(stands.remark)
+    if stands.head_down > MOST:
+        text = f"the body stands on its head in {stands.head_down:.0%} of the frames"
+        result.faults.append(clip.fault("posture", "", (0, frames), text))
     result.numbers = {
         "seen": float(seen.mean()) if frames else None,
         "detected": float((seen & (confidence > 0).any(1)).mean()) if frames else 0.0,

@@ -85,7 +85,7 @@ def _sorted_faults(results: Sequence[CheckResult]) -> list[Fault]:
 
 
 CHECKS = (
-    *("not seen", "doubt", "guessed", "hidden", "jump", "swap", "bone", "flip", "bend", "feet", "floor"),
+    *("not seen", "posture", "doubt", "guessed", "hidden", "jump", "swap", "bone", "flip", "bend", "feet", "floor"),
     *("reprojection", "far off", "uncertain"),
 )
 """The values of `Fault.check`."""

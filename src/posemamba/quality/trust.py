@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
-from posemamba.poses.trust import AVOID, FINE, LOOK, Trust
+from posemamba.poses.trust import AVOID, FINE, LOOK, WORDS, Trust
 from posemamba.quality.common import true_spans
 from posemamba.quality.measure import Quality, measure_quality
 from posemamba.quality.verdict import explain_spans, verdict
@@ -45,9 +45,14 @@ def trust(quality: Quality) -> Trust:
         for (first, last), why in zip(spans, explain_spans(quality, spans, heavy=level == AVOID), strict=True):
             levels[first : last + 1] = level
             stretches.append((first, last, level, why))
+    sentence = _sentence(judged.reasons, levels)
+    if judged.word == WORDS[-1]:  # nothing of such a clip is fine
+        for start, end in true_spans(levels == FINE):
+            levels[start:end] = LOOK
+            stretches.append((start, end - 1, LOOK, f"as the whole clip: {judged.reasons[0]}"))
     return Trust(
         judged.word,
-        _sentence(judged.reasons, levels),
+        sentence,
         list(judged.reasons),
         levels,
         sorted(stretches),

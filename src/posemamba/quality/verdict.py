@@ -13,7 +13,7 @@ from posemamba.poses.trust import WORDS
 from posemamba.quality.common import Fault, Mask, true_spans
 from posemamba.quality.measure import Quality
 
-HEAVY = ("doubt", "jump", "flip", "bend", "guessed", "far off")
+HEAVY = ("posture", "doubt", "jump", "flip", "bend", "guessed", "far off")
 """Checks whose frames are not to be trusted. So are whole-body faults of `bone` and `reprojection`."""
 LIGHT = ("swap", "reprojection", "uncertain", "hidden")
 """Checks whose frames should be looked at: swapped 2D joints, which the lifting need not have followed; single joints;
@@ -177,6 +177,7 @@ def _name(first: int, last: int) -> str:
 
 
 _WORDS = {
+    "posture": "the body stands on its head",
     "doubt": "the detector is unsure",
     "jump": "perhaps somebody else",
     "flip": "limbs flip",
