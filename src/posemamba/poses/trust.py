@@ -25,8 +25,8 @@ class Trust:
         word: ``good``, ``use with care`` or ``do not trust``.
         sentence: one plain line without the word: the reasons, and how many frames they are about.
         reasons: what speaks against the clip as a whole, in plain words; empty for a good one.
-        levels: (F,) uint8; 0: nothing speaks against the frame, 1: to be looked at, 2: not to be trusted. Frames in which
-            the person is away for a while are 2. A clip not to be trusted has no frame of level 0.
+        levels: (F,) uint8; 0: nothing speaks against the frame, 1: to be looked at, 2: not to be trusted. Frames in
+            which the person is away for a while are 2. A clip not to be trusted has no frame of level 0.
         stretches: (first, last, level, reason) of all frames above level 0, in order of time; both frames included.
         expected_mm: the weights' own estimate of the joints' mean error, millimetres; None: not known.
         seen_share: share of the clip's frames in which the person was found.

@@ -79,7 +79,9 @@ def _sentence(reasons: list[str], levels: NDArray[np.uint8]) -> str:
     parts = ["; ".join(reasons)] if reasons else []
     for level, what in ((AVOID, "not to be trusted"), (LOOK, "to be looked at")):
         count = len(true_spans(levels == level))
-        if count:
+        if level == AVOID and (levels == level).all() and len(levels) > 1:
+            parts.append("no frame is to be trusted")
+        elif count and len(levels) > 1:
             share = (levels == level).mean()
             shown = f"{share:.0%}" if share >= 0.01 else "less than 1%"
             parts.append(f"{count} stretch{'es' * (count > 1)} {what} ({shown} of the frames)")

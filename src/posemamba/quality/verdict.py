@@ -145,7 +145,8 @@ def _weighed(quality: Quality, bad: float) -> list[tuple[int, str]]:
             lambda share: f"the body lies across the picture in {share:.0%} of the frames",
         )
     if bad > _MOST and not any(weight == 2 for weight, _ in found):
-        found.append((2, f"{bad:.0%} of the frames are not to be trusted"))
+        single = len(quality.times) == 1
+        found.append((2, explain_spans(quality, [[0, 0]])[0] if single else f"faults in {bad:.0%} of the frames"))
     return found
 
 

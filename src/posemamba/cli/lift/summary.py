@@ -43,14 +43,14 @@ class Summary:
         self._tried.add(one.path)
 
     def write(self) -> list[Path]:
-        """Write both files, unless nothing was tried; return them.
+        """Write both files, unless nothing is done and there were none; return them.
 
         Raises:
             PoseMambaError: they cannot be written, or files of these names are the user's.
         """
-        if not self._tried:
-            return []
         page, table = self.out / PAGE, self.out / TABLE
+        if not self._tried or (self._tried == set(self._errors) and not page.exists()):
+            return []
         for path, beginning in ((page, MARK), (table, ",".join(COLUMNS))):
             if path.exists() and beginning not in _beginning(path):
                 raise PoseMambaError(f"{path}: is no summary of posemamba lift, and is kept; rename it")
@@ -77,23 +77,22 @@ class Summary:
         known = {one.out.resolve() for one in self.inputs}
         for folder in sorted(path for path in self.out.iterdir() if path.is_dir()) if self.out.is_dir() else []:
             if folder.resolve() not in known and not folder.name.startswith("."):
-                rows += _people(folder, self.out)
+                rows += _people(folder, self.out, folder.name)
         return rows
 
 
-def _people(folder: Path, out: Path, name: str = "") -> list[ClipRow]:
+def _people(folder: Path, out: Path, name: str) -> list[ClipRow]:
     """Return a row for each person whose poses lie in a folder of results."""
     rows = []
-    paths = sorted(find_poses(folder), key=lambda path: (len(path.name), path.name))
-    for path in paths:
+    for path in sorted(find_poses(folder), key=lambda path: (len(path.name), path.name)):
         try:
-            rows.append(_person(path, out, name, several=len(paths) > 1))
+            rows.append(_person(path, out, name))
         except PoseMambaError as error:
-            rows.append(ClipRow(name or folder.name, error=one_line(str(error))))
+            rows.append(ClipRow(name, error=one_line(str(error))))
     return rows
 
 
-def _person(path: Path, out: Path, name: str, several: bool) -> ClipRow:
+def _person(path: Path, out: Path, name: str) -> ClipRow:
     """Read the row of one poses.npz."""
     with reading(path, "a result"):
         arrays = read_npz(path, ("header", "times", "seen", "trust_level"))
@@ -101,7 +100,7 @@ def _person(path: Path, out: Path, name: str, several: bool) -> ClipRow:
         times, frames = arrays["times"], len(arrays["seen"])
         trust = Trust.from_card(header.get("trust"), arrays.get("trust_level"), frames)
         seconds = float(times[-1] - times[0]) + 1 / float(header["fps"]) if frames else 0.0
-        name, person = name or str(header["source"]), int(header["person"])
+        person = int(header.get("person", 1))
     if trust is None:  # of an earlier version
         from posemamba.io.motion.npz import load_poses_npz
         from posemamba.quality.trust import judge
