@@ -79,6 +79,8 @@ def verdict(quality: Quality) -> Verdict:
     found = _weighed(quality, float(bad[quality.seen].mean()))
     word = WORDS[max([1 if avoid else 0, *(weight for weight, _ in found)])]
     reasons = [reason for weight, reason in sorted(found, key=lambda item: -item[0])]
+    if frames == 1:
+        reasons = [reason.replace(" in 100% of the frames", "") for reason in reasons]
     parts = [word + (": " + ", ".join(reasons) if reasons else "")]
     if not quality.seen.all():
         parts.append(f"seen in {int(quality.seen.sum())} of {frames} frames")
