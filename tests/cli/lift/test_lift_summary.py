@@ -97,11 +97,14 @@ def test_a_summary_of_good_bad_and_failed_clips(
 
 def test_a_summary_of_results_of_an_earlier_version(weights: Path, tmp_path: Path) -> None:
     """Which hold no verdict: they are judged again."""
-    sources, out = [clip(tmp_path / f"{name}.npz") for name in "ab"], tmp_path / "out"
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+    sources, out = [clip(tmp_path / folder / "same.npz") for folder in "ab"], tmp_path / "out"
     options = ["--weights", weights, "--no-overlay", "--no-viewer", "-o", out]
     assert lifted(*sources, *options) == 0
     before = table(out)
-    path = out / "a" / "poses.npz"
+    assert list(before) == [str(source) for source in sources]
+    path = out / "a_same_npz" / "poses.npz"
     with np.load(path) as file:
         arrays = {name: array for name, array in file.items() if name != "trust_level"}
     header = json.loads(str(arrays["header"]))

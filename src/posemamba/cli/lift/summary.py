@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
@@ -66,8 +67,11 @@ class Summary:
     def _rows(self) -> list[ClipRow]:
         """Return the rows of this call's inputs in their order, then of other results in the folder."""
         rows: list[ClipRow] = []
+        often = Counter(one.path.name for one in self.inputs)
         for one in self.inputs:
-            name = one.path.name or str(one.path)
+            name = one.path.name
+            if not name or often[name] > 1:
+                name = str(one.path)
             if one.path in self._errors:
                 rows.append(ClipRow(name, error=self._errors[one.path]))
             elif one.path not in self._tried:
