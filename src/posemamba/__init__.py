@@ -37,9 +37,11 @@ if TYPE_CHECKING:
     from posemamba.poses.mapping import to_skeleton as convert_skeleton
     from posemamba.poses.skeletons import Skeleton as Skeleton
     from posemamba.poses.skeletons import get_skeleton as get_skeleton
+    from posemamba.poses.trust import Trust as Trust
     from posemamba.poses.virtual_camera import Lens as Lens
     from posemamba.poses.virtual_camera import VirtualCamera as VirtualCamera
     from posemamba.quality import measure_quality as measure_quality
+    from posemamba.quality.trust import judge as judge
     from posemamba.quality.verdict import verdict as judge_quality
     from posemamba.refine.angle_accuracy import AngleError as AngleError
     from posemamba.refine.angle_accuracy import angle_errors as angle_errors
@@ -66,6 +68,7 @@ _HOMES = {
     "NetworkPoses": "posemamba.poses",
     "RefineOptions": "posemamba.refine.refinement",
     "Skeleton": "posemamba.poses.skeletons",
+    "Trust": "posemamba.poses.trust",
     "VirtualCamera": "posemamba.poses.virtual_camera",
     "__version__": "posemamba.utils.installation",
     "angle_errors": "posemamba.refine.angle_accuracy",
@@ -75,6 +78,7 @@ _HOMES = {
     "detect_people": "posemamba.detect",
     "get_skeleton": "posemamba.poses.skeletons",
     "joint_angles": "posemamba.refine.angles",
+    "judge": "posemamba.quality.trust",
     "judge_quality": "posemamba.quality.verdict:verdict",
     "lift": "posemamba.pipeline.lift",
     "load_model": "posemamba.models.registry",

@@ -21,7 +21,8 @@ from posemamba.poses.skeletons import H36M17
 from posemamba.quality import Quality, measure_quality
 from posemamba.quality.figure import draw
 from posemamba.quality.report import as_json, report
-from posemamba.quality.verdict import verdict, verdicts
+from posemamba.quality.trust import verdicts
+from posemamba.quality.verdict import verdict
 from posemamba.refine.metres import to_metres
 from posemamba.refine.refinement import RefineOptions, refine
 from posemamba.refine.upright import upright
@@ -89,7 +90,7 @@ def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
     poses = film(points)
     mm = 1000 * points[:, :1, 2] / FOCAL  # of a pixel at the pelvis's depth
     errors = np.repeat(40 / mm, 17, axis=1)
-    errors[60:90] *= 3
+    errors[60:90] *= 2
     errors[:, WRIST] *= 1.5
     told = replace(poses, expected_error=errors.astype(np.float32))
     motion = to_metres(told, 1.72)
@@ -98,7 +99,7 @@ def test_what_the_weights_expect_to_be_wrong(points: Array) -> None:
     during(quality, 60, 89)
     numbers = quality.numbers["expected"]
     assert numbers["worst"] == "left wrist"
-    assert numbers["by_joint_mm"]["left ankle"] == pytest.approx(40 * (120 + 3 * 30) / 150, rel=0.03)
+    assert numbers["by_joint_mm"]["left ankle"] == pytest.approx(40 * (120 + 2 * 30) / 150, rel=0.03)
     assert verdict(quality).word == "good" and "look at 60-89" in verdict(quality).line
     assert "joints are expected to be" in report(quality) and "most left wrist" in report(quality)
     worse = judged(replace(told, expected_error=(2 * errors).astype(np.float32)))
@@ -122,14 +123,14 @@ def test_a_bone_of_changing_length(points: Array) -> None:
 
 def test_a_forearm_that_flips(points: Array) -> None:
     poses = film(points)
-    arm = poses.xyz[70:73, WRIST] - poses.xyz[70:73, ELBOW]
-    poses.xyz[70:73, WRIST] = poses.xyz[70:73, ELBOW] - arm
-    poses.keypoints.xy[70:73, WRIST] -= 2 * arm[:, :2]
+    arm = poses.xyz[70:76, WRIST] - poses.xyz[70:76, ELBOW]
+    poses.xyz[70:76, WRIST] = poses.xyz[70:76, ELBOW] - arm
+    poses.keypoints.xy[70:76, WRIST] -= 2 * arm[:, :2]
     quality = judged(poses)
     assert {(f.check, f.part) for f in quality.faults} == {("flip", "left forearm")}
-    during(quality, 70, 72, slack=0)
+    during(quality, 70, 75, slack=0)
     assert "degrees a second" in quality.faults[0].text
-    assert verdict(quality).avoid == [[70, 72]]
+    assert verdict(quality).avoid == [[70, 75]] and verdict(quality).word == "use with care"
 
 
 def test_what_is_left_after_refinement_is_told(points: Array) -> None:
@@ -243,7 +244,7 @@ def test_left_and_right_exchanged_in_2d(points: Array) -> None:
     quality = judged(poses)  # they went along
     assert kinds(quality) == {"swap", "flip", "bend"}
     during(quality, first, first + 3)
-    assert len(verdict(quality).avoid) == 1 and verdict(quality).word == "good"  # a stretch of so few frames
+    assert len(verdict(quality).avoid) == 1 and verdict(quality).word == "use with care"
 
 
 def test_a_body_on_its_head_for_most_of_the_clip(points: Array) -> None:
@@ -272,7 +273,7 @@ def test_another_person_for_a_while(points: Array) -> None:
 
 def test_a_step_aside_in_a_pause_is_no_jump(points: Array) -> None:
     aside = points.copy()
-    aside[75:, :, 0] += 2.5
+    aside[75:, :, 0] -= 2.4
     even = film(aside)
     assert judged(even).numbers["detection"]["jumps"] == 1
     paused = film(aside, times=np.arange(150) / FPS + 20 * (np.arange(150) >= 75))
@@ -304,7 +305,8 @@ def test_clips_with_little_in_them(points: Array) -> None:
         warnings.simplefilter("error")
         for frames in (1, 2, 3, 4):
             quality = judged(part(slice(0, frames)))
-            assert quality.faults == [] and "good" in report(quality)
+            assert quality.faults == [] and verdict(quality).word == ("good" if frames > 1 else "use with care")
+            assert ("a single picture" in report(quality)) == (frames == 1)
             json.dumps(as_json(quality), allow_nan=False)
         nobody = part(slice(0, 20))
         nobody.xyz[:] = nobody.keypoints.xy[:] = np.nan

@@ -192,7 +192,7 @@ def test_heels_and_toes_are_drawn(tmp_path: Path, walker_clip: Callable[..., Pos
 def test_errors_of_angles_are_in_the_page(tmp_path: Path, walker_clip: Callable[..., Poses3D]) -> None:
     poses = crowd(walker_clip, 2, 50)
     known = np.where(np.arange(50) < 10, np.nan, 7.44)
-    off = AngleError(known, np.full(50, 80.0), np.arange(50) >= 30, np.arange(50) < 10, np.zeros(50, bool))
+    off = AngleError(known, np.full(50, 80.0), np.arange(50) >= 30, np.arange(50) < 10, *np.zeros((2, 50), bool))
     angles = [{"left_knee_flexion": np.where(np.arange(50) < 10, np.nan, 20.0), "trunk_rotation": np.zeros(50)}] * 2
     write_viewer(tmp_path / "a.html", poses, angles=angles, angle_errors=[{"left_knee_flexion": off}, {}])
     (knee, trunk), plain = (person["angles"] for person in embedded(tmp_path / "a.html")["people"])
@@ -216,7 +216,7 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
             writer.write(np.full((180, 320, 3), (f, 90, 90), np.uint8))
     page = tmp_path / "people.html"
     edge_on = np.arange(200) >= 100
-    off = AngleError(np.full(200, 7.4), np.full(200, 80.0), edge_on, ~edge_on & False, ~edge_on & False)
+    off = AngleError(np.full(200, 7.4), np.full(200, 80.0), edge_on, *np.zeros((3, 200), bool))
     write_viewer(page, poses, angles=angles, angle_errors=[{"left_knee_flexion": off}] * 3, video=film)
     assert page.stat().st_size < 1_500_000
     chromium.open(page.as_uri() + "#frame=50&theme=light&view=camera")

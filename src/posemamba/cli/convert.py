@@ -57,6 +57,7 @@ def convert(options: ConvertOptions) -> None:
 def _export(options: ConvertOptions) -> None:
     from posemamba.io.motion import EXPORTS, write_motion
     from posemamba.io.motion.npz import load_poses_npz
+    from posemamba.quality.trust import judge
     from posemamba.refine.refinement import refine
 
     source, target = options.source, options.target
@@ -77,5 +78,7 @@ def _export(options: ConvertOptions) -> None:
             f"{source}: is refined already ({', '.join(step.name for step in poses.refined)}); refine poses of "
             "'posemamba lift' without refinement"
         )
+    if poses.trust is None:  # of an earlier version
+        poses.trust = judge(poses)
     notes = write_motion(target, refine(poses, wanted), name)
     print(f"  {target}", *(f"  {line}" for line in notes), sep="\n")

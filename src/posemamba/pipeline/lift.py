@@ -27,6 +27,7 @@ from posemamba.io.inputs import find_inputs
 from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
+from posemamba.quality.trust import judge
 from posemamba.refine.metres import to_metres
 from posemamba.refine.scale import check_height
 
@@ -157,7 +158,9 @@ def lift_input(
     metric = []
     for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
         try:
-            metric.append(to_metres(lifted, height))
+            placed = to_metres(lifted, height)
+            placed.trust = judge(placed)
+            metric.append(placed)
         except PoseMambaError as error:
             raise PoseMambaError(f"{one.path}: {error}") from error
     return metric

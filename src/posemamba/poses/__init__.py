@@ -2,5 +2,6 @@
 
 from posemamba.poses.keypoints import Feet2D, Keypoints2D
 from posemamba.poses.poses3d import NetworkPoses, Poses3D, Step
+from posemamba.poses.trust import Trust
 
-__all__ = ["Feet2D", "Keypoints2D", "NetworkPoses", "Poses3D", "Step"]
+__all__ = ["Feet2D", "Keypoints2D", "NetworkPoses", "Poses3D", "Step", "Trust"]

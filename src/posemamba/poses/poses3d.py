@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.keypoints import Keypoints2D
 from posemamba.poses.skeletons import H36M17
+from posemamba.poses.trust import Trust
 from posemamba.poses.virtual_camera import VirtualCamera
 
 PLACING = ("scale", "root_path")
@@ -111,6 +112,7 @@ class Poses3D:
         steps: placing (`scale`, `root_path`), then the refinement steps, in order.
         feet: (F, 4, 3) float32, heels and foot tips in the order of `posemamba.poses.skeletons.FEET`, in `units` and
             `frame`; NaN where a point was not found. None: the source has no feet.
+        trust: the verdict, with a level for each frame; None: not judged yet (`posemamba.judge`).
     """
 
     xyz: NDArray[np.float32]
@@ -121,6 +123,7 @@ class Poses3D:
     network: NetworkPoses
     steps: tuple[Step, ...] = ()
     feet: NDArray[np.float32] | None = None
+    trust: Trust | None = None
 
     skeleton = H36M17
 

@@ -201,11 +201,12 @@ def _through(clip: JudgedClip, unit: Array, root: int, end: int) -> Mask:
     depth = np.degrees(np.arcsin(np.clip(unit[..., 2], -1, 1)))
     arm = (clip.turned_xy[:, end] - clip.turned_xy[:, root]) / clip.size[:, None]
     arm[~(clip.certain[:, root] & clip.certain[:, end])] = np.nan
-    for a in range(frames - width):
-        b = a + width
-        opposite = depth[a] * depth[b] < 0 and min(abs(depth[a]), abs(depth[b])) > _THROUGH_DEPTH
-        flip = slice(a, b + 1)
-        if opposite and clip.usable[flip].all():
+    before, after = depth[:-width], depth[width:]
+    with np.errstate(invalid="ignore"):
+        opposite = (before * after < 0) & (np.minimum(np.abs(before), np.abs(after)) > _THROUGH_DEPTH)
+    for a in np.flatnonzero(opposite).tolist():
+        flip = slice(a, a + width + 1)
+        if clip.usable[flip].all():
             moved = np.linalg.norm(arm[flip] - arm[a], axis=-1)
             if np.isfinite(moved).all() and moved.max() < _THROUGH_STILL:
                 marked[flip] = True

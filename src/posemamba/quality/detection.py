@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses.keypoints import Span, find_jumps
-from posemamba.poses.posture import posture
+from posemamba.poses.posture import MOST, posture
 from posemamba.poses.skeletons import ARM_PAIRS, LEG_PAIRS
 from posemamba.poses.times import find_pauses
 from posemamba.quality.common import (
@@ -72,8 +72,12 @@ def check_detection(clip: JudgedClip) -> CheckResult:
     stands = posture(keypoints)
     if stands.remark:
         result.remarks.append(stands.remark)
+    if stands.head_down > MOST:
+        text = f"the body stands on its head in {stands.head_down:.0%} of the frames"
+        result.faults.append(clip.fault("posture", "", (0, frames), text))
     result.numbers = {
         "seen": float(seen.mean()) if frames else None,
+        "detected": float((seen & (confidence > 0).any(1)).mean()) if frames else 0.0,
         "joints_found": number(float(keypoints.found[seen].mean()) if seen.any() else np.nan),
         "joints_sure": number(float((~doubtful[seen]).mean()) if seen.any() else np.nan),
         "confidence_given": varies,
@@ -138,8 +142,8 @@ def _changes(xy: Array, pairs: tuple[tuple[int, int], ...]) -> Mask:
     return np.asarray(kept - crossed > SWAPPED * size)
 
 
-EXPECTED_LOOK = 75.0
-"""Millimetres of expected error, mean of the joints, from which on a frame is marked."""
+EXPECTED_LOOK, EXPECTED_AVOID = 75.0, 120.0
+"""Millimetres of expected error, mean of the joints, above which a frame is to be looked at, and not to be trusted."""
 _LEAST = 0.2  # seconds
 
 
@@ -162,7 +166,18 @@ def check_expected(clip: JudgedClip) -> CheckResult:
         "by_joint_mm": by_joint,
     }
     result.series["expected error"] = mean
-    for a, b in true_spans(joined(np.nan_to_num(mean) > EXPECTED_LOOK, clip.frames_in(0.1)), clip.frames_in(_LEAST)):
-        text = f"joints are expected to be {np.nanmean(mean[a:b]):.0f} mm off on average: the depth is a guess"
-        result.faults.append(clip.fault("uncertain", "", (a, b), text))
+    least = min(clip.frames_in(_LEAST), frames)  # a single picture, too
+    far = _lasting(mean > EXPECTED_AVOID, clip, least)
+    for check, marked in (("far off", far), ("uncertain", _lasting((mean > EXPECTED_LOOK) & ~far, clip, least))):
+        for a, b in true_spans(marked & ~np.isnan(mean)):
+            text = f"joints are expected to be {np.nanmean(mean[a:b]):.0f} mm off on average: the depth is a guess"
+            result.faults.append(clip.fault(check, "", (a, b), text))
     return result
+
+
+def _lasting(marked: Mask, clip: JudgedClip, least: int) -> Mask:
+    """Return (F,) the marked frames with short gaps filled, without spans of fewer than `least` frames."""
+    out = np.zeros(len(marked), bool)
+    for a, b in true_spans(joined(marked, clip.frames_in(0.1)), least):
+        out[a:b] = True
+    return out

@@ -12,10 +12,12 @@ from posemamba.poses import Poses3D
 from posemamba.quality.body import check_bends, check_bones, check_flips
 from posemamba.quality.common import Array, CheckResult, Fault, Mask, prepare
 from posemamba.quality.detection import check_detection, check_expected
+from posemamba.quality.limbs import check_limbs
 from posemamba.quality.scene import check_feet, check_reprojection, check_smoothness
 
 _SECTIONS = {
     "detection": check_detection,
+    "limbs": check_limbs,
     "bones": check_bones,
     "flips": check_flips,
     "feet": check_feet,
@@ -53,23 +55,39 @@ def measure_quality(motion: Poses3D) -> Quality:
 
 
 def _sorted_faults(results: Sequence[CheckResult]) -> list[Fault]:
-    """Return the faults in order of time, without bends that follow from a flip of the same limb."""
+    """Return the faults in order of time, without those that follow from others.
+
+    These are bends of a limb that flips, and guessed limbs of a person of whom most is guessed.
+    """
     faults = [fault for result in results for fault in result.faults]
     limbs = {"knee": ("thigh", "shin"), "elbow": ("upper arm", "forearm")}
+
+    flips: dict[str, list[Fault]] = {}
+    for fault in faults:
+        if fault.check == "flip":
+            flips.setdefault(fault.part, []).append(fault)
 
     def follows_from_flip(fault: Fault) -> bool:
         if fault.check != "bend":
             return False
         side, _, part = fault.part.partition(" ")
-        causes = {("flip", f"{side} {limb}") for limb in limbs[part]}
-        near = [f for f in faults if f.first - 1 <= fault.last and fault.first <= f.last + 1]
-        return any((f.check, f.part) in causes for f in near)
+        causes = [flip for limb in limbs[part] for flip in flips.get(f"{side} {limb}", [])]
+        return any(flip.first - 1 <= fault.last and fault.first <= flip.last + 1 for flip in causes)
 
-    kept = (f for f in faults if not follows_from_flip(f))
+    doubts = [fault for fault in faults if fault.check == "doubt"]
+
+    def is_doubted(fault: Fault) -> bool:
+        limbs_alone = fault.check in ("guessed", "hidden")
+        return limbs_alone and any(doubt.first <= fault.first and fault.last <= doubt.last for doubt in doubts)
+
+    kept = (f for f in faults if not follows_from_flip(f) and not is_doubted(f))
     return sorted(kept, key=lambda f: (f.first, CHECKS.index(f.check), f.part))
 
 
-CHECKS = ("not seen", "doubt", "jump", "swap", "bone", "flip", "bend", "feet", "floor", "reprojection", "uncertain")
+CHECKS = (
+    *("not seen", "posture", "doubt", "guessed", "hidden", "jump", "swap", "bone", "flip", "bend", "feet", "floor"),
+    *("reprojection", "far off", "uncertain"),
+)
 """The values of `Fault.check`."""
 
 

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Poses3D
 from posemamba.poses.angle_table import AngleErrorTable, plain_name
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.skeletons import H36M17, H36M17_FEET
+from posemamba.poses.trust import AVOID
 from posemamba.refine.angles import Angle, measure_angles, measure_motion, unseen_joints
-from posemamba.refine.common import Array
+from posemamba.refine.common import MIN_CONFIDENCE, Array
 from posemamba.refine.upright import level_axes
 
 __all__ = ["AngleError", "angle_errors"]
@@ -44,6 +45,8 @@ class AngleError:
         unseen: (F,) bool, the angle is blank, as one of its joints was not seen.
         undefined: (F,) bool, the angle is blank, as its segment lies across the plane in which it is measured, or as
             the person does not walk (the feet's progression).
+        guessed: (F,) bool, the angle is there, and the detector is not sure of one of its joints (confidence
+            `MIN_CONFIDENCE` or less).
     """
 
     degrees: Array
@@ -51,11 +54,23 @@ class AngleError:
     edge_on: NDArray[np.bool_]
     unseen: NDArray[np.bool_]
     undefined: NDArray[np.bool_]
+    guessed: NDArray[np.bool_]
 
-    def notes(self) -> list[str]:
-        """Return a word for each frame: ``unseen``, ``undefined``, ``edge-on`` or nothing."""
-        words = np.select([self.unseen, self.undefined, self.edge_on], ["unseen", "undefined", "edge-on"], "")
-        return [str(word) for word in words]
+    def notes(self, levels: NDArray[np.uint8] | None = None) -> list[str]:
+        """Return a word for each frame: ``unseen``, ``undefined``, ``untrusted``, ``guessed``, ``edge-on`` or nothing.
+
+        Args:
+            levels: (F,) of `Trust`; None: no frame is ``untrusted``.
+        """
+        untrusted = np.zeros(len(self.unseen), bool) if levels is None else np.asarray(levels == AVOID)
+        words = {
+            "unseen": self.unseen,
+            "undefined": self.undefined,
+            "untrusted": untrusted,
+            "guessed": self.guessed,
+            "edge-on": self.edge_on,
+        }
+        return [str(word) for word in np.select(list(words.values()), list(words), "")]
 
 
 def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
@@ -84,14 +99,15 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
     measured = measure_angles(points, feet, up)
     whole = points if feet is None else np.concatenate([points, feet], 1)
     table, joints = network.angle_errors, network.expected_error
-    nothing, lost = np.full(len(motion), np.nan), unseen_joints(motion)
+    nothing, lost, unsure = np.full(len(motion), np.nan), unseen_joints(motion), unsure_joints(motion)
     found = {}
     for name, refined in measure_motion(motion).items():
         unseen = np.asarray(lost[:, list(refined.joints)].any(1))
         undefined = ~unseen & ~np.isfinite(refined.degrees)
         blank, angle = unseen | undefined, measured.get(name)
+        guessed = np.asarray(unsure[:, list(refined.joints)].any(1)) & ~blank
         if angle is None:
-            found[name] = AngleError(nothing, nothing, np.zeros(len(motion), bool), unseen, undefined)
+            found[name] = AngleError(nothing, nothing, np.zeros(len(motion), bool), unseen, undefined, guessed)
             continue
         view, depth = view_of(angle, whole)
         expected = nothing
@@ -105,8 +121,20 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
             ~blank & hardly_told(depth),
             unseen,
             undefined,
+            guessed,
         )
     return found
+
+
+def unsure_joints(motion: Poses3D) -> NDArray[np.bool_]:
+    """Return (F, 21) of `H36M17_FEET` the joints of which the detector is not sure."""
+    feet = motion.keypoints.feet
+    confidence = motion.network.confidence
+    if feet is not None:
+        confidence = np.concatenate([confidence, feet.confidence], 1)
+    unsure = np.zeros((len(motion), len(H36M17_FEET)), bool)
+    unsure[:, : confidence.shape[1]] = np.nan_to_num(confidence) <= MIN_CONFIDENCE
+    return unsure
 
 
 def expected_error(table: AngleErrorTable, name: str, terms: Array) -> Array:

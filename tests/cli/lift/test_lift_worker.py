@@ -93,7 +93,7 @@ def test_several_inputs_and_one_that_is_bad(weights: Path, tmp_path: Path, capsy
     errors = said.err.splitlines()
     assert errors[0].startswith("error: ") and "bad.npz" in errors[0] and "none.mp4: no such file" in errors[1]
     assert errors[2].startswith("2 of 4 inputs are done, 2 failed: ") and len(errors) == 3
-    assert {p.name for p in out.iterdir()} == {"a_same_npz", "b_same_npz"}
+    assert {p.name for p in out.iterdir()} == {"a_same_npz", "b_same_npz", "summary.csv", "summary.html"}
     assert lifted(tmp_path / "bad.npz", tmp_path / "none.mp4", *options) == 2
     capsys.readouterr()
     # wrong for all of them: told once, and at once

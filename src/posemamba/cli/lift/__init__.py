@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from posemamba.cli.explaining import explain
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.terminal import cannot_print, drop_output
 from posemamba.utils.errors import PoseMambaError, one_line
 from posemamba.utils.reading import cause
+
+if TYPE_CHECKING:
+    from posemamba.cli.lift.run import Worker
+    from posemamba.cli.lift.summary import Summary
+    from posemamba.io.inputs import Input
 
 _NAMED = 20
 """Inputs that failed, by name, in the last line."""
@@ -25,7 +33,7 @@ def lift(options: LiftOptions) -> int:
     Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
     from posemamba.cli.lift.results import check_options, check_out
-    from posemamba.cli.lift.run import FatalError, Worker
+    from posemamba.cli.lift.run import Worker
     from posemamba.io.inputs import find_inputs
 
     inputs = find_inputs(options.sources, options.out, keypoints=options.format is not None)
@@ -36,25 +44,44 @@ def lift(options: LiftOptions) -> int:
         worker.do(inputs[0])
         return 0
     check_out(options.out)
+    from posemamba.cli.lift.summary import Summary
+
+    summary = Summary(options.out, inputs)
+    try:
+        return _lift_all(inputs, worker, summary)
+    finally:
+        _summarize(summary)
+
+
+def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
+    """Lift several inputs one after another; return the exit code."""
+    from posemamba.cli.lift.results import check_out
+    from posemamba.cli.lift.run import FatalError
+
     failed: list[Path] = []
     unprinted: OSError | None = None
     for one in inputs:
         try:
             check_out(one.out, one.path, one.kind)
             worker.do(one)
+            summary.done(one)
             continue
         except FatalError:
             raise
         except PoseMambaError as error:
             _complain(str(error), error if os.environ.get("POSEMAMBA_DEBUG") else None)
+            summary.failed(one, str(error))
         except Exception as error:
             if isinstance(error, OSError) and cannot_print(error):  # this one's files are written
                 drop_output()
                 unprinted = error
+                summary.done(one)
                 continue
             worker.reset()
             line = explain(error)  # without one it is a fault of this program's; the others go on all the same
-            _complain(f"{one.path}: {line or cause(error)}", error if line is None else None)
+            said = f"{one.path}: {line or cause(error)}"
+            _complain(said, error if line is None else None)
+            summary.failed(one, said)
         failed.append(one.path)
     if failed:
         names = ", ".join(str(path) for path in failed[:_NAMED]) + (", ..." if len(failed) > _NAMED else "")
@@ -65,6 +92,18 @@ def lift(options: LiftOptions) -> int:
     if unprinted is not None:
         raise PoseMambaError(f"cannot print what was done ({unprinted.strerror or unprinted}); files are written")
     return 0 if not failed else 2 if len(failed) == len(inputs) else 1
+
+
+def _summarize(summary: Summary) -> None:
+    """Write the summary and name its files; one that cannot be written fails nothing else."""
+    try:
+        written = summary.write()
+    except PoseMambaError as error:
+        _complain(str(error))
+        return
+    if written:
+        with contextlib.suppress(OSError):  # the reader of the output has gone
+            print("summary of all:", *(f"  {path}" for path in written), sep="\n", flush=True)
 
 
 def _complain(message: str, error: BaseException | None = None) -> None:

@@ -88,7 +88,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     """
     from posemamba.io.motion.npz import save_poses_json, save_poses_npz
 
-    earlier = any(_find_poses(out))
+    earlier = any(find_poses(out))
 
     def obsolete(file: Path) -> bool:  # else the folder would show two clips
         return earlier and _is_ours(file, results)
@@ -123,7 +123,7 @@ def write_people(out: Path, results: Results, stages: Stages) -> list[str]:
 
     Nothing is written into a folder with results, which may be of another clip.
     """
-    if results.detected is None or any(_find_poses(out)):
+    if results.detected is None or any(find_poses(out)):
         return []
     with atomic_files(out) as folder:
         _write_found(folder, out, results, stages)
@@ -222,13 +222,14 @@ def _write_exports(folder: Path, results: Results, index: int) -> None:
             results.notes.setdefault(line, []).append(file)
 
 
-def _find_poses(out: Path) -> list[Path]:
+def find_poses(out: Path) -> list[Path]:
+    """Return the poses of each person in a folder of results."""
     return [*out.glob("poses.npz"), *out.glob("poses_*.npz")] if out.is_dir() else []
 
 
 def is_done(out: Path, call: str) -> bool:
     """Tell whether the results of the same call on the same input are all there."""
-    for path in _find_poses(out):
+    for path in find_poses(out):
         try:
             with reading(path, "a result"):
                 done = json.loads(str(read_npz(path, ("header",))["header"]))["details"]["call"]
@@ -241,7 +242,7 @@ def is_done(out: Path, call: str) -> bool:
 
 def report(one: Input, results: Results, written: list[Path], stages: Stages) -> None:
     """Print what was lifted and written, how far it can be trusted, and what its numbers mean."""
-    from posemamba.quality.verdict import verdicts
+    from posemamba.quality.trust import verdicts
 
     first = results.poses[0]
     times = first.keypoints.frame_times()

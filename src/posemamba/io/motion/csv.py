@@ -21,12 +21,14 @@ from posemamba.utils.files import atomic_path
 
 UNITS = {"metre": ("m", 6), "pixel": ("px", 3)}  # suffix of the columns, decimals
 
+_TRUST = ["trust_level"]
 Columns = Mapping[str, NDArray[np.floating]]
 
 
 def write_csv(path: str | Path, motion: Poses3D, *, columns: Columns | None = None) -> tuple[str, ...]:
     """Write one row for each frame: frame, time_s, seen, x, y, z and confidence of each joint, further columns, axes.
 
+    Of poses that were judged, trust_level follows seen (`posemamba.Trust`: 0, 1, or 2 for not to be trusted).
     Heels and foot tips follow the joints, if any was seen. Frames count from 0, seen is 0 or 1, cells of unknown joints
     are empty. Lengths have 6 decimals in metres and 3 in pixels, times 6, confidences 4, further columns 6.
 
@@ -42,19 +44,23 @@ def write_csv(path: str | Path, motion: Poses3D, *, columns: Columns | None = No
         PoseMambaError: a further column has the wrong length, or a name that is taken or would break the header.
     """
     unit, decimals = UNITS[motion.units]
-    names = ["frame", "time_s", "seen"]
+    names = ["frame", "time_s", "seen", *_TRUST[: _judged(motion)]]
     points, joints = _joints(motion, decimals)
     names += [f"{j}_{part}" for j in points for part in (f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence")]
     extra = _extra(path, motion, columns, names)
     template = ",".join(
         [
-            "%d,%.6f,%d",
+            "%d,%.6f,%d" + ",%d" * _judged(motion),
             *([f"%.{decimals}f"] * 3 + ["%.4f"]) * joints.shape[1],
             *["%.6f"] * extra.shape[1],
             axes_text(motion),
         ]
     )
-    numbers = [_frames(motion), joints.reshape(len(motion), joints.shape[1] * joints.shape[2]), extra]
+    numbers = [
+        np.concatenate([_frames(motion), _levels(motion)], 1),
+        joints.reshape(len(motion), joints.shape[1] * joints.shape[2]),
+        extra,
+    ]
     _write(path, [*names, *(columns or {}), "axes"], template, numbers)
     return ()
 
@@ -63,18 +69,23 @@ def write_csv_tidy(path: str | Path, motion: Poses3D, *, columns: Columns | None
     """Write one row for each frame and joint: frame, time_s, joint, x, y, z, confidence, further columns, axes.
 
     Every frame has 17 rows, and 4 of heels and foot tips, if any was seen; cells of unknown joints are empty. Further
-    columns belong to the frame and repeat in its rows. Decimals, arguments, notes and errors are those of `write_csv`.
+    columns belong to the frame and repeat in its rows. Of poses that were judged, trust_level follows confidence.
+    Decimals, arguments, notes and errors are those of `write_csv`.
     """
     unit, decimals = UNITS[motion.units]
     names = ["frame", "time_s", "joint", f"x_{unit}", f"y_{unit}", f"z_{unit}", "confidence"]
+    names += _TRUST[: _judged(motion)]
     extra = _extra(path, motion, columns, names)
     # the template is of a whole frame, in which the joints' names are text
-    cells = ",".join([*[f"%.{decimals}f"] * 3, "%.4f", *["%.6f"] * extra.shape[1], axes_text(motion)])
+    cells = ",".join(
+        [*[f"%.{decimals}f"] * 3, "%.4f", *["%d"] * _judged(motion), *["%.6f"] * extra.shape[1], axes_text(motion)]
+    )
     points, joints = _joints(motion, decimals)
     template = "\r\n".join(f"%d,%.6f,{joint},{cells}" for joint in points)
     count = len(points)
     frames = np.repeat(_frames(motion)[:, None, :2], count, axis=1)
-    table = np.concatenate([frames, joints, np.repeat(extra[:, None], count, axis=1)], -1)
+    of_frame = np.concatenate([_levels(motion), extra], 1)
+    table = np.concatenate([frames, joints, np.repeat(of_frame[:, None], count, axis=1)], -1)
     _write(path, [*names, *(columns or {}), "axes"], template, [table.reshape(len(motion), count * table.shape[2])])
     return ()
 
@@ -99,6 +110,16 @@ def _joints(motion: Poses3D, decimals: int) -> tuple[tuple[str, ...], Array]:
 def _frames(motion: Poses3D) -> Array:
     """Return (F, 3): frame number, time in seconds, seen."""
     return np.stack([np.arange(len(motion)), motion.frame_times(), motion.seen], -1).astype(np.float64)
+
+
+def _judged(motion: Poses3D) -> int:
+    """Return the number of columns with levels of trust: 1 if the poses were judged, else 0."""
+    return int(motion.trust is not None)
+
+
+def _levels(motion: Poses3D) -> Array:
+    """Return the (F, 1) levels of trust; (F, 0) if the poses were not judged."""
+    return np.empty((len(motion), 0)) if motion.trust is None else motion.trust.levels[:, None].astype(np.float64)
 
 
 def _tidy(values: NDArray[np.floating], decimals: int) -> Array:

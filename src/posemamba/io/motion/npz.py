@@ -20,6 +20,7 @@ from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D, Step
 from posemamba.poses.angle_table import AngleErrorTable
 from posemamba.poses.ranges import CLOSEST, check_fps, check_image_size
 from posemamba.poses.skeletons import FEET, H36M17
+from posemamba.poses.trust import Trust
 from posemamba.poses.virtual_camera import VirtualCamera
 from posemamba.refine.metres import to_metres
 from posemamba.utils.archives import npz_names, read_npz
@@ -63,6 +64,7 @@ def _header(motion: Poses3D) -> dict[str, Any]:
         "model": motion.model,
         "details": motion.details,
         **({} if motion.feet is None else {"feet": list(FEET)}),
+        **({} if motion.trust is None else {"trust": motion.trust.as_card()}),
         **({} if network.angle_errors is None else {"angle_errors": network.angle_errors.as_card()}),
     }
 
@@ -83,12 +85,15 @@ def save_poses_npz(path: str | Path, motion: Poses3D) -> None:
 
     Its arrays are xyz, seen, times, confidence, keypoints_xy, network_xyz, camera_rotation and a JSON text `header`.
     Where they are known there are expected_error and network_expected_error, and of the feet feet, network_feet,
-    feet_keypoints_xy and feet_confidence.
+    feet_keypoints_xy and feet_confidence. Poses that were judged have trust_level, 0, 1 or 2 for each frame
+    (`posemamba.Trust`), and the verdict in the header.
     """
     keypoints, network = motion.keypoints, motion.network
     known: dict[str, Any] = {}
     if motion.expected_error is not None:
         known = {"expected_error": motion.expected_error, "network_expected_error": network.expected_error}
+    if motion.trust is not None:
+        known["trust_level"] = motion.trust.levels
     known |= _feet_arrays(motion.feet, keypoints) | _feet_arrays(network.feet, keypoints, "network_feet")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
@@ -269,6 +274,7 @@ def _read(file: Mapping[str, NDArray[Any]], header: dict[str, Any]) -> Poses3D:
         network,
         _steps(header),
         file.get("feet"),
+        Trust.from_card(header.get("trust"), file.get("trust_level"), len(file["xyz"])),
     )
 
 
@@ -355,6 +361,8 @@ def save_poses_json(path: str | Path, motion: Poses3D) -> None:
         known: dict[str, Any] = {}
         if errors is not None:
             known["expected_error"] = rounded(errors[i], 6) if np.isfinite(errors[i]).all() else None
+        if motion.trust is not None:
+            known["trust_level"] = int(motion.trust.levels[i])
         if motion.feet is not None:
             known["feet"] = _points_or_null(motion.feet[i], 6)
         if feet is not None:
@@ -391,22 +399,29 @@ def save_angles_csv(
 ) -> None:
     """Write joint angles as a table: frame, time_s, seen, then columns for each angle; cells are empty if unknown.
 
+    Of poses that were judged, ``trust_level`` follows ``seen`` (`posemamba.Trust`).
+
     Args:
         path: the file.
         motion: the motion of the angles, F frames.
         angles: name to (F,) degrees, the column ``NAME_deg``.
         errors: of the same names (`posemamba.angle_errors`); behind each angle come ``NAME_error_deg``, the expected
-            absolute error, and ``NAME_note``: ``edge-on`` where the picture hardly tells the angle, ``unseen`` or
-            ``undefined`` where it is blank. None: without these columns.
+            absolute error, and ``NAME_note``: ``untrusted`` where the frame is not to be trusted, ``guessed`` where the
+            detector is not sure of a joint of the angle, ``edge-on`` where the picture hardly tells the angle,
+            ``unseen`` or ``undefined`` where it is blank. None: without these columns.
     """
     times = motion.frame_times()
+    trust = motion.trust
     names, columns = [], []
+    if trust is not None:
+        names.append("trust_level")
+        columns.append([str(level) for level in trust.levels.tolist()])
     for name, values in angles.items():
         names.append(f"{name}_deg")
         columns.append(_cells(values, 3))
         if errors is not None:
             names += [f"{name}_error_deg", f"{name}_note"]
-            columns += [_cells(errors[name].degrees, 1), errors[name].notes()]
+            columns += [_cells(errors[name].degrees, 1), errors[name].notes(None if trust is None else trust.levels)]
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(["frame", "time_s", "seen", *names]) + "\n")
         for i, row in enumerate(zip(*columns, strict=True)):
