@@ -23,6 +23,7 @@ Shapes: F frames, N nodes. Quaternions are w, x, y, z. Lengths are metres, y is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,17 +40,24 @@ _FRAMES = {
 }
 
 
+Place = tuple[tuple[tuple[float, float, float], int, float], ...]
+"""A place in a node's rest frame: a sum of rest directions, each times a share of the bone's length that ends there."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A node of the rig.
 
     Attributes:
-        name: the joint about which it rotates, or ``<joint>_to_<child>``.
+        name: the joint about which it rotates, or ``<joint>_to_<child>``; in other programs' rigs their name.
         parent: index of its parent node, -1 for the root.
-        joint: the skeleton's joint at which it is.
-        target: the joint at its bone's other end; None for a node without a bone.
-        points: its bone's rest direction.
-        turns: True if it has a rotation; else it only marks the end of a limb.
+        joint: the skeleton's joint at which it is, or, between two joints, whose rotation it has.
+        target: the joint towards which it turns; None: it turns as its joint's frame, or not at all.
+        points: the rest direction towards the target.
+        turns: True if it is a joint; else it only marks the end of a limb.
+        place: where it is in its parent's rest frame.
+        bone: where its bone ends in its own rest frame; empty: it has none.
+        fixed: a joint whose rotation is not known, and always 0.
     """
 
     name: str
@@ -58,6 +66,9 @@ class Node:
     target: int | None
     points: tuple[float, float, float]
     turns: bool
+    place: Place = ()
+    bone: Place = ()
+    fixed: bool = False
 
 
 @dataclass
@@ -97,31 +108,36 @@ def make_nodes(skeleton: Skeleton = H36M17) -> tuple[Node, ...]:
 
     def add(joint: int, parent: int) -> None:
         name = skeleton.joints[joint]
+        place: Place = nodes[parent].bone if parent >= 0 else ()
         children = [j for j, p in enumerate(skeleton.parents) if p == joint]
         if len(children) == 1:
-            nodes.append(Node(name, parent, joint, children[0], rest_direction(skeleton.joints[children[0]]), True))
+            nodes.append(towards(children[0], name, parent, joint, place))
             add(children[0], len(nodes) - 1)
             return
-        nodes.append(Node(name, parent, joint, None, (0.0, 0.0, 0.0), bool(children)))
+        nodes.append(Node(name, parent, joint, None, (0.0, 0.0, 0.0), bool(children), place))
         here = len(nodes) - 1
         for child in children:
-            towards = skeleton.joints[child]
-            nodes.append(Node(f"{name}_to_{towards}", here, joint, child, rest_direction(towards), True))
+            nodes.append(towards(child, f"{name}_to_{skeleton.joints[child]}", here, joint, ()))
             add(child, len(nodes) - 1)
+
+    def towards(child: int, name: str, parent: int, joint: int, place: Place) -> Node:
+        rest = rest_direction(skeleton.joints[child])
+        return Node(name, parent, joint, child, rest, True, place, ((rest, child, 1.0),))
 
     add(skeleton.parents.index(-1), -1)
     return tuple(nodes)
 
 
-def make_rig(xyz: Array) -> Rig:
+def make_rig(xyz: Array, make: Callable[[Skeleton], tuple[Node, ...]] = make_nodes) -> Rig:
     """Fit lengths and rotations to joint positions.
 
     Args:
         xyz: (F, 17, 3) Human3.6M's joints, all finite, y up; or (F, 21, 3), with heels and foot tips after them
             (`H36M17_FEET`), NaN where these were not seen.
+        make: returns the nodes of a skeleton.
     """
     skeleton = H36M17 if xyz.shape[1] == len(H36M17) else H36M17_FEET
-    nodes = make_nodes(skeleton)
+    nodes = make(skeleton)
     bones = {child: xyz[:, child] - xyz[:, parent] for parent, child in skeleton.bones}
     lengths = {child: _usual_length(bone) for child, bone in bones.items()}
     for child, length in lengths.items():
@@ -131,9 +147,9 @@ def make_rig(xyz: Array) -> Rig:
         if not np.isfinite(lengths[child]):  # seen on neither side: as long as a level sole needs
             lengths[child] = lengths[other] * rest_direction(skeleton.joints[other])[1]
             lengths[child] /= rest_direction(skeleton.joints[child])[1]
-    ends = np.array([np.multiply(n.points, lengths[n.target] if n.target is not None else 0.0) for n in nodes])
-    offsets = np.array(
-        [ends[n.parent] if n.parent >= 0 and nodes[n.parent].target == n.joint else np.zeros(3) for n in nodes]
+    ends, offsets = (
+        np.array([sum((np.multiply(v, share * lengths[j]) for v, j, share in place), np.zeros(3)) for place in places])
+        for places in ([n.bone for n in nodes], [n.place for n in nodes])
     )
     still = np.zeros((len(xyz), 4))
     still[:, 0] = 1
@@ -146,8 +162,9 @@ def make_rig(xyz: Array) -> Rig:
             rest = np.array(node.points)
             towards = turn(inverse(above), _unit(bones[node.target], turn(above, rest)))
             local[:, i] = shortest(rest, towards, _Y if node.points[0] else _X)
-        elif node.turns:
-            across, up = _foot_frame(xyz, node.joint) if node.name not in _FRAMES else _trunk_frame(xyz, node.name)
+        elif node.turns and not node.fixed:
+            name = skeleton.joints[node.joint]
+            across, up = _trunk_frame(xyz, name) if name in _FRAMES else _foot_frame(xyz, node.joint)
             known = np.asarray(np.isfinite(up).all(-1))
             local[:, i] = multiply(inverse(above), _frame(across, up, above))
         else:
