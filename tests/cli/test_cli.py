@@ -44,7 +44,6 @@ COMMANDS = {  # and an option of each
 
 def test_bad_options(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases: list[tuple[list[object], str]] = [
-        (["lift", source, "--weights", weights], "--out"),
         (["lift"], "source"),
         (["lift", "--bad"], "--bad"),
         (["fly"], "fly"),

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-from posemamba.cli.options import RefinementOptions, argument, option, parse_size
+from posemamba.cli.heights import parse_heights
+from posemamba.cli.options import ExportOptions, argument, option, parse_size
 from posemamba.utils.errors import PoseMambaError
+
+if TYPE_CHECKING:
+    from posemamba.poses import Poses3D
 
 _KEYPOINTS = "Keypoints"
 _KEYPOINT_OPTIONS = ("to_skeleton", "format", "skeleton", "fps", "image_size")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConvertOptions(RefinementOptions):
+class ConvertOptions(ExportOptions):
     """Options of ``posemamba convert``; None means that an option was not given."""
 
     source: Annotated[Path, argument("Keypoints of any known format; or a poses.npz.")]
@@ -40,9 +44,11 @@ def convert(options: ConvertOptions) -> None:
             raise PoseMambaError(f"--{name} is for keypoints, and {options.source} holds poses; leave it out")
         _export(options)
         return
-    if options.refinement or options.heights:
+    of_poses = {"--angles": options.angles, "--world": options.world, "--rig": options.rig}
+    asked = next((name for name, value in of_poses.items() if value), "refinement")
+    if options.refinement or options.heights or asked != "refinement":
         raise PoseMambaError(
-            f"{options.source}: holds no lifted poses, and refinement is for these; lift it first (posemamba lift)"
+            f"{options.source}: holds no lifted poses, and {asked} is for these; lift it first (posemamba lift)"
         )
     from posemamba.io.keypoints.convert import convert_keypoints
 
@@ -55,7 +61,7 @@ def convert(options: ConvertOptions) -> None:
 
 
 def _export(options: ConvertOptions) -> None:
-    from posemamba.io.motion import EXPORTS, write_motion
+    from posemamba.io.motion import EXPORTS, OWN, write_motion
     from posemamba.io.motion.npz import load_poses_npz
     from posemamba.refine.refinement import refine
 
@@ -63,10 +69,15 @@ def _export(options: ConvertOptions) -> None:
     # the longest suffix first: .tidy.csv ends with .csv, too
     by_name = sorted(EXPORTS.values(), key=lambda e: -len(e.suffix))
     name = options.to or next((e.name for e in by_name if target.name.lower().endswith(e.suffix)), None)
+    if options.angles and name != "csv":
+        raise PoseMambaError(f"{target}: --angles writes a table, expected a name that ends with .csv")
     if name not in EXPORTS:
         known = ", ".join(f"{e.name} ({e.suffix})" for e in EXPORTS.values())
         raise PoseMambaError(f"{target}: poses cannot be written as '{name or target.suffix}', expected {known}")
-    heights = options.heights
+    options.check_export([] if options.angles else [name])
+    heights, understood = parse_heights(options.height)
+    if understood:
+        print(understood)
     if len(heights) > 1:
         raise PoseMambaError(f"{source}: holds one person, and --height names {len(heights)} heights; give one")
     wanted = options.refine_options(heights[0] if heights else None)
@@ -77,5 +88,23 @@ def _export(options: ConvertOptions) -> None:
             f"{source}: is refined already ({', '.join(step.name for step in poses.refined)}); refine poses of "
             "'posemamba lift' without refinement"
         )
-    notes = write_motion(target, refine(poses, wanted), name)
+    refined = refine(poses, wanted)
+    if options.angles:
+        notes = _write_angles(target, refined)
+    else:
+        notes = write_motion(target, refined, name, world=options.world, rig=options.rig or OWN)
     print(f"  {target}", *(f"  {line}" for line in notes), sep="\n")
+
+
+def _write_angles(path: Path, poses: Poses3D) -> tuple[str, ...]:
+    """Write the table of joint angles; returns notes for the user."""
+    from posemamba.io.motion.npz import save_angles_csv
+    from posemamba.refine.angle_accuracy import angle_errors
+    from posemamba.refine.angles import joint_angles
+    from posemamba.utils.files import writing
+
+    with writing(path):
+        save_angles_csv(path, poses, joint_angles(poses), angle_errors(poses))
+    if poses.network.angle_errors is None:
+        return (f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)",)
+    return ()

@@ -83,6 +83,12 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
     return [Input(path, out / name, kind) for (path, kind), name in zip(found, names, strict=True)]
 
 
+def default_folder(sources: Sequence[Path]) -> Path:
+    """Return the folder for results in the working folder: ``NAME_posemamba`` of one source, else one for all."""
+    names = _names(sources) if len(sources) == 1 else []
+    return Path(f"{names[0]}_posemamba" if names and names[0] else "posemamba_results")
+
+
 def _kind(path: Path) -> Kind:
     """Tell how a file is read: by its suffix, else by its content."""
     if path.suffix.lower() in KEYPOINT_SUFFIXES:

@@ -47,7 +47,7 @@ def test_refinement_that_cannot_be_is_told_before_the_work(
     video = write_video(tmp_path / "clip.mp4")
     for arguments, message in (
         (["--height", "tall"], "--height is 'tall'"),
-        (["--height", "178"], "height"),
+        (["--height", "17.8"], "height"),
         (["--fov", "400"], "field of view"),
         (["--camera-roll", "200"], "roll is 200"),
         (["--smooth-method", "magic"], "smooth"),

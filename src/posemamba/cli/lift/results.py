@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -53,6 +54,7 @@ class Results:
         source: the input; it stays if it lies in the folder of the results.
         angles, angle_errors: of each person; empty: none were asked for.
         exports: further formats of the poses.
+        world, rig: where the person is in them, and the names of their joints; None: the defaults.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page.
@@ -77,6 +79,8 @@ class Results:
         self.angles: list[Any] = []
         self.angle_errors: list[Any] = []
         self.exports: tuple[str, ...] = ()
+        self.world: str | None = None
+        self.rig: str | None = None
         self.notes: dict[str, list[str]] = {}
 
 
@@ -101,15 +105,16 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                 _write_page(folder / "viewer.html", results, stages)
             _write_found(folder, out, results, stages)
             with stages("writing"):
-                for index in range(len(results.poses)):
-                    _write_exports(folder, results, index)
+                _write_angles(folder, results)
+                _write_exports(folder, results)
                 names = [file.name for file in folder.iterdir()]
                 for poses in results.poses:
                     end = _end(results, poses)
                     names += [f"poses{end}.npz", f"poses{end}.json"]
                 for poses in results.poses:
                     if results.call:
-                        poses.details["call"] = {"digest": results.call, "files": sorted(names)}
+                        place = None if results.source is None else digest_of_place(results.source)
+                        poses.details["call"] = {"digest": results.call, "files": sorted(names), "source": place}
                     save_poses_npz(folder / f"poses{_end(results, poses)}.npz", poses)
                     save_poses_json(folder / f"poses{_end(results, poses)}.json", poses)
             names = [file.name for file in folder.iterdir()]
@@ -203,27 +208,63 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
         )
 
 
-def _write_exports(folder: Path, results: Results, index: int) -> None:
-    from posemamba.io.motion import EXPORTS, write_motion
+def _write_angles(folder: Path, results: Results) -> None:
     from posemamba.io.motion.npz import save_angles_csv
 
-    poses, end = results.poses[index], _end(results, results.poses[index])
-    if results.angles:
-        file = f"angles{end}.csv"
+    if not results.angles:
+        return
+    for index, poses in enumerate(results.poses):
+        file = f"angles{_end(results, poses)}.csv"
         save_angles_csv(folder / file, poses, results.angles[index], results.angle_errors[index])
         if poses.network.angle_errors is None:
-            results.notes.setdefault(
-                f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)",
-                [],
-            ).append(file)
+            text = f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)"
+            results.notes.setdefault(text, []).append(file)
+
+
+def _write_exports(folder: Path, results: Results) -> None:
+    from posemamba.io.motion import EXPORTS, OWN, on_floor, write_motion
+    from posemamba.refine.floor import stand
+
+    stood: list[Poses3D] | None = None
     for name in results.exports:
-        file = f"poses{end}{EXPORTS[name].suffix}"
-        for line in write_motion(folder / file, poses, name):
-            results.notes.setdefault(line, []).append(file)
+        people = results.poses
+        if on_floor(name, results.world):  # together, so that they keep their distances
+            people = stood = stood or stand(results.poses)
+        for poses in people:
+            file = f"poses{_end(results, poses)}{EXPORTS[name].suffix}"
+            rig = (results.rig or OWN) if EXPORTS[name].has_rig else OWN
+            for line in write_motion(folder / file, poses, name, world=results.world, rig=rig):
+                results.notes.setdefault(line, []).append(file)
 
 
 def _find_poses(out: Path) -> list[Path]:
     return [*out.glob("poses.npz"), *out.glob("poses_*.npz")] if out.is_dir() else []
+
+
+def own_folder(out: Path, source: Path) -> Path:
+    """Return the folder of that name, or a numbered one where it holds the results of a file at another place."""
+    place, number, free = digest_of_place(source), 2, out
+    while _sources(free) - {None, place}:
+        free, number = out.with_name(f"{out.name}_{number}"), number + 1
+    return free
+
+
+def digest_of_place(source: Path) -> str:
+    """Return a short hash of where a file is; its path is not kept."""
+    return hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:12]
+
+
+def _sources(out: Path) -> set[str | None]:
+    """Return where the sources of a folder's results were, by `digest_of_place`; None: it is not known."""
+    found: set[str | None] = set()
+    for path in _find_poses(out):
+        try:
+            with reading(path, "a result"):
+                details = json.loads(str(read_npz(path, ("header",))["header"]))["details"]
+                found.add(details.get("call", {}).get("source"))
+        except PoseMambaError:
+            continue
+    return found
 
 
 def is_done(out: Path, call: str) -> bool:
@@ -239,8 +280,15 @@ def is_done(out: Path, call: str) -> bool:
     return False
 
 
-def report(one: Input, results: Results, written: list[Path], stages: Stages) -> None:
-    """Print what was lifted and written, how far it can be trusted, and what its numbers mean."""
+def report(one: Input, results: Results, written: list[Path], stages: Stages, said: set[str] | None = None) -> None:
+    """Print what was lifted and written, how far it can be trusted, and what its numbers mean.
+
+    Args:
+        one, results, written, stages: the input, and what was made of it.
+        number: of the input among several, before its name.
+        said: notes that were printed before, which are left out; the new ones are put into it.
+    """
+    said = set() if said is None else said
     from posemamba.quality.verdict import verdicts
 
     first = results.poses[0]
@@ -251,17 +299,24 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
         seen = f"person seen in {int(first.seen.sum())}"
     kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
     print(
-        f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {kept}{stages}"
+        f"{number}{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {kept}{stages}"
     )
     if len(results.people) > 1:
         print(f"  {tell_people(results)}")
     for path in written:
         print(f"  {path}")
     for text, files in results.notes.items():
-        print(f"  {', '.join(files)}: {text}")
+        _say(f"  {', '.join(files)}: {text}", said)
     for line in verdicts(results.poses):
         print(f"Quality: {line}")
-    print(units_note(results.poses))
+    for line in units_note(results.poses).splitlines():
+        _say(line, said)
+
+
+def _say(line: str, said: set[str]) -> None:
+    if line not in said:
+        print(line)
+    said.add(line)
 
 
 def units_note(people: Sequence[Poses3D]) -> str:
@@ -306,6 +361,7 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
 
         if unknown := [name for name in options.exports if name not in EXPORTS]:
             raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
+    options.check_export(options.exports)
     options.view.checked()
     if options.refinement:
         options.refine_options().check()

@@ -36,7 +36,18 @@ _WRITERS = {
     "write_trc": "posemamba.io.motion.trc",
 }
 __getattr__, __dir__, _names = lazy_names(__name__, _WRITERS)
-__all__ = [*_names, "EXPORTS", "RIGS", "WORLDS", "Export", "check_rig", "check_world", "write_motion"]
+__all__ = [
+    *_names,
+    "EXPORTS",
+    "OWN",
+    "RIGS",
+    "WORLDS",
+    "Export",
+    "check_rig",
+    "check_world",
+    "on_floor",
+    "write_motion",
+]
 
 EXPORTS: dict[str, Export] = {
     export.name: export
@@ -89,7 +100,10 @@ def write_motion(
         raise PoseMambaError(f"{path}: {format} has no place for columns {', '.join(columns)}: use csv for them")
     if rig != OWN and not EXPORTS[format].has_rig:
         raise PoseMambaError(f"{path}: {format} has no rig, so none is named '{rig}': use bvh or glb for it")
-    motion = place(path, motion, format, world)
+    check_world(world)
+    if on_floor(format, world) and all(step.name != FLOOR for step in motion.steps):
+        check(path, motion, format if EXPORTS[format].needs_metres else f"{format} on the floor")
+        motion = stand([motion])[0]
     write = __getattr__(f"write_{format.replace('-', '_')}")
     more: dict[str, Any] = {"columns": columns} if table else {"rig": rig} if EXPORTS[format].has_rig else {}
     with writing(path):
@@ -97,14 +111,9 @@ def write_motion(
         return notes
 
 
-def place(path: str | Path, motion: Poses3D, format: str, world: str | None) -> Poses3D:
-    """Put a motion where a file of it shall have it, unless it is there already; the arguments are `write_motion`'s."""
-    check_world(world)
-    metres = EXPORTS[format].needs_metres
-    if (world or ("floor" if metres else "camera")) == "camera" or any(step.name == FLOOR for step in motion.steps):
-        return motion
-    check(path, motion, f"{format} on the floor" if not metres else format)
-    return stand([motion])[0]
+def on_floor(format: str, world: str | None) -> bool:
+    """Tell whether a file of a format shows a person on the floor; the arguments are `write_motion`'s."""
+    return (world or ("floor" if EXPORTS[format].needs_metres else "camera")) == "floor"
 
 
 def check_world(world: str | None) -> None:
