@@ -33,9 +33,12 @@ if TYPE_CHECKING:
 SHEET = "people.jpg"
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
-    r"people\.jpg|overlay\.mp4|viewer\.html|angles(_\d+)?\.csv"
+    r"people\.jpg|overlay\.(mp4|png)|viewer\.html|angles(_\d+)?\.csv"
     r"|(poses|motion)(_\d+)?\.(npz|json|csv|tidy\.csv|trc|bvh|glb)"  # motion: of earlier versions
 )
+
+_PHOTO = 1440
+"""The largest height of a photo's overlay in pixels."""
 
 
 @dataclass
@@ -100,7 +103,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     try:
         with atomic_files(out, obsolete) as folder:
             if results.overlay:
-                _draw(folder / "overlay.mp4", results, stages)
+                _draw(folder, results, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
             _write_found(folder, out, results, stages)
@@ -185,12 +188,15 @@ def _end(results: Results, poses: Poses3D) -> str:
     return f"_{poses.person}" if results.numbered else ""
 
 
-def _draw(path: Path, results: Results, stages: Stages) -> None:
+def _draw(folder: Path, results: Results, stages: Stages) -> None:
     from posemamba.show.overlay import write_overlay
 
     video = cast("Path | None", results.video)  # a Clip is read like a path
     with stages("drawing") as progress:
-        write_overlay(path, video, results.poses, sound=results.sound, progress=progress)
+        if len(results.poses[0]) == 1:  # a photo
+            write_overlay(folder / "overlay.png", video, results.poses, height=_PHOTO, sound=False, progress=progress)
+        else:
+            write_overlay(folder / "overlay.mp4", video, results.poses, sound=results.sound, progress=progress)
 
 
 def _write_page(path: Path, results: Results, stages: Stages) -> None:
@@ -280,7 +286,14 @@ def is_done(out: Path, call: str) -> bool:
     return False
 
 
-def report(one: Input, results: Results, written: list[Path], stages: Stages, said: set[str] | None = None) -> None:
+def report(
+    one: Input,
+    results: Results,
+    written: list[Path],
+    stages: Stages,
+    number: str = "",
+    said: set[str] | None = None,
+) -> None:
     """Print what was lifted and written, how far it can be trusted, and what its numbers mean.
 
     Args:
@@ -298,9 +311,8 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages, sa
     else:
         seen = f"person seen in {int(first.seen.sum())}"
     kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
-    print(
-        f"{number}{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {kept}{stages}"
-    )
+    length = f"{len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s)"
+    print(f"{number}{one.path.name}: {'1 picture' if len(first) == 1 else length}, {seen}; {kept}{stages}")
     if len(results.people) > 1:
         print(f"  {tell_people(results)}")
     for path in written:

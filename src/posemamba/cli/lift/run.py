@@ -78,9 +78,7 @@ class Worker:
             finish_exchange(one.out)  # of a call that was killed
         call = self._digest(one, overlay)
         if not o.again and is_done(one.out, call):
-            print(
-                f"{number}{one.path.name}: done already, of the same input with the same options (--again does it again)"
-            )
+            print(f"{number}{one.path.name}: done already, with the same options (--again does it again)")
             print(f"  {one.out}")
             if one.kind != "keypoints":
                 _clear_unfinished(one.out, self.reading.detection_digest(one))

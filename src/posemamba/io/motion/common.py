@@ -174,11 +174,8 @@ def _on_floor(step: Step) -> str:
     else:
         how = "up is the camera's up, as nobody stands" if step.estimate else "upright as the poses are"
     drift = float(step.report["drift_m"])
-    return (
-        f"on the floor, beginning at the origin; {how}"
-        + (f"; slow changes of height, {drift:.2f} m in all, are taken out" if drift >= 0.02 else "")
-        + " (--world camera leaves all of it)"
-    )
+    slow = f", {drift:.2f} m of slow drift in height taken out" if drift >= 0.02 else ""
+    return f"on the floor, from the origin, {how}{slow}; --world camera keeps the poses' own place"
 
 
 def rows(template: str, columns: Array | list[Array], chunk: int = 4096) -> Iterator[str]:
