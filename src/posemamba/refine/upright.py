@@ -116,7 +116,7 @@ def _estimate(motion: Poses3D, xyz: Array, roll: float) -> tuple[float, dict[str
     if (standing > 0).sum() < max(1, 0.02 * len(body)):
         raise PoseMambaError(
             f"the person stands in {int((standing > 0).sum())} of {len(body)} frames, too few to estimate which way is "
-            "up: give the camera's pitch"
+            "up: give the camera's pitch (--camera-pitch)"
         )
     up, robust = np.zeros(3), np.ones_like(weights)
     off = np.zeros_like(weights)

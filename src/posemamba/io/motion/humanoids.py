@@ -126,7 +126,7 @@ def humanoid_nodes(name: str, skeleton: Skeleton) -> tuple[Node, ...]:
         at = add(thigh, hips, f"{s}_hip", ((f"{s}_hip", 1),), aim=f"{s}_knee")
         at = add(shank, at, f"{s}_knee", ((f"{s}_knee", 1),), aim=f"{s}_ankle")
         if not feet:
-            at = add(foot, at, f"{s}_ankle", ((f"{s}_ankle", 1),), fixed=True)
+            at = add(foot, at, f"{s}_ankle", ((f"{s}_ankle", 1),))
             _end(nodes, at, skeleton, f"{s}_toe", f"{s}_ankle", _FOOT, f"{names.prefix}{foot}_end")
             continue
         heel, tip = f"{s}_heel", f"{s}_toe"

@@ -12,7 +12,8 @@ same in every frame and independent of other frames:
   straight up) the resulting twist changes fast; the position stays right.
 
 - A foot, where there is one, is rotated by its heel and tip and the shank: z along the sole, x to the left as seen from
-  it. In frames in which it was not seen it keeps its last rotation against the shank.
+  it. In frames in which it was not seen it keeps its last rotation against the shank. Where no foot was seen at all,
+  rigs that need one have level feet that point where the shank does.
 
 Hips and shoulders are not rigidly connected (the three bones at the pelvis move against each other by a few degrees).
 So a joint with several children has one node for its own rotation and, at the same place, one more for each child:
@@ -164,7 +165,12 @@ def make_rig(xyz: Array, make: Callable[[Skeleton], tuple[Node, ...]] = make_nod
             local[:, i] = shortest(rest, towards, _Y if node.points[0] else _X)
         elif node.turns and not node.fixed:
             name = skeleton.joints[node.joint]
-            across, up = _trunk_frame(xyz, name) if name in _FRAMES else _foot_frame(xyz, node.joint)
+            if name in _FRAMES:
+                across, up = _trunk_frame(xyz, name)
+            elif skeleton is H36M17:  # a foot that nobody saw is level
+                across, up = turn(above, _X), np.broadcast_to(_Y, (len(xyz), 3))
+            else:
+                across, up = _foot_frame(xyz, node.joint)
             known = np.asarray(np.isfinite(up).all(-1))
             local[:, i] = multiply(inverse(above), _frame(across, up, above))
         else:
