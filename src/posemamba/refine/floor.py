@@ -1,13 +1,14 @@
 """People on a floor, as animation programs expect them: upright, feet at height 0, the clip beginning at the origin.
 
-One camera does not tell where the floor is. The pitch comes from how people stand (`upright`), distances from sizes,
-and an error of either makes the feet of somebody who walks rise or sink slowly. So the root's height follows the lowest
+One camera does not tell where the floor is. Its tilt comes from how people stand (`upright`), distances from sizes, and
+an error of either makes the feet of somebody who walks rise or sink slowly. So the root's height follows the lowest
 point of the body: slow changes are taken out, fast ones (a jump, a leap off a wall) are kept. Bones keep their
 directions.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +20,7 @@ from posemamba.poses.curves import fit_curve
 from posemamba.poses.skeletons import FEET_ANKLES
 from posemamba.refine.common import Array, feet_positions, positions, segment_frames, with_step
 from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT
-from posemamba.refine.upright import ANKLES, level_axes, upright
+from posemamba.refine.upright import ANKLES, estimate_up, level_axes, pitch_of
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["NAME", "stand"]
@@ -32,6 +33,7 @@ _CONTACT = 0.4  # share of these frames in which something touches the floor
 _SMOOTH = 2.0  # hertz: slower changes are drift
 _REAL = 0.4  # metres a second: height changes as fast as this are real
 _AROUND_REAL = 0.3  # seconds before and after, which belong to it
+_LEVEL = 10.0  # degrees of roll that may come from how somebody stands: only more than these is taken from a camera
 _BEGIN = 0.5  # seconds whose median place becomes the origin
 
 
@@ -68,28 +70,36 @@ def stand(people: Sequence[Poses3D]) -> list[Poses3D]:
 
 
 def _upright(people: Sequence[Poses3D]) -> tuple[list[Poses3D], dict[str, float | str], bool]:
-    """Turn all people by one pitch; also returns what the step reports, and whether it is a guess."""
+    """Turn all people by one pitch and roll; also returns what the step reports, and whether it is a guess."""
     if all(motion.frame == "world" for motion in people):
         return list(people), {}, False
-    pitches, weights = [], []
+    ups, standing = [], []
     for motion in people:
         whole = replace(motion, seen=_whole(motion))
+        xyz = positions(whole)
         try:
-            report = upright(whole, None, motion.network.roll_deg).steps[-1].report
-        except PoseMambaError:
-            positions(whole)  # what is wrong with the motion itself is an error; somebody who never stands is none
+            up, report = estimate_up(whole, xyz)
+        except PoseMambaError:  # somebody who never stands
             continue
-        pitches.append(float(report["pitch_deg"]))
-        weights.append(float(report["standing_frames"]))
-    pitch = float(np.average(pitches, weights=weights)) if pitches else 0.0
+        ups.append(up)
+        standing.append(float(report["standing_frames"]))
+    pitch, roll = 0.0, people[0].network.roll_deg
+    if ups:
+        up = np.average(ups, axis=0, weights=standing)
+        if roll is None:
+            seen = math.degrees(math.atan2(-up[0], -up[1]))
+            roll = math.copysign(max(0.0, abs(seen) - _LEVEL), seen)
+        pitch = pitch_of(up, roll)
+    axes = level_axes(pitch, roll or 0.0)
     worlds = []
     for motion in people:
-        axes = level_axes(pitch, motion.network.roll_deg or 0.0)
         feet = feet_positions(motion)
         turned = motion.xyz.astype(np.float64) @ axes
         world = with_step(motion, Step(NAME), turned, feet=None if feet is None else feet @ axes, frame="world")
         worlds.append(replace(world, steps=motion.steps))
-    return worlds, {"pitch_deg": pitch} if pitches else {"pitch_from": "nobody stands: the camera's up"}, True
+    if not ups:
+        return worlds, {"pitch_from": "nobody stands: the camera's up"}, True
+    return worlds, {"pitch_deg": pitch, "roll_deg": roll or 0.0}, True
 
 
 def _whole(motion: Poses3D) -> NDArray[np.bool_]:

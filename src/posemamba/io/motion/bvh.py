@@ -54,7 +54,7 @@ def write_bvh(path: str | Path, motion: Poses3D, *, rig: str = OWN) -> tuple[str
     if grid is not None:
         xyz = _resampled(xyz, times, grid)
         remarks = (f"resampled from {frames} uneven times to {len(grid)} frames, {motion.fps:g} a second", *remarks)
-    fitted = fit_rig(xyz, rig)
+    fitted = fit_rig(motion, xyz, times if grid is None else grid, rig)
     turning = [i for i, node in enumerate(fitted.nodes) if node.turns]
     # Z, X, Y of each node; node by node, as all matrices would take twice the memory of everything else
     angles = np.concatenate([np.round(euler_zxy(matrices(fitted.rotations[:, i])), 5) + 0.0 for i in turning], -1)

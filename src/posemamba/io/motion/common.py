@@ -169,8 +169,11 @@ def notes(motion: Poses3D, held: int = 0) -> tuple[str, ...]:
 def _on_floor(step: Step) -> str:
     """Return the note on a person who was put on the floor."""
     if "pitch_deg" in step.report:
-        pitch = float(step.report["pitch_deg"])
-        how = f"upright by an estimate (the camera looks {'down' if pitch >= 0 else 'up'} by {abs(pitch):.0f} degrees)"
+        pitch, roll = float(step.report["pitch_deg"]), float(step.report["roll_deg"])
+        tilt = f"the camera looks {'down' if pitch >= 0 else 'up'} by {abs(pitch):.0f} degrees"
+        if abs(roll) >= 0.5:
+            tilt += f", is turned {'' if roll > 0 else 'anti'}clockwise by {abs(roll):.0f}"
+        how = f"upright by an estimate ({tilt})"
     else:
         how = "up is the camera's up, as nobody stands" if step.estimate else "upright as the poses are"
     drift = float(step.report["drift_m"])

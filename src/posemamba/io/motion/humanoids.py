@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from posemamba.io.motion.common import Array
-from posemamba.io.motion.rig import Node, Place, Rig, make_rig, rest_direction
+from posemamba.io.motion.rig import Node, Place, Rig, make_rig, put_on_feet, rest_direction
+from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import Skeleton
+from posemamba.refine.floor import NAME as FLOOR
 from posemamba.utils.errors import PoseMambaError
 
 OWN = "posemamba"
@@ -68,14 +70,21 @@ RIGS = (OWN, *HUMANOIDS)
 """The names of all rigs."""
 
 
-def fit_rig(xyz: Array, name: str = OWN) -> Rig:
+def fit_rig(motion: Poses3D, xyz: Array, times: Array, name: str = OWN) -> Rig:
     """Fit a rig by its name to joint positions; see `posemamba.io.motion.rig.make_rig`.
+
+    Args:
+        motion: tells whether the person was put on the floor: their lower foot then is as high as in the poses.
+        xyz: (F, 17 or 21, 3) of it, y up.
+        times: (F,) seconds, rising.
+        name: in `RIGS`.
 
     Raises:
         PoseMambaError: there is no such rig.
     """
     check_rig(name)
-    return make_rig(xyz) if name == OWN else make_rig(xyz, partial(humanoid_nodes, name))
+    rig = make_rig(xyz) if name == OWN else make_rig(xyz, partial(humanoid_nodes, name))
+    return put_on_feet(rig, xyz, times) if any(step.name == FLOOR for step in motion.steps) else rig
 
 
 def check_rig(name: str) -> None:

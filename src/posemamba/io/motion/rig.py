@@ -25,14 +25,18 @@ Shapes: F frames, N nodes. Quaternions are w, x, y, z. Lengths are metres, y is 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Array
+from posemamba.poses.curves import fit_curve
 from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, Skeleton
 
+_ANKLES = (6, 3)
+_BOTH = 0.03  # metres by which one foot is lower, from which it alone counts
+_STEP_HERTZ = 4.0  # faster changes of the root's height are not made
 _X, _Y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
 # Right end, left end, lower and upper point, which give x and y of the frames of joints with several children
 _FRAMES = {
@@ -82,6 +86,7 @@ class Rig:
         ends: (N, 3) metres, the end of the node's bone in its own frame; 0 for nodes without a bone.
         rotations: (F, N, 4) unit quaternions in the parent's frame.
         root: (F, 3) metres, the root's position.
+        ankles: (F, 2) heights of the left and the right ankle above the root, metres.
         skeleton: the joints to which the nodes refer.
     """
 
@@ -90,6 +95,7 @@ class Rig:
     ends: Array
     rotations: Array
     root: Array
+    ankles: Array
     skeleton: Skeleton = H36M17
 
 
@@ -177,7 +183,34 @@ def make_rig(xyz: Array, make: Callable[[Skeleton], tuple[Node, ...]] = make_nod
             local[:, i] = still
         local[:, i] = _held(local[:, i], known, still)
         world[:, i] = multiply(above, local[:, i])
-    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], skeleton)
+    ankles = [_height(nodes, offsets, world, ankle) for ankle in _ANKLES]
+    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], np.stack(ankles, 1), skeleton)
+
+
+def put_on_feet(rig: Rig, xyz: Array, times: Array) -> Rig:
+    """Correct the root's height by the legs' lengths, which vary in the poses: the lower foot is as high as there.
+
+    Args:
+        rig: fitted to `xyz`, (F, 17 or 21, 3); it is not changed.
+        times: (F,) seconds.
+    """
+    wanted = xyz[:, list(_ANKLES), 1]
+    off = wanted - (rig.root[:, 1:2] + rig.ankles)
+    lower = 1 / (1 + np.exp(np.clip((wanted - wanted[:, ::-1]) / _BOTH, -50, 50)))  # from one foot to the other
+    change = (lower * off).sum(1)
+    if len(times) > 2:
+        change = fit_curve(times, change[:, None], np.ones((len(times), 1)), _STEP_HERTZ)
+    return replace(rig, root=rig.root + change[:, None] * _Y)
+
+
+def _height(nodes: tuple[Node, ...], offsets: Array, world: Array, joint: int) -> Array:
+    """Return a joint's height above the root in each frame, (F,)."""
+    at = next(i for i, node in enumerate(nodes) if node.joint == joint)
+    height = np.zeros(len(world))
+    while nodes[at].parent >= 0:
+        height += turn(world[:, nodes[at].parent], offsets[at])[:, 1]
+        at = nodes[at].parent
+    return height
 
 
 def _ends_of_feet(skeleton: Skeleton) -> list[tuple[int, int]]:
