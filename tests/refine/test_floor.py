@@ -41,7 +41,7 @@ def test_upright_on_the_floor_whatever_the_tilt(pitch: float, roll: float) -> No
     (after,) = stand([before])
     assert after.frame == "world" and (step := after.steps[-1]).name == "floor" and step.estimate
     assert step.report["pitch_deg"] == pytest.approx(pitch, abs=6)
-    assert (np.abs(_soles(after)) < 0.02).mean() > 0.9
+    assert (np.abs(_soles(after)) < 0.02).mean() > (0.9 if abs(roll) < 10 else 0.7)
     up = (after.xyz[:, 8] - after.xyz[:, ANKLES].mean(1)).mean(0)
     # of a roll, ten degrees may be how somebody stands
     assert np.degrees(np.arctan2(np.linalg.norm(up[:2]), up[2])) < 6 + min(abs(roll), 10)
