@@ -37,8 +37,8 @@ RESULT = re.compile(
     r"|(poses|motion)(_\d+)?\.(npz|json|csv|tidy\.csv|trc|bvh|glb)"  # motion: of earlier versions
 )
 
-_PHOTO = 1440
-"""The largest height of a photo's overlay in pixels."""
+_PHOTO, _VIDEO = 1440, 720
+"""The largest heights of overlays in pixels."""
 
 
 @dataclass
@@ -103,7 +103,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     try:
         with atomic_files(out, obsolete) as folder:
             if results.overlay:
-                _draw(folder, results, stages)
+                _draw(folder / overlay_name(results), results, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
             _write_found(folder, out, results, stages)
@@ -188,15 +188,19 @@ def _end(results: Results, poses: Poses3D) -> str:
     return f"_{poses.person}" if results.numbered else ""
 
 
-def _draw(folder: Path, results: Results, stages: Stages) -> None:
+def overlay_name(results: Results) -> str:
+    """Return the overlay's file name: of a photo, or any clip of one frame, a picture."""
+    return "overlay.png" if len(results.poses[0]) == 1 else "overlay.mp4"
+
+
+def _draw(path: Path, results: Results, stages: Stages) -> None:
     from posemamba.show.overlay import write_overlay
 
     video = cast("Path | None", results.video)  # a Clip is read like a path
+    photo = path.suffix == ".png"
+    height, sound = _PHOTO if photo else _VIDEO, results.sound and not photo
     with stages("drawing") as progress:
-        if len(results.poses[0]) == 1:  # a photo
-            write_overlay(folder / "overlay.png", video, results.poses, height=_PHOTO, sound=False, progress=progress)
-        else:
-            write_overlay(folder / "overlay.mp4", video, results.poses, sound=results.sound, progress=progress)
+        write_overlay(path, video, results.poses, height=height, sound=sound, progress=progress)
 
 
 def _write_page(path: Path, results: Results, stages: Stages) -> None:

@@ -160,25 +160,25 @@ def notes(motion: Poses3D, held: int = 0) -> tuple[str, ...]:
         found.append("the pelvis stays at the origin: the motion has no root path")
     if motion.frame == "camera":
         found.append("up is the camera's up: the person leans if the camera was tilted")
-    found += [_on_floor(step) for step in motion.steps if step.name == FLOOR]
+    for step in motion.steps:
+        if step.name == FLOOR:
+            found += _on_floor(step)
     if guessed := [step.name for step in motion.steps if step.estimate and step.name != FLOOR]:
         found.append(f"estimated, not measured: {', '.join(guessed)}")
     return tuple(found)
 
 
-def _on_floor(step: Step) -> str:
-    """Return the note on a person who was put on the floor."""
+def _on_floor(step: Step) -> list[str]:
+    """Return notes on a person who was put on the floor, of which the last one is the same in all clips."""
+    how = "up is the camera's up, as nobody stands" if step.estimate else "upright as the poses are"
     if "pitch_deg" in step.report:
         pitch, roll = float(step.report["pitch_deg"]), float(step.report["roll_deg"])
-        tilt = f"the camera looks {'down' if pitch >= 0 else 'up'} by {abs(pitch):.0f} degrees"
+        how = f"upright by an estimate: the camera looks {'down' if pitch >= 0 else 'up'} by {abs(pitch):.0f} degrees"
         if abs(roll) >= 0.5:
-            tilt += f", is turned {'' if roll > 0 else 'anti'}clockwise by {abs(roll):.0f}"
-        how = f"upright by an estimate ({tilt})"
-    else:
-        how = "up is the camera's up, as nobody stands" if step.estimate else "upright as the poses are"
+            how += f", turned {'' if roll > 0 else 'anti'}clockwise by {abs(roll):.0f}"
     drift = float(step.report["drift_m"])
-    slow = f", {drift:.2f} m of slow drift in height taken out" if drift >= 0.02 else ""
-    return f"on the floor, from the origin, {how}{slow}; --world camera keeps the poses' own place"
+    slow = f"; {drift:.2f} m of slow drift in height taken out" if drift >= 0.02 else ""
+    return [how + slow, "on the floor, from the origin; --world camera keeps the poses' own place"]
 
 
 def rows(template: str, columns: Array | list[Array], chunk: int = 4096) -> Iterator[str]:

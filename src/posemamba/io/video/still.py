@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -34,6 +35,13 @@ class PictureWriter:
         if self._frame is not None:
             raise PoseMambaError(f"{self.path}: a picture holds one frame; write several as mp4")
         self._frame = rgb
+
+    def write_planes(self, planes: Sequence[NDArray[np.uint8]], time: float | None = None) -> None:
+        """Take the frame in a video's format: Y (height, width), U and V of half its sides, BT.709, limited range."""
+        width = planes[0].shape[1]
+        packed = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, width)
+        frame = require("av", "video").VideoFrame.from_ndarray(packed, format="yuv420p")
+        self.write(frame.to_ndarray(format="rgb24", src_colorspace="ITU709", src_color_range="MPEG"), time)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
