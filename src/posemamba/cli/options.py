@@ -163,16 +163,28 @@ class ExportOptions(RefinementOptions):
         option("Joints of bvh and glb by the names and hierarchy of mixamo, rokoko or unity.", panel=RESULTS),
     ] = None
 
+    @property
+    def world_name(self) -> str | None:
+        """Where the person is in exports, as `posemamba.io.motion.write_motion` takes it."""
+        return None if self.world is None else self.world.strip().lower()
+
+    @property
+    def rig_name(self) -> str:
+        """The rig of exports, as `posemamba.io.motion.write_motion` takes it."""
+        from posemamba.io.motion import OWN
+
+        return OWN if self.rig is None else self.rig.strip().lower()
+
     def check_export(self, exports: Sequence[str]) -> None:
         """Reject a place or a rig that there is not, or that none of the exports has.
 
         Raises:
             PoseMambaError: there is such an option.
         """
-        from posemamba.io.motion import EXPORTS, OWN, check_rig, check_world
+        from posemamba.io.motion import EXPORTS, check_rig, check_world
 
-        check_world(self.world)
-        check_rig(self.rig or OWN)
+        check_world(self.world_name)
+        check_rig(self.rig_name)
         for name, asked, fitting in (
             ("world", self.world is not None, list(EXPORTS)),
             ("rig", self.rig is not None, [export.name for export in EXPORTS.values() if export.has_rig]),

@@ -71,6 +71,11 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
             many = True
         elif is_pictures(source) or len(sources) > 1:
             found.append((source, "pictures"))
+        elif (source / "poses.npz").is_file() or (source / "poses_1.npz").is_file():
+            raise PoseMambaError(
+                f"{source}: holds results of posemamba lift, expected a video, pictures or keypoints; posemamba "
+                "convert makes other files of them"
+            )
         else:
             inner = [f.name for f in sorted(source.iterdir(), key=natural_key) if f.is_dir() and is_keypoint_file(f)]
             raise PoseMambaError(

@@ -108,6 +108,17 @@ def test_angles_out_of_saved_poses(weights: Path, tmp_path: Path, capsys: pytest
         ([poses, tmp_path / "a.bvh", "--rig", "daz"], "--rig is 'daz'"),
         ([poses, tmp_path / "a.bvh", "--world", "moon"], "--world is 'moon'"),
         ([tmp_path / "k.npz", tmp_path / "a.csv", "--angles"], "--angles is for these"),
+        ([tmp_path / "k.npz", tmp_path / "a.bvh"], "give a poses.npz"),
+        ([poses, tmp_path / "a.fbx"], "Blender makes fbx of a glb"),
     ):
         assert words in refused(capsys, "convert", *arguments)
     assert "--rig is for bvh, glb" in refused(capsys, "lift", tmp_path / "k.npz", "-o", out, "--rig", "unity")
+    assert cli.main(["convert", str(out), str(tmp_path / "a.bvh"), "--rig", "Unity"]) == 0  # the folder
+    assert "JOINT LeftUpperLeg" in (tmp_path / "a.bvh").read_text()
+    (out / "poses.npz").rename(out / "poses_1.npz")
+    shutil.copy(out / "poses_1.npz", out / "poses_2.npz")
+    capsys.readouterr()
+    assert "poses of 2 people, name one of them: poses_1.npz, poses_2.npz" in refused(
+        capsys, "convert", out, tmp_path / "b.bvh"
+    )
+    assert "holds results of posemamba lift" in refused(capsys, "lift", out, "-o", tmp_path / "again")

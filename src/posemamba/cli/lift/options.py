@@ -21,7 +21,10 @@ class LiftOptions(ExportOptions):
 
     sources: Annotated[
         list[Path],
-        argument("Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip."),
+        argument(
+            "Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip.",
+            metavar="SOURCE...",
+        ),
     ]
     out: Annotated[
         Path | None,

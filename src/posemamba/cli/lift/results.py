@@ -57,7 +57,7 @@ class Results:
         source: the input; it stays if it lies in the folder of the results.
         angles, angle_errors: of each person; empty: none were asked for.
         exports: further formats of the poses.
-        world, rig: where the person is in them, and the names of their joints; None: the defaults.
+        world, rig: where the person is in them, and the names of their joints; as of `write_motion`.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page.
@@ -83,7 +83,7 @@ class Results:
         self.angle_errors: list[Any] = []
         self.exports: tuple[str, ...] = ()
         self.world: str | None = None
-        self.rig: str | None = None
+        self.rig = "posemamba"
         self.notes: dict[str, list[str]] = {}
 
 
@@ -242,7 +242,7 @@ def _write_exports(folder: Path, results: Results) -> None:
             people = stood = stood or stand(results.poses)
         for poses in people:
             file = f"poses{_end(results, poses)}{EXPORTS[name].suffix}"
-            rig = (results.rig or OWN) if EXPORTS[name].has_rig else OWN
+            rig = results.rig if EXPORTS[name].has_rig else OWN
             for line in write_motion(folder / file, poses, name, world=results.world, rig=rig):
                 results.notes.setdefault(line, []).append(file)
 

@@ -97,7 +97,7 @@ class Worker:
             if o.refinement or o.angles:
                 with stages("refining"):
                     self._refine(one, results)
-            results.exports, results.world, results.rig = o.exports, o.world, o.rig
+            results.exports, results.world, results.rig = o.exports, o.world_name, o.rig_name
             written = write_results(one.out, results, stages)
             if results.unfinished is not None:
                 results.unfinished.discard()

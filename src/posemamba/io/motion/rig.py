@@ -198,8 +198,10 @@ def put_on_feet(rig: Rig, xyz: Array, times: Array) -> Rig:
     off = wanted - (rig.root[:, 1:2] + rig.ankles)
     lower = 1 / (1 + np.exp(np.clip((wanted - wanted[:, ::-1]) / _BOTH, -50, 50)))  # from one foot to the other
     change = (lower * off).sum(1)
-    if len(times) > 2:
-        change = fit_curve(times, change[:, None], np.ones((len(times), 1)), _STEP_HERTZ)
+    new = np.concatenate([[True], np.abs(np.diff(xyz[:, : len(H36M17)], axis=0)).max((1, 2)) > 1e-9])  # not held ones
+    if new.sum() > 2:
+        smooth = fit_curve(times[new], change[new, None], np.ones((int(new.sum()), 1)), _STEP_HERTZ)
+        change = smooth[np.cumsum(new) - 1]
     return replace(rig, root=rig.root + change[:, None] * _Y)
 
 
