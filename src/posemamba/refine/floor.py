@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D, Step
 from posemamba.poses.curves import fit_curve
 from posemamba.poses.skeletons import FEET_ANKLES
-from posemamba.refine.common import Array, feet_positions, positions, segment_frames, with_step
+from posemamba.refine.common import Array, feet_positions, positions, segment_frames, true_spans, with_step
 from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT
 from posemamba.refine.upright import ANKLES, estimate_up, level_axes, pitch_of
 from posemamba.utils.errors import PoseMambaError
@@ -32,6 +32,7 @@ _WINDOW = 0.3  # seconds around a frame whose lowest points tell the floor's hei
 _CONTACT = 0.4  # share of these frames in which something touches the floor
 _SMOOTH = 2.0  # hertz: slower changes are drift
 _REAL = 0.4  # metres a second: height changes as fast as this are real
+_SAME_FLOOR = 0.2  # metres between before and after a fast change that are drift
 _AROUND_REAL = 0.3  # seconds before and after, which belong to it
 _LEVEL = 10.0  # degrees of roll that may come from how somebody stands: only more than these is taken from a camera
 _BEGIN = 0.5  # seconds whose median place becomes the origin
@@ -149,17 +150,21 @@ def _drift(times: Array, low: Array) -> Array:
     """Return the slow part of the lowest point's height, (n,), from which fast changes are left out."""
     if len(times) < 3:
         return np.full(len(times), low.min())
-    level = _rolling_quantile(times, low)
+    from scipy.ndimage import maximum_filter1d, percentile_filter
+
+    step = float(np.median(np.diff(times)))
+    level = percentile_filter(low, 100 * _CONTACT, size=_frames(_WINDOW, step), mode="nearest")
     level = fit_curve(times, level[:, None], np.ones((len(level), 1)), _SMOOTH)
-    rate = np.gradient(level, times)
-    fast: NDArray[np.bool_] = np.abs(rate) > _REAL
-    for at in times[fast]:
-        fast |= np.abs(times - at) <= _AROUND_REAL
-    change = np.where(fast[1:] | fast[:-1], 0.0, np.diff(level))
+    fast = np.abs(np.gradient(level, times)) > _REAL
+    fast = maximum_filter1d(fast.astype(np.uint8), _frames(2 * _AROUND_REAL, step)) > 0
+    change = np.diff(level)
+    for start, end in true_spans(fast[1:] | fast[:-1]):
+        net = float(change[start:end].sum())
+        # back on the same floor after a jump, or on another one
+        change[start:end] = net / (end - start) if abs(net) < _SAME_FLOOR else 0.0
     return np.asarray(level[0] + np.concatenate([[0.0], np.cumsum(change)]))
 
 
-def _rolling_quantile(times: Array, low: Array) -> Array:
-    first = np.searchsorted(times, times - _WINDOW / 2, side="left")
-    last = np.searchsorted(times, times + _WINDOW / 2, side="right")
-    return np.array([np.quantile(low[a:b], _CONTACT) for a, b in zip(first, last, strict=True)])
+def _frames(seconds: float, step: float) -> int:
+    """Return the largest odd number of frames within so many seconds."""
+    return 2 * int(seconds / step / 2) + 1

@@ -124,6 +124,18 @@ def test_every_rig_stands_on_the_floor_without_being_asked(
     assert max(p[0, 1] for p in places.values()) < 0.6
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("rig", RIGS)
+def test_feet_that_are_lost_for_a_while_stay_on_the_floor(make_motion: Make, tmp_path: Path, rig: str) -> None:
+    motion = make_motion(missing=())
+    feet = put_on_feet(motion.xyz, facing(motion.xyz)).astype(np.float32)
+    feet[10:14] = np.nan
+    write_motion(tmp_path / "a.glb", replace(motion, feet=feet), "glb", rig=rig)
+    places, _ = _places(tmp_path / "a.glb", "glb")
+    soles = [p for n, p in places.items() if "toe" in n.lower() or "heel" in n]
+    assert (np.abs(np.stack(soles, 1)[..., 1].min(1)) < 0.03).mean() > 0.8
+
+
 def test_names_that_are_none(make_motion: Make, tmp_path: Path) -> None:
     for more, words in (
         ({"rig": "daz"}, "--rig is 'daz', expected one of posemamba, mixamo, rokoko, unity"),

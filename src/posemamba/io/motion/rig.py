@@ -33,9 +33,10 @@ from numpy.typing import NDArray
 from posemamba.io.motion.common import Array
 from posemamba.poses.curves import fit_curve
 from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, Skeleton
+from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT
 
 _ANKLES = (6, 3)
-_BOTH = 0.03  # metres by which one foot is lower, from which it alone counts
+_BOTH = 0.01  # metres by which a point is higher than another one, from which it counts little
 _STEP_HERTZ = 4.0  # faster changes of the root's height are not made
 _X, _Y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
 # Right end, left end, lower and upper point, which give x and y of the frames of joints with several children
@@ -86,7 +87,8 @@ class Rig:
         ends: (N, 3) metres, the end of the node's bone in its own frame; 0 for nodes without a bone.
         rotations: (F, N, 4) unit quaternions in the parent's frame.
         root: (F, 3) metres, the root's position.
-        ankles: (F, 2) heights of the left and the right ankle above the root, metres.
+        soles: (F,) heights of ankles, heels and foot tips above the root, metres, by the joint's number; those that the
+            nodes have.
         skeleton: the joints to which the nodes refer.
     """
 
@@ -95,7 +97,7 @@ class Rig:
     ends: Array
     rotations: Array
     root: Array
-    ankles: Array
+    soles: dict[int, Array]
     skeleton: Skeleton = H36M17
 
 
@@ -183,21 +185,25 @@ def make_rig(xyz: Array, make: Callable[[Skeleton], tuple[Node, ...]] = make_nod
             local[:, i] = still
         local[:, i] = _held(local[:, i], known, still)
         world[:, i] = multiply(above, local[:, i])
-    ankles = [_height(nodes, offsets, world, ankle) for ankle in _ANKLES]
-    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], np.stack(ankles, 1), skeleton)
+    joints = [j for j in (*_ANKLES, *range(len(H36M17), len(skeleton))) if any(node.joint == j for node in nodes)]
+    soles = {joint: _height(nodes, offsets, world, joint) for joint in joints}
+    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], soles, skeleton)
 
 
 def put_on_feet(rig: Rig, xyz: Array, times: Array) -> Rig:
-    """Correct the root's height by the legs' lengths, which vary in the poses: the lower foot is as high as there.
+    """Correct the root's height by the legs' lengths, which vary in the poses: the lowest sole is as high as there.
 
     Args:
         rig: fitted to `xyz`, (F, 17 or 21, 3); it is not changed.
         times: (F,) seconds.
     """
-    wanted = xyz[:, list(_ANKLES), 1]
-    off = wanted - (rig.root[:, 1:2] + rig.ankles)
-    lower = 1 / (1 + np.exp(np.clip((wanted - wanted[:, ::-1]) / _BOTH, -50, 50)))  # from one foot to the other
-    change = (lower * off).sum(1)
+    joints = list(rig.soles)
+    wanted = xyz[:, joints, 1]
+    off = wanted - (rig.root[:, 1:2] + np.stack([rig.soles[j] for j in joints], 1))
+    heights = wanted - np.where(np.isin(joints, _ANKLES), ANKLE_HEIGHT * TYPICAL_HEIGHT, 0.0)
+    # from one point to the next, without a step
+    share = np.exp(-np.nan_to_num(heights - np.nanmin(heights, 1, keepdims=True), nan=np.inf) / _BOTH)
+    change = (np.nan_to_num(off) * share).sum(1) / share.sum(1)
     new = np.concatenate([[True], np.abs(np.diff(xyz[:, : len(H36M17)], axis=0)).max((1, 2)) > 1e-9])  # not held ones
     if new.sum() > 2:
         smooth = fit_curve(times[new], change[new, None], np.ones((int(new.sum()), 1)), _STEP_HERTZ)
