@@ -51,7 +51,7 @@ def test_refinement_that_cannot_be_is_told_before_the_work(
         (["--fov", "400"], "field of view"),
         (["--camera-roll", "200"], "roll is 200"),
         (["--smooth-method", "magic"], "smooth"),
-        (["--export", "fbx"], "csv, csv-tidy, trc, bvh, glb"),
+        (["--export", "BVH,fbx"], "csv, csv-tidy, trc, bvh, glb, with commas; Blender makes fbx"),
         (["--start", "noon"], "--start is 'noon'"),
         (["--start", "1:00", "--end", "30"], "--end is 30 s"),
         (["--person", "best"], "--person is 'best'"),

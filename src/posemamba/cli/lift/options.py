@@ -129,7 +129,7 @@ class LiftOptions(ExportOptions):
     @property
     def exports(self) -> tuple[str, ...]:
         """Further formats of the poses, each once."""
-        return tuple(dict.fromkeys(words(self.export)))
+        return tuple(dict.fromkeys(word.lower().removeprefix(".") for word in words(self.export)))
 
     @property
     def view(self) -> View:

@@ -376,7 +376,9 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
         from posemamba.io.motion import EXPORTS
 
         if unknown := [name for name in options.exports if name not in EXPORTS]:
-            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
+            more = "; Blender makes fbx of a glb" if unknown[0] == "fbx" else ""
+            known = ", ".join(EXPORTS)
+            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {known}, with commas{more}")
     options.check_export(options.exports)
     options.view.checked()
     if options.refinement:
