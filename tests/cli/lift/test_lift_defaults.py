@@ -33,6 +33,14 @@ def test_without_out_the_folder_has_the_sources_name(
     assert sorted(p.name for p in Path().iterdir()) == ["walk_posemamba", "walk_posemamba_2"]
     assert [len(load_poses_npz(p / "poses.npz")) for p in sorted(Path().iterdir())] == [12, 15]
     assert capsys.readouterr().out.count("done already") == 2
+    (tmp_path / "b").rename(tmp_path / "moved")
+    (tmp_path / "b").mkdir()
+    assert lifted(tmp_path / "moved" / "walk.npz", *options) == 0 and "done already" in capsys.readouterr().out
+    write_keypoints_npz(tmp_path / "a" / "walk.npz", keypoints(13))  # made anew
+    assert lifted(tmp_path / "a" / "walk.npz", *options) == 0
+    assert sorted(p.name for p in Path().iterdir()) == ["walk_posemamba", "walk_posemamba_2"]
+    assert len(load_poses_npz(Path("walk_posemamba") / "poses.npz")) == 13
+    shutil.copy(tmp_path / "moved" / "walk.npz", tmp_path / "b" / "walk.npz")
     # several sources have one folder, as with -o
     assert lifted(tmp_path / "a" / "walk.npz", tmp_path / "b" / "walk.npz", *options) == 0
     assert sorted(p.name for p in Path("posemamba_results").iterdir()) == ["a_walk_npz", "b_walk_npz"]

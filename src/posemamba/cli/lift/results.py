@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.io.inputs import Input, Kind
+from posemamba.io.inputs import Input, Kind, digest
 from posemamba.io.keypoints.detected import FILE as KEYPOINTS
 from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
 from posemamba.poses import Keypoints2D
@@ -116,8 +116,8 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                     names += [f"poses{end}.npz", f"poses{end}.json"]
                 for poses in results.poses:
                     if results.call:
-                        place = None if results.source is None else digest_of_place(results.source)
-                        poses.details["call"] = {"digest": results.call, "files": sorted(names), "source": place}
+                        marks = [] if results.source is None else marks_of(results.source)
+                        poses.details["call"] = {"digest": results.call, "files": sorted(names), "source": marks}
                     save_poses_npz(folder / f"poses{_end(results, poses)}.npz", poses)
                     save_poses_json(folder / f"poses{_end(results, poses)}.json", poses)
             names = [file.name for file in folder.iterdir()]
@@ -252,26 +252,29 @@ def _find_poses(out: Path) -> list[Path]:
 
 
 def own_folder(out: Path, source: Path) -> Path:
-    """Return the folder of that name, or a numbered one where it holds the results of a file at another place."""
-    place, number, free = digest_of_place(source), 2, out
-    while _sources(free) - {None, place}:
+    """Return the folder of that name, or a numbered one where it holds the results of another file."""
+    marks, number, free = set(marks_of(source)), 2, out
+    while any(others and not marks & others for others in _marks_in(free)):
         free, number = out.with_name(f"{out.name}_{number}"), number + 1
     return free
 
 
-def digest_of_place(source: Path) -> str:
-    """Return a short hash of where a file is; its path is not kept."""
-    return hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:12]
+def marks_of(source: Path) -> list[str]:
+    """Return two short hashes of a file: of its place, and of its name, size and time of change.
+
+    One stays the same where it is made anew, the other where it is moved.
+    """
+    return [hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:12], digest({}, source)]
 
 
-def _sources(out: Path) -> set[str | None]:
-    """Return where the sources of a folder's results were, by `digest_of_place`; None: it is not known."""
-    found: set[str | None] = set()
+def _marks_in(out: Path) -> list[set[str]]:
+    """Return the marks of the sources of a folder's results, by `marks_of`; empty ones: they are not known."""
+    found = []
     for path in _find_poses(out):
         try:
             with reading(path, "a result"):
                 details = json.loads(str(read_npz(path, ("header",))["header"]))["details"]
-                found.add(details.get("call", {}).get("source"))
+                found.append(set(details.get("call", {}).get("source") or []))
         except PoseMambaError:
             continue
     return found
