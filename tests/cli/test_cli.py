@@ -44,8 +44,7 @@ COMMANDS = {  # and an option of each
 
 def test_bad_options(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases: list[tuple[list[object], str]] = [
-        (["lift", source, "--weights", weights], "--out"),
-        (["lift"], "source"),
+        (["lift"], "SOURCE"),
         (["lift", "--bad"], "--bad"),
         (["fly"], "fly"),
         (["demo", "--frames", "0"], "--frames"),

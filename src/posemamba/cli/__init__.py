@@ -15,6 +15,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -82,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     open_streams()
     with ended_by_signals() as signals, warnings.catch_warnings():
-        warnings.showwarning = _show_warning
+        warnings.showwarning = partial(_show_warning, shown=set())
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
             _check_folder(arguments)
@@ -126,10 +127,14 @@ def _complain(message: str, error: BaseException | None = None) -> int:
     return 2
 
 
-def _show_warning(message: Warning | str, *unused: Any, **unused_too: Any) -> None:
+def _show_warning(message: Warning | str, *unused: Any, shown: set[str] | None = None, **unused_too: Any) -> None:
+    """Print a warning in a line, unless it is in `shown`, and put it there: of many inputs each is printed once."""
     text = " ".join(str(message).split()).partition(" Traceback (most recent call last)")[0]  # Numba's hold one
-    with contextlib.suppress(OSError, ValueError):
-        print("warning:", text, file=sys.stderr)
+    shown = set() if shown is None else shown
+    if text not in shown:
+        shown.add(text)
+        with contextlib.suppress(OSError, ValueError):
+            print("warning:", text, file=sys.stderr)
 
 
 def _print_version(wanted: bool) -> None:

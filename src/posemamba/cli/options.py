@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from posemamba.cli.heights import parse_heights
 from posemamba.utils.errors import PoseMambaError
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ Flip = Annotated[
 ]
 MocapFolder = Annotated[Path | None, option("Folder of the motion capture files.", "--data")]
 
+RESULTS = "Results"
 _REFINE = "Size and refinement (docs/refine.md)"
 
 
@@ -100,7 +102,7 @@ class RefinementOptions:
     )
     height: Annotated[
         str | None,
-        option("Standing height in metres, e.g. 1.78; of several people 1.78,1.65; else 1.70.", panel=_REFINE),
+        option("Standing height: 1.78, 178cm or 5'10\"; of several people 1.78,1.65; else 1.70.", panel=_REFINE),
     ] = None
     steady_bones: Annotated[
         bool, option("Give every bone one length over the whole clip.", "--steady-bones", panel=_REFINE)
@@ -133,18 +135,64 @@ class RefinementOptions:
     @property
     def heights(self) -> tuple[float, ...]:
         """Standing heights in metres, one for all people or one for each; empty: not given."""
-        try:
-            return tuple(float(word) for word in words(self.height))
-        except ValueError:
-            raise PoseMambaError(
-                f"--height is '{self.height}', expected metres: 1.78, or of several people 1.78,1.65"
-            ) from None
+        return parse_heights(self.height)[0]
 
     def refine_options(self, height: float | None = None) -> RefineOptions:
         """Return the chosen refinement; with a height, poses are put into metres by it first."""
         from posemamba.refine.refinement import RefineOptions
 
         return RefineOptions.checked({**self.refinement, "height_m": height})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions(RefinementOptions):
+    """Options of exported poses, for every command that writes such files."""
+
+    angles: Annotated[
+        bool, option("Joint angles in degrees, and how far off they may be: angles.csv.", "--angles", panel=RESULTS)
+    ] = False
+    world: Annotated[
+        str | None,
+        option(
+            "floor: upright, on the floor, from the origin (the default of trc, bvh, glb); camera: as the poses are.",
+            panel=RESULTS,
+        ),
+    ] = None
+    rig: Annotated[
+        str | None,
+        option("Joints of bvh and glb by the names and hierarchy of mixamo, rokoko or unity.", panel=RESULTS),
+    ] = None
+
+    @property
+    def world_name(self) -> str | None:
+        """Where the person is in exports, as `posemamba.io.motion.write_motion` takes it."""
+        return None if self.world is None else self.world.strip().lower()
+
+    @property
+    def rig_name(self) -> str:
+        """The rig of exports, as `posemamba.io.motion.write_motion` takes it."""
+        from posemamba.io.motion import OWN
+
+        return OWN if self.rig is None else self.rig.strip().lower()
+
+    def check_export(self, exports: Sequence[str]) -> None:
+        """Reject a place or a rig that there is not, or that none of the exports has.
+
+        Raises:
+            PoseMambaError: there is such an option.
+        """
+        from posemamba.io.motion import EXPORTS, check_rig, check_world
+
+        check_world(self.world_name)
+        check_rig(self.rig_name)
+        for name, asked, fitting in (
+            ("world", self.world is not None, list(EXPORTS)),
+            ("rig", self.rig is not None, [export.name for export in EXPORTS.values() if export.has_rig]),
+        ):
+            if asked and not set(exports) & set(fitting):
+                raise PoseMambaError(
+                    f"--{name} is for {', '.join(fitting)}, and none of them is written; leave it out, or name one"
+                )
 
 
 def words(text: str | None) -> list[str]:

@@ -71,6 +71,11 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
             many = True
         elif is_pictures(source) or len(sources) > 1:
             found.append((source, "pictures"))
+        elif (source / "poses.npz").is_file() or (source / "poses_1.npz").is_file():
+            raise PoseMambaError(
+                f"{source}: holds results of posemamba lift, expected a video, pictures or keypoints; posemamba "
+                "convert makes other files of them"
+            )
         else:
             inner = [f.name for f in sorted(source.iterdir(), key=natural_key) if f.is_dir() and is_keypoint_file(f)]
             raise PoseMambaError(
@@ -81,6 +86,12 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         return [Input(path, out, kind) for path, kind in found]
     names = _names([path for path, _ in found])
     return [Input(path, out / name, kind) for (path, kind), name in zip(found, names, strict=True)]
+
+
+def default_folder(sources: Sequence[Path]) -> Path:
+    """Return the folder for results in the working folder: ``NAME_posemamba`` of one source, else one for all."""
+    names = _names(sources) if len(sources) == 1 else []
+    return Path(f"{names[0]}_posemamba" if names and names[0] else "posemamba_results")
 
 
 def _kind(path: Path) -> Kind:

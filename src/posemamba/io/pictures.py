@@ -32,6 +32,8 @@ def find_pictures(path: Path) -> list[Path]:
 
 
 def _is_picture(file: Path) -> bool:
-    if file.name == "people.jpg" and ((file.parent / "keypoints.npz").is_file() or any(file.parent.glob("poses*.npz"))):
+    if file.name in ("people.jpg", "overlay.png") and (
+        (file.parent / "keypoints.npz").is_file() or any(file.parent.glob("poses*.npz"))
+    ):
         return False  # a result of posemamba lift
     return file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and not file.is_dir()

@@ -100,6 +100,26 @@ def level_axes(pitch: float, roll: float) -> NDArray[np.float64]:
 
 def _estimate(motion: Poses3D, xyz: Array, roll: float) -> tuple[float, dict[str, float | int | str]]:
     """Estimate the pitch in degrees; also returns the entries of the step's report."""
+    up, report = estimate_up(motion, xyz)
+    return pitch_of(up, roll), report
+
+
+def pitch_of(up: Array, roll: float) -> float:
+    """Return the pitch, degrees down, of a camera of known roll that sees this direction as up, (3,) in its axes."""
+    # up in the camera's frame is cos(pitch) * level_axes(0, roll)[:, 2] - sin(pitch) * (0, 0, 1)
+    return math.degrees(math.atan2(-up[2], float(level_axes(0, roll)[:, 2] @ up)))
+
+
+def estimate_up(motion: Poses3D, xyz: Array) -> tuple[Array, dict[str, float | int | str]]:
+    """Estimate which way is up from how the person stands, (3,) in the camera's axes; and entries of a step's report.
+
+    Args:
+        motion: gives the seen frames and the confidences.
+        xyz: (F, 17, 3) its joints, in the camera's frame.
+
+    Raises:
+        PoseMambaError: the person hardly ever stands.
+    """
     seen = motion.seen
     body = xyz[seen]
     axis = body[:, _THORAX] - body[:, ANKLES].mean(1)
@@ -116,7 +136,7 @@ def _estimate(motion: Poses3D, xyz: Array, roll: float) -> tuple[float, dict[str
     if (standing > 0).sum() < max(1, 0.02 * len(body)):
         raise PoseMambaError(
             f"the person stands in {int((standing > 0).sum())} of {len(body)} frames, too few to estimate which way is "
-            "up: give the camera's pitch"
+            "up: give the camera's pitch (--camera-pitch)"
         )
     up, robust = np.zeros(3), np.ones_like(weights)
     off = np.zeros_like(weights)
@@ -125,13 +145,11 @@ def _estimate(motion: Poses3D, xyz: Array, roll: float) -> tuple[float, dict[str
         up /= np.linalg.norm(up)
         off = np.degrees(np.arccos(np.clip(axis @ up, -1, 1)))
         robust = huber_weights(off, weights)
-    # up in the camera's frame is cos(pitch) * level_axes(0, roll)[:, 2] - sin(pitch) * (0, 0, 1)
-    pitch = math.degrees(math.atan2(-up[2], float(level_axes(0, roll)[:, 2] @ up)))
     report: dict[str, float | int | str] = {
         "spread_deg": weighted_median(off, weights) / 0.6745,
         "standing_frames": int((standing > 0).sum()),
     }
-    return pitch, report
+    return up, report
 
 
 def _contacts(motion: Poses3D, world: Array) -> Array:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from posemamba.io.video.clip import Clip, Frame, beginning_at
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.sound import add_sound, has_sound
+from posemamba.io.video.still import PictureWriter
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, H36M17
@@ -66,7 +67,7 @@ def write_overlay(
     nobody was seen are marked. The video's sound is kept.
 
     Args:
-        path: the video to write, e.g. overlay.mp4.
+        path: the video to write, e.g. overlay.mp4; of a single frame also a picture, overlay.png.
         video: the video that the poses come from; the first pose is drawn on the frame at its time. None draws
             the keypoints on an empty background.
         poses: one person, or several of one clip; F frames, one for each frame of the video (a longer video is cut
@@ -98,7 +99,7 @@ def write_overlay(
 def _draw(path: Path, video: Clip | None, people: Sequence[Poses3D], height: int, progress: Progress | None) -> None:
     painter = _Painter(people, height)
     frames, done = len(people[0]), 0
-    with VideoWriter(path, people[0].fps) as writer:
+    with PictureWriter(path) if path.suffix.lower() == ".png" else VideoWriter(path, people[0].fps) as writer:
         for frame in _frames(video, people[0], painter):
             writer.write(painter.paint(done, frame), frame.time)
             done += 1

@@ -47,11 +47,11 @@ def test_refinement_that_cannot_be_is_told_before_the_work(
     video = write_video(tmp_path / "clip.mp4")
     for arguments, message in (
         (["--height", "tall"], "--height is 'tall'"),
-        (["--height", "178"], "height"),
+        (["--height", "17.8"], "height"),
         (["--fov", "400"], "field of view"),
         (["--camera-roll", "200"], "roll is 200"),
         (["--smooth-method", "magic"], "smooth"),
-        (["--export", "fbx"], "csv, csv-tidy, trc, bvh, glb"),
+        (["--export", "BVH,fbx"], "csv, csv-tidy, trc, bvh, glb, with commas; Blender makes fbx"),
         (["--start", "noon"], "--start is 'noon'"),
         (["--start", "1:00", "--end", "30"], "--end is 30 s"),
         (["--person", "best"], "--person is 'best'"),

@@ -187,7 +187,7 @@ def _compare(got: np.ndarray, expected: np.ndarray, spacing: float) -> None:
 @pytest.mark.parametrize("frame", ["world", "camera"])
 def test_poses_come_back(make_motion: Make, tmp_path: Path, name: str, frame: Any) -> None:
     motion = make_motion(frame=frame)
-    said = write_motion(tmp_path / "a", motion, name)
+    said = write_motion(tmp_path / "a", motion, name, world="camera")
     assert said[0].startswith("6 of 30 frames, in which the person was not seen, hold")
     _compare(_read(tmp_path / "a", name), _expected(motion), 2e-6)
 
@@ -199,7 +199,7 @@ def test_real_motion_comes_back(make_motion: Make, tmp_path: Path, name: str, sh
         range(len(motions)), key=lambda i: np.ptp(motions.clip(i)[:, 10, 2])
     )  # the head moves most: a somersault
     motion = make_motion(motions.clip(clip), missing=(0, 50, 51), fps=50)
-    write_motion(tmp_path / "a", motion, name)
+    write_motion(tmp_path / "a", motion, name, world="camera")
     _compare(_read(tmp_path / "a", name), _expected(motion), 2e-6)
 
 
@@ -214,7 +214,7 @@ def test_any_pose_comes_back(make_motion: Make, tmp_path: Path, name: str) -> No
         xyz[10:30, child] = xyz[10:30, parent] + 0.5 * axes[:, k]
     xyz[35, 3] = xyz[35, 2]  # a bone of no length: any direction is right
     motion = make_motion(xyz, missing=())
-    write_motion(tmp_path / "a", motion, name)
+    write_motion(tmp_path / "a", motion, name, world="camera")
     got, expected = _read(tmp_path / "a", name), _expected(motion)
     assert np.isfinite(got).all()
     keep = np.arange(40) != 35
@@ -225,7 +225,7 @@ def test_any_pose_comes_back(make_motion: Make, tmp_path: Path, name: str) -> No
 
 def test_bvh_rest_pose_and_rate(make_motion: Make, tmp_path: Path) -> None:
     motion = make_motion(missing=(), fps=30000 / 1001)
-    (said,) = write_motion(tmp_path / "a.bvh", motion, "bvh")
+    (said,) = write_motion(tmp_path / "a.bvh", motion, "bvh", world="camera")
     assert said.startswith("lengths are metres, x right, y up, z towards the camera")
     _, step, table = _read_bvh(tmp_path / "a.bvh")
     assert step == pytest.approx(1001 / 30000, abs=1e-9)
@@ -243,7 +243,9 @@ def test_bvh_of_uneven_times_is_resampled(make_motion: Make, tmp_path: Path) -> 
     times = np.array([2.0, 2.04, 2.06, 2.2, 2.24, 2.4])
     xyz = make_motion(missing=()).xyz[:1] + (times - 2)[:, None, None] * np.array([1, 0, 0])
     motion = make_motion(xyz, missing=(), times=times)
-    assert "resampled from 6 uneven times to 11 frames, 25 a second" in write_motion(tmp_path / "a", motion, "bvh")
+    assert "resampled from 6 uneven times to 11 frames, 25 a second" in write_motion(
+        tmp_path / "a", motion, "bvh", world="camera"
+    )
     places, step, _ = _read_bvh(tmp_path / "a")
     assert step == 0.04
     np.testing.assert_allclose(places["pelvis"][:, 0] - xyz[0, 0, 0], 0.04 * np.arange(11), atol=2e-6)

@@ -88,7 +88,7 @@ def _read_trc(path: Path) -> tuple[dict[str, str], list[str], np.ndarray]:
 def test_trc(make_motion: Make, tmp_path: Path, frame: Any) -> None:
     motion = make_motion(fps=29.97, frame=frame)
     motion.xyz[12, 5, 1] = np.nan  # one joint of a frame that was seen
-    said = write_motion(tmp_path / "a.trc", motion, "trc")
+    said = write_motion(tmp_path / "a.trc", motion, "trc", world="camera")
     assert any(line.startswith("6 of 30 frames") for line in said)
     header, markers, table = _read_trc(tmp_path / "a.trc")
     assert (header["DataRate"], header["CameraRate"], header["Units"]) == ("29.97", "29.97", "m")
@@ -148,7 +148,7 @@ def test_estimates_and_a_still_root_are_said(make_motion: Make, tmp_path: Path) 
 
     steps = (Step("scale", estimate=True), Step("smooth"))
     motion = make_motion(missing=(), frame="camera", absolute=False, steps=steps)
-    said = "\n".join(write_motion(tmp_path / "a.glb", motion, "glb"))
+    said = "\n".join(write_motion(tmp_path / "a.glb", motion, "glb", world="camera"))
     assert "no root path" in said and "leans" in said and "estimated, not measured: scale" in said
     assert "hold" not in said
 
@@ -179,7 +179,7 @@ def test_tables_hold_feet_behind_the_joints(make_motion: Make, tmp_path: Path) -
     assert tidy["joint"] == [*H36M17.joints, *FEET] * 30
     xyz = np.array([[_number(c) for c in tidy[f"{axis}_m"]] for axis in "xyz"]).T.reshape(30, 21, 3)
     np.testing.assert_allclose(xyz[:, 17:], motion.feet, rtol=0, atol=6e-7)
-    write_motion(tmp_path / "a.trc", motion, "trc")
+    write_motion(tmp_path / "a.trc", motion, "trc", world="camera")
     _, markers, numbers = _read_trc(tmp_path / "a.trc")
     assert markers[17:] == ["RHeel", "RBigToe", "LHeel", "LBigToe"]
     x, y, z = np.moveaxis(motion.feet, -1, 0)

@@ -7,10 +7,12 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from posemamba.cli.explaining import explain
+from posemamba.cli.heights import parse_heights
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.terminal import cannot_print, drop_output
 from posemamba.utils.errors import PoseMambaError, one_line
@@ -32,21 +34,27 @@ def lift(options: LiftOptions) -> int:
 
     Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
-    from posemamba.cli.lift.results import check_options, check_out
+    from posemamba.cli.lift.results import check_options, check_out, own_folder
     from posemamba.cli.lift.run import Worker
-    from posemamba.io.inputs import find_inputs
+    from posemamba.io.inputs import default_folder, find_inputs
 
-    inputs = find_inputs(options.sources, options.out, keypoints=options.format is not None)
+    out = options.out or default_folder(options.sources)
+    inputs = find_inputs(options.sources, out, keypoints=options.format is not None)
+    if options.out is None:
+        inputs = [replace(one, out=own_folder(one.out, one.path)) for one in inputs]
+        options = replace(options, out=out)
     check_options(options, inputs)
+    if understood := parse_heights(options.height)[1]:
+        print(understood)
     worker = Worker(options)
     if len(inputs) == 1:
         check_out(inputs[0].out, inputs[0].path, inputs[0].kind)
         worker.do(inputs[0])
         return 0
-    check_out(options.out)
+    check_out(out)
     from posemamba.cli.lift.summary import Summary
 
-    summary = Summary(options.out, inputs)
+    summary = Summary(out, inputs)
     try:
         return _lift_all(inputs, worker, summary)
     finally:
@@ -60,10 +68,10 @@ def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
 
     failed: list[Path] = []
     unprinted: OSError | None = None
-    for one in inputs:
+    for number, one in enumerate(inputs, 1):
         try:
             check_out(one.out, one.path, one.kind)
-            worker.do(one)
+            worker.do(one, f"{number} of {len(inputs)}, ")
             summary.done(one)
             continue
         except FatalError:

@@ -6,24 +6,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from posemamba.cli.options import RefinementOptions, argument, option, parse_size, words
+from posemamba.cli.options import RESULTS, ExportOptions, argument, option, parse_size, words
 
 if TYPE_CHECKING:
     from posemamba.pipeline.lift import Reading, View
 
 _KEYPOINTS, _PEOPLE, _CAMERA = "Keypoint files and pictures", "People and detector", "Camera"
-_RESULTS, _MODEL = "Results", "Model"
+_MODEL = "Model"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LiftOptions(RefinementOptions):
+class LiftOptions(ExportOptions):
     """Options of ``posemamba lift``; None means that an option was not given."""
 
     sources: Annotated[
         list[Path],
-        argument("Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip."),
+        argument(
+            "Videos, pictures, files of 2D keypoints; folders of videos or of the pictures of a clip.",
+            metavar="SOURCE...",
+        ),
     ]
-    out: Annotated[Path, option("Folder for the results; of several inputs one in it for each.", "--out", "-o")]
+    out: Annotated[
+        Path | None,
+        option(
+            "Folder for the results; of several inputs one in it for each. Else VIDEO_posemamba here.", "--out", "-o"
+        ),
+    ] = None
     start: Annotated[str | None, option("Begin there: seconds, or 1:02:03.")] = None
     end: Annotated[str | None, option("End there: seconds, or 1:02:03.")] = None
     again: Annotated[bool, option("Repeat what is done already, the detection too.", "--again")] = False
@@ -77,18 +85,15 @@ class LiftOptions(RefinementOptions):
         float | None,
         option("Degrees by which the camera is turned clockwise about its axis.", panel=_CAMERA),
     ] = None
-    angles: Annotated[
-        bool, option("Joint angles in degrees, and how far off they may be: angles.csv.", "--angles", panel=_RESULTS)
-    ] = False
     export: Annotated[
-        str | None, option("The poses as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=_RESULTS)
+        str | None, option("The poses as csv, csv-tidy, trc, bvh or glb, several with commas.", panel=RESULTS)
     ] = None
     overlay: Annotated[
-        bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=_RESULTS)
+        bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=RESULTS)
     ] = None
-    viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=_RESULTS)] = True
+    viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=RESULTS)] = True
     viewer_video: Annotated[
-        bool, option("Put small pictures of the video into viewer.html.", "--viewer-video", panel=_RESULTS)
+        bool, option("Put small pictures of the video into viewer.html.", "--viewer-video", panel=RESULTS)
     ] = False
     weights: Annotated[str, option("A name, a weights file, or a released checkpoint.", panel=_MODEL, default=True)] = (
         "posemamba-s"
@@ -124,7 +129,7 @@ class LiftOptions(RefinementOptions):
     @property
     def exports(self) -> tuple[str, ...]:
         """Further formats of the poses, each once."""
-        return tuple(dict.fromkeys(words(self.export)))
+        return tuple(dict.fromkeys(word.lower().removeprefix(".") for word in words(self.export)))
 
     @property
     def view(self) -> View:

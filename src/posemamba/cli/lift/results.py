@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.io.inputs import Input, Kind
+from posemamba.io.inputs import Input, Kind, digest
 from posemamba.io.keypoints.detected import FILE as KEYPOINTS
 from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
 from posemamba.poses import Keypoints2D
@@ -32,9 +33,12 @@ if TYPE_CHECKING:
 SHEET = "people.jpg"
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
-    r"people\.jpg|overlay\.mp4|viewer\.html|angles(_\d+)?\.csv"
+    r"people\.jpg|overlay\.(mp4|png)|viewer\.html|angles(_\d+)?\.csv"
     r"|(poses|motion)(_\d+)?\.(npz|json|csv|tidy\.csv|trc|bvh|glb)"  # motion: of earlier versions
 )
+
+_PHOTO, _VIDEO = 1440, 720
+"""The largest heights of overlays in pixels."""
 
 
 @dataclass
@@ -53,6 +57,7 @@ class Results:
         source: the input; it stays if it lies in the folder of the results.
         angles, angle_errors: of each person; empty: none were asked for.
         exports: further formats of the poses.
+        world, rig: where the person is in them, and the names of their joints; as of `write_motion`.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page.
@@ -77,6 +82,8 @@ class Results:
         self.angles: list[Any] = []
         self.angle_errors: list[Any] = []
         self.exports: tuple[str, ...] = ()
+        self.world: str | None = None
+        self.rig = "posemamba"
         self.notes: dict[str, list[str]] = {}
 
 
@@ -96,20 +103,21 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     try:
         with atomic_files(out, obsolete) as folder:
             if results.overlay:
-                _draw(folder / "overlay.mp4", results, stages)
+                _draw(folder / overlay_name(results), results, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
             _write_found(folder, out, results, stages)
             with stages("writing"):
-                for index in range(len(results.poses)):
-                    _write_exports(folder, results, index)
+                _write_angles(folder, results)
+                _write_exports(folder, results)
                 names = [file.name for file in folder.iterdir()]
                 for poses in results.poses:
                     end = _end(results, poses)
                     names += [f"poses{end}.npz", f"poses{end}.json"]
                 for poses in results.poses:
                     if results.call:
-                        poses.details["call"] = {"digest": results.call, "files": sorted(names)}
+                        marks = [] if results.source is None else marks_of(results.source)
+                        poses.details["call"] = {"digest": results.call, "files": sorted(names), "source": marks}
                     save_poses_npz(folder / f"poses{_end(results, poses)}.npz", poses)
                     save_poses_json(folder / f"poses{_end(results, poses)}.json", poses)
             names = [file.name for file in folder.iterdir()]
@@ -180,12 +188,19 @@ def _end(results: Results, poses: Poses3D) -> str:
     return f"_{poses.person}" if results.numbered else ""
 
 
+def overlay_name(results: Results) -> str:
+    """Return the overlay's file name: of a photo, or any clip of one frame, a picture."""
+    return "overlay.png" if len(results.poses[0]) == 1 else "overlay.mp4"
+
+
 def _draw(path: Path, results: Results, stages: Stages) -> None:
     from posemamba.show.overlay import write_overlay
 
     video = cast("Path | None", results.video)  # a Clip is read like a path
+    photo = path.suffix == ".png"
+    height, sound = _PHOTO if photo else _VIDEO, results.sound and not photo
     with stages("drawing") as progress:
-        write_overlay(path, video, results.poses, sound=results.sound, progress=progress)
+        write_overlay(path, video, results.poses, height=height, sound=sound, progress=progress)
 
 
 def _write_page(path: Path, results: Results, stages: Stages) -> None:
@@ -203,28 +218,67 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
         )
 
 
-def _write_exports(folder: Path, results: Results, index: int) -> None:
-    from posemamba.io.motion import EXPORTS, write_motion
+def _write_angles(folder: Path, results: Results) -> None:
     from posemamba.io.motion.npz import save_angles_csv
 
-    poses, end = results.poses[index], _end(results, results.poses[index])
-    if results.angles:
-        file = f"angles{end}.csv"
+    if not results.angles:
+        return
+    for index, poses in enumerate(results.poses):
+        file = f"angles{_end(results, poses)}.csv"
         save_angles_csv(folder / file, poses, results.angles[index], results.angle_errors[index])
         if poses.network.angle_errors is None:
-            results.notes.setdefault(
-                f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)",
-                [],
-            ).append(file)
+            text = f"no expected errors, as the weights {poses.model} do not tell those of angles (posemamba calibrate)"
+            results.notes.setdefault(text, []).append(file)
+
+
+def _write_exports(folder: Path, results: Results) -> None:
+    from posemamba.io.motion import EXPORTS, OWN, on_floor, write_motion
+    from posemamba.refine.floor import stand
+
+    stood: list[Poses3D] | None = None
     for name in results.exports:
-        file = f"poses{end}{EXPORTS[name].suffix}"
-        for line in write_motion(folder / file, poses, name):
-            results.notes.setdefault(line, []).append(file)
+        people = results.poses
+        if on_floor(name, results.world):  # together, so that they keep their distances
+            people = stood = stood or stand(results.poses)
+        for poses in people:
+            file = f"poses{_end(results, poses)}{EXPORTS[name].suffix}"
+            rig = results.rig if EXPORTS[name].has_rig else OWN
+            for line in write_motion(folder / file, poses, name, world=results.world, rig=rig):
+                results.notes.setdefault(line, []).append(file)
 
 
 def find_poses(out: Path) -> list[Path]:
     """Return the poses of each person in a folder of results."""
     return [*out.glob("poses.npz"), *out.glob("poses_*.npz")] if out.is_dir() else []
+
+
+def own_folder(out: Path, source: Path) -> Path:
+    """Return the folder of that name, or a numbered one where it holds the results of another file."""
+    marks, number, free = set(marks_of(source)), 2, out
+    while any(others and not marks & others for others in _marks_in(free)):
+        free, number = out.with_name(f"{out.name}_{number}"), number + 1
+    return free
+
+
+def marks_of(source: Path) -> list[str]:
+    """Return two short hashes of a file: of its place, and of its name, size and time of change.
+
+    One stays the same where it is made anew, the other where it is moved.
+    """
+    return [hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:12], digest({}, source)]
+
+
+def _marks_in(out: Path) -> list[set[str]]:
+    """Return the marks of the sources of a folder's results, by `marks_of`; empty ones: they are not known."""
+    found = []
+    for path in find_poses(out):
+        try:
+            with reading(path, "a result"):
+                details = json.loads(str(read_npz(path, ("header",))["header"]))["details"]
+                found.append(set(details.get("call", {}).get("source") or []))
+        except PoseMambaError:
+            continue
+    return found
 
 
 def is_done(out: Path, call: str) -> bool:
@@ -240,8 +294,22 @@ def is_done(out: Path, call: str) -> bool:
     return False
 
 
-def report(one: Input, results: Results, written: list[Path], stages: Stages) -> None:
-    """Print what was lifted and written, how far it can be trusted, and what its numbers mean."""
+def report(
+    one: Input,
+    results: Results,
+    written: list[Path],
+    stages: Stages,
+    number: str = "",
+    said: set[str] | None = None,
+) -> None:
+    """Print what was lifted and written, how far it can be trusted, and what its numbers mean.
+
+    Args:
+        one, results, written, stages: the input, and what was made of it.
+        number: of the input among several, before its name.
+        said: notes that were printed before, which are left out; the new ones are put into it.
+    """
+    said = set() if said is None else said
     from posemamba.quality.trust import verdicts
 
     first = results.poses[0]
@@ -251,18 +319,24 @@ def report(one: Input, results: Results, written: list[Path], stages: Stages) ->
     else:
         seen = f"person seen in {int(first.seen.sum())}"
     kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
-    print(
-        f"{one.path.name}: {len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s), {seen}; {kept}{stages}"
-    )
+    length = f"{len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s)"
+    print(f"{number}{one.path.name}: {'1 picture' if len(first) == 1 else length}, {seen}; {kept}{stages}")
     if len(results.people) > 1:
         print(f"  {tell_people(results)}")
     for path in written:
         print(f"  {path}")
     for text, files in results.notes.items():
-        print(f"  {', '.join(files)}: {text}")
+        _say(f"  {', '.join(files)}: {text}", said)
     for line in verdicts(results.poses):
         print(f"Quality: {line}")
-    print(units_note(results.poses))
+    for line in units_note(results.poses).splitlines():
+        _say(line, said)
+
+
+def _say(line: str, said: set[str]) -> None:
+    if line not in said:
+        print(line)
+    said.add(line)
 
 
 def units_note(people: Sequence[Poses3D]) -> str:
@@ -306,7 +380,10 @@ def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
         from posemamba.io.motion import EXPORTS
 
         if unknown := [name for name in options.exports if name not in EXPORTS]:
-            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {', '.join(EXPORTS)}, with commas")
+            more = "; Blender makes fbx of a glb" if unknown[0] == "fbx" else ""
+            known = ", ".join(EXPORTS)
+            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {known}, with commas{more}")
+    options.check_export(options.exports)
     options.view.checked()
     if options.refinement:
         options.refine_options().check()

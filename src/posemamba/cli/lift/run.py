@@ -35,6 +35,7 @@ class Worker:
         self.options, self.reading = options, options.reading
         self._lifter: Lifter | None = None
         self._detectors: dict[str, Detector] = {}
+        self._said: set[str] = set()
 
     def reset(self) -> None:
         """Forget detectors, which may be in the middle of something."""
@@ -54,8 +55,12 @@ class Worker:
             self._detectors[mode] = _fatal(lambda: self.reading.make_detector(self.options.device, mode=mode))
         return self._detectors[mode]
 
-    def do(self, one: Input) -> None:
+    def do(self, one: Input, number: str = "") -> None:
         """Lift one input, unless it is done, and report what was written.
+
+        Args:
+            one: the input.
+            number: of the input among several, before its name in what is printed.
 
         Raises:
             PoseMambaError: it cannot be lifted; nothing was written.
@@ -73,12 +78,14 @@ class Worker:
             finish_exchange(one.out)  # of a call that was killed
         call = self._digest(one, overlay)
         if not o.again and is_done(one.out, call):
-            print(f"{one.path.name}: done already, of the same input with the same options (--again does it again)")
+            print(f"{number}{one.path.name}: done already, with the same options (--again does it again)")
             print(f"  {one.out}")
             if one.kind != "keypoints":
                 _clear_unfinished(one.out, self.reading.detection_digest(one))
             return
         stages = Stages()
+        if number and sys.stderr.isatty():  # the bars that follow do not say of which input they are
+            print(f"{number}{one.path.name}", file=sys.stderr)
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         try:
             self._find(one, results, stages)
@@ -90,7 +97,7 @@ class Worker:
             if o.refinement or o.angles:
                 with stages("refining"):
                     self._refine(one, results)
-            results.exports = o.exports
+            results.exports, results.world, results.rig = o.exports, o.world_name, o.rig_name
             written = write_results(one.out, results, stages)
             if results.unfinished is not None:
                 results.unfinished.discard()
@@ -106,7 +113,7 @@ class Worker:
                 how = "interrupted" if interrupted else "failed"
                 print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
-        report(one, results, written, stages)
+        report(one, results, written, stages, number, self._said)
 
     def _digest(self, one: Input, overlay: bool) -> str:
         from posemamba.utils.installation import __version__

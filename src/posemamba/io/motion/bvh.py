@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, rows, with_feet, with_pauses, y_up
-from posemamba.io.motion.rig import Rig, make_rig, matrices
+from posemamba.io.motion.humanoids import OWN, fit_rig
+from posemamba.io.motion.rig import Rig, matrices
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
@@ -24,7 +25,7 @@ MOST_FRAMES = 2_000_000  # at an even rate; times that need more are wrong
 UNEVEN = 0.1  # frames by which even times may be off the grid
 
 
-def write_bvh(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
+def write_bvh(path: str | Path, motion: Poses3D, *, rig: str = OWN) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths and its rotations: lengths with 6 decimals, degrees with 5.
 
     Bones have the motion's directions; joints are off by as much as the motion's bones vary in length. Frames in which
@@ -34,13 +35,14 @@ def write_bvh(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     Args:
         path: the file.
         motion: in metres.
+        rig: names and hierarchy of the joints (`humanoids.RIGS`).
 
     Returns:
         Notes for the user, one line each.
 
     Raises:
-        PoseMambaError: the motion is in pixels, nobody was seen, times do not increase, or an even grid of them would
-            have over two million frames.
+        PoseMambaError: the motion is in pixels, nobody was seen, times do not increase, an even grid of them would
+            have over two million frames, or the rig is unknown.
     """
     check(path, motion, "bvh")
     xyz, times = y_up(motion), motion.frame_times()
@@ -52,16 +54,16 @@ def write_bvh(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     if grid is not None:
         xyz = _resampled(xyz, times, grid)
         remarks = (f"resampled from {frames} uneven times to {len(grid)} frames, {motion.fps:g} a second", *remarks)
-    rig = make_rig(xyz)
-    turning = [i for i, node in enumerate(rig.nodes) if node.turns]
+    fitted = fit_rig(motion, xyz, times if grid is None else grid, rig)
+    turning = [i for i, node in enumerate(fitted.nodes) if node.turns]
     # Z, X, Y of each node; node by node, as all matrices would take twice the memory of everything else
-    angles = np.concatenate([np.round(euler_zxy(matrices(rig.rotations[:, i])), 5) + 0.0 for i in turning], -1)
+    angles = np.concatenate([np.round(euler_zxy(matrices(fitted.rotations[:, i])), 5) + 0.0 for i in turning], -1)
     template = " ".join(["%.6f"] * 3 + ["%.5f"] * angles.shape[1]) + "\n"
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii", newline="\n") as file:
         file.write("HIERARCHY\n")
-        file.writelines(line + "\n" for line in _hierarchy(rig))
+        file.writelines(line + "\n" for line in _hierarchy(fitted))
         file.write(f"MOTION\nFrames: {len(xyz)}\nFrame Time: {step:.10f}\n")
-        for text in rows(template, [np.round(rig.root, 6) + 0.0, angles]):
+        for text in rows(template, [np.round(fitted.root, 6) + 0.0, angles]):
             file.write(text)
     return remarks
 

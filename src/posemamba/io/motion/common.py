@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.poses import Poses3D
+from posemamba.poses import Poses3D, Step
 from posemamba.poses.skeletons import FEET
 from posemamba.poses.times import find_pauses, usual_step
 from posemamba.refine.common import MAX_GAP
+from posemamba.refine.floor import NAME as FLOOR
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
@@ -32,12 +33,14 @@ class Export:
         suffix: the usual suffix of its files.
         description: the format, and the programs that read it.
         needs_metres: True if a motion in pixels is refused.
+        has_rig: True if joints are turned against each other, by names that other programs may want otherwise.
     """
 
     name: str
     suffix: str
     description: str
     needs_metres: bool
+    has_rig: bool = False
 
 
 def feet_of(motion: Poses3D) -> Array | None:
@@ -157,9 +160,25 @@ def notes(motion: Poses3D, held: int = 0) -> tuple[str, ...]:
         found.append("the pelvis stays at the origin: the motion has no root path")
     if motion.frame == "camera":
         found.append("up is the camera's up: the person leans if the camera was tilted")
-    if guessed := [step.name for step in motion.steps if step.estimate]:
+    for step in motion.steps:
+        if step.name == FLOOR:
+            found += _on_floor(step)
+    if guessed := [step.name for step in motion.steps if step.estimate and step.name != FLOOR]:
         found.append(f"estimated, not measured: {', '.join(guessed)}")
     return tuple(found)
+
+
+def _on_floor(step: Step) -> list[str]:
+    """Return notes on a person who was put on the floor, of which the last one is the same in all clips."""
+    how = "up is the camera's up, as nobody stands" if step.estimate else "upright as the poses are"
+    if "pitch_deg" in step.report:
+        pitch, roll = float(step.report["pitch_deg"]), float(step.report["roll_deg"])
+        how = f"upright by an estimate: the camera looks {'down' if pitch >= 0 else 'up'} by {abs(pitch):.0f} degrees"
+        if abs(roll) >= 0.5:
+            how += f", turned {'' if roll > 0 else 'anti'}clockwise by {abs(roll):.0f}"
+    drift = float(step.report["drift_m"])
+    slow = f"; {drift:.2f} m of slow drift in height taken out" if drift >= 0.02 else ""
+    return [how + slow, "on the floor, from the origin; --world camera keeps the poses' own place"]
 
 
 def rows(template: str, columns: Array | list[Array], chunk: int = 4096) -> Iterator[str]:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Y_UP, Array, check, held_frames, notes, with_feet, with_pauses, y_up
-from posemamba.io.motion.rig import Node, Rig, make_rig
+from posemamba.io.motion.humanoids import OWN, fit_rig
+from posemamba.io.motion.rig import Node, Rig
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
@@ -26,7 +27,7 @@ FLOAT, BYTE, VERTICES = 5126, 5121, 34962
 COLOURS = {"left": (0.02, 0.14, 0.40), "right": (0.60, 0.10, 0.01), "middle": (0.25, 0.27, 0.32)}
 
 
-def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
+def write_glb(path: str | Path, motion: Poses3D, *, rig: str = OWN) -> tuple[str, ...]:
     """Write a skeleton of median bone lengths with a visible body, its rotations and the root's path, float32.
 
     Frames keep their own times; in a pause without frames the pose before is held. Bones have the motion's directions;
@@ -37,12 +38,13 @@ def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     Args:
         path: the file.
         motion: in metres.
+        rig: names and hierarchy of the joints (`humanoids.RIGS`).
 
     Returns:
         Notes for the user, one line each.
 
     Raises:
-        PoseMambaError: the motion is in pixels, nobody was seen, or times do not increase.
+        PoseMambaError: the motion is in pixels, nobody was seen, times do not increase, or the rig is unknown.
     """
     check(path, motion, "glb")
     xyz, times = y_up(motion), motion.frame_times()
@@ -55,10 +57,10 @@ def write_glb(path: str | Path, motion: Poses3D) -> tuple[str, ...]:
     keys, times, of_pauses = with_pauses(times)
     xyz, of_feet = with_feet(motion, xyz[shown[keys]], shown[keys])
     remarks = (*notes(motion, held), *of_feet, *of_pauses)
-    rig = make_rig(xyz)
+    fitted = fit_rig(motion, xyz, times, rig)
     file = _Buffer()
-    content = _scene(file, rig, motion.person)
-    content["animations"] = [_animation(file, rig, times)]
+    content = _scene(file, fitted, motion.person)
+    content["animations"] = [_animation(file, fitted, times)]
     content["asset"] = {
         "version": "2.0",
         "generator": "posemamba",
@@ -140,7 +142,7 @@ def _scene(file: _Buffer, rig: Rig, person: int) -> dict[str, Any]:
     name = f"person {person}"
     primitives = []
     for material, side in enumerate(COLOURS):
-        bones = [i for i, n in enumerate(rig.nodes) if n.target is not None and _side(rig, n) == side]
+        bones = [i for i, n in enumerate(rig.nodes) if n.bone and _side(n) == side]
         parts = [_octahedron(places[i], places[i] + rig.ends[i]) for i in bones]
         owners = np.zeros((sum(len(p) for p, _ in parts), 4), np.uint8)
         owners[:, 0] = np.repeat(bones, [len(p) for p, _ in parts])
@@ -179,9 +181,8 @@ def _standing(rig: Rig) -> float:
     return float(-below.min())
 
 
-def _side(rig: Rig, node: Node) -> str:
-    target = rig.skeleton.joints[node.target or 0]
-    return next((side for side in ("left", "right") if target.startswith(side)), "middle")
+def _side(node: Node) -> str:
+    return next((side for side in ("left", "right") if side in node.name.lower()), "middle")
 
 
 def _octahedron(start: Array, end: Array) -> tuple[Array, Array]:
@@ -212,7 +213,7 @@ def _animation(file: _Buffer, rig: Rig, times: NDArray[np.float64]) -> dict[str,
     seconds = file.add(times, "SCALAR", bounds=True)
     outputs = [(0, "translation", file.add(rig.root, "VEC3"))]
     for i, node in enumerate(rig.nodes):
-        if node.turns:
+        if node.turns and not node.fixed:
             q = rig.rotations[:, i]
             # q and -q are the same rotation, but naive players interpolate the long way between them
             signs = np.cumprod(np.concatenate([[1.0], np.where((q[1:] * q[:-1]).sum(-1) < 0, -1.0, 1.0)]))

@@ -12,7 +12,8 @@ same in every frame and independent of other frames:
   straight up) the resulting twist changes fast; the position stays right.
 
 - A foot, where there is one, is rotated by its heel and tip and the shank: z along the sole, x to the left as seen from
-  it. In frames in which it was not seen it keeps its last rotation against the shank.
+  it. In frames in which it was not seen it keeps its last rotation against the shank. Where no foot was seen at all,
+  rigs that need one have level feet that point where the shank does.
 
 Hips and shoulders are not rigidly connected (the three bones at the pelvis move against each other by a few degrees).
 So a joint with several children has one node for its own rotation and, at the same place, one more for each child:
@@ -23,14 +24,20 @@ Shapes: F frames, N nodes. Quaternions are w, x, y, z. Lengths are metres, y is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.motion.common import Array
+from posemamba.poses.curves import fit_curve
 from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, Skeleton
+from posemamba.refine.scale import ANKLE_HEIGHT, TYPICAL_HEIGHT
 
+_ANKLES = (6, 3)
+_BOTH = 0.01  # metres by which a point is higher than another one, from which it counts little
+_STEP_HERTZ = 4.0  # faster changes of the root's height are not made
 _X, _Y = np.array([1.0, 0, 0]), np.array([0, 1.0, 0])
 # Right end, left end, lower and upper point, which give x and y of the frames of joints with several children
 _FRAMES = {
@@ -39,17 +46,24 @@ _FRAMES = {
 }
 
 
+Place = tuple[tuple[tuple[float, float, float], int, float], ...]
+"""A place in a node's rest frame: a sum of rest directions, each times a share of the bone's length that ends there."""
+
+
 @dataclass(frozen=True)
 class Node:
     """A node of the rig.
 
     Attributes:
-        name: the joint about which it rotates, or ``<joint>_to_<child>``.
+        name: the joint about which it rotates, or ``<joint>_to_<child>``; in other programs' rigs their name.
         parent: index of its parent node, -1 for the root.
-        joint: the skeleton's joint at which it is.
-        target: the joint at its bone's other end; None for a node without a bone.
-        points: its bone's rest direction.
-        turns: True if it has a rotation; else it only marks the end of a limb.
+        joint: the skeleton's joint at which it is, or, between two joints, whose rotation it has.
+        target: the joint towards which it turns; None: it turns as its joint's frame, or not at all.
+        points: the rest direction towards the target.
+        turns: True if it is a joint; else it only marks the end of a limb.
+        place: where it is in its parent's rest frame.
+        bone: where its bone ends in its own rest frame; empty: it has none.
+        fixed: a joint whose rotation is not known, and always 0.
     """
 
     name: str
@@ -58,6 +72,9 @@ class Node:
     target: int | None
     points: tuple[float, float, float]
     turns: bool
+    place: Place = ()
+    bone: Place = ()
+    fixed: bool = False
 
 
 @dataclass
@@ -70,6 +87,8 @@ class Rig:
         ends: (N, 3) metres, the end of the node's bone in its own frame; 0 for nodes without a bone.
         rotations: (F, N, 4) unit quaternions in the parent's frame.
         root: (F, 3) metres, the root's position.
+        soles: (F,) heights of ankles, heels and foot tips above the root, metres, by the joint's number; those that the
+            nodes have.
         skeleton: the joints to which the nodes refer.
     """
 
@@ -78,6 +97,7 @@ class Rig:
     ends: Array
     rotations: Array
     root: Array
+    soles: dict[int, Array]
     skeleton: Skeleton = H36M17
 
 
@@ -97,31 +117,36 @@ def make_nodes(skeleton: Skeleton = H36M17) -> tuple[Node, ...]:
 
     def add(joint: int, parent: int) -> None:
         name = skeleton.joints[joint]
+        place: Place = nodes[parent].bone if parent >= 0 else ()
         children = [j for j, p in enumerate(skeleton.parents) if p == joint]
         if len(children) == 1:
-            nodes.append(Node(name, parent, joint, children[0], rest_direction(skeleton.joints[children[0]]), True))
+            nodes.append(towards(children[0], name, parent, joint, place))
             add(children[0], len(nodes) - 1)
             return
-        nodes.append(Node(name, parent, joint, None, (0.0, 0.0, 0.0), bool(children)))
+        nodes.append(Node(name, parent, joint, None, (0.0, 0.0, 0.0), bool(children), place))
         here = len(nodes) - 1
         for child in children:
-            towards = skeleton.joints[child]
-            nodes.append(Node(f"{name}_to_{towards}", here, joint, child, rest_direction(towards), True))
+            nodes.append(towards(child, f"{name}_to_{skeleton.joints[child]}", here, joint, ()))
             add(child, len(nodes) - 1)
+
+    def towards(child: int, name: str, parent: int, joint: int, place: Place) -> Node:
+        rest = rest_direction(skeleton.joints[child])
+        return Node(name, parent, joint, child, rest, True, place, ((rest, child, 1.0),))
 
     add(skeleton.parents.index(-1), -1)
     return tuple(nodes)
 
 
-def make_rig(xyz: Array) -> Rig:
+def make_rig(xyz: Array, make: Callable[[Skeleton], tuple[Node, ...]] = make_nodes) -> Rig:
     """Fit lengths and rotations to joint positions.
 
     Args:
         xyz: (F, 17, 3) Human3.6M's joints, all finite, y up; or (F, 21, 3), with heels and foot tips after them
             (`H36M17_FEET`), NaN where these were not seen.
+        make: returns the nodes of a skeleton.
     """
     skeleton = H36M17 if xyz.shape[1] == len(H36M17) else H36M17_FEET
-    nodes = make_nodes(skeleton)
+    nodes = make(skeleton)
     bones = {child: xyz[:, child] - xyz[:, parent] for parent, child in skeleton.bones}
     lengths = {child: _usual_length(bone) for child, bone in bones.items()}
     for child, length in lengths.items():
@@ -131,9 +156,9 @@ def make_rig(xyz: Array) -> Rig:
         if not np.isfinite(lengths[child]):  # seen on neither side: as long as a level sole needs
             lengths[child] = lengths[other] * rest_direction(skeleton.joints[other])[1]
             lengths[child] /= rest_direction(skeleton.joints[child])[1]
-    ends = np.array([np.multiply(n.points, lengths[n.target] if n.target is not None else 0.0) for n in nodes])
-    offsets = np.array(
-        [ends[n.parent] if n.parent >= 0 and nodes[n.parent].target == n.joint else np.zeros(3) for n in nodes]
+    ends, offsets = (
+        np.array([sum((np.multiply(v, share * lengths[j]) for v, j, share in place), np.zeros(3)) for place in places])
+        for places in ([n.bone for n in nodes], [n.place for n in nodes])
     )
     still = np.zeros((len(xyz), 4))
     still[:, 0] = 1
@@ -146,15 +171,54 @@ def make_rig(xyz: Array) -> Rig:
             rest = np.array(node.points)
             towards = turn(inverse(above), _unit(bones[node.target], turn(above, rest)))
             local[:, i] = shortest(rest, towards, _Y if node.points[0] else _X)
-        elif node.turns:
-            across, up = _foot_frame(xyz, node.joint) if node.name not in _FRAMES else _trunk_frame(xyz, node.name)
+        elif node.turns and not node.fixed:
+            name = skeleton.joints[node.joint]
+            if name in _FRAMES:
+                across, up = _trunk_frame(xyz, name)
+            elif skeleton is H36M17:  # a foot that nobody saw is level
+                across, up = turn(above, _X), np.broadcast_to(_Y, (len(xyz), 3))
+            else:
+                across, up = _foot_frame(xyz, node.joint)
             known = np.asarray(np.isfinite(up).all(-1))
             local[:, i] = multiply(inverse(above), _frame(across, up, above))
         else:
             local[:, i] = still
         local[:, i] = _held(local[:, i], known, still)
         world[:, i] = multiply(above, local[:, i])
-    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], skeleton)
+    joints = [j for j in (*_ANKLES, *range(len(H36M17), len(skeleton))) if any(node.joint == j for node in nodes)]
+    soles = {joint: _height(nodes, offsets, world, joint) for joint in joints}
+    return Rig(nodes, offsets, ends, local, xyz[:, skeleton.parents.index(-1)], soles, skeleton)
+
+
+def put_on_feet(rig: Rig, xyz: Array, times: Array) -> Rig:
+    """Correct the root's height by the legs' lengths, which vary in the poses: the lowest sole is as high as there.
+
+    Args:
+        rig: fitted to `xyz`, (F, 17 or 21, 3); it is not changed.
+        times: (F,) seconds.
+    """
+    joints = list(rig.soles)
+    wanted = xyz[:, joints, 1]
+    off = wanted - (rig.root[:, 1:2] + np.stack([rig.soles[j] for j in joints], 1))
+    heights = wanted - np.where(np.isin(joints, _ANKLES), ANKLE_HEIGHT * TYPICAL_HEIGHT, 0.0)
+    # from one point to the next, without a step
+    share = np.exp(-np.nan_to_num(heights - np.nanmin(heights, 1, keepdims=True), nan=np.inf) / _BOTH)
+    change = (np.nan_to_num(off) * share).sum(1) / share.sum(1)
+    new = np.concatenate([[True], np.abs(np.diff(xyz[:, : len(H36M17)], axis=0)).max((1, 2)) > 1e-9])  # not held ones
+    if new.sum() > 2:
+        smooth = fit_curve(times[new], change[new, None], np.ones((int(new.sum()), 1)), _STEP_HERTZ)
+        change = smooth[np.cumsum(new) - 1]
+    return replace(rig, root=rig.root + change[:, None] * _Y)
+
+
+def _height(nodes: tuple[Node, ...], offsets: Array, world: Array, joint: int) -> Array:
+    """Return a joint's height above the root in each frame, (F,)."""
+    at = next(i for i, node in enumerate(nodes) if node.joint == joint)
+    height = np.zeros(len(world))
+    while nodes[at].parent >= 0:
+        height += turn(world[:, nodes[at].parent], offsets[at])[:, 1]
+        at = nodes[at].parent
+    return height
 
 
 def _ends_of_feet(skeleton: Skeleton) -> list[tuple[int, int]]:
