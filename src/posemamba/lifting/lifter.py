@@ -244,6 +244,14 @@ class Lifter:
             for joints, seen, camera, one, own in zip(prepared, turned, cameras, lifted, spans, strict=True)
         ]
 
+    def warm_up(self) -> None:
+        """Lift a few made-up frames on a CPU, so that kernels are compiled, or read from their cache, before the first
+        clip; elsewhere nothing is done.
+        """
+        if self.device.type == "cpu":
+            joints = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 1, len(H36M17), 3))
+            self._lift(joints.astype(np.float32))
+
     def _camera(self, joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None) -> VirtualCamera:
         if not self.virtual_camera:
             return VirtualCamera.unturned(joints.image_size, lens)

@@ -21,13 +21,12 @@ from posemamba.utils.progress import Progress
 if TYPE_CHECKING:
     from posemamba.detect import Detector, Mode, Unfinished
     from posemamba.io.video.clip import Clip
+    from posemamba.lifting.lifter import Lifter
 
 
 from posemamba.io.inputs import find_inputs
-from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
-from posemamba.refine.metres import to_metres
 from posemamba.refine.scale import check_height
 
 
@@ -78,7 +77,10 @@ def lift(
     view = View(fov, camera_roll).checked()
     if height_m is not None:
         check_height(height_m)
-    lifter = lifter or Lifter.from_pretrained(weights, device=device)
+    if lifter is None:
+        from posemamba.lifting.lifter import Lifter
+
+        lifter = Lifter.from_pretrained(weights, device=device)
     detector = None
     if one.kind != "keypoints":
         detector = chosen.make_detector(device or "auto", mode=chosen.mode_of(one))
@@ -145,6 +147,8 @@ def lift_input(
     Raises:
         PoseMambaError: nobody seen, a skeleton without a conversion, or frame times that do not rise.
     """
+    from posemamba.refine.metres import to_metres
+
     view = view or View()
     lens = view.lens(one, reading, people[0].image_size) if people else None
     poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress)
