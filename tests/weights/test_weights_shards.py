@@ -21,7 +21,6 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights import shards
 from posemamba.weights.files import read_card
 from posemamba.weights.names import bundled, find, known
 from posemamba.weights.shards import parts
