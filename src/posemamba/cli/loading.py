@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from posemamba.ops.runtime.compiling_now import compiling
-from posemamba.utils.ahead import Ahead
+from posemamba.utils.background import Background
 from posemamba.utils.progress import Stages
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ class LifterAhead:
             lifter.warm_up()
             return lifter
 
-        self._loaded = Ahead(load)
-        self._ready = Ahead(prepare)
+        self._loaded = Background(load)
+        self._ready = Background(prepare)
 
     def check(self) -> None:
         """Raise the error with which loading has ended, if it has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -158,6 +158,11 @@ def lift_input(
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
             lifted.details["frames_bridged"] = int(bridged.sum())
+            if reading.every is not None and reading.every > 1:
+                between = np.arange(len(keypoints)) % reading.every > 0
+                between[-1] = False
+                lifted.details["detected_every"] = int(reading.every)
+                lifted.details["frames_interpolated"] = int((keypoints.seen & between).sum())
     metric = []
     for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
         try:
@@ -179,7 +184,10 @@ def _input(source: Path, keypoints: bool) -> Input:
 FILM_WIDTH = 36.0
 """Millimetres of 35 mm film along a picture's longer side, to which focal lengths in metadata refer."""
 BLAZEPOSE = "blazepose"
+SHORT = {"lite": "blazepose-lite", "full": "blazepose-full", "heavy": BLAZEPOSE}
+"""Short names of BlazePose's sizes."""
 DETECTORS = (
+    *SHORT,
     *(BLAZEPOSE, "blazepose-full", "blazepose-lite"),
     *("rtmpose", "rtmpose-lightweight", "rtmpose-performance"),
 )
@@ -194,7 +202,8 @@ class Reading:
     Attributes:
         start, end: seconds from the start of the source; only what lies between is used.
         person: ``longest``, ``largest``, ``left``, ``right``, ``all``, a number from 1 on, or a place ``X,Y``.
-        detector: one of DETECTORS, for videos and pictures.
+        detector: one of DETECTORS, for videos and pictures; short names are kept as the long ones.
+        every: search each so many-th frame for people, for videos and pictures; joints in between are interpolated.
         mode: ``track`` or ``detect``, for BlazePose.
         det_model, pose_model: ONNX files for RTMPose.
         fps: frames per second, for keypoint files and pictures.
@@ -209,6 +218,7 @@ class Reading:
     end: float | None = None
     person: str | None = None
     detector: str | None = None
+    every: int | None = None
     mode: str | None = None
     det_model: Path | None = None
     pose_model: Path | None = None
@@ -218,6 +228,9 @@ class Reading:
     image_size: tuple[int, int] | None = None
     video: Path | None = None
     allow_damaged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detector", SHORT.get(self.detector or "", self.detector))
 
     @property
     def uses_blazepose(self) -> bool:
@@ -233,7 +246,7 @@ class Reading:
         for needed, names in (
             (("keypoints",), ("format", "skeleton", "image_size", "video")),
             (("keypoints", "pictures"), ("fps",)),
-            (("video", "pictures"), ("mode", "detector", "det_model", "pose_model")),
+            (("video", "pictures"), ("mode", "detector", "every", "det_model", "pose_model")),
         ):
             for name in names:
                 if getattr(self, name) is not None and not kinds & set(needed):
@@ -265,6 +278,8 @@ class Reading:
         detector = self.detector or BLAZEPOSE
         if detector not in DETECTORS:
             raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
+        if self.every is not None and not (isinstance(self.every, Integral) and self.every >= 1):
+            raise PoseMambaError(f"--every is {self.every!r}, expected a number of frames, from 1 on")
         if self.mode not in (None, "track", "detect"):
             raise PoseMambaError(f"--mode is '{self.mode}', expected track or detect")
         if not self.uses_blazepose and self.mode is not None:
@@ -295,13 +310,15 @@ class Reading:
         """Return a short hash of a video or pictures and of all options on which their 2D joints depend."""
         from posemamba.detect import DETECTION
 
-        options = {
+        options: dict[str, Any] = {
             "detection": DETECTION,
             "detector": self.detector_of(one),
             "part": [self.start, self.end],
             "fps": self.fps if one.kind == "pictures" else None,
             "damaged": self.allow_damaged and one.kind == "video",
         }
+        if self.every is not None and self.every > 1:
+            options["every"] = int(self.every)
         return digest(options, one.path, self.det_model, self.pose_model)
 
     def make_detector(self, device: str = "auto", *, mode: Mode = "track") -> Detector:
@@ -394,7 +411,9 @@ class Reading:
                 )
         clip = self.clip(one.path, one.kind)
         mode = self.mode_of(one)
-        return detect_people(clip, mode=mode, detector=detector, progress=progress, unfinished=unfinished)
+        return detect_people(
+            clip, mode=mode, detector=detector, progress=progress, unfinished=unfinished, every=self.every or 1
+        )
 
     def _read(self, path: Path) -> list[Keypoints2D]:
         from posemamba.io.keypoints import read_people

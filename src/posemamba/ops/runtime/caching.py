@@ -19,7 +19,7 @@ from typing import Any
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
 from posemamba.ops.runtime import compiling_now
-from posemamba.utils.ahead import unwanted
+from posemamba.utils.background import unwanted
 
 _DIGEST = 32  # bytes of SHA-256
 

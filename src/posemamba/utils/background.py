@@ -10,7 +10,7 @@ Made = TypeVar("Made")
 _LOOK = 0.1  # seconds from one call of `waiting` to the next
 
 
-class Ahead(Generic[Made]):
+class Background(Generic[Made]):
     """A value that a thread makes from now on; an error of it is raised where the value is asked for.
 
     A process that ends waits for the thread, which would crash in native code otherwise: long work asks `unwanted` in
@@ -27,7 +27,7 @@ class Ahead(Generic[Made]):
         self._value: Made | None = None
         self._error: BaseException | None = None
         self._done = threading.Event()
-        threading.Thread(target=self._run, name="ahead").start()
+        threading.Thread(target=self._run, name="background").start()
 
     def _run(self) -> None:
         try:

@@ -8,20 +8,20 @@ import threading
 
 import pytest
 
-from posemamba.utils.ahead import Ahead
+from posemamba.utils.background import Background
 from posemamba.utils.errors import PoseMambaError
 
 
 def test_a_value_is_waited_for_and_an_error_is_raised_when_asked_for() -> None:
     go = threading.Event()
-    slow = Ahead(lambda: go.wait(10) and 42)
+    slow = Background(lambda: go.wait(10) and 42)
     slow.check()
     assert slow.get(go.set) == 42 and slow.get() == 42
 
     def fail() -> None:
         raise PoseMambaError("no such weights")
 
-    failed = Ahead(fail)
+    failed = Background(fail)
     for _ in range(2):
         with pytest.raises(PoseMambaError, match="no such weights"):
             failed.get()
@@ -31,12 +31,12 @@ def test_a_value_is_waited_for_and_an_error_is_raised_when_asked_for() -> None:
 
 CODE = """
 import time
-from posemamba.utils.ahead import Ahead, unwanted
+from posemamba.utils.background import Background, unwanted
 def work():
     while not unwanted():
         time.sleep(0.01)
     print("ended")
-Ahead(work)
+Background(work)
 time.sleep(0.05)
 print("main ends")
 """
