@@ -14,7 +14,7 @@ from typing import Any
 
 from posemamba.bench.timing import turns
 from posemamba.bench.video.pipelines import Pipeline
-from posemamba.bench.video.report import VideoReport, VideoRow
+from posemamba.bench.video.report import VideoReport
 from posemamba.bench.video.worker import PREPARE
 from posemamba.utils.errors import PoseMambaError
 

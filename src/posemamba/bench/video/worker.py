@@ -67,7 +67,7 @@ def _lifted_by(model: Any, name: str, video: Path, size: str) -> int:
 
 def motionbert(video: Path, size: str) -> int:
     """Find joints as ``posemamba lift`` does and lift them with MotionBERT; return the frames."""
-    from posemamba.models.motionbert import MotionBERT, 
+    from posemamba.models.motionbert import MotionBERT
 
     return _lifted_by(MotionBERT.preset(), "motionbert", video, size)
 
