@@ -9,16 +9,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posemamba.bench.timing import turns
 from posemamba.bench.video.pipelines import Pipeline
 from posemamba.bench.video.report import VideoReport
 from posemamba.bench.video.worker import PREPARE
 from posemamba.utils.errors import PoseMambaError
 
-_LONGEST_NOTE = 160
+_LONGEST_NOTE = 300
+_LOOK = 0.02  # seconds from one look at a process to the next
 
 
 def race(
@@ -63,7 +64,7 @@ def race(
         if reason := one.missing():
             row.status, row.note = "skipped", reason
     for number in range(rounds):
-        for one, row in turns(taking_part, number):
+        for one, row in taking_part if number % 2 == 0 else reversed(taking_part):
             if row.status not in ("ok", "not run"):
                 continue
             left = limit_s - sum(row.seconds)
@@ -78,6 +79,8 @@ def race(
                 continue
             row.status = "ok"
             row.seconds.append(done.seconds)
+            if done.cpu_s is not None:
+                row.cpu_seconds.append(done.cpu_s)
             row.peak_bytes = max(filter(None, (row.peak_bytes, done.peak_bytes)), default=None)
             report.compare()
             report.save(json_file)
@@ -86,11 +89,22 @@ def race(
     return report
 
 
+@dataclass(frozen=True)
 class _Done:
-    """The end of a process: its seconds, peak memory and frames, or a note why there are none."""
+    """The end of a process.
 
-    def __init__(self, seconds: float, peak_bytes: int | None, frames: int, note: str = "") -> None:
-        self.seconds, self.peak_bytes, self.frames, self.note = seconds, peak_bytes, frames, note
+    Attributes:
+        seconds: from its start to its end.
+        cpu_s, peak_bytes: processor time and the most resident memory; None where the system does not tell.
+        frames: that it printed; 0: none.
+        note: why it failed; "": it did not.
+    """
+
+    seconds: float
+    cpu_s: float | None = None
+    peak_bytes: int | None = None
+    frames: int = 0
+    note: str = ""
 
 
 def _run(words: Sequence[str], folder: Path, limit_s: float | None) -> _Done:
@@ -101,37 +115,53 @@ def _run(words: Sequence[str], folder: Path, limit_s: float | None) -> _Done:
         begin = time.perf_counter()
         process = subprocess.Popen(words, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=env)
         try:
-            code, peak = _wait(process, limit_s)
+            code, cpu_s, peak = _wait(process, limit_s)
         except BaseException:
             process.kill()
             process.wait()
             raise
         seconds = time.perf_counter() - begin
     if code is None:
-        return _Done(seconds, None, 0, f"over the limit of {limit_s:.0f} s (--limit-s)")
+        return _Done(seconds, note=f"over the limit of {limit_s:g} s (--limit-s)")
     if code:
-        return _Done(seconds, None, 0, _reason((folder / "stderr").read_text(errors="replace"), code))
-    return _Done(seconds, peak, _frames((folder / "stdout").read_text(errors="replace")))
+        return _Done(seconds, note=_reason((folder / "stderr").read_text(errors="replace"), code))
+    return _Done(seconds, cpu_s, peak, _frames((folder / "stdout").read_text(errors="replace")))
 
 
-def _wait(process: subprocess.Popen[bytes], limit_s: float | None) -> tuple[int | None, int | None]:
-    """Return the exit code, None past the limit, and the most memory that was resident, None where it is not known."""
+def _wait(process: subprocess.Popen[bytes], limit_s: float | None) -> tuple[int | None, float | None, int | None]:
+    """Return the exit code, None past the limit; processor seconds and peak memory, None where they are not known."""
     end = None if limit_s is None else time.monotonic() + limit_s
     wait4: Any = getattr(os, "wait4", None)  # not on Windows
+    peak: int | None = None
     while True:
+        peak = _peak_so_far(process.pid) or peak
         if wait4 is not None:
             pid, status, usage = wait4(process.pid, os.WNOHANG)
             if pid:
                 process.returncode = os.waitstatus_to_exitcode(status)
-                unit = 1 if sys.platform == "darwin" else 1024
-                return process.returncode, usage.ru_maxrss * unit
+                if peak is None and sys.platform == "darwin":
+                    peak = usage.ru_maxrss
+                return process.returncode, usage.ru_utime + usage.ru_stime, peak
         elif process.poll() is not None:
-            return process.returncode, None
+            return process.returncode, None, peak
         if end is not None and time.monotonic() > end:
             process.kill()
             process.wait()
-            return None, None
-        time.sleep(0.02)
+            return None, None, None
+        time.sleep(_LOOK)
+
+
+def _peak_so_far(pid: int) -> int | None:
+    """Return the most bytes of a process that were resident until now, where Linux tells.
+
+    What it tells after the end (ru_maxrss) counts this process, too, from which the other was forked.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    line = next((line for line in status.splitlines() if line.startswith("VmHWM:")), None)
+    return None if line is None else int(line.split()[1]) * 1024
 
 
 def _frames(printed: str) -> int:
@@ -143,4 +173,4 @@ def _frames(printed: str) -> int:
 
 def _reason(printed: str, code: int) -> str:
     lines = [line.strip() for line in printed.splitlines() if line.strip()]
-    return (lines[-1] if lines else f"exit code {code}").removeprefix("error: ")[-_LONGEST_NOTE * 2 :]
+    return (lines[-1] if lines else f"exit code {code}").removeprefix("error: ")[-_LONGEST_NOTE:]

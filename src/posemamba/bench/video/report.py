@@ -27,6 +27,7 @@ class VideoRow(BaseModel):
     status: Status = "not run"
     note: str = Field(default="", description="why there are no figures")
     seconds: list[float] = Field(default_factory=list, description="of each turn, from the process's start to its end")
+    cpu_seconds: list[float] = Field(default_factory=list, description="processor time of each turn, of all threads")
     frames: int
     peak_bytes: int | None = Field(default=None, description="the most memory that was resident in any turn")
     times_the_loop: float | None = Field(default=None, description="median against the bare loop's")
@@ -35,6 +36,11 @@ class VideoRow(BaseModel):
     @property
     def median_s(self) -> float | None:
         return median(self.seconds) if self.seconds else None
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def median_cpu_s(self) -> float | None:
+        return median(self.cpu_seconds) if self.cpu_seconds else None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -105,17 +111,19 @@ class VideoReport(BaseModel):
             f"Whole processes, start included; medians of {self.rounds} turns. Random weights take as long as trained.",
             "",
         ]
-        headings = ("pipeline", "seconds", "frames/s", "x loop", "peak MB", "")
-        cells = [headings]
+        headings = ("pipeline", "seconds", "CPU s", "frames/s", "x loop", "peak MB", "")
+        cells: list[tuple[str, ...]] = [headings]
         for row in self.rows:
             if row.median_s is None or row.frames_per_second is None:
-                cells.append((row.name, "", "", "", "", f"{row.status}: {row.note}" if row.note else row.status))
+                cells.append((row.name, *[""] * 5, f"{row.status}: {row.note}" if row.note else row.status))
                 continue
             ratio = "" if row.times_the_loop is None else f"{row.times_the_loop:.2f}"
             peak = "" if row.peak_bytes is None else f"{row.peak_bytes / 1e6:.0f}"
-            cells.append((row.name, f"{row.median_s:.1f}", f"{row.frames_per_second:.1f}", ratio, peak, row.what))
-        widths = [max(len(line[i]) for line in cells) for i in range(5)]
+            cpu = "" if row.median_cpu_s is None else f"{row.median_cpu_s:.1f}"
+            fast = f"{row.frames_per_second:.1f}"
+            cells.append((row.name, f"{row.median_s:.1f}", cpu, fast, ratio, peak, row.what))
+        widths = [max(len(line[i]) for line in cells) for i in range(6)]
         for line in cells:
-            text = f"{line[0]:<{widths[0]}}" + "".join(f"  {line[i]:>{widths[i]}}" for i in range(1, 5))
-            lines.append(f"{text}  {line[5]}".rstrip())
+            text = f"{line[0]:<{widths[0]}}" + "".join(f"  {line[i]:>{widths[i]}}" for i in range(1, 6))
+            lines.append(f"{text}  {line[6]}".rstrip())
         return "\n".join(lines)
