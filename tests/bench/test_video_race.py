@@ -51,13 +51,14 @@ def test_pipelines_run_in_turns_and_failures_have_their_reason(video: Path, tmp_
             code=note(str(order), "b") + "x = bytearray(300_000_000); import time; time.sleep(0.5)",
         ),
         Code("wrong", "fails", code="import sys; sys.exit('error: no such thing')"),
+        Code("offline", "lacks a download", code="import sys; print('no network', file=sys.stderr); sys.exit(3)"),
         Code("absent", "lacks a package", package="no_such_package_at_all"),
     ]
     report = racing.race(video, taking_part, rounds=2, json_file=tmp_path / "report.json")
     rows = {row.name: row for row in report.rows}
     assert order.read_text() == "abba"
-    assert [rows[name].status for name in rows] == ["ok", "ok", "failed", "skipped"]
-    assert rows["wrong"].note == "no such thing"
+    assert [rows[name].status for name in rows] == ["ok", "ok", "failed", "skipped", "skipped"]
+    assert rows["wrong"].note == "no such thing" and rows["offline"].note == "no network"
     assert "no_such_package_at_all is not installed" in rows["absent"].note
     large, loop = rows["large"], rows[LOOP]
     assert len(large.seconds) == 2 and min(large.seconds) >= 0.5 and loop.times_the_loop == 1

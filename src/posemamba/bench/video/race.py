@@ -15,7 +15,7 @@ from typing import Any
 
 from posemamba.bench.video.pipelines import Pipeline
 from posemamba.bench.video.report import VideoReport
-from posemamba.bench.video.worker import PREPARE
+from posemamba.bench.video.worker import ABSENT, PREPARE
 from posemamba.utils.errors import PoseMambaError
 
 _LONGEST_NOTE = 300
@@ -75,7 +75,7 @@ def race(
                 done = _run(one.arguments(video, Path(folder) / "out", detector), Path(folder), left)
             if done.note:
                 if not row.seconds:
-                    row.status, row.note = "failed", done.note
+                    row.status, row.note = "skipped" if done.absent else "failed", done.note
                 continue
             row.status = "ok"
             row.seconds.append(done.seconds)
@@ -98,6 +98,7 @@ class _Done:
         cpu_s, peak_bytes: processor time and the most resident memory; None where the system does not tell.
         frames: that it printed; 0: none.
         note: why it failed; "": it did not.
+        absent: it failed for want of something that is not installed here.
     """
 
     seconds: float
@@ -105,6 +106,7 @@ class _Done:
     peak_bytes: int | None = None
     frames: int = 0
     note: str = ""
+    absent: bool = False
 
 
 def _run(words: Sequence[str], folder: Path, limit_s: float | None) -> _Done:
@@ -124,7 +126,8 @@ def _run(words: Sequence[str], folder: Path, limit_s: float | None) -> _Done:
     if code is None:
         return _Done(seconds, note=f"over the limit of {limit_s:g} s (--limit-s)")
     if code:
-        return _Done(seconds, note=_reason((folder / "stderr").read_text(errors="replace"), code))
+        note = _reason((folder / "stderr").read_text(errors="replace"), code)
+        return _Done(seconds, note=note, absent=code == ABSENT)
     return _Done(seconds, cpu_s, peak, _frames((folder / "stdout").read_text(errors="replace")))
 
 

@@ -9,8 +9,11 @@ import json
 import os
 import sys
 import time
+import urllib.error
 from pathlib import Path
 from typing import Any
+
+from posemamba.utils.errors import PoseMambaError
 
 PREPARE = "prepare"
 """In place of a name: compile the kernels of posemamba, and read the video's number of frames."""
@@ -79,6 +82,8 @@ def motionagformer(video: Path, size: str) -> int:
     return _lifted_by(MotionAGFormer.preset("b"), "motionagformer-b", video, size)
 
 
+ABSENT = 3
+"""The exit status where something that a pipeline needs is not here; the last line on stderr says what."""
 RUN = {one.__name__: one for one in (prepare, loop, mediapipe, motionbert, motionagformer)}
 
 
@@ -87,7 +92,14 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # as the command line does
     name, video, size = arguments
     begin = time.perf_counter()
-    frames = RUN[name](Path(video), size)
+    try:
+        frames = RUN[name](Path(video), size)
+    except urllib.error.URLError as error:
+        print(f"it downloads its network at first use, and that failed ({error.reason})", file=sys.stderr)
+        return ABSENT
+    except PoseMambaError as error:
+        print(error, file=sys.stderr)
+        return 2
     print(json.dumps({"frames": frames, "seconds": time.perf_counter() - begin}))
     return 0
 
