@@ -9,8 +9,8 @@ from posemamba.utils.errors import PoseMambaError
 
 MOST_SECONDS = 0.25
 """The longest time from one searched frame to the next: joints that turn back in between are lost."""
-DOUBT = 10.0
-"""Share of the confidence that a second to the nearest searched frame costs: at a tenth of a second nothing is left."""
+DOUBT = 5.0
+"""Share of the confidence that a second to the nearest searched frame costs."""
 
 
 def check_every(every: int, fps: float) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.io.inputs import Input, digest
 from posemamba.poses import Keypoints2D
@@ -151,18 +152,17 @@ def lift_input(
 
     view = view or View()
     lens = view.lens(one, reading, people[0].image_size) if people else None
-    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress)
+    between = [reading.interpolated(one, len(keypoints)) for keypoints in people]
+    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress, interpolated=between)
     if one.kind != "keypoints":
         name = reading.detector_of(one)
-        for keypoints, lifted in zip(people, poses, strict=True):
+        for keypoints, lifted, unsearched in zip(people, poses, between, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
             lifted.details["frames_bridged"] = int(bridged.sum())
-            if reading.every is not None and reading.every > 1:
-                between = np.arange(len(keypoints)) % reading.every > 0
-                between[-1] = False
-                lifted.details["detected_every"] = int(reading.every)
-                lifted.details["frames_interpolated"] = int((keypoints.seen & between).sum())
+            if unsearched.any():
+                lifted.details["detected_every"] = int(reading.every or 1)
+                lifted.details["frames_interpolated"] = int((keypoints.seen & unsearched).sum())
     metric = []
     for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
         try:
@@ -305,6 +305,12 @@ class Reading:
         """Return the name of the detector for an input, with its mode, as results record it."""
         name = self.detector or BLAZEPOSE
         return f"{name} {self.mode_of(one)}" if self.uses_blazepose else name
+
+    def interpolated(self, one: Input, frames: int) -> NDArray[np.bool_]:
+        """Return the frames of an input that no detector has searched, (frames,): those between, with `every`."""
+        searched = np.arange(frames) % (1 if one.kind == "keypoints" else self.every or 1) == 0
+        searched[-1:] = True
+        return ~searched
 
     def detection_digest(self, one: Input) -> str:
         """Return a short hash of a video or pictures and of all options on which their 2D joints depend."""
