@@ -66,7 +66,15 @@ def view_errors(xyz: NDArray[np.floating], view: View) -> tuple[float, float, fl
     return found.p1, found.p2, found.depth
 
 
-def score(folder: Path, weights: str, detector: str | None, *, plain: bool = False, results: Path | None = None) -> str:
+def score(
+    folder: Path,
+    weights: str,
+    detector: str | None,
+    *,
+    plain: bool = False,
+    results: Path | None = None,
+    every: int | None = None,
+) -> str:
     """Return the table of all views and their mean."""
     videos = sorted((folder / "videos").glob("*.mp4"))
     if not videos:
@@ -81,7 +89,7 @@ def score(folder: Path, weights: str, detector: str | None, *, plain: bool = Fal
     for video in videos:
         view = View.read(folder / "reference" / f"{video.stem}.npz")
         source = video if results is None else results / video.stem / "keypoints.npz"
-        (poses,) = lift(source, lifter=lifter, detector=None if results else detector)
+        (poses,) = lift(source, lifter=lifter, detector=None if results else detector, every=None if results else every)
         errors = pixel_errors(poses, view)
         known = np.isfinite(errors)
         elsewhere = int((np.nanmedian(errors[known.any(1)], axis=1) > _SOMEBODY_ELSE).sum())
@@ -109,11 +117,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="holds videos/ and reference/")
     parser.add_argument("--weights", default="posemamba-s", help="a bundled name, or a weights file")
     parser.add_argument("--detector", choices=DETECTORS, help="as of posemamba lift")
+    parser.add_argument("--every", type=int, help="as of posemamba lift")
     parser.add_argument("--plain", action="store_true", help="without the virtual camera")
     parser.add_argument("--results", type=Path, help="results of posemamba lift, NAME/keypoints.npz of each view")
     given = parser.parse_args(arguments)
     return report(
-        lambda: print(score(given.folder, given.weights, given.detector, plain=given.plain, results=given.results))
+        lambda: print(
+            score(
+                given.folder,
+                given.weights,
+                given.detector,
+                plain=given.plain,
+                results=given.results,
+                every=given.every,
+            )
+        )
     )
 
 

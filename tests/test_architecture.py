@@ -35,7 +35,7 @@ ALLOWED = {
     "pipeline": "utils poses weights ops models io refine quality detect lifting",
     "evaluate": "utils poses weights ops models io refine lifting data pipeline",
     "train": "utils poses weights ops models lifting data evaluate",
-    "bench": "utils poses weights ops models",
+    "bench": "utils poses weights ops models io detect lifting pipeline",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses refine models lifting evaluate",
     "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "

@@ -21,7 +21,6 @@ from posemamba.lifting.lifter import Lifter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights import shards
 from posemamba.weights.files import read_card
 from posemamba.weights.names import bundled, find, known
 from posemamba.weights.shards import parts
@@ -160,7 +159,7 @@ def test_an_interrupted_save_changes_nothing(folder: Path, monkeypatch: pytest.M
             raise OSError("no space left on device")
         save_file(*arguments)
 
-    monkeypatch.setattr(shards, "save_file", full)
+    monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(OSError, match="no space"):
         save_model(folder / "split.safetensors", tiny(1), CARD, half=True, shard_bytes=100_000)
     assert wrote == 2 and snapshot(folder) == before

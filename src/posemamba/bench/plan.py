@@ -139,5 +139,5 @@ def find_preset(name: str) -> Preset:
         PoseMambaError: there is no such preset.
     """
     if name not in PRESETS:
-        raise PoseMambaError(f"unknown preset '{name}': known are {', '.join(PRESETS)}")
+        raise PoseMambaError(f"unknown preset '{name}': known are {', '.join(PRESETS)}, and video")
     return PRESETS[name]

@@ -23,6 +23,7 @@ import typer
 from posemamba.cli.explaining import explain
 from posemamba.cli.options import RESEARCH, USE, command
 from posemamba.cli.terminal import cannot_print, drop_output, ended_by_signals, open_streams
+from posemamba.cli.waiting import sign_of_life
 from posemamba.utils.errors import PoseMambaError
 
 # name: (group in the help, module), in the order of the help
@@ -87,9 +88,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
         try:
             _check_folder(arguments)
-            app = make_app(arguments[0] if arguments else None)
-            code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
-            sys.stdout.flush()
+            with sign_of_life():
+                app = make_app(arguments[0] if arguments else None)
+                code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
+                sys.stdout.flush()
         except PoseMambaError as error:
             return _complain(str(error), error)
         except (KeyboardInterrupt, typer.Abort):

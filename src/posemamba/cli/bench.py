@@ -13,6 +13,9 @@ from posemamba.cli.options import Device, argument, option, words
 from posemamba.utils.errors import PoseMambaError
 
 CHOICES = ("preset", "part", "task", "clips", "frames", "lengths")  # options that say what is timed
+VIDEO = "video"
+"""The preset that races whole pipelines on a video."""
+ROUNDS, VIDEO_ROUNDS = 7, 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +28,14 @@ class BenchOptions:
             "A model and how it is run: MODEL, MODEL:SETTINGS or MODEL@FRAMES:SETTINGS, e.g. s (the default), "
             "l:bf16+graph, motionbert:bf16+compile. Models: s, b, l, x, motionbert, motionbert-lite, "
             "motionagformer-xs, -s, -b, -l; scan-s, scan-l, scan-x: the scan of one layer. Settings: float32 (the "
-            "default), tf32 or bf16; compile; graph; recompute. FRAMES: of its clips, if not those of --frames.",
+            "default), tf32 or bf16; compile; graph; recompute. FRAMES: of its clips, if not those of --frames. "
+            "With --preset video: the video.",
             metavar="MODEL",
         ),
     ] = None
-    preset: Annotated[str | None, option("Tables to repeat: paper-gpu or paper-cpu.")] = None
+    preset: Annotated[
+        str | None, option("Tables to repeat: paper-gpu or paper-cpu; or video: whole pipelines on a video.")
+    ] = None
     part: Annotated[str | None, option("Parts of the preset, with commas, e.g. forward-16,train.")] = None
     task: Annotated[str | None, option("forward, train or forward,train. Default: forward.")] = None
     clips: Annotated[str | None, option("Clips at once, e.g. 1,16,64. Default: 1.")] = None
@@ -38,7 +44,11 @@ class BenchOptions:
         None
     )
     reference: Annotated[str | None, option("The model that the others are compared with.")] = None
-    rounds: Annotated[int, option("Turns of each model in a table.", min=1, default=True)] = 7
+    detector: Annotated[str | None, option("Of --preset video: lite, full or heavy (the default).")] = None
+    rounds: Annotated[
+        int | None,
+        option(f"Turns of each model in a table. Default: {ROUNDS}, of --preset video {VIDEO_ROUNDS}.", min=1),
+    ] = None
     limit_s: Annotated[
         float, option("Seconds for one model in all, checked between its steps.", min=0, default=True)
     ] = 300.0
@@ -50,18 +60,27 @@ class BenchOptions:
     plot: Annotated[Path | None, option("Error against cost: png, svg or pdf.")] = None
     plot_lengths: Annotated[Path | None, option("Cost against length: png, svg or pdf.")] = None
 
+    @property
+    def turns(self) -> int:
+        """The turns of each model or pipeline."""
+        return self.rounds or (VIDEO_ROUNDS if self.preset == VIDEO else ROUNDS)
+
     def command(self) -> str:
         """Return the command that measures the same again, without names of files."""
         words = ["posemamba", "bench", *(self.models or ())]
-        for name in (*CHOICES, "reference"):
+        for name in (*CHOICES, "reference", "detector"):
             if getattr(self, name) is not None:
                 words += [f"--{name}", getattr(self, name)]
-        words += ["--rounds", str(self.rounds), "--limit-s", f"{self.limit_s:g}", "--device", self.device]
+        words += ["--rounds", str(self.turns), "--limit-s", f"{self.limit_s:g}", "--device", self.device]
         return shlex.join(words)
 
 
 def bench(options: BenchOptions) -> int:
     """Race models on this machine: time, memory, cost per frame; correctness is checked first (docs/bench.md)."""
+    if options.preset == VIDEO:
+        return _race(options)
+    if options.detector is not None:
+        raise PoseMambaError("--detector is of --preset video: give that, too")
     from posemamba.bench.plot import plot_cost_against_length, plot_error_against_cost
     from posemamba.bench.report import cases, headline, read_reports
     from posemamba.utils.plotting import check_plot_file
@@ -84,6 +103,43 @@ def bench(options: BenchOptions) -> int:
     if options.plot_lengths is not None:
         plot_cost_against_length(report, options.plot_lengths)
     return int(any(row.status in ("wrong", "failed") for row in report.rows))
+
+
+def _race(options: BenchOptions) -> int:
+    """Race whole pipelines on a video."""
+    from posemamba.bench.video.pipelines import choose
+    from posemamba.bench.video.race import race
+
+    _refuse_beside(
+        options, "--preset video", (*CHOICES[2:], "reference", "earlier", "plot", "plot_lengths"), models=False
+    )
+    if options.device not in ("auto", "cpu"):
+        raise PoseMambaError(f"--preset video runs on the CPU, as BlazePose does; leave out --device {options.device}")
+    detector = (options.detector or "heavy").removeprefix("blazepose-")
+    detector = "heavy" if detector == "blazepose" else detector
+    if detector not in ("lite", "full", "heavy"):
+        raise PoseMambaError(f"--detector is '{options.detector}', expected lite, full or heavy, BlazePose's sizes")
+    if not options.models or len(options.models) > 1:
+        raise PoseMambaError(f"--preset video takes one video, and {len(options.models or ())} are given")
+    video = Path(options.models[0])
+    if not video.is_file():
+        raise PoseMambaError(f"{video}: no such file; expected a video")
+    pipelines = choose(words(options.part))
+    try:
+        report = race(
+            video,
+            pipelines,
+            detector=detector,
+            rounds=options.turns,
+            limit_s=options.limit_s,
+            command=options.command(),
+            json_file=options.json_file,
+            say=_say,
+        )
+    finally:
+        _say("")
+    print(report.table())
+    return int(any(row.status == "failed" for row in report.rows))
 
 
 def _measure(options: BenchOptions) -> Any:
@@ -123,7 +179,7 @@ def _measure(options: BenchOptions) -> Any:
         device,
         command=options.command(),
         reference=None if reference is None else parse_spec(reference),
-        rounds=options.rounds,
+        rounds=options.turns,
         limit_s=options.limit_s,
         json_file=options.json_file,
         say=_say,
@@ -140,9 +196,10 @@ def _measure(options: BenchOptions) -> Any:
     return measuring.report
 
 
-def _refuse_beside(options: BenchOptions, option: str, names: Sequence[str]) -> None:
-    given = [f"the model {options.models[0]}"] if options.models else []
-    given += [f"--{name}" for name in names if getattr(options, name) is not None]
+def _refuse_beside(options: BenchOptions, option: str, names: Sequence[str], models: bool = True) -> None:
+    given = [f"the model {options.models[0]}"] if options.models and models else []
+    flags = {"earlier": "--from", "plot_lengths": "--plot-lengths"}
+    given += [flags.get(name, f"--{name}") for name in names if getattr(options, name) is not None]
     if given:
         raise PoseMambaError(f"{option} says what is shown: leave out {given[0]}")
 

@@ -26,15 +26,16 @@ class DemoOptions:
 def demo(options: DemoOptions) -> None:
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
     from posemamba.cli.lift.results import Results, can_draw, check_out, write_results
-    from posemamba.demo.run import run_demo
-    from posemamba.lifting.lifter import Lifter
+    from posemamba.cli.loading import LifterAhead
     from posemamba.utils.progress import Stages
 
     out = options.out
     check_out(out)
-    lifter = Lifter.from_pretrained(options.weights, device=options.device, flip=options.flip)
     stages = Stages()
     with stages("lifting") as progress:
+        lifter = LifterAhead(options.weights, options.device, options.flip).get(stages)
+        from posemamba.demo.run import run_demo
+
         result = run_demo(lifter, frames=options.frames, seed=options.seed, progress=progress)
     written = write_results(out, Results([result.poses], overlay=can_draw(must=False)), stages)
     about = f"{options.frames} frames, 2D joints with a detector's errors; lifted by {lifter.name}; {stages}"

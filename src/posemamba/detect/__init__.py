@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.detect.between import check_every, fill_between
 from posemamba.detect.modes import MODES, Mode
 from posemamba.detect.unfinished import Unfinished
-from posemamba.io.video.clip import Source, VideoInfo
+from posemamba.io.video.clip import Frame, Source, VideoInfo
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import choose_people
@@ -123,6 +124,7 @@ def detect_people(
     progress: Progress | None = None,
     detector: Detector | None = None,
     unfinished: Unfinished | None = None,
+    every: int = 1,
 ) -> list[Keypoints2D]:
     """Find the joints of all people in every frame of a video, of pictures, or of a part of them.
 
@@ -135,6 +137,8 @@ def detect_people(
         detector: a detector to use in place of BlazePose *heavy*; it is not closed.
         unfinished: goes on from the frames in it, and gets those that are found, every ten seconds, and in any case
             when this function ends. Not used with a detector that follows people and is no `ResumableDetector`.
+        every: search only each `every`-th frame, and the last; joints in between are interpolated, with less
+            confidence (`detect.between`).
 
     Returns:
         One entry for each person, most-seen first (the largest, of those seen nearly as long), `person` 1, 2, ... in
@@ -148,11 +152,15 @@ def detect_people(
             its times were missing, or started anew; or it is interlaced, or of high dynamic range.
 
     Raises:
-        PoseMambaError: the source cannot be read, nobody is in it, or the detector is not installed.
+        PoseMambaError: the source cannot be read, nobody is in it, `every` leaves out too much, or the detector is not
+            installed.
     """
     if mode not in MODES:
         raise PoseMambaError(f"unknown detection mode '{mode}', expected one of {', '.join(MODES)}")
     info = probe(source)
+    if info.frames > 1:
+        check_every(every, info.fps)
+    rate = info.fps / every
     for remark in info.remarks:
         warnings.warn(remark, stacklevel=2)
     with contextlib.ExitStack() as stack:
@@ -167,11 +175,11 @@ def detect_people(
         found = [] if unfinished is None else list(unfinished.found)
         times = [] if unfinished is None else list(unfinished.times)
         if resumable is not None and unfinished is not None and unfinished.state is not None:
-            resumable.resume(info.fps, unfinished.state)
+            resumable.resume(rate, unfinished.state)
         elif following is not None:
-            following.begin(info.fps)
+            following.begin(rate)
         if unfinished is None or not unfinished.complete:
-            _detect(source, detector, info, found, times, unfinished, progress)
+            _detect(source, detector, info, found, times, unfinished, progress, every)
         doubtful = set() if following is None else following.doubtful
     if not any(np.isfinite(person.xy).any() for people in found for person in people):
         if unfinished is not None:
@@ -181,7 +189,8 @@ def detect_people(
             "of the body in the image; crop the video around them or use keypoints of another "
             "detector"
         )
-    tracks = _tracks(found, info.fps, doubtful)
+    searched = np.array([i for i in range(len(times)) if i % every == 0 or i == len(times) - 1])
+    tracks = _tracks([found[i] for i in searched], rate, doubtful)
     most = _most_people(len(times), len(detector.skeleton))
     if len(tracks) > most:
         warnings.warn(
@@ -189,7 +198,7 @@ def detect_people(
             f"as all of them over {len(times)} frames would fill the memory; for others take a part (--start, --end)",
             stacklevel=2,
         )
-    people = [_keypoints(one, np.array(times), detector.skeleton, info) for one in tracks[:most]]
+    people = [_keypoints(one, searched, np.array(times), detector.skeleton, info) for one in tracks[:most]]
     first = choose_people(people, "longest")[0]
     people.sort(key=lambda person: person is not first)  # the others stay in their order
     return [replace(person, person=number) for number, person in enumerate(people, start=1)]
@@ -203,15 +212,20 @@ def _detect(
     times: list[float],
     unfinished: Unfinished | None,
     progress: Progress | None,
+    every: int,
 ) -> None:
-    """Find everybody in the frames that are not in `found` yet, and add them, with their times."""
+    """Find everybody in the frames that are not in `found` yet, and add them, with their times.
+
+    Of frames that are not searched only the times are added.
+    """
     resumable = detector if isinstance(detector, ResumableDetector) else None
     done: tuple[int, Any] = len(times), None  # frames, and the detector's state after them: set at once
     try:
-        for frame in read_frames(source, skip=len(times)):
-            found.append([_inside(person, info.image_size) for person in detector(frame.rgb)])
+        for frame, rgb in _pictures(source, len(times), every):
+            people = [] if rgb is None else detector(rgb)
+            found.append([_inside(person, info.image_size) for person in people])
             times.append(frame.offset + frame.time)
-            if unfinished is not None:
+            if unfinished is not None and rgb is not None:  # what is kept ends with a frame that was searched
                 done = len(times), None if resumable is None else resumable.state
                 if unfinished.due:
                     unfinished.save(found, times, done[1])
@@ -224,6 +238,19 @@ def _detect(
         raise
     if unfinished is not None:
         unfinished.save(found, times, done[1] if done[1] is not None else unfinished.state, complete=True)
+
+
+def _pictures(source: Source, skip: int, every: int) -> Iterator[tuple[Frame, NDArray[np.uint8] | None]]:
+    """Yield the frames, with their pictures where they are to be searched: each `every`-th and the last."""
+    left: Frame | None = None  # not searched, unless it is the last
+    for frame in read_frames(source, skip=skip):
+        if left is not None:
+            yield left, None
+        left = frame if frame.index % every else None
+        if left is None:
+            yield frame, frame.rgb
+    if left is not None:
+        yield left, left.rgb
 
 
 def _most_people(frames: int, joints: int) -> int:
@@ -240,10 +267,14 @@ def _tracks(found: list[list[Detection]], fps: float, doubtful: set[int]) -> lis
     return [t for t in tracks if t.id not in doubtful] or tracks[:1]
 
 
-def _keypoints(one: Track, times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo) -> Keypoints2D:
-    xy, confidence = one.over(len(times))
+def _keypoints(
+    one: Track, searched: NDArray[np.int64], times: NDArray[np.float64], skeleton: Skeleton, info: VideoInfo
+) -> Keypoints2D:
+    xy, confidence = one.over(len(searched))
+    xy = bridge(xy, times[searched], _BRIDGE)
+    xy, confidence = fill_between(xy, confidence, searched, times)
     return Keypoints2D(
-        xy=bridge(xy, times, _BRIDGE),
+        xy=xy,
         confidence=confidence,
         skeleton=skeleton,
         image_size=info.image_size,

@@ -49,6 +49,9 @@ from posemamba.weights.files import is_safetensors, read_card
 from posemamba.weights.names import find
 from posemamba.weights.shards import name_of
 
+INTERPOLATED = 0.2
+"""Share of the confidence with which the model is given joints that were interpolated. On real video more is a little
+better, on motion capture less is much better (docs/lift.md)."""
 _Segment = tuple[int, int, int]
 """Index of the person, and frames [start, end)."""
 
@@ -212,6 +215,7 @@ class Lifter:
         lens: Lens | None = None,
         roll: float | None = None,
         progress: Progress | None = None,
+        interpolated: Sequence[NDArray[np.bool_]] | None = None,
     ) -> list[NetworkPoses]:
         """Lift several people, with windows of all of them in one batch, which keeps a GPU busy.
 
@@ -219,6 +223,8 @@ class Lifter:
             people: any number of people, each as in `__call__`; their clips may differ in length.
             lens, roll: of the camera that saw them all, as in `__call__`.
             progress: called as progress(frames done, frames to do), frames of all people.
+            interpolated: (F,) for each person, frames whose joints no detector has seen: the model is given
+                `INTERPOLATED` of their confidence, as their smooth motion misleads it; None: none.
 
         Returns:
             For each person the same as `lifter(keypoints)`, up to rounding.
@@ -234,7 +240,15 @@ class Lifter:
         # longest first, then in order: windows of one length can be lifted together
         segments.sort(key=lambda s: -min(s[2] - s[1], self.window))
         total, done = sum(end - start for _, start, end in segments), 0
-        for (person, start, _), at, piece in self._lift_segments(turned, segments):
+        told = turned
+        if interpolated is not None:
+            told = [
+                replace(
+                    p, confidence=np.where(mask[:, None], INTERPOLATED * p.confidence, p.confidence).astype(np.float32)
+                )
+                for p, mask in zip(turned, interpolated, strict=True)
+            ]
+        for (person, start, _), at, piece in self._lift_segments(told, segments):
             lifted[person][start + at : start + at + len(piece)] = piece
             done += len(piece)
             if progress is not None:
@@ -243,6 +257,14 @@ class Lifter:
             self._result(joints, seen, camera, roll, one, len(own))
             for joints, seen, camera, one, own in zip(prepared, turned, cameras, lifted, spans, strict=True)
         ]
+
+    def warm_up(self) -> None:
+        """Lift a few made-up frames on a CPU, so that kernels are compiled, or read from their cache, before the first
+        clip; elsewhere nothing is done.
+        """
+        if self.device.type == "cpu":
+            joints = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 1, len(H36M17), 3))
+            self._lift(joints.astype(np.float32))
 
     def _camera(self, joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None) -> VirtualCamera:
         if not self.virtual_camera:

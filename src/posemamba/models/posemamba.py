@@ -139,6 +139,8 @@ class StateSpace2D(nn.Module):
 
     def reset_parameters(self) -> None:
         """Linear and conv: PyTorch's defaults. A_log = log(1..16); D = 1; step sizes log-uniform in [0.001, 0.1]."""
+        if self.A_logs.is_meta:  # shapes alone; PyTorch would import SymPy and its compiler for it, 1.5 s
+            return
         for weight in self.x_proj_weight:
             nn.init.kaiming_uniform_(weight, a=math.sqrt(5))  # as nn.Linear
         bound = self.config.dt_rank**-0.5

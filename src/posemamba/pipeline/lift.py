@@ -5,11 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.io.inputs import Input, digest
 from posemamba.poses import Keypoints2D
@@ -21,14 +22,12 @@ from posemamba.utils.progress import Progress
 if TYPE_CHECKING:
     from posemamba.detect import Detector, Mode, Unfinished
     from posemamba.io.video.clip import Clip
+    from posemamba.lifting.lifter import Lifter
 
 
 from posemamba.io.inputs import find_inputs
-from posemamba.lifting.lifter import Lifter
 from posemamba.poses import Poses3D
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
-from posemamba.quality.trust import judge
-from posemamba.refine.metres import to_metres
 from posemamba.refine.scale import check_height
 
 
@@ -79,7 +78,10 @@ def lift(
     view = View(fov, camera_roll).checked()
     if height_m is not None:
         check_height(height_m)
-    lifter = lifter or Lifter.from_pretrained(weights, device=device)
+    if lifter is None:
+        from posemamba.lifting.lifter import Lifter
+
+        lifter = Lifter.from_pretrained(weights, device=device)
     detector = None
     if one.kind != "keypoints":
         detector = chosen.make_detector(device or "auto", mode=chosen.mode_of(one))
@@ -146,15 +148,22 @@ def lift_input(
     Raises:
         PoseMambaError: nobody seen, a skeleton without a conversion, or frame times that do not rise.
     """
+    from posemamba.quality.trust import judge
+    from posemamba.refine.metres import to_metres
+
     view = view or View()
     lens = view.lens(one, reading, people[0].image_size) if people else None
-    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress)
+    between = [reading.interpolated(one, len(keypoints)) for keypoints in people]
+    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress, interpolated=between)
     if one.kind != "keypoints":
         name = reading.detector_of(one)
-        for keypoints, lifted in zip(people, poses, strict=True):
+        for keypoints, lifted, unsearched in zip(people, poses, between, strict=True):
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
             lifted.details["frames_bridged"] = int(bridged.sum())
+            if unsearched.any():
+                lifted.details["detected_every"] = int(reading.every or 1)
+                lifted.details["frames_interpolated"] = int((keypoints.seen & unsearched).sum())
     metric = []
     for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
         try:
@@ -178,7 +187,10 @@ def _input(source: Path, keypoints: bool) -> Input:
 FILM_WIDTH = 36.0
 """Millimetres of 35 mm film along a picture's longer side, to which focal lengths in metadata refer."""
 BLAZEPOSE = "blazepose"
+SHORT = {"lite": "blazepose-lite", "full": "blazepose-full", "heavy": BLAZEPOSE}
+"""Short names of BlazePose's sizes."""
 DETECTORS = (
+    *SHORT,
     *(BLAZEPOSE, "blazepose-full", "blazepose-lite"),
     *("rtmpose", "rtmpose-lightweight", "rtmpose-performance"),
 )
@@ -193,7 +205,8 @@ class Reading:
     Attributes:
         start, end: seconds from the start of the source; only what lies between is used.
         person: ``longest``, ``largest``, ``left``, ``right``, ``all``, a number from 1 on, or a place ``X,Y``.
-        detector: one of DETECTORS, for videos and pictures.
+        detector: one of DETECTORS, for videos and pictures; short names are kept as the long ones.
+        every: search each so many-th frame for people, for videos and pictures; joints in between are interpolated.
         mode: ``track`` or ``detect``, for BlazePose.
         det_model, pose_model: ONNX files for RTMPose.
         fps: frames per second, for keypoint files and pictures.
@@ -208,6 +221,7 @@ class Reading:
     end: float | None = None
     person: str | None = None
     detector: str | None = None
+    every: int | None = None
     mode: str | None = None
     det_model: Path | None = None
     pose_model: Path | None = None
@@ -217,6 +231,9 @@ class Reading:
     image_size: tuple[int, int] | None = None
     video: Path | None = None
     allow_damaged: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "detector", SHORT.get(self.detector or "", self.detector))
 
     @property
     def uses_blazepose(self) -> bool:
@@ -232,7 +249,7 @@ class Reading:
         for needed, names in (
             (("keypoints",), ("format", "skeleton", "image_size", "video")),
             (("keypoints", "pictures"), ("fps",)),
-            (("video", "pictures"), ("mode", "detector", "det_model", "pose_model")),
+            (("video", "pictures"), ("mode", "detector", "every", "det_model", "pose_model")),
         ):
             for name in names:
                 if getattr(self, name) is not None and not kinds & set(needed):
@@ -264,6 +281,8 @@ class Reading:
         detector = self.detector or BLAZEPOSE
         if detector not in DETECTORS:
             raise PoseMambaError(f"--detector is '{detector}', expected one of {', '.join(DETECTORS)}")
+        if self.every is not None and not (isinstance(self.every, Integral) and self.every >= 1):
+            raise PoseMambaError(f"--every is {self.every!r}, expected a number of frames, from 1 on")
         if self.mode not in (None, "track", "detect"):
             raise PoseMambaError(f"--mode is '{self.mode}', expected track or detect")
         if not self.uses_blazepose and self.mode is not None:
@@ -290,17 +309,25 @@ class Reading:
         name = self.detector or BLAZEPOSE
         return f"{name} {self.mode_of(one)}" if self.uses_blazepose else name
 
+    def interpolated(self, one: Input, frames: int) -> NDArray[np.bool_]:
+        """Return the frames of an input that no detector has searched, (frames,): those between, with `every`."""
+        searched = np.arange(frames) % (1 if one.kind == "keypoints" else self.every or 1) == 0
+        searched[-1:] = True
+        return ~searched
+
     def detection_digest(self, one: Input) -> str:
         """Return a short hash of a video or pictures and of all options on which their 2D joints depend."""
         from posemamba.detect import DETECTION
 
-        options = {
+        options: dict[str, Any] = {
             "detection": DETECTION,
             "detector": self.detector_of(one),
             "part": [self.start, self.end],
             "fps": self.fps if one.kind == "pictures" else None,
             "damaged": self.allow_damaged and one.kind == "video",
         }
+        if self.every is not None and self.every > 1:
+            options["every"] = int(self.every)
         return digest(options, one.path, self.det_model, self.pose_model)
 
     def make_detector(self, device: str = "auto", *, mode: Mode = "track") -> Detector:
@@ -393,7 +420,9 @@ class Reading:
                 )
         clip = self.clip(one.path, one.kind)
         mode = self.mode_of(one)
-        return detect_people(clip, mode=mode, detector=detector, progress=progress, unfinished=unfinished)
+        return detect_people(
+            clip, mode=mode, detector=detector, progress=progress, unfinished=unfinished, every=self.every or 1
+        )
 
     def _read(self, path: Path) -> list[Keypoints2D]:
         from posemamba.io.keypoints import read_people

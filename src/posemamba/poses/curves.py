@@ -101,6 +101,33 @@ def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds
     return curve
 
 
+def local_fit(values: Array, width: int, order: int) -> tuple[Array, Array]:
+    """Fit a polynomial to the frames around each one (Savitzky and Golay); at the ends the first and last full window.
+
+    The same as `scipy.signal.savgol_filter`, whose module takes half a second to import.
+
+    Args:
+        values: (n, K), n at least `width`.
+        width: frames of a window, odd.
+        order: of the polynomial, at least 1.
+
+    Returns:
+        (n, K) the polynomials' values in the frames, and (n, K) their slopes by the frame.
+    """
+    half = width // 2
+    windows = np.lib.stride_tricks.sliding_window_view(values, width, axis=0)  # (n - width + 1, K, width)
+    taps = np.linalg.pinv(np.vander(np.arange(-half, half + 1.0), order + 1, increasing=True))
+    fits = windows @ taps.T  # (n - width + 1, K, order + 1)
+    last = len(fits) - 1
+    frames = np.arange(len(values))
+    chosen = np.clip(frames - half, 0, last)
+    x = (frames - half - chosen)[:, None, None]
+    powers = np.arange(order + 1)
+    fitted = (fits[chosen] * x**powers).sum(-1)
+    slopes = (fits[chosen][..., 1:] * powers[1:] * x ** powers[:-1]).sum(-1)
+    return fitted, slopes
+
+
 def known_median(values: NDArray[np.floating]) -> NDArray[np.floating]:
     """Return the median over the last axis without NaN; NaN if there is nothing else.
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from posemamba.poses.curves import known_median
 
@@ -299,6 +298,8 @@ class Tracker:
         free = list(now.free)
         if not waiting or not free:
             return
+        from scipy.optimize import linear_sum_assignment  # half a second, which only several people need
+
         contested = {t.begun_on.number for t in waiting if t.begun_on is not None}
         reach = np.array([t.reach(frame, contested=t.number in contested) for t in waiting])
         cost = now.apart[np.ix_([now.rows[t.number] for t in waiting], free)] / reach[:, None]

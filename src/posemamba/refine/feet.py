@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 
 from posemamba.poses import Poses3D, Step
-from posemamba.poses.curves import huber_weights, roughness
+from posemamba.poses.curves import huber_weights, local_fit, roughness
 from posemamba.poses.keypoints import Span
 from posemamba.poses.skeletons import FEET_SIDES, LIMBS
 from posemamba.poses.times import find_pauses
@@ -97,13 +97,11 @@ def picture_speed(times: Array, xy: Array, known: Mask, fps: float) -> Array:
         (F,) in units of `xy` a second; NaN where the joint is known for fewer frames than the filter needs, and in the
         first frame after a pause.
     """
-    from scipy.signal import savgol_filter
-
     width = _speed_frames(fps)
     speed = np.full(len(xy), np.nan)
     for a, b in _unbroken(times, known, width):
         step = float(np.median(np.diff(times[a:b])))
-        speed[a:b] = np.linalg.norm(savgol_filter(xy[a:b], width, 1, deriv=1, delta=step, axis=0), axis=-1)
+        speed[a:b] = np.linalg.norm(local_fit(xy[a:b], width, 1)[1] / step, axis=-1)
     speed[1 + np.flatnonzero(find_pauses(times, _SAME_FOOTHOLD))] = np.nan  # nobody stands through a pause
     return speed
 
@@ -181,12 +179,10 @@ def standing(motion: Poses3D) -> Numbers:
 
 def _jitter(xy: Array, known: Mask, fps: float) -> Array:
     """Return the detector's jitter: (F,) distances from local parabolas, in units of `xy`."""
-    from scipy.signal import savgol_filter
-
     width = _speed_frames(fps)
     off = np.full(len(xy), np.nan)
     for a, b in true_spans(known, width):
-        off[a:b] = np.linalg.norm(xy[a:b] - savgol_filter(xy[a:b], width, 2, axis=0), axis=-1)
+        off[a:b] = np.linalg.norm(xy[a:b] - local_fit(xy[a:b], width, 2)[0], axis=-1)
     return off
 
 

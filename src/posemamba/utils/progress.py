@@ -13,12 +13,20 @@ Progress = Callable[[int, "int | None"], None]
 class Stages:
     """Progress bars on stderr, if it is a terminal: ``with stages("lifting") as progress: ...``.
 
+    A bar is there from a stage's beginning; until the first call of `progress` it moves to and fro.
+
     Attributes:
         seconds: the time that each stage took, by its name.
     """
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self._describe: Callable[[str | None], None] | None = None
+
+    def tell(self, text: str | None) -> None:
+        """Show a text in place of the name of the stage that runs, if one does; None: its name again."""
+        if self._describe is not None:
+            self._describe(text)
 
     @contextlib.contextmanager
     def __call__(self, name: str) -> Iterator[Progress]:
@@ -26,6 +34,7 @@ class Stages:
         from rich.console import Console
 
         console = Console(stderr=True)
+        begin = time.perf_counter()
         bars = rich_progress.Progress(
             rich_progress.TextColumn("{task.description:<22}"),
             rich_progress.BarColumn(),
@@ -35,21 +44,14 @@ class Stages:
             console=console,
             disable=not console.is_terminal,
         )
-        task: rich_progress.TaskID | None = None
-
-        def update(done: int, total: int | None) -> None:
-            nonlocal task
-            if task is None:  # not earlier, as a detector's start also writes to the terminal
-                bars.start()
-                task = bars.add_task(name, total=total)
-            bars.update(task, completed=done, total=total)
-
-        begin = time.perf_counter()
+        before = self._describe
         try:
-            yield update
+            with bars:
+                task = bars.add_task(name, total=None)
+                self._describe = lambda text: bars.update(task, description=text or name)
+                yield lambda done, total: bars.update(task, completed=done, total=total)
         finally:
-            if task is not None:
-                bars.stop()
+            self._describe = before
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
 
     def __str__(self) -> str:

@@ -19,6 +19,11 @@ def bundled() -> dict[str, Path]:
     return _named([folders()[0]])
 
 
+def is_bundled(path: Path) -> bool:
+    """Return True for a file of the package, which is whole unless the installation is damaged."""
+    return path.parent == folders()[0]
+
+
 def folders() -> list[Path]:
     """Return the folders in which names are looked up, in order.
 

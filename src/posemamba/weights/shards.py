@@ -14,14 +14,16 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save, save_file
-from torch import Tensor
 
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 from posemamba.utils.reading import reading
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIX = ".safetensors"
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})", re.DOTALL)
@@ -145,6 +147,8 @@ def write(
     Raises:
         PoseMambaError: the name is a shard's, or belongs to files of another format; or one tensor exceeds `most`.
     """
+    from safetensors.torch import save, save_file  # imports PyTorch
+
     path = Path(path)
     if _shard_of(path)[1]:
         raise PoseMambaError(f"{path}: is the name of a shard; leave the numbers out: {name_of(path)}{SUFFIX}")

@@ -50,9 +50,13 @@ class LiftOptions(ExportOptions):
     detector: Annotated[
         str | None,
         option(
-            "blazepose (the default), blazepose-full or -lite (faster); rtmpose, rtmpose-lightweight or -performance.",
+            "heavy (the default; also blazepose), full or lite (faster); rtmpose, rtmpose-lightweight or -performance.",
             panel=_PEOPLE,
         ),
+    ] = None
+    every: Annotated[
+        int | None,
+        option("Look for people in each N-th frame alone, and fill in between: faster.", panel=_PEOPLE, metavar="N"),
     ] = None
     mode: Annotated[
         str | None,
@@ -120,7 +124,17 @@ class LiftOptions(ExportOptions):
             image_size=parse_size(self.image_size),
             **{
                 name: getattr(self, name)
-                for name in ("person", "detector", "mode", "det_model", "pose_model", "fps", "format", "skeleton")
+                for name in (
+                    "person",
+                    "detector",
+                    "every",
+                    "mode",
+                    "det_model",
+                    "pose_model",
+                    "fps",
+                    "format",
+                    "skeleton",
+                )
             },
             video=self.video,
             allow_damaged=self.allow_damaged,

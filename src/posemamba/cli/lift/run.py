@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, report, write_people, write_results
+from posemamba.cli.loading import LifterAhead
 from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import UNFINISHED, Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import finish_exchange, writing
 from posemamba.utils.progress import Stages
 from posemamba.utils.reading import reading
+from posemamba.weights.names import find, is_bundled
 
 if TYPE_CHECKING:
     from posemamba.detect import Detector, Unfinished
@@ -33,7 +35,7 @@ class Worker:
 
     def __init__(self, options: LiftOptions) -> None:
         self.options, self.reading = options, options.reading
-        self._lifter: Lifter | None = None
+        self._lifter: LifterAhead | None = None
         self._detectors: dict[str, Detector] = {}
         self._said: set[str] = set()
 
@@ -41,13 +43,28 @@ class Worker:
         """Forget detectors, which may be in the middle of something."""
         self._detectors = {}
 
-    def lifter(self) -> Lifter:
+    def begin_loading(self) -> LifterAhead:
+        """Begin to load the lifter in threads, unless that was done; reject weights that are not there."""
         if self._lifter is None:
-            from posemamba.lifting.lifter import Lifter
-
             o = self.options
-            self._lifter = _fatal(lambda: Lifter.from_pretrained(o.weights, device=o.device, flip=o.flip))
+            _fatal(lambda: find(o.weights))
+            self._lifter = LifterAhead(o.weights, o.device, o.flip)
         return self._lifter
+
+    def _check_lifter(self, loading: LifterAhead) -> None:
+        """Wait for weights of the user's, perhaps damaged, or for a device that is perhaps not there."""
+        o = self.options
+        if o.device != "auto" or not is_bundled(find(o.weights)):
+            _fatal(loading.loaded)
+
+    def lifter(self, stages: Stages) -> Lifter:
+        """Return the lifter when it is ready."""
+        loading = self.begin_loading()
+        try:
+            return _fatal(lambda: loading.get(stages))
+        except BaseException:
+            self._lifter = None
+            raise
 
     def detector(self, one: Input) -> Detector:
         mode = self.reading.mode_of(one)
@@ -90,9 +107,9 @@ class Worker:
         try:
             self._find(one, results, stages)
             people = self._choose(one, results)
-            lifter = self.lifter()
             heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
             with stages("lifting") as progress:
+                lifter = self.lifter(stages)
                 results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
             if o.refinement or o.angles:
                 with stages("refining"):
@@ -117,7 +134,6 @@ class Worker:
 
     def _digest(self, one: Input, overlay: bool) -> str:
         from posemamba.utils.installation import __version__
-        from posemamba.weights.names import find
         from posemamba.weights.shards import parts
 
         o = self.options
@@ -140,6 +156,8 @@ class Worker:
     def _find(self, one: Input, results: Results, stages: Stages) -> None:
         """Put everybody in the input into the results: read, kept by an earlier call, or detected now."""
         results.source, results.viewer_video = one.path, self.options.viewer_video
+        if one.kind == "keypoints":
+            self.begin_loading()
         results.video = self._behind(one)
         results.sound = isinstance(results.video, Path) and one.kind != "pictures"
         if one.kind == "keypoints":
@@ -150,12 +168,18 @@ class Worker:
         if kept is not None:
             results.people, results.detected, results.kept = kept.people, kept, True
             return
-        self.lifter()  # wrong weights are reported before the long work
+        loading = self.begin_loading()
+        self._check_lifter(loading)  # before the long work
         detector = self.detector(one)
         results.unfinished = self._unfinished(one, digest)
         with stages("finding joints") as progress:
+
+            def go_on(done: int, total: int | None) -> None:
+                _fatal(loading.check)
+                progress(done, total)
+
             results.people = self.reading.everybody(
-                one, detector=detector, progress=progress, unfinished=results.unfinished
+                one, detector=detector, progress=go_on, unfinished=results.unfinished
             )
         results.detected = Detected(results.people, self.reading.detector_of(one), digest)
 

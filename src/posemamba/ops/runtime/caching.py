@@ -18,6 +18,9 @@ from typing import Any
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile
 
+from posemamba.ops.runtime import compiling_now
+from posemamba.utils.background import unwanted
+
 _DIGEST = 32  # bytes of SHA-256
 
 
@@ -71,12 +74,18 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         try:
-            return super().load_overload(sig, target_context)
+            found = super().load_overload(sig, target_context)
         except Exception:  # whatever damaged bytes raise
             self._drop()
-            return None
+            found = None
+        if found is None:
+            if unwanted():
+                raise SystemExit  # the process ends: it would wait for the compiler
+            compiling_now.begin(self)
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        compiling_now.end(self)
         try:
             super().save_overload(sig, data)
         except Exception:  # the disk is full, or the index damaged
