@@ -127,7 +127,9 @@ def _measure(people: Sequence[Poses3D]) -> tuple[list[Angles], list[AngleErrors]
 
 
 def _judge(people: Sequence[Poses3D]) -> list[Trust]:
-    return []
+    from posemamba.quality.trust import judge
+
+    return [judge(person).page() for person in people]
 
 
 def _check(

@@ -33,7 +33,7 @@ function bodyParts(clip, f, space, out) { // -> how many parts were written to `
     const ahead = unit(cross(sub(hips[0], hips[1]), sub(spine, pelvis)));
     const chest = unit(cross(sub(shoulders[0], shoulders[1]), sub(thorax, spine)));
     const trunk = Math.min(sure("spine"), sure("thorax"), sure("pelvis"));
-    part(hips[0], 0.092, hips[1], 0.092, 2, trunk, ahead, 0.86);
+    part(hips[0], 0.084, hips[1], 0.084, 2, trunk, ahead, 0.86);
     part(pelvis, 0.125, spine, 0.12, 2, trunk, ahead, 0.72);
     part(spine, 0.12, mix(spine, thorax, 0.8), 0.145, 2, trunk, chest, 0.64);
     const high = unit(sub(thorax, spine));
@@ -78,6 +78,6 @@ function bodyParts(clip, f, space, out) { // -> how many parts were written to `
 function paint(clip, i) { // red, green and blue, 0 to 1, of left, right and middle in this theme
   const own = clip.data.people[i], dark = document.documentElement.dataset.theme === "dark";
   own.rgb ||= {};
-  return (own.rgb[dark] ||= own.colours[dark ? "dark" : "light"].map(rgb));
+  return (own.rgb[dark] ||= own.colours[dark ? "dark" : "light"].map((css, side) => rgb(side === 2 && clip.P === 1 ? colours.body : css)));
 }
 function rgb(css) { return [1, 3, 5].map((k) => parseInt(css.slice(k, k + 2), 16) / 255); }

@@ -19,10 +19,13 @@ function aim(stage, f) { // set the eye of a panel for frame f (-1: nobody)
   const body = Math.max(...clips.map((one) => one.spaces[state.space].body)); // clips compared have one scale
   const wide = space.radius > 1.02 * space.body, follows = state.follow && !space.still;
   const near = follows || (clips.length > 1 && !wide);
-  const radius = near ? 1.1 * body : space.radius;
-  eye.cy = Math.cos(state.yaw); eye.sy = Math.sin(state.yaw); eye.cp = Math.cos(state.pitch); eye.sp = Math.sin(state.pitch);
+  // near: a standing body with some room about it, or as far as limbs reach in the clip
+  const tall = 1.28 * Math.max(...clips.map((one) => Math.max(...one.size)));
+  const radius = near || (space.still && clip.P === 1) ? Math.max(tall, 0.8 * body) : space.radius;
+  const yaw = state.yaw + (state.facing && clip !== A ? heading(A) - heading(clip) : 0);
+  eye.cy = Math.cos(yaw); eye.sy = Math.sin(yaw); eye.cp = Math.cos(state.pitch); eye.sp = Math.sin(state.pitch);
   eye.away = 5 * radius;
-  let reach = 0.47 * Math.min(w * 1.15, h - 50) / radius;
+  let reach = 0.48 * Math.min(w * 1.25, h - 40) / radius;
   if (!near && wide) { // what counts is the box as it is seen from here
     const [bx, by, bz] = space.box, dx = bx[1] - bx[0], dy = by[1] - by[0], dz = bz[1] - bz[0];
     const wideness = Math.abs(dx * eye.cy) + Math.abs(dz * eye.sy) + 0.35;

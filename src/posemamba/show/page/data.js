@@ -105,9 +105,12 @@ function angleText(angle, f) {
 function rangeOf(clip, i, angle) { // least and greatest value over the frames that can be trusted; kept
   if (angle.range) return angle.range;
   const range = { least: NaN, most: NaN, atLeast: -1, atMost: -1, frames: 0, edge: 0 };
+  let last = NaN;
   for (let f = 0; f < clip.F; f++) {
-    const v = angleAt(angle, f);
+    let v = angleAt(angle, f);
     if (v !== v || clip.levels[i][f] > 1) continue;
+    if (last === last) v += 360 * Math.round((last - v) / 360); // past 180° it goes on, and not from -180°
+    last = v;
     range.frames++;
     range.edge += edgeOn(angle, f);
     if (!(v >= range.least)) { range.least = v; range.atLeast = f; }

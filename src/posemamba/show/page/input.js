@@ -59,7 +59,7 @@ function listen(canvas, stageOf, pointsOf, drag) { // clicks pick joints; drags 
     drag(0, 0, Math.exp(-event.deltaY * (event.deltaMode ? 0.03 : 0.0015)), true, place(event.clientX, event.clientY));
   }, { passive: false });
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-  canvas.addEventListener("dblclick", resetView);
+  canvas.addEventListener("dblclick", () => resetView());
 }
 [["", 0], ["-b", 1]].forEach(([end, k]) => {
   listen($("solid" + end), () => stages[k], (stage) => stage.clip.onSolid, orbit);
@@ -105,6 +105,7 @@ const toggleSpace = () => setSpace(state.space === "path" ? "pelvis" : "path");
 const showHelp = () => { $("about-dialog").showModal(); $("about-dialog").scrollTop = 0; };
 const resetView = () => setView(state.view || state.began);
 const toggleOther = () => { if (clips.length > 1) closeOther(); else $("other").click(); };
+const toggleFacing = () => { state.facing = !state.facing; press("facing", state.facing); dirty = true; };
 const turnBy = (dx, dy) => orbit(dx, dy, 1, false);
 $("play").onclick = () => play(!state.playing);
 $("back").onclick = () => step(-1);
@@ -116,6 +117,7 @@ $("backdrop").onclick = toggle("backdrop");
 $("follow").onclick = toggle("follow");
 $("reset").onclick = resetView;
 $("space-mode").onclick = toggleSpace;
+$("facing").onclick = toggleFacing;
 $("errors").onclick = toggleErrors;
 $("plot").onclick = () => setPlots(!state.plots);
 $("choose").onclick = () => $("file").click();
@@ -134,7 +136,7 @@ const KEYS = {
   1: () => setView("free"), 2: () => setView("camera"), 3: () => setView("side"), 4: () => setView("top"), r: resetView,
   n: () => toProblem(1), p: () => toProblem(-1),
   g: toggle("grid"), c: toggle("crop"), t: toggleTheme, b: toggle("backdrop"), f: toggle("follow"), m: toggleSpace,
-  e: toggleErrors, x: toggleOther, ",": () => nudge(-1), ".": () => nudge(1),
+  e: toggleErrors, x: toggleOther, h: toggleFacing, ",": () => nudge(-1), ".": () => nudge(1),
   o: () => $("file").click(), v: () => setPlots(!state.plots), "[": () => nextJoint(-1), "]": () => nextJoint(1),
   w: () => { if (P > 1) choosePerson(A.person + 1 < P ? A.person + 1 : -1); }, "?": showHelp,
 };

@@ -65,7 +65,7 @@ function drawChart() {
     const all = curves();
     areas.chart.curves = all;
     c.clearRect(0, 0, w, h);
-    bands(c, w, h, 0.45);
+    bands(c, w, h, 0.5, i);
     let low = Infinity, high = -Infinity;
     const stride = Math.max(1, Math.floor(F / 20000));
     for (const { value, band } of all) for (let f = 0; f < F; f += stride) {
@@ -97,8 +97,8 @@ function drawChart() {
       c.lineWidth = one.dotted ? 2 : 2.2; c.strokeStyle = one.colour;
       c.setLineDash(one.dotted ? [2, 4] : []);
       plot(c, w, y, (f) => (one.pale(f) ? NaN : one.value(f)));
-      c.globalAlpha = 0.42; c.lineWidth = 1.4;
-      plot(c, w, y, (f) => (one.pale(f) ? one.value(f) : NaN));
+      c.globalAlpha = 0.45; c.lineWidth = 1.4;
+      plot(c, w, y, (f) => (one.pale(f) || one.pale(f - 1) || one.pale(f + 1) ? one.value(f) : NaN));
       c.globalAlpha = 1; c.setLineDash([]);
     }
     c.textAlign = "left"; c.lineWidth = 3; c.strokeStyle = colours.panel; c.fillStyle = colours.soft;
@@ -116,7 +116,7 @@ function columnsOf(w, each) { // each(x, first, last) for every frame, or for ev
   else for (let k = 0; k < columns; k++) each(4 + k, Math.floor((k / columns) * F), Math.floor(((k + 1) / columns) * F));
 }
 function plot(c, w, y, value) { // a curve; NaN where there is nothing
-  let open = false;
+  let open = false, before = 0;
   c.beginPath();
   columnsOf(w, (x, first, last) => {
     let least = Infinity, most = -Infinity;
@@ -126,9 +126,9 @@ function plot(c, w, y, value) { // a curve; NaN where there is nothing
       if (v > most) most = v;
     }
     if (most < least) { open = false; return; }
-    if (open) c.lineTo(x, y(most)); else { c.moveTo(x, y(most)); if (F === 1) c.lineTo(x + 3, y(most)); }
+    if (open && Math.abs(most - before) < 180) c.lineTo(x, y(most)); else { c.moveTo(x, y(most)); if (F === 1) c.lineTo(x + 3, y(most)); }
     if (least < most) c.lineTo(x, y(least));
-    open = true;
+    open = true; before = least; // an angle that passes 180° goes on at -180°
   });
   c.stroke();
 }
@@ -211,7 +211,8 @@ function drawRanges() {
       for (const angle of cells) {
         const cell = add(row, "td", null), range = angle && rangeOf(clip, own, angle);
         if (middle) { cell.colSpan = 2; cell.style.textAlign = "center"; }
-        if (!range || !range.frames) { cell.textContent = "–"; continue; }
+        if (!range || !range.frames) { cell.textContent = "–"; cell.title = "no frame in which it is known and can be trusted"; continue; }
+        if (range.most - range.least > 300) { cell.textContent = "–"; cell.title = "goes round past 180°: a range would mean nothing"; continue; }
         const vague = range.edge > range.frames / 2;
         const least = Math.round(range.least), most = Math.round(range.most);
         cell.append(`${vague ? "~ " : ""}${least} … ${most} `);

@@ -63,8 +63,8 @@ function measureSpace(clip, space) { // extent over the clip: scale and centre, 
   space.body = P === 1 && space.still ? space.radius : Math.min(space.radius, half(one.map(range)));
   const sole = (J > clip.BODY ? 0.025 : 0.075) * Math.max(...clip.size); // drawn below the lowest joint
   space.floor = space.trueFloor ? 0 : space.box[1][1] + sole;
-  space.cell = space.still ? [1, 2, 5, 10].map((m) => m * 10 ** Math.floor(Math.log10(space.body / 2.5)))
-    .filter((c) => c <= space.body / 2.5).pop() : 1;
+  const tall = Math.max(...clip.size); // cells of half a metre for bodies in metres, else of such a share of a body
+  space.cell = !space.still ? 1 : tall > 0.5 && tall < 2 ? 0.5 : 10 ** Math.floor(Math.log10(tall / 2));
   // the floor: whole cells around all that is there
   space.grid = [0, 2].map((a) => {
     const margin = !space.still ? 0.8 : P > 1 && a === 0 ? 0.3 * space.body : 0.2 * space.radius;
@@ -75,6 +75,18 @@ function measureSpace(clip, space) { // extent over the clip: scale and centre, 
     while ((high - low) / step > 60) step *= 2;
     return [Math.floor(low / step) * step, Math.ceil(high / step) * step, step];
   });
+}
+function heading(clip) { // of the person in focus, the mean over the clip: radians about the upright axis of the eye
+  if (clip.way?.[clip.focus] !== undefined) return clip.way[clip.focus];
+  const left = clip.joint.left_hip, right = clip.joint.right_hip, stride = Math.max(1, Math.floor(clip.F / 500));
+  let x = 0, z = 0;
+  for (let f = 0; f < clip.F; f += stride) {
+    if (!clip.spaces.pelvis.place(clip.focus, f, left)) continue;
+    const [ax, , az] = point;
+    if (!clip.spaces.pelvis.place(clip.focus, f, right)) continue;
+    x += ax - point[0]; z += az - point[2];
+  }
+  return ((clip.way ||= {})[clip.focus] = Math.atan2(z, x));
 }
 function smoothPath(clip, i) { // (F, 3) the pelvis in the eye's axes, a second's mean along the floor: for following
   const person = clip.data.people[i];

@@ -4,7 +4,7 @@ const clips = [A];
 const { data, F, P, J, times } = A;
 const nobody = () => ({ clip: null, person: -1, joint: -1 });
 const state = { frame: 0, playing: false, clock: 0, speed: 1, view: "free", began: "free", yaw: 0, pitch: 0, zoom: 1, panX: 0, panY: 0,
-  grid: true, crop: false, backdrop: true, follow: true, plots: false, errors: false, space: "path", offset: 0,
+  grid: true, crop: false, backdrop: true, follow: true, plots: false, errors: false, space: "path", offset: 0, facing: false,
   hover: nobody(), pin: nobody(), hair: -1 };
 const colours = {};
 let dirty = true;
@@ -20,7 +20,7 @@ function setTheme(name) {
   document.documentElement.dataset.theme = name;
   const css = getComputedStyle(document.documentElement);
   for (const key of ["panel", "edge", "text", "soft", "grid", "floor", "shadow", "bar", "accent", "gap", "left", "right", "middle",
-    "care-band", "bad-band"]) colours[key] = css.getPropertyValue("--" + key).trim();
+    "care-band", "bad-band", "body"]) colours[key] = css.getPropertyValue("--" + key).trim();
   colours.tones = Object.fromEntries(["panel", "grid", "floor", "shadow"].map((key) => [key, rgb(colours[key])]));
   $("theme").textContent = name === "dark" ? "Light" : "Dark";
   describePeople();

@@ -39,20 +39,25 @@ function drawStrip() { // height: mean confidence; hatched: not seen; bands: how
   }
   bands(c, w, h, 1);
 }
-function bands(c, w, h, strength) {
-  for (const level of [1, 2]) for (let i = 0; i < P; i++) {
-    const { trust } = data.people[i];
-    if (!trust || !A.counts(i)) continue;
-    for (const [first, last, own] of trust.stretches) {
-      if (own !== level) continue;
-      const x0 = at(first - 0.5, w), wide = Math.max(3, at(last + 0.5, w) - x0), high = level === 2 ? h : h / 2;
-      c.fillStyle = colours[level === 2 ? "bad-band" : "care-band"];
+function bands(c, w, h, strength, one = -1) { // of one person, or of all that count: the worst level counts
+  const level = (f) => {
+    let most = 0;
+    for (let i = 0; i < P; i++) if (one < 0 ? A.counts(i) : i === one) most = Math.max(most, A.levels[i][f]);
+    return most;
+  };
+  for (let first = 0, f = 1; f <= F; f++) {
+    const own = level(first);
+    if (f < F && level(f) === own) continue;
+    if (own) {
+      const x0 = at(first - 0.5, w), wide = Math.max(3, at(f - 0.5, w) - x0), high = own === 2 ? h : h / 2;
+      c.fillStyle = colours[own === 2 ? "bad-band" : "care-band"];
       c.globalAlpha = 0.32 * strength;
       c.fillRect(x0, 0, wide, high);
       c.globalAlpha = strength;
-      if (strength === 1) c.fillRect(x0, 0, wide, level === 2 ? 6 : 4);
+      if (strength === 1) c.fillRect(x0, 0, wide, own === 2 ? 6 : 4);
       c.globalAlpha = 1;
     }
+    first = f;
   }
 }
 
@@ -82,15 +87,11 @@ function describeTrust() {
   if (!judged.length) return;
   const poorest = judged.reduce((a, b) => (RANK[kindOf(b.trust)] > RANK[kindOf(a.trust)] ? b : a));
   $("verdict").className = kindOf(poorest.trust);
-  const row = [];
-  for (const { i, trust } of judged) {
-    const name = P > 1 ? `person ${data.people[i].number}: ` : "", one = document.createElement("span");
-    one.className = "sentence";
-    one.textContent = judged.length === 1 || i === poorest.i ? sentenceOf(trust) : "";
-    one.title = [trust.sentence, ...(trust.reasons || [])].join("\n");
-    row.push(badge(trust, name), one);
-  }
-  $("words").replaceChildren(...row);
+  const who = (i) => (P > 1 ? `person ${data.people[i].number}: ` : ""), sentence = document.createElement("span");
+  sentence.className = "sentence";
+  sentence.textContent = (judged.length > 1 ? who(poorest.i) : "") + sentenceOf(poorest.trust);
+  $("words").replaceChildren(...judged.map(({ i, trust }) => badge(trust, who(i))), sentence);
+  $("words").title = judged.map(({ i, trust }) => `${who(i)}${trust.word}: ${trust.sentence}`).join("\n");
   const count = problems().length;
   $("problem-back").disabled = $("problem-next").disabled = !count;
   put($("problem-count"), count ? `${count} in all` : "no problems");
