@@ -106,7 +106,7 @@ function drawSolid(stage = stages[0]) {
     floorLine(c, eye, floor, 0, near, 0, tip);
     for (let s = -1; s <= 1; s += 2) floorLine(c, eye, floor, s * wing, tip - 1.6 * wing, 0, tip);
     project(eye, 0, floor, near);
-    words(c, "camera", drawn[0], drawn[1] + 13, colours.soft, "center");
+    if (drawn[0] > 0 && drawn[0] < w) words(c, "camera", Math.max(28, Math.min(w - 28, drawn[0])), Math.min(h - 10, drawn[1] + 13), colours.soft, "center");
   }
   const on = clip.onSolid;
   for (let i = 0; i < clip.P; i++) for (let j = 0; j < clip.J; j++) {

@@ -10,6 +10,12 @@ function newStage(clip, own, end) {
   if (!renderer.gl) renderer.canvas.hidden = true;
   return { clip, pictures: own, flat: areas["flat" + end], area: areas["solid" + end], renderer, eye: newEye() };
 }
+let fineness = 1; // pixels of WebGL for one of the screen
+function coarser() { // the computer is too slow: half the pixels, then the canvas instead of WebGL
+  if (fineness === 1) fineness = 0.5;
+  else for (const renderer of Object.values(renderers)) { renderer.gl = null; renderer.canvas.hidden = true; }
+  resize();
+}
 function resize() { // crisp on any screen: one canvas pixel for one device pixel
   const ratio = devicePixelRatio || 1;
   for (const area of Object.values(areas)) {
@@ -20,7 +26,7 @@ function resize() { // crisp on any screen: one canvas pixel for one device pixe
     area.c.lineCap = area.c.lineJoin = "round";
   }
   for (const { area, renderer } of stages) {
-    renderer.canvas.width = area.canvas.width; renderer.canvas.height = area.canvas.height;
+    renderer.canvas.width = Math.round(area.canvas.width * fineness); renderer.canvas.height = Math.round(area.canvas.height * fineness);
   }
   // the body and the picture stay below the buttons, which take several rows where the panel is narrow
   const rowsOf = (id, least) => { const views = $(id).parentElement.querySelector(".views"); return Math.max(least, views.offsetHeight); };
@@ -126,12 +132,20 @@ function draw() {
 }
 
 // ---- time: every frame is shown as it is, at its own time; nothing is interpolated --------------------------------
-let lastTick = null;
+let lastTick = null, steps = [];
+function watch(gap) { // milliseconds from one picture to the next, while playing
+  steps.push(gap);
+  if (steps.length < 20) return;
+  const usual = steps.sort((a, b) => a - b)[10];
+  steps = [];
+  if (usual > 55 && stages.some(({ renderer }) => renderer.gl)) coarser();
+}
 const ends = A.ends;
 function tick(now) {
   if (state.playing) {
     if (video.ready && !video.element.paused && !video.element.seeking) state.clock = video.element.currentTime;
     else if (!video.ready && lastTick !== null) state.clock += Math.min(0.25, (now - lastTick) / 1000) * state.speed;
+    if (lastTick !== null) watch(now - lastTick);
     lastTick = now;
     if (state.clock >= ends || (video.ready && video.element.ended)) {
       state.clock = times[0]; state.frame = 0; dirty = true;
@@ -165,6 +179,7 @@ setPlots(!wish.has("plain"));
 state.crop = wish.has("close");
 if (wish.has("errors")) toggleErrors();
 seek(Number(wish.get("frame")) || 0);
-new ResizeObserver(resize).observe(document.body);
+const watcher = new ResizeObserver(resize);
+for (const canvas of [document.body, ...document.querySelectorAll(".panel, .timeline")]) watcher.observe(canvas);
 if (!wish.has("frame") && !matchMedia("(prefers-reduced-motion: reduce)").matches) play(true);
 requestAnimationFrame(tick);

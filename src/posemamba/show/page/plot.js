@@ -161,8 +161,8 @@ function area(c, w, y, { value, band, colour }) { // the expected error about a 
 function drawValues() { // of the frame under the pointer, or of the one that is shown
   const f = state.hair >= 0 ? state.hair : state.frame, all = areas.chart.curves || [], texts = [];
   const told = f + " " + chartKey;
-  if (areas.chart.told === told) return;
-  areas.chart.told = told;
+  if (valuesKey === told) return;
+  valuesKey = told;
   const time = document.createElement("span");
   time.textContent = `${times[f].toFixed(2)} s`;
   texts.push(time);

@@ -46,7 +46,7 @@ function viewPicture() { // the 3D panels side by side, as they are shown
   let x = 0;
   stages.forEach((stage) => {
     drawSolid(stage); // what WebGL drew can be read only in the same task
-    if (stage.renderer.gl) c.drawImage(stage.renderer.canvas, x, margin);
+    if (stage.renderer.gl) c.drawImage(stage.renderer.canvas, x, margin, stage.area.canvas.width, stage.area.canvas.height);
     c.drawImage(stage.area.canvas, x, margin);
     x += stage.area.canvas.width;
   });

@@ -8,8 +8,8 @@ const state = { frame: 0, playing: false, clock: 0, speed: 1, view: "free", bega
   hover: nobody(), pin: nobody(), hair: -1 };
 const colours = {};
 let dirty = true;
-let chartKey = "", stripKey = "", rangesKey = "";
-function stale() { chartKey = stripKey = rangesKey = ""; dirty = true; }
+let chartKey = "", stripKey = "", rangesKey = "", valuesKey = "";
+function stale() { chartKey = stripKey = rangesKey = valuesKey = ""; dirty = true; }
 function frameOf(clip) { // the frame of a clip that is shown now; -1: it has none at this time
   if (clip === A) return state.frame;
   const f = clip.frameAt(times[state.frame] + state.offset + 0.25 / clip.data.fps);

@@ -144,7 +144,7 @@ class Renderer {
     this.shadow = this.program(SHADOW_VERTEX, SHADOW_FRAGMENT, ["corner", "a", "b"]);
     this.floor = this.program(FLOOR_VERTEX, FLOOR_FRAGMENT, ["corner"]);
     // a capsule: rings around two half spheres
-    const around_ = 18, rings = 5, shape = [], index = [];
+    const [around_, rings] = P > 2 ? [12, 4] : [18, 5], shape = [], index = [];
     for (let ring = 0; ring < 2 * rings; ring++) {
       const end = ring < rings ? 0 : 1, t = ((ring - end) / (2 * rings - 2) - 0.5) * Math.PI;
       for (let k = 0; k <= around_; k++) {
