@@ -117,8 +117,24 @@ function drawSolid(stage = stages[0]) {
     } else on.fill(NaN, a, a + 4);
   }
   if (state.errors) discs(stage, f);
+  trail(stage, f, space);
   marks(c, clip, on, clip.data.people.map((_, i) => paintOf(clip, i)), false);
   gizmo(stage, 46, h - 56);
+}
+function trail({ clip, area: { c }, eye }, f, space) { // where the picked joint was in the last second
+  const { person: i, joint: j } = state.pin;
+  if (state.pin.clip !== clip || f < 0) return;
+  const length = Math.max(2, Math.round(clip.data.fps)), from = Math.max(0, f - length);
+  c.strokeStyle = paintOf(clip, i)[clip.sides[j]]; c.lineWidth = 2.5;
+  let open = false, x = 0, y = 0;
+  for (let g = from; g <= f; g++) {
+    if (!space.place(i, g, j)) { open = false; continue; }
+    project(eye, point[0], point[1], point[2]);
+    c.globalAlpha = 0.15 + (0.85 * (g - from)) / length;
+    if (open) line(c, x, y, drawn[0], drawn[1]);
+    x = drawn[0]; y = drawn[1]; open = true;
+  }
+  c.globalAlpha = 1;
 }
 function discs({ clip, area, eye }, f) { // around each joint of the 3D panel, as large as it is expected to be off
   const { c } = area;

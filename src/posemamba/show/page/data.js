@@ -102,17 +102,19 @@ function angleText(angle, f) {
   return `${v.toFixed(0)}°` + (off === off ? ` ± ${off.toFixed(0)}°` : "")
     + (edgeOn(angle, f) ? ", edge-on: the picture hardly tells" : "");
 }
-function rangeOf(clip, i, angle) { // least and greatest value over the frames that can be trusted; kept
-  if (angle.range) return angle.range;
-  const range = { least: NaN, most: NaN, atLeast: -1, atMost: -1, frames: 0, edge: 0 };
+function rangeOf(clip, i, angle) { // least and greatest value over the chosen frames that can be trusted; kept
+  const [from, to] = partOf(clip), key = `${from} ${to}`;
+  if (angle.range && angle.range.key === key) return angle.range;
+  const range = { key, least: NaN, most: NaN, atLeast: -1, atMost: -1, frames: 0, edge: 0, off: 0, of: to - from + 1 };
   let last = NaN;
-  for (let f = 0; f < clip.F; f++) {
+  for (let f = from; f <= to; f++) {
     let v = angleAt(angle, f);
     if (v !== v || clip.levels[i][f] > 1) continue;
     if (last === last) v += 360 * Math.round((last - v) / 360); // past 180° it goes on, and not from -180°
     last = v;
     range.frames++;
     range.edge += edgeOn(angle, f);
+    range.off += offBy(angle, f);
     if (!(v >= range.least)) { range.least = v; range.atLeast = f; }
     if (!(v <= range.most)) { range.most = v; range.atMost = f; }
   }

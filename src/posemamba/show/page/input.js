@@ -85,7 +85,13 @@ for (const id of ["strip", "chart"]) {
     const area = canvas.getBoundingClientRect();
     return frameUnder(event.clientX - area.left - 1, area.width - 2);
   };
-  const scrub = (event) => { play(false); seek(frame(event)); };
+  let from = -1;
+  const scrub = (event) => {
+    play(false);
+    if (event.shiftKey && event.type === "pointerdown") from = frame(event);
+    if (event.shiftKey && from >= 0 && Math.abs(frame(event) - from) > 1) choosePart(from, frame(event));
+    seek(frame(event));
+  };
   canvas.addEventListener("pointerdown", (event) => { canvas.setPointerCapture(event.pointerId); scrub(event); });
   canvas.addEventListener("pointermove", (event) => {
     if (event.buttons) scrub(event);
@@ -117,6 +123,9 @@ $("backdrop").onclick = toggle("backdrop");
 $("follow").onclick = toggle("follow");
 $("reset").onclick = resetView;
 $("space-mode").onclick = toggleSpace;
+$("part-from").onclick = partFrom;
+$("part-to").onclick = partTo;
+$("part-all").onclick = () => choosePart(null);
 $("facing").onclick = toggleFacing;
 $("errors").onclick = toggleErrors;
 $("plot").onclick = () => setPlots(!state.plots);
@@ -134,7 +143,7 @@ const KEYS = {
   ArrowRight: (e) => step(e.shiftKey ? 10 : 1), Home: () => step(-F), End: () => step(F),
   "+": () => setSpeed(1), "=": () => setSpeed(1), "-": () => setSpeed(-1),
   1: () => setView("free"), 2: () => setView("camera"), 3: () => setView("side"), 4: () => setView("top"), r: resetView,
-  n: () => toProblem(1), p: () => toProblem(-1),
+  i: partFrom, u: partTo, l: () => choosePart(null), n: () => toProblem(1), p: () => toProblem(-1),
   g: toggle("grid"), c: toggle("crop"), t: toggleTheme, b: toggle("backdrop"), f: toggle("follow"), m: toggleSpace,
   e: toggleErrors, x: toggleOther, h: toggleFacing, ",": () => nudge(-1), ".": () => nudge(1),
   o: () => $("file").click(), v: () => setPlots(!state.plots), "[": () => nextJoint(-1), "]": () => nextJoint(1),

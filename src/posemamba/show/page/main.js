@@ -141,14 +141,20 @@ function watch(gap) { // milliseconds from one picture to the next, while playin
   if (usual > 55 && stages.some(({ renderer }) => renderer.gl)) coarser();
 }
 const ends = A.ends;
+function partOf(clip) { // [first, last] of the frames of a clip that were chosen, both included
+  if (!state.part) return [0, clip.F - 1];
+  if (clip === A) return state.part;
+  return state.part.map((f) => Math.max(0, Math.min(clip.F - 1, otherFrame(f))));
+}
 function tick(now) {
   if (state.playing) {
     if (video.ready && !video.element.paused && !video.element.seeking) state.clock = video.element.currentTime;
     else if (!video.ready && lastTick !== null) state.clock += Math.min(0.25, (now - lastTick) / 1000) * state.speed;
     if (lastTick !== null) watch(now - lastTick);
     lastTick = now;
-    if (state.clock >= ends || (video.ready && video.element.ended)) {
-      state.clock = times[0]; state.frame = 0; dirty = true;
+    const [first, last] = partOf(A);
+    if (state.clock >= (last < F - 1 ? times[last + 1] : ends) || (video.ready && video.element.ended)) {
+      state.clock = times[first]; state.frame = first; dirty = true;
       if (video.ready) video.play();
     }
     while (state.frame < F - 1 && times[state.frame + 1] <= state.clock + 1e-9) { state.frame++; dirty = true; }

@@ -66,6 +66,7 @@ function drawChart() {
     areas.chart.curves = all;
     c.clearRect(0, 0, w, h);
     bands(c, w, h, 0.5, i);
+    outside(c, w, h);
     let low = Infinity, high = -Infinity;
     const stride = Math.max(1, Math.floor(F / 20000));
     for (const { value, band } of all) for (let f = 0; f < F; f += stride) {
@@ -181,7 +182,7 @@ function drawValues() { // of the frame under the pointer, or of the one that is
 
 // ---- range of motion ----------------------------------------------------------------------------------------------
 function drawRanges() {
-  const i = focus(), key = `${i} ${clips.length} ${clips.length > 1 && clips[1].focus} ${$("angle").value}`;
+  const i = focus(), key = `${i} ${clips.length} ${state.offset} ${clips.length > 1 && clips[1].focus} ${$("angle").value}`;
   if (key === rangesKey) return;
   rangesKey = key;
   const groups = angleGroups(A, i), both = clips.length > 1, table = document.createElement("table");
@@ -193,8 +194,10 @@ function drawRanges() {
     return node;
   };
   const trusted = data.people[i].trust ? " over the frames that can be trusted" : "";
-  add(table, "caption", `Range of motion, least … most (range)°${P > 1 ? `, person ${data.people[i].number}` : ""}`,
-    `least and greatest value${trusted}`);
+  const heading = document.createElement("p");
+  heading.textContent = `Range of motion, least … most (range)°${P > 1 ? `, person ${data.people[i].number}` : ""}`
+    + (state.part ? `, frames ${state.part[0]} to ${state.part[1]}` : "");
+  heading.title = `least and greatest value${trusted}`;
   const head = add(add(table, "thead", null), "tr", null);
   for (const name of ["angle", ...(both ? ["A left", "A right", "B left", "B right"] : ["left", "right"])])
     add(head, "th", name).scope = "col";
@@ -217,10 +220,11 @@ function drawRanges() {
         const least = Math.round(range.least), most = Math.round(range.most);
         cell.append(`${vague ? "~ " : ""}${least} … ${most} `);
         add(cell, "b", `(${most - least})`);
-        cell.title = `least in frame ${range.atLeast}, most in frame ${range.atMost}; over ${range.frames} of ${clip.F} frames`
+        cell.title = `least in frame ${range.atLeast}, most in frame ${range.atMost}; over ${range.frames} of ${range.of} frames`
+          + (range.off === range.off ? `; expected error ± ${(range.off / range.frames).toFixed(0)}° on average` : "")
           + (vague ? "; edge-on in most of them: the picture hardly tells" : "");
       }
     }
   }
-  $("ranges").replaceChildren(table);
+  $("ranges").replaceChildren(heading, table);
 }

@@ -4,7 +4,7 @@ const clips = [A];
 const { data, F, P, J, times } = A;
 const nobody = () => ({ clip: null, person: -1, joint: -1 });
 const state = { frame: 0, playing: false, clock: 0, speed: 1, view: "free", began: "free", yaw: 0, pitch: 0, zoom: 1, panX: 0, panY: 0,
-  grid: true, crop: false, backdrop: true, follow: true, plots: false, errors: false, space: "path", offset: 0, facing: false,
+  grid: true, crop: false, backdrop: true, follow: true, plots: false, errors: false, space: "path", part: null, offset: 0, facing: false,
   hover: nobody(), pin: nobody(), hair: -1 };
 const colours = {};
 let dirty = true;
@@ -38,6 +38,13 @@ function play(on) {
   if (video.ready) { if (state.playing) video.play(); else { video.element.pause(); video.place(); } }
   dirty = true;
 }
+function choosePart(first, last) { // play in a loop, and measure ranges over these frames; null: the whole clip
+  state.part = first === null || (first <= 0 && last >= F - 1) ? null : [Math.min(first, last), Math.max(first, last)];
+  $("part-all").hidden = !state.part;
+  stale();
+}
+const partFrom = () => choosePart(state.frame, state.part && state.part[1] > state.frame ? state.part[1] : F - 1);
+const partTo = () => choosePart(state.part && state.part[0] < state.frame ? state.part[0] : 0, state.frame);
 function step(count) { play(false); seek(state.frame + count); }
 function setSpeed(change) {
   const select = $("speed");

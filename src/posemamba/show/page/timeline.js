@@ -38,6 +38,15 @@ function drawStrip() { // height: mean confidence; hatched: not seen; bands: how
     else { c.fillStyle = colours.gap; for (let y = (k % 6) - 6; y < h; y += 6) c.fillRect(4 + k, h - y, 1, 1.6); }
   }
   bands(c, w, h, 1);
+  outside(c, w, h);
+}
+function outside(c, w, h) { // what is not in the chosen part is veiled
+  if (!state.part) return;
+  const [x0, x1] = [at(state.part[0] - 0.5, w), at(state.part[1] + 0.5, w)];
+  c.fillStyle = colours.panel; c.globalAlpha = 0.72;
+  c.fillRect(0, 0, x0, h); c.fillRect(x1, 0, w - x1, h);
+  c.globalAlpha = 1; c.fillStyle = colours.accent;
+  c.fillRect(x0 - 1, 0, 2, h); c.fillRect(x1 - 1, 0, 2, h);
 }
 function bands(c, w, h, strength, one = -1) { // of one person, or of all that count: the worst level counts
   const level = (f) => {
