@@ -1017,7 +1017,7 @@ def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromiu
 def test_ten_minutes_open_fast(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     pytest.importorskip("PIL", reason="pictures need the extra 'video'")
     frames, rng = 18_000, np.random.default_rng(1)
-    pictures = PagePictures()
+    pictures = PagePictures(frames)
     noise = rng.integers(0, 255, (24, 43, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     for f in range(frames):
         if f % pictures.every == 0:
@@ -1046,13 +1046,13 @@ def test_ten_minutes_open_fast(tmp_path: Path, walker_clip: Callable[..., Poses3
 def test_pictures_stay_within_their_limit() -> None:
     pytest.importorskip("PIL", reason="pictures need the extra 'video'")
     rng = np.random.default_rng(2)
-    pictures = PagePictures(limit=200_000)
-    for f in range(200):
-        pictures.add(f, rng.integers(0, 255, (300, 400, 3), np.uint8))
+    pictures = PagePictures(200, limit=400_000)
+    for f in range(200):  # more than the first ones promise
+        pictures.add(f, rng.integers(0, 255 if f > 20 else 40, (300, 400, 3), np.uint8))
     strip, told = pictures.embedded()
     sizes = np.frombuffer(base64.b64decode(str(told["sizes"])), "<u4")
     data = base64.b64decode(strip)
-    assert len(data) == sizes.sum() <= 200_000 and told["every"] == pictures.every > 8
+    assert len(data) == sizes.sum() <= 400_000 and told["every"] == pictures.every > 8
     assert len(sizes) == -(-200 // pictures.every)  # evenly, from the first frame on
     ends = np.cumsum(sizes)
     assert all(data[end - size : end][:2] == b"\xff\xd8" for end, size in zip(ends, sizes, strict=True))

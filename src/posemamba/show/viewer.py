@@ -89,7 +89,7 @@ def write_viewer(
         f"{first.fps:.4g} frames/s",
     ]
     if video is not None and pictures is None:
-        pictures = pictures_of(video, first, progress)
+        pictures = pictures_of(video, first, progress, len(people))
     strip, sizes = ("", None) if pictures is None else pictures.embedded()
     data = {
         "title": title,

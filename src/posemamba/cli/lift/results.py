@@ -198,7 +198,7 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
     with stages("page") as progress:
         if results.video is not None and (results.viewer_video or (results.viewer_video is None and len(first) <= PICTURED)):
             try:
-                pictures = pictures_of(cast("Path", results.video), first, progress)
+                pictures = pictures_of(cast("Path", results.video), first, progress, len(results.poses))
             except PoseMambaError as error:
                 if results.viewer_video:
                     raise

@@ -3,6 +3,7 @@ const $ = (id) => document.getElementById(id);
 const UNSEEN = -32768, MISSING = 65535; // of signed and of unsigned arrays: a value that is not known
 
 function unpack(text, Type) { // base64 of little-endian numbers
+  if (Uint8Array.fromBase64) return new Type(Uint8Array.fromBase64(text).buffer);
   const raw = atob(text), bytes = new Uint8Array(raw.length);
   for (let i = 0; i < raw.length; i++) bytes[i] = raw.charCodeAt(i);
   return new Type(bytes.buffer);

@@ -2,16 +2,21 @@
 function openPictures(clip, text) { // the embedded pictures of a clip, in base64
   const own = { every: 1, count: 0, cache: new Map(), waiting: new Set() }, told = clip.data.pictures;
   if (told && text) {
-    const bytes = unpack(text, Uint8Array), sizes = unpack(told.sizes, Uint32Array);
-    let start = 0;
-    own.files = Array.from(sizes, (size) => bytes.subarray(start, (start += size)));
+    own.text = text;
+    own.sizes = unpack(told.sizes, Uint32Array);
+    own.starts = new Float64Array(own.sizes.length);
+    for (let k = 1; k < own.sizes.length; k++) own.starts[k] = own.starts[k - 1] + own.sizes[k - 1];
     own.every = told.every;
-    own.count = own.files.length;
+    own.count = own.sizes.length;
   }
+  own.file = (k) => { // picture k alone: a long clip's are not unpacked before they are seen
+    const start = own.starts[k], end = start + own.sizes[k], whole = Math.floor(start / 3);
+    return unpack(own.text.slice(4 * whole, 4 * Math.ceil(end / 3)), Uint8Array).subarray(start - 3 * whole, end - 3 * whole);
+  };
   own.want = (k) => { // decode picture k, and keep the 60 last ones
     if (k >= own.count || own.cache.has(k) || own.waiting.has(k)) return;
     own.waiting.add(k);
-    createImageBitmap(new Blob([own.files[k]], { type: "image/jpeg" })).then((bitmap) => {
+    createImageBitmap(new Blob([own.file(k)], { type: "image/jpeg" })).then((bitmap) => {
       own.cache.set(k, bitmap);
       if (own.cache.size > 60) {
         const [oldest, old] = own.cache.entries().next().value;

@@ -40,7 +40,7 @@ function sizeOf(clip, i) { // of a body, 1: a leg of 0.86 m; from the median leg
   return legs.length ? legs[legs.length >> 1] / 0.86 : 1;
 }
 function measureSpace(clip, space) { // extent over the clip: scale and centre, fixed over time
-  const { F, P, J } = clip, stride = Math.max(1, Math.floor((F * P) / 12000));
+  const { F, P, J } = clip, stride = Math.max(1, Math.floor((F * P) / 2500));
   const values = [[], [], []], one = [[], [], []];
   for (let i = 0; i < P; i++) for (let f = 0; f < F; f += stride) {
     if (!space.place(i, f, 0)) continue;
