@@ -28,7 +28,7 @@ class PagePictures:
     """Pictures of a clip's frames as small JPEGs, within a limit of bytes, evenly spread.
 
     Frames are given in their order. By the size of the first pictures it is planned how many fit. If the limit is
-    passed nevertheless, every second picture is dropped, and from then on half as many are taken. Memory stays flat
+    passed by much nevertheless, every second picture is dropped, and from then on half as many are taken. Memory stays flat
     however long the clip is.
     """
 
@@ -59,7 +59,7 @@ class PagePictures:
         taken = sum(len(file) for _, file in self._files)
         if index == _FIRST - 1 and self.every == 1:
             self._keep(math.ceil(1.1 * taken / _FIRST * self.frames / self.limit))
-        while len(self._files) > 1 and sum(len(file) for _, file in self._files) > self.limit:
+        while len(self._files) > 1 and sum(len(file) for _, file in self._files) > 1.15 * self.limit:
             self._keep(2 * self.every)
 
     def _keep(self, every: int) -> None:
@@ -73,9 +73,7 @@ class PagePictures:
         return strip, {"every": self.every, "sizes": base64.b64encode(sizes.tobytes()).decode("ascii")}
 
 
-def pictures_of(
-    video: str | Path, poses: Poses3D, progress: Progress | None = None, people: int = 1
-) -> PagePictures:
+def pictures_of(video: str | Path, poses: Poses3D, progress: Progress | None = None, people: int = 1) -> PagePictures:
     """Read a video's frames from the first one that has a pose; `people` shown in the page leave the less room.
 
     Raises:

@@ -196,7 +196,9 @@ def _write_page(path: Path, results: Results, stages: Stages) -> None:
 
     first, pictures = results.poses[0], None
     with stages("page") as progress:
-        if results.video is not None and (results.viewer_video or (results.viewer_video is None and len(first) <= PICTURED)):
+        if results.video is not None and (
+            results.viewer_video or (results.viewer_video is None and len(first) <= PICTURED)
+        ):
             try:
                 pictures = pictures_of(cast("Path", results.video), first, progress, len(results.poses))
             except PoseMambaError as error:
