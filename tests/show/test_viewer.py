@@ -887,8 +887,9 @@ def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..
     chromium.click_on("#facing")
     chromium.settle()
     ways = chromium.value(
-        "stages.map(({clip, eye}) => { const [l, r] = ['left_hip', 'right_hip'].map(n => { clip.spaces.pelvis.place(0, 0,"
-        "clip.joint[n]); turn(eye, ...point); return [drawn[0], drawn[2]]; }); return Math.atan2(l[1] - r[1], l[0] - r[0]); })"
+        "stages.map(({clip, eye}) => { const [l, r] = ['left_hip', 'right_hip'].map(n => {"
+        "clip.spaces.pelvis.place(0, 0, clip.joint[n]); turn(eye, ...point); return [drawn[0], drawn[2]]; });"
+        "return Math.atan2(l[1] - r[1], l[0] - r[0]); })"
     )
     assert abs((ways[0] - ways[1] + np.pi) % (2 * np.pi) - np.pi) < 0.05
 
@@ -1065,9 +1066,7 @@ def test_ten_minutes_open_fast(tmp_path: Path, walker_clip: Callable[..., Poses3
     )
     chromium.until("gaps.length >= 120", timeout=60)
     median = chromium.value("gaps.sort((a, b) => a - b)[60]")
-    print(
-        f"\n10 minutes: {page.stat().st_size / 1e6:.1f} MB, written in {wrote:.1f} s, opened in {opened:.2f} s; playing,"
-    )
+    print(f"\n10 minutes: {page.stat().st_size / 1e6:.1f} MB, written in {wrote:.1f} s, opened in {opened:.2f} s;")
     print(f"from one picture to the next: median {median:.1f} ms; a picture of every {pictures.every} frames")
     assert page.stat().st_size < 20e6 and opened < 4 and median < 60  # two shared cores, drawing in software
     assert chromium.complaints() == []

@@ -28,8 +28,8 @@ class PagePictures:
     """Pictures of a clip's frames as small JPEGs, within a limit of bytes, evenly spread.
 
     Frames are given in their order. By the size of the first pictures it is planned how many fit. If the limit is
-    passed by much nevertheless, every second picture is dropped, and from then on half as many are taken. Memory stays flat
-    however long the clip is.
+    passed by much nevertheless, every second picture is dropped, and from then on half as many are taken. Memory stays
+    flat however long the clip is.
     """
 
     def __init__(self, frames: int, people: int = 1, limit: int | None = None) -> None:

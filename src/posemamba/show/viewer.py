@@ -24,8 +24,8 @@ from posemamba.utils.files import atomic_path
 from posemamba.utils.progress import Progress
 
 _SCRIPTS = (
-    "data", "space", "body", "webgl", "painter", "state", "media", "flat", "camera", "timeline", "plot", "save", "compare",
-    "input", "main",
+    "data", "space", "body", "webgl", "painter", "state", "media", "flat", "camera", "timeline", "plot", "save",
+    "compare", "input", "main",
 )  # fmt: skip
 """The parts of the page's program in their order: one script, whose parts share their names."""
 
