@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from posemamba.io.video.reading import Frame
 
 PAGE_BYTES = 15_000_000
 """Of a page with pictures. What its poses and angles leave is for the pictures, which as text take a third more."""
@@ -40,6 +44,10 @@ class PagePictures:
         self.frames, self.limit = frames, max(_LEAST_BYTES, left) if limit is None else limit
         self.height, self._quality = _SHORT_CLIP if frames < LONG else _LONG_CLIP
         self._files: list[tuple[int, bytes]] = []
+
+    def take(self, frame: Frame) -> None:
+        """Take a frame of the video, as its reader gives it."""
+        self.add(frame.index, frame.rgb)
 
     def add(self, index: int, rgb: NDArray[np.uint8]) -> None:
         """Take frame `index`, (H, W, 3), if it is one of those that are kept; it is made smaller here."""
@@ -88,7 +96,7 @@ def pictures_of(video: str | Path, poses: Poses3D, progress: Progress | None = N
         if frame.index >= frames:
             break
         done = frame.index + 1
-        pictures.add(frame.index, frame.rgb)
+        pictures.take(frame)
         if progress is not None:
             progress(done, frames)
     if done < frames:

@@ -29,7 +29,7 @@ function drawStrip() { // height: mean confidence; hatched: not seen; bands: how
     let missing = false, trust = 0;
     const skip = Math.max(1, Math.floor((last - first) / 8));
     for (let f = first; f < last; f++) {
-      if ((f - first) % skip && A.levels[0]) { missing ||= !A.seen(f); continue; }
+      if ((f - first) % skip) { missing ||= !A.seen(f); continue; }
       const t = meanTrust(f);
       missing ||= t < 0; trust = Math.max(trust, Math.max(0, t));
     }
