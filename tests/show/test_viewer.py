@@ -916,6 +916,18 @@ def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..
             held = np.array(chromium.value("[17, 19, 20].map(j => (clips[1].placed3(0, 20, j), [...point]))"))
             assert np.abs(held - whole.feet[20][[0, 2, 3]]).max() < 1e-3
             assert chromium.value("clips[1].placed3(0, 20, 18)") is False
+    drop = (
+        "(() => {{ const data = new DataTransfer(); data.items.add(new File([{}], '{}'));"
+        "dispatchEvent(new DragEvent('dragenter', {{dataTransfer: data}}));"
+        "window.shown = !$('drop').hidden;"
+        "dispatchEvent(new DragEvent('drop', {{dataTransfer: data, cancelable: true}})); }})()"
+    ).format
+    chromium.value(drop("'some text'", "notes.txt"))
+    assert chromium.value("[shown, $('drop').hidden]") == [True, True]
+    assert chromium.value("$('message').textContent").startswith("notes.txt: expected a video, or a viewer.html")
+    chromium.value(drop("document.documentElement.outerHTML", "itself.html"))
+    chromium.until("clips.length === 2 && clips[1].data.title === 'one' && !dirty")
+    assert chromium.value("[0, 57, 199].every(f => clips[1].data.people[0].root[3 * f] === data.people[0].root[3 * f])")
     chromium.click_on("#close-other")
     chromium.settle()
     assert chromium.value("[clips.length, document.querySelector('.other').hidden]") == [1, True]
@@ -1039,6 +1051,10 @@ def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromiu
     chromium.choose_file("#other", tmp_path / "b.html")
     chromium.until("clips.length === 2 && !dirty")
     fits()
+    chromium.screen(844, 390, mobile=True)  # on its side
+    chromium.settle()
+    assert chromium.value("document.documentElement.scrollWidth") == 844
+    assert chromium.box("#solid")["height"] > 200
     assert chromium.complaints() == []
 
 

@@ -31,6 +31,7 @@ function resize() { // crisp on any screen: one canvas pixel for one device pixe
   // the body and the picture stay below the buttons, which take several rows where the panel is narrow
   const rowsOf = (id, least) => { const views = $(id).parentElement.querySelector(".views"); return Math.max(least, views.offsetHeight); };
   areas.solid.rows = Math.max(0, rowsOf("solid", 0) - 30);
+  document.body.style.setProperty("--below", `${areas.solid.rows + (innerWidth > 760 ? 54 : 60)}px`);
   areas.flat.rows = rowsOf("flat", 30) + 14;
   for (const [id, rows] of [["flat-b", 30], ["solid-b", areas.solid.rows]]) if (areas[id]) areas[id].rows = rows;
   stale();

@@ -78,6 +78,7 @@ function drawChart() {
     if (what === "@confidence") { low = 0; high = 1; }
     if (what === "@expected") low = 0;
     if (high - low < 1e-6) { low -= 1; high += 1; }
+    CHART.top = w > 560 ? 34 : innerWidth > 760 ? 54 : 84; // the values stand above the curves
     const top = CHART.top, tall = h - top - CHART.below, y = (v) => top + tall - ((v - low) / (high - low)) * tall;
     const stepY = nice(high - low, Math.max(2, tall / 34)), stepX = nice(A.ends - times[0], w / 90);
     c.lineWidth = 1; c.strokeStyle = colours.grid;
@@ -173,6 +174,12 @@ function drawValues() { // of the frame under the pointer, or of the one that is
     bold.style.setProperty("--c", one.colour);
     span.append(bold, " " + (v === v ? v.toFixed(one.digits) + one.unit + (off === off ? ` ± ${off.toFixed(0)}°` : "") : "not known")
       + (v === v && one.pale(f) ? " (edge-on)" : ""));
+    texts.push(span);
+  }
+  const [left, right] = [0, 1].map((k) => (all[k] && all[k].clip === A ? all[k].value(f) : NaN));
+  if (all.length > 1 && areas.chart.w > 560 && $("angle").value[0] !== "@" && Math.abs(left - right) < 180) {
+    const span = document.createElement("span");
+    span.textContent = `difference ${Math.abs(left - right).toFixed(0)}°`;
     texts.push(span);
   }
   const stretch = A.stretchAt(focus(), f);
