@@ -114,7 +114,7 @@ class Renderer {
   constructor(canvas) {
     this.canvas = canvas;
     this.parts = new Float32Array(0);
-    const gl = (this.gl = canvas.getContext("webgl2", { alpha: false, antialias: true, powerPreference: "low-power" }));
+    const gl = (this.gl = canvas.getContext("webgl2", { antialias: true, powerPreference: "low-power" }));
     if (!gl) return;
     canvas.addEventListener("webglcontextlost", (event) => { event.preventDefault(); this.gl = null; canvas.hidden = true; dirty = true; });
     canvas.addEventListener("webglcontextrestored", () => { this.gl = gl; canvas.hidden = false; this.build(); dirty = true; });
