@@ -177,7 +177,7 @@ function drawValues() { // of the frame under the pointer, or of the one that is
     texts.push(span);
   }
   const [left, right] = [0, 1].map((k) => (all[k] && all[k].clip === A ? all[k].value(f) : NaN));
-  if (all.length > 1 && areas.chart.w > 560 && $("angle").value[0] !== "@" && Math.abs(left - right) < 180) {
+  if (all.length === 2 && areas.chart.w > 560 && $("angle").value[0] !== "@" && Math.abs(left - right) < 180) {
     const span = document.createElement("span");
     span.textContent = `difference ${Math.abs(left - right).toFixed(0)}°`;
     texts.push(span);
