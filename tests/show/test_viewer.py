@@ -24,6 +24,7 @@ from posemamba.io.motion.npz import save_poses_json
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Feet2D, Poses3D
 from posemamba.poses.skeletons import FEET
+from posemamba.quality.trust import judge
 from posemamba.refine.angle_accuracy import AngleError
 from posemamba.refine.angles import joint_angles
 from posemamba.show.page_pictures import PagePictures
@@ -837,7 +838,7 @@ def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..
     write_viewer(tmp_path / "a.html", one, trust=TRUST, title="one")
     write_viewer(tmp_path / "b.html", crowd(walker_clip, 2, 120, "camera"), title="</script> two")
     write_viewer(tmp_path / "c.html", slow, title="slow", trust=[])
-    save_poses_json(tmp_path / "poses.json", slow)
+    save_poses_json(tmp_path / "poses.json", replace(slow, trust=judge(slow)))
     (tmp_path / "bad.json").write_text('{"format": "something"}')
     (tmp_path / "bad.html").write_text("<p>nothing")
     chromium.open((tmp_path / "a.html").as_uri() + "#frame=100&theme=light")
@@ -899,7 +900,7 @@ def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..
     assert chromium.value("$('other-name').textContent").startswith("</script> two")
     assert chromium.value("[$('other-person').hidden, $('other-verdict').textContent !== '']") == [False, True]
     for file, feet in ((tmp_path / "poses.json", False), (tmp_path / "feet.json", True)):
-        whole = with_feet(walker_clip(60)) if feet else slow
+        whole = with_feet(walker_clip(60)) if feet else replace(slow, trust=judge(slow))
         save_poses_json(tmp_path / "feet.json", whole)
         chromium.choose_file("#other", file)
         chromium.until(f"clips.length === 2 && clips[1].F === {len(whole)} && !dirty")
@@ -911,6 +912,8 @@ def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..
             )
             flat = np.array([p or [np.nan] * 2 for p in flat])
             np.testing.assert_allclose(flat, whole.keypoints.xy[f], atol=0.05)
+        verdict = "" if whole.trust is None else whole.trust.word
+        assert chromium.value("$('other-verdict').textContent") == verdict
         if feet:
             assert chromium.value("clips[1].data.joints.slice(17)") == list(FEET)
             held = np.array(chromium.value("[17, 19, 20].map(j => (clips[1].placed3(0, 20, j), [...point]))"))

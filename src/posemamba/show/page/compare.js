@@ -10,6 +10,7 @@ function readResult(text, name) { // -> {clip, pictures} of a viewer.html or a p
   if (page) {
     const strip = /<script type="text\/plain" id="pictures">([^<]*)<\/script>/.exec(text);
     const clip = fromPage(JSON.parse(page[1])), fine = paintOfOne();
+    for (const person of clip.data.people) person.trust = trustOf(person.trust);
     for (const person of clip.data.people) for (const theme of ["light", "dark"]) // colours are set as styles: only colours
       person.colours[theme] = fine[theme].map((own, k) => (/^#[0-9a-f]{6}$/.test(person.colours[theme][k]) ? person.colours[theme][k] : own));
     return { clip, pictures: openPictures(clip, strip ? strip[1] : "") };

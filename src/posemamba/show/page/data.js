@@ -143,7 +143,7 @@ function fromPoses(file, title) { // the JSON of one person that `posemamba lift
   const parents = [...file.parents, ...feet.map((name, k) =>
     (k % 2 ? BODY + k - 1 : file.joints.indexOf(`${name.split("_")[0]}_ankle`)))];
   const person = {
-    number: String(file.person), colours: paintOfOne(), place: [0, 0, 0], angles: [], trust: null,
+    number: String(file.person), colours: paintOfOne(), place: [0, 0, 0], angles: [], trust: trustOf(file.trust),
     root: new Float32Array(F * 3), xyz: new Int16Array(F * J * 3).fill(UNSEEN), xyz_step: 1e-4,
     xy: new Uint16Array(F * J * 2).fill(MISSING), xy_start: [0, 0], xy_step: 1, confidence: new Uint8Array(F * J),
   };
@@ -177,6 +177,11 @@ function fromPoses(file, title) { // the JSON of one person that `posemamba lift
     frame: file.frame, joints, parents, body: BODY, times: Float64Array.from(file.frames, (one) => one.time),
     sides: joints.map((name) => name.startsWith("left") - name.startsWith("right")), people: [person], pictures: null,
   });
+}
+function trustOf(told) { // the verdict of a file, null where it has none
+  if (!told || typeof told.word !== "string" || !Array.isArray(told.stretches)) return null;
+  const stretches = told.stretches.filter((one) => Array.isArray(one) && one.slice(0, 3).every(Number.isInteger));
+  return { word: told.word, sentence: String(told.sentence), reasons: told.reasons || [], stretches };
 }
 function paintOfOne() { // of a clip that brings no colours
   return { light: ["#0068a8", "#cf5200", "#4a4f59"], dark: ["#3caaff", "#ff8c1e", "#f0f0f0"] };
