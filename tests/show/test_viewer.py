@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import csv
+import io
 import json
 import re
 import shutil
@@ -18,10 +20,14 @@ import pytest
 
 from fixtures.feet import facing, put_on_feet
 from posemamba.demo.walker import walk
+from posemamba.io.motion.npz import save_poses_json
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses import Feet2D, Poses3D
 from posemamba.poses.skeletons import FEET
+from posemamba.quality.trust import judge
 from posemamba.refine.angle_accuracy import AngleError
+from posemamba.refine.angles import joint_angles
+from posemamba.show.page_pictures import PagePictures
 from posemamba.show.viewer import write_viewer
 from posemamba.utils.errors import PoseMambaError
 
@@ -38,7 +44,7 @@ def embedded(page: Path) -> dict[str, Any]:
 
 def drawn_joints(chromium: Any, person: int = 0) -> np.ndarray:
     """(17, 2): where a person's joints were drawn last in the 3D panel, NaN where they were not."""
-    values = chromium.value("[...onSolid].map(v => v === v ? v : null)")
+    values = chromium.value("[...A.onSolid].map(v => v === v ? v : null)")
     return np.array(values, float).reshape(-1, 17, 4)[person, :, :2]
 
 
@@ -48,7 +54,7 @@ def test_the_page_works_from_disk_without_a_network(
     poses = walker_clip(1000, unseen=slice(300, 340))
     page = tmp_path / "poses viewer.html"
     write_viewer(page, poses, title=TITLE)
-    assert page.stat().st_size < 335_000
+    assert page.stat().st_size < 490_000
 
     chromium.open(page.as_uri() + "#frame=10&theme=light&view=camera")
     assert chromium.value("document.getElementById('title').textContent") == TITLE
@@ -58,9 +64,9 @@ def test_the_page_works_from_disk_without_a_network(
     assert "1000 frames" in chromium.value("document.getElementById('about').textContent")
 
     # what the page holds is what went in, far below a pixel
-    held = np.array(chromium.value("data.joints.map((_, j) => (placed3(0, 777, j), [...point]))"))
+    held = np.array(chromium.value("data.joints.map((_, j) => (A.placed3(0, 777, j), [...point]))"))
     assert np.abs(held - poses.xyz[777]).max() < 1e-4
-    held = chromium.value("data.joints.map((_, j) => point2(0, 777, j) && [point[0], point[1]])")
+    held = chromium.value("data.joints.map((_, j) => A.point2(0, 777, j) && [point[0], point[1]])")
     flat = [p or [np.nan] * 2 for p in held]
     assert np.nanmax(np.abs(np.array(flat, float) - poses.keypoints.xy[777])) < 0.02
     assert np.array_equal(np.isnan(np.array(flat, float)), np.isnan(poses.keypoints.xy[777]))
@@ -91,7 +97,7 @@ def test_the_page_works_from_disk_without_a_network(
     chromium.settle()
     assert 300 <= chromium.value("state.frame") < 340
     assert np.isnan(drawn_joints(chromium)).all()
-    hidden = "[...document.querySelectorAll('.unseen')].map(node => node.hidden)"
+    hidden = "[...document.querySelectorAll('.panel:not(.other) .unseen')].map(node => node.hidden)"
     assert chromium.value(hidden) == [False, False]
     chromium.press("End")
     chromium.settle()
@@ -175,10 +181,10 @@ def test_heels_and_toes_are_drawn(tmp_path: Path, walker_clip: Callable[..., Pos
         chromium.value(f"setSpace('{space}'), draw()")
         for frame, lost in ((10, []), (20, [18])):
             chromium.value(f"seek({frame}), draw()")
-            drawn = np.array(chromium.value("[...onSolid].map(v => v === v ? v : null)"), float).reshape(2, 21, 4)
+            drawn = np.array(chromium.value("[...A.onSolid].map(v => v === v ? v : null)"), float).reshape(2, 21, 4)
             assert np.flatnonzero(np.isnan(drawn[0, :, 0])).tolist() == lost
             assert np.flatnonzero(np.isnan(drawn[1, :, 0])).tolist() == [17, 18, 19, 20]
-            held = np.array(chromium.value(f"[17, 19, 20].map(j => (placed3(0, {frame}, j), [...point]))"))
+            held = np.array(chromium.value(f"[17, 19, 20].map(j => (A.placed3(0, {frame}, j), [...point]))"))
             assert np.abs(held - whole.feet[frame][[0, 2, 3]]).max() < 1e-3
     chromium.value("pin(0, 18)")
     chromium.settle()
@@ -223,7 +229,7 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
 
     # the world: what went in, to half a millimetre, feet on the floor at z = 0, everybody where they are
     assert chromium.value("SPACES.path.floor") == 0
-    held = np.array(chromium.value("data.joints.map((_, j) => (placed3(2, 50, j), [...point]))"))
+    held = np.array(chromium.value("data.joints.map((_, j) => (A.placed3(2, 50, j), [...point]))"))
     assert np.abs(held - poses[2].xyz[50]).max() < 5e-4
     assert "floor, z = 0" in chromium.value("document.getElementById('grid-size').textContent")
     assert np.isnan(drawn_joints(chromium, 1)).all()  # person 2 is not seen in this frame
@@ -241,7 +247,7 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
     area = chromium.value("document.getElementById('solid').getBoundingClientRect().toJSON()")
     chromium.click(area["x"] + lifted[1, 5, 0], area["y"] + lifted[1, 5, 1])
     chromium.settle()
-    assert chromium.value("[state.pinnedPerson, state.pinned]") == [2, 5]
+    assert chromium.value("[state.pin.person, state.pin.joint]") == [2, 5]
     text = chromium.value("document.getElementById('joint').textContent")
     degrees = angles[2]["left_knee_flexion"][50]
     assert text.startswith("person 3, left knee") and text.endswith(f"left knee flexion {degrees:.0f}° ± 7°")
@@ -249,11 +255,11 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
         "± 7°, edge-on: the picture hardly tells"
     )
     assert chromium.value("angleText(data.people[2].angles[1], 120)") == "not known"
-    assert chromium.value("document.getElementById('angle').value") == "left_knee_flexion"
+    assert chromium.value("document.getElementById('angle').value") == "knee_flexion"
     for _ in range(2):
-        chromium.press("n")
+        chromium.press("w")
     chromium.settle()
-    assert chromium.value("[state.person, state.pinnedPerson]") == [1, 1]
+    assert chromium.value("[A.person, state.pin.person]") == [1, 1]
 
     # the pictures are those of the frames: embedded ones, then those of a video from the disk, also while it plays
     red = (
@@ -261,7 +267,7 @@ def test_people_angles_and_pictures(tmp_path: Path, walker_clip: Callable[..., P
         "one.drawImage(a.canvas, -Math.round(a.w * r / 2), -Math.round(a.h * 0.6 * r));"
         "return one.getImageData(0, 0, 1, 1).data[0]; })()"
     )
-    chromium.value("choosePerson(-1), state.pinned = -1, state.backdrop = true, seek(120)")
+    chromium.value("choosePerson(-1), state.pin = nobody(), state.backdrop = true, seek(120)")
     chromium.until("pictures.cache.has(120)")
     chromium.settle()
     assert chromium.value(red) == pytest.approx(120, abs=6)
@@ -303,7 +309,9 @@ def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callabl
     chromium.open(page.as_uri() + "#frame=30&theme=light&view=camera")
 
     def held(person: int, frame: int) -> np.ndarray:
-        values = chromium.value(f"data.joints.map((_, j) => (e => e === e ? e : null)(expected({person}, {frame}, j)))")
+        values = chromium.value(
+            f"data.joints.map((_, j) => (e => e === e ? e : null)(A.expected({person}, {frame}, j)))"
+        )
         return np.array(values, float)
 
     def discs() -> np.ndarray:  # (discs, 3): x, y, radius
@@ -333,21 +341,24 @@ def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callabl
         chromium.value(f"setSpace('{space}'), state.follow = false, setView('camera')")
         drawn = discs()
         assert len(drawn) == 32
-        fit = chromium.value("eye.fit")
-        near = np.array(chromium.value("[...onSolid].map(v => v === v ? v : null)"), float).reshape(3, 17, 4)[1, 1:]
+        fit = chromium.value("stages[0].eye.fit")
+        near = np.array(chromium.value("[...A.onSolid].map(v => v === v ? v : null)"), float).reshape(3, 17, 4)[1, 1:]
         np.testing.assert_allclose(drawn[16:, :2], near[:, :2], atol=1e-3)
         want = poses[1].expected_error[30, 1:] * fit * near[:, 3]
         np.testing.assert_allclose(drawn[16:, 2], want, rtol=2e-4)
 
     # a picked joint's in words and over time
-    chromium.value("pin(1, 5), document.getElementById('angle').value = '', stale()")
+    chromium.value("pin(1, 5), document.getElementById('angle').value = '@expected', stale()")
     chromium.settle()
     told = "document.getElementById('joint').textContent.split('\\n')[4]"
     assert chromium.value(told) == f"expected error {1000 * poses[1].expected_error[30, 5]:.0f} mm"
     chromium.press("]")
-    assert chromium.value("[document.getElementById('angle').value, state.pinned]") == ["", 6]  # stays in the plot
+    assert chromium.value("[document.getElementById('angle').value, state.pin.joint]") == [
+        "@expected",
+        6,
+    ]  # stays in the plot
     mean = 1000 * poses[1].expected_error[30, 1:].mean()
-    assert chromium.value("errorAt(1, 30, -1)") == pytest.approx(mean, rel=1e-3)
+    assert chromium.value("A.errorAt(1, 30, -1)") == pytest.approx(mean, rel=1e-3)
     chromium.value("pin(2, 5)")
     chromium.settle()
     assert "expected" not in chromium.value("document.getElementById('joint').textContent")
@@ -379,7 +390,8 @@ def test_every_button_and_key_does_what_it_says(
 
     def picture(canvas: str) -> str:
         chromium.settle()
-        drawn: str = chromium.value(f"document.getElementById('{canvas}').toDataURL()")
+        shown = "viewPicture()" if canvas == "solid" else f"document.getElementById('{canvas}')"
+        drawn: str = chromium.value(f"{shown}.toDataURL()")
         return drawn
 
     def changes(canvas: str, act: Callable[[], None]) -> None:
@@ -461,19 +473,19 @@ def test_every_button_and_key_does_what_it_says(
     # people, angles, and what is shown
     chromium.value("seek(100)")
     changes("solid", click("#people button:nth-child(3)"))
-    assert chromium.value("state.person") == 1
+    assert chromium.value("A.person") == 1
     changes("chart", lambda: chromium.value("$('angle').value = 'neck', $('angle').onchange()"))
     lines = chromium.value(
         "(() => { let count = 0; const c = areas.chart.c, to = c.lineTo;"
         "c.lineTo = (...a) => { count++; to.apply(c, a); };"
         "chartKey = ''; drawChart(); delete c.lineTo; return count; })()"
     )
-    assert lines > 300  # two curves over 200 frames, person 2 away in 20 of them
+    assert lines > 170  # a curve over 200 frames, person 2 away in 20 of them
     changes("strip", click("#people button:nth-child(1)"))  # person 2 is away for a while
-    assert chromium.value("state.person") == -1
-    wide = chromium.value("[...onFlat].filter(v => v === v)")
+    assert chromium.value("A.person") == -1
+    wide = chromium.value("[...A.onFlat].filter(v => v === v)")
     changes("flat", click("#crop"))
-    assert chromium.value("[...onFlat].filter(v => v === v)") != wide
+    assert chromium.value("[...A.onFlat].filter(v => v === v)") != wide
     changes("flat", press("c"))
     changes("solid", press("g"))
     assert "grid" not in chromium.value("document.getElementById('grid-size').textContent")
@@ -494,7 +506,7 @@ def test_every_button_and_key_does_what_it_says(
         assert chromium.value("$('about-dialog').open") is True
         chromium.value("$('about-dialog').close()")
     flat = chromium.box("#flat")
-    x, y = chromium.value("[onFlat[4 * 3], onFlat[4 * 3 + 1]]")
+    x, y = chromium.value("[A.onFlat[4 * 3], A.onFlat[4 * 3 + 1]]")
     chromium.mouse("mouseMoved", flat["x"] + x, flat["y"] + y)
     chromium.settle()
     assert chromium.value("document.getElementById('joint').textContent").split("\n")[0].endswith("right ankle")
@@ -535,7 +547,7 @@ def test_long_clips_odd_values_and_nobody_at_all(
     long = walker_clip(10_000, unseen=slice(0, 3))
     page = tmp_path / "long.html"
     started = time.monotonic()
-    write_viewer(page, long)
+    write_viewer(page, long, angles=[], trust=[])
     assert time.monotonic() - started < 3
     assert page.stat().st_size < 2_900_000
     chromium.open(page.as_uri() + "#frame=9999")
@@ -600,3 +612,495 @@ def test_the_page_tells_that_a_video_is_another_one(tmp_path: Path, walker_clip:
         ["3.00 s long, the poses end at 2.00 s"],
         ["25.0 frames/s, the poses 50.0"],
     ]
+
+
+TRUST = {
+    "word": "use with care",
+    "sentence": "limbs flip for a while; 2 stretches not to be trusted (20% of the frames)",
+    "reasons": ["limbs flip for a while"],
+    "stretches": [
+        [40, 59, 2, "limbs flip & <b>turn</b>"],
+        [100, 119, 1, "one arm was not seen"],
+        [150, 150, 2, "a jump"],
+    ],
+}
+
+
+def pixel(canvas: str, x: float, y: float) -> str:
+    """The expression of a pixel's colour, at a share of the width and a place in CSS pixels."""
+    return (
+        f"(() => {{ const a = areas.{canvas}, r = devicePixelRatio, one = new OffscreenCanvas(1, 1).getContext('2d');"
+        f"one.drawImage(a.canvas, -Math.round(({x}) * r), -Math.round({y} * r));"
+        "return [...one.getImageData(0, 0, 1, 1).data]; })()"
+    )
+
+
+def test_the_verdict_and_its_stretches_are_shown(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
+) -> None:
+    page, poses = tmp_path / "trust.html", walker_clip(200)
+    write_viewer(page, poses, trust=TRUST)
+    chromium.open(page.as_uri() + "#frame=0&theme=light")
+    text = "document.getElementById('{}').textContent".format
+    words = chromium.value(text("verdict"))
+    assert "use with care" in words and "limbs flip for a while" in words and "3 in all" in words
+    assert chromium.value("[$('verdict').className, document.querySelector('#verdict use').getAttribute('href')]") == [
+        "care",
+        "#icon-care",
+    ]
+
+    # the timeline: red over the full height, amber over the upper half, nothing else
+    def band(frame: int, y: int) -> list[int]:
+        found: list[int] = chromium.value(pixel("strip", f"at({frame}, areas.strip.w)", y))
+        return found
+
+    red, amber = band(50, 2), band(110, 2)
+    assert red[0] > 180 and red[1] < 100 and amber[0] > 180 and 120 < amber[1] < 200
+    assert band(150, 2)[:3] == red[:3]
+    for frame in (20, 80, 130, 180):
+        assert band(frame, 2)[3] == 0, frame  # empty
+    assert band(110, 25) == band(130, 25) and band(50, 25) != band(30, 25)
+
+    # keys and buttons: to the beginning of each, round at the ends; what is wrong is said on the 3D view
+    for act, frame in (("n", 40), ("n", 100), ("n", 150), ("n", 40), ("p", 150), ("p", 100)):
+        chromium.press(act)
+        assert chromium.value("state.frame") == frame
+    chromium.click_on("#problem-next")
+    chromium.click_on("#problem-next")
+    chromium.settle()
+    assert chromium.value("state.frame") == 40 and chromium.value(text("problem-count")) == "1 of 3"
+    assert chromium.value(text("doubt")) == "not to be trustedlimbs flip & <b>turn</b>"
+    told = chromium.value("$('strip').getAttribute('aria-valuetext')")
+    assert told == "frame 40; frames 40 to 59, not to be trusted: limbs flip & <b>turn</b>"
+    chromium.value("seek(80)")
+    chromium.settle()
+    assert chromium.value("$('doubt').hidden") is True
+
+    # the reason under the pointer
+    strip = chromium.box("#strip")
+    for frame, reason in ((110, "frames 100 to 119, look at: one arm was not seen"), (80, "frame 80, 0:01.60")):
+        chromium.mouse("mouseMoved", strip["x"] + 1 + chromium.value(f"at({frame}, areas.strip.w)"), strip["y"] + 20)
+        chromium.until("!$('tip').hidden")
+        assert chromium.value(text("tip")) == reason
+
+    # several people: each has a mark, the header says whose sentence it is, and problems are those of the chosen
+    people = crowd(walker_clip, 2, 200)
+    fine = {"word": "good", "sentence": "no check speaks against it", "reasons": [], "stretches": []}
+    page = tmp_path / "people.html"
+    write_viewer(page, people, trust=[fine, {**TRUST, "word": "do not trust"}])
+    chromium.open(page.as_uri() + "#frame=0&theme=dark")
+    assert chromium.value("[...document.querySelectorAll('#people button')].map(b => b.className)") == [
+        "",
+        "good",
+        "bad",
+    ]
+    words = chromium.value(text("verdict"))
+    assert "person 1: good" in words and "person 2: do not trust" in words and "person 2: limbs flip" in words
+    chromium.click_on("#people button:nth-child(2)")
+    assert chromium.value("[problems().length, $('problem-next').disabled, $('verdict').className]") == [
+        0,
+        True,
+        "good",
+    ]
+
+    # judged here if nothing is given; left out if so wanted
+    write_viewer(page, poses)
+    assert embedded(page)["people"][0]["trust"]["word"] in ("good", "use with care", "do not trust")
+    page = tmp_path / "without.html"
+    write_viewer(page, poses, trust=[])
+    chromium.open(page.as_uri() + "#frame=0")
+    assert chromium.value("$('verdict').hidden") is True
+    with pytest.raises(PoseMambaError, match="trust of 1 people for 2"):
+        write_viewer(page, people, trust=TRUST)
+    assert chromium.complaints() == []
+
+
+def rows_of(chromium: Any, what: str) -> list[dict[str, str]]:
+    """The table that the page saves."""
+    text = chromium.send(
+        "Runtime.evaluate",
+        expression=f"saved('{what}').then(s => s.blob.text())",
+        awaitPromise=True,
+        returnByValue=True,
+    )["result"]["value"]
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def picture_of(chromium: Any, what: str) -> np.ndarray:
+    """(H, W, 3): the PNG that the page saves."""
+    image = pytest.importorskip("PIL.Image", reason="reads the page's PNG")
+    reply = chromium.send(
+        "Runtime.evaluate",
+        expression=f"saved('{what}').then(s => s.blob.arrayBuffer()).then(b => "
+        "{ let t = ''; for (const v of new Uint8Array(b)) t += String.fromCharCode(v); return btoa(t); })",
+        awaitPromise=True,
+        returnByValue=True,
+    )
+    data = base64.b64decode(reply["result"]["value"])
+    return np.asarray(image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def test_angles_ranges_and_what_can_be_saved(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
+) -> None:
+    poses = walker_clip(200, unseen=slice(160, 170))
+    page = tmp_path / "angles.html"
+    write_viewer(page, poses, trust=TRUST, title="Clip, of mine.mp4")
+    angles = joint_angles(poses)
+    chromium.open(page.as_uri() + "#frame=30&theme=light")
+    assert len(embedded(page)["people"][0]["angles"]) == sum(np.isfinite(v).any() for v in angles.values()) > 15
+
+    # left and right are in one plot, and what is under the pointer is written
+    assert chromium.value("$('angle').value") == "knee_flexion"
+    assert chromium.value("areas.chart.curves.map(c => c.name)") == ["left", "right"]
+    chart = chromium.box("#chart")
+    for frame in (20, 111, 165):
+        x = chart["x"] + 1 + chromium.value(f"at({frame}, areas.chart.w)")
+        chromium.mouse("mouseMoved", x, chart["y"] + 80)
+        chromium.until(f"state.hair === {frame} && !dirty")
+        told = chromium.value("$('values').textContent")
+        for side in ("left", "right"):
+            value = angles[f"{side}_knee_flexion"][frame]
+            assert f"{side} {value:.0f}°" in told if np.isfinite(value) else f"{side} not known" in told
+    chromium.mouse("mouseMoved", chart["x"] + 5, chart["y"] - 200)
+
+    # ranges: over the frames that can be trusted, of the part that was chosen
+    trusted = np.ones(200, bool)
+    trusted[40:60] = trusted[150] = False
+    cells = "[...document.querySelectorAll('#ranges tbody tr')].find(r => r.textContent.startsWith('{}')).innerText"
+
+    def shown(name: str) -> list[int]:
+        return [int(n) for n in re.findall(r"-?\d+", chromium.value(cells.format(name)))]
+
+    def expected(name: str, part: slice) -> list[int]:
+        found = []
+        for side in ("left", "right"):
+            values = angles[f"{side}_{name}"][part][trusted[part]]
+            least, most = (round(float(v)) for v in (np.nanmin(values), np.nanmax(values)))
+            found += [least, most, most - least]
+        return found
+
+    np.testing.assert_allclose(shown("knee flexion"), expected("knee_flexion", slice(None)), atol=1)
+    np.testing.assert_allclose(shown("elbow flexion"), expected("elbow_flexion", slice(None)), atol=1)
+    chromium.drag(chart["x"] + 1 + chromium.value("at(60, areas.chart.w)"), chart["y"] + 80,
+                  chromium.value("at(99, areas.chart.w) - at(60, areas.chart.w)"), 0, shift=True)  # fmt: skip
+    chromium.settle()
+    first, last = chromium.value("state.part")
+    assert abs(first - 60) <= 1 and abs(last - 99) <= 1
+    np.testing.assert_allclose(shown("knee flexion"), expected("knee_flexion", slice(first, last + 1)), atol=1)
+    chromium.value("seek(state.part[1]), setSpeed(1), setSpeed(1)")
+    chromium.press(" ")
+    chromium.until("state.frame < 95")
+    chromium.press(" ")
+    assert chromium.value("state.frame") >= first  # it plays in a loop
+    chromium.press("l")
+    assert chromium.value("state.part") is None
+
+    # tables: the numbers themselves
+    rows = rows_of(chromium, "angles")
+    assert len(rows) == 200
+    for name, values in angles.items():
+        if np.isfinite(values).any():
+            told = np.array([float(row[f"{name}_deg"] or "nan") for row in rows])
+            np.testing.assert_allclose(told, values, atol=0.01)
+    assert [row["trust_level"] for row in rows[39:41]] == ["0", "2"] and rows[110]["trust_level"] == "1"
+    assert rows[45]["trust_reason"] == "limbs flip & <b>turn</b>" and rows[165]["seen"] == "0"
+    rows = rows_of(chromium, "joints")
+    for j, joint in enumerate(poses.skeleton.joints):
+        told = np.array([[float(row[f"{joint}_{axis}_m"] or "nan") for axis in "xyz"] for row in rows])
+        np.testing.assert_allclose(told, poses.xyz[:, j], atol=2e-4)
+        told = np.array([[float(row[f"{joint}_{axis}_px"] or "nan") for axis in "uv"] for row in rows])
+        np.testing.assert_allclose(told, poses.keypoints.xy[:, j], atol=0.02)
+    np.testing.assert_allclose([float(row["time_s"]) for row in rows], poses.frame_times(), atol=1e-6)
+
+    # pictures: the curves' and the body's colours are in them
+    plot, view = picture_of(chromium, "plot"), picture_of(chromium, "view")
+    for picture in (plot, view):
+        assert (np.abs(picture.astype(int) - (0, 104, 168)).max(-1) < 60).sum() > 200  # the person's left
+        assert (np.abs(picture.astype(int) - (207, 82, 0)).max(-1) < 70).sum() > 200
+    assert plot.shape[1] == round(chart["width"] - 2)
+
+    # and a click gives a file to the browser
+    chromium.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(tmp_path / "down"))
+    chromium.click_on("#save summary")
+    chromium.click_on("[data-save=angles]")
+    file = tmp_path / "down" / "Clip_of_mine_angles.csv"
+    end = time.monotonic() + 10
+    while not file.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert file.read_text().startswith("frame,time_s,person,seen,trust_level,trust_reason,left_knee_flexion_deg")
+    assert chromium.value("$('save').open") is False
+    assert chromium.complaints() == []
+
+
+def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
+    one, slow = walker_clip(200), walker_clip(150, fps=25)
+    write_viewer(tmp_path / "a.html", one, trust=TRUST, title="one")
+    write_viewer(tmp_path / "b.html", crowd(walker_clip, 2, 120, "camera"), title="</script> two")
+    write_viewer(tmp_path / "c.html", slow, title="slow", trust=[])
+    save_poses_json(tmp_path / "poses.json", replace(slow, trust=judge(slow)))
+    (tmp_path / "bad.json").write_text('{"format": "something"}')
+    (tmp_path / "bad.html").write_text("<p>nothing")
+    chromium.open((tmp_path / "a.html").as_uri() + "#frame=100&theme=light")
+    for wrong in ("bad.json", "bad.html"):
+        chromium.choose_file("#other", tmp_path / wrong)
+        chromium.until(f"$('message').textContent.startsWith('{wrong}: is no result to compare with')")
+        assert chromium.value("clips.length") == 1
+
+    # in time: frame 100 of 50 frames/s is frame 50 of 25
+    chromium.choose_file("#other", tmp_path / "c.html")
+    chromium.until("clips.length === 2 && !dirty")
+    assert chromium.value("[frameOf(clips[1]), $('other-name').textContent.startsWith('slow')]") == [50, True]
+    assert chromium.value("areas.chart.curves.map(c => c.name)") == ["A left", "A right", "B left", "B right"]
+    held = np.array(chromium.value("data.joints.map((_, j) => (clips[1].placed3(0, 50, j), [...point]))"))
+    assert np.abs(held - slow.xyz[50]).max() < 1e-4
+    knee = joint_angles(slow)["left_knee_flexion"]
+    assert chromium.value("areas.chart.curves[2].value(100)") == pytest.approx(knee[50], abs=0.01)
+
+    # moved in time: by keys, and by a number
+    chromium.press(".")
+    chromium.press(".")
+    chromium.settle()
+    assert chromium.value("[frameOf(clips[1]), state.offset]") == [52, 0.08]
+    assert chromium.value("areas.chart.curves[2].value(100)") == pytest.approx(knee[52], abs=0.01)
+    chromium.value("$('offset').value = '-3', $('offset').oninput()")
+    chromium.settle()
+    assert chromium.value("frameOf(clips[1])") == -1
+    notices = "[...document.querySelectorAll('.unseen')].map(n => n.hidden)"
+    assert chromium.value(notices) == [True, True, False, False]
+    chromium.value("nudge(75), seek(0)")
+    chromium.settle()
+    assert chromium.value("frameOf(clips[1])") == 0
+
+    # both play, are drawn and turned together; to one heading
+    chromium.press(" ")
+    chromium.until("state.frame > 20")
+    chromium.press(" ")
+    assert chromium.value("frameOf(clips[1]) === Math.floor(state.frame / 2)") is True
+    for canvas in ("solid", "solid-b"):
+        assert np.isfinite(chromium.value(f"[...stages[{int(canvas != 'solid')}].clip.onSolid]")).all()
+    turn = np.array([[np.cos(2), 0, np.sin(2)], [0, 1, 0], [-np.sin(2), 0, np.cos(2)]])
+    turned = replace(one, xyz=(one.xyz @ turn).astype(np.float32))
+    write_viewer(tmp_path / "turned.html", turned, trust=[])
+    chromium.choose_file("#other", tmp_path / "turned.html")
+    chromium.until("clips.length === 2 && clips[1].F === 200 && !dirty")
+    chromium.value("seek(0)")
+    chromium.click_on("#facing")
+    chromium.settle()
+    ways = chromium.value(
+        "stages.map(({clip, eye}) => { const [l, r] = ['left_hip', 'right_hip'].map(n => {"
+        "clip.spaces.pelvis.place(0, 0, clip.joint[n]); turn(eye, ...point); return [drawn[0], drawn[2]]; });"
+        "return Math.atan2(l[1] - r[1], l[0] - r[0]); })"
+    )
+    assert abs((ways[0] - ways[1] + np.pi) % (2 * np.pi) - np.pi) < 0.05
+
+    # several people of B; a poses.json, with feet or without; then this clip alone again
+    chromium.choose_file("#other", tmp_path / "b.html")
+    chromium.until("clips.length === 2 && clips[1].P === 2 && !dirty")
+    assert chromium.value("$('other-name').textContent").startswith("</script> two")
+    assert chromium.value("[$('other-person').hidden, $('other-verdict').textContent !== '']") == [False, True]
+    for file, feet in ((tmp_path / "poses.json", False), (tmp_path / "feet.json", True)):
+        whole = with_feet(walker_clip(60)) if feet else replace(slow, trust=judge(slow))
+        save_poses_json(tmp_path / "feet.json", whole)
+        chromium.choose_file("#other", file)
+        chromium.until(f"clips.length === 2 && clips[1].F === {len(whole)} && !dirty")
+        for f in (0, 20, 59):
+            held = np.array(chromium.value(f"A.data.joints.map((_, j) => (clips[1].placed3(0, {f}, j), [...point]))"))
+            assert np.abs(held - whole.xyz[f]).max() < 1e-3
+            flat = chromium.value(
+                f"A.data.joints.map((_, j) => clips[1].point2(0, {f}, j) ? [...point].slice(0, 2) : null)"
+            )
+            flat = np.array([p or [np.nan] * 2 for p in flat])
+            np.testing.assert_allclose(flat, whole.keypoints.xy[f], atol=0.05)
+        verdict = "" if whole.trust is None else whole.trust.word
+        assert chromium.value("$('other-verdict').textContent") == verdict
+        if feet:
+            assert chromium.value("clips[1].data.joints.slice(17)") == list(FEET)
+            held = np.array(chromium.value("[17, 19, 20].map(j => (clips[1].placed3(0, 20, j), [...point]))"))
+            assert np.abs(held - whole.feet[20][[0, 2, 3]]).max() < 1e-3
+            assert chromium.value("clips[1].placed3(0, 20, 18)") is False
+    drop = (
+        "(() => {{ const data = new DataTransfer(); data.items.add(new File([{}], '{}'));"
+        "dispatchEvent(new DragEvent('dragenter', {{dataTransfer: data}}));"
+        "window.shown = !$('drop').hidden;"
+        "dispatchEvent(new DragEvent('drop', {{dataTransfer: data, cancelable: true}})); }})()"
+    ).format
+    chromium.value(drop("'some text'", "notes.txt"))
+    assert chromium.value("[shown, $('drop').hidden]") == [True, True]
+    assert chromium.value("$('message').textContent").startswith("notes.txt: expected a video, or a viewer.html")
+    chromium.value(drop("document.documentElement.outerHTML", "itself.html"))
+    chromium.until("clips.length === 2 && clips[1].data.title === 'one' && !dirty")
+    assert chromium.value("[0, 57, 199].every(f => clips[1].data.people[0].root[3 * f] === data.people[0].root[3 * f])")
+    chromium.click_on("#close-other")
+    chromium.settle()
+    assert chromium.value("[clips.length, document.querySelector('.other').hidden]") == [1, True]
+    assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("chromium", ["", "--disable-3d-apis"], indirect=True, ids=["webgl", "canvas"])
+def test_the_body_is_drawn_where_the_joints_are_and_stays_in_view(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any, request: pytest.FixtureRequest
+) -> None:
+    page, poses = tmp_path / "body.html", walker_clip(200)
+    write_viewer(page, poses, trust=[])
+    chromium.open(page.as_uri() + "#frame=20&theme=light")
+    assert chromium.value("Boolean(stages[0].renderer.gl)") is ("canvas" not in request.node.name)
+
+    def body(space: str) -> np.ndarray:
+        chromium.value(f"setSpace('{space}'), draw()")
+        picture, joints = picture_of(chromium, "view").astype(int), drawn_joints(chromium)
+        for j, (colour, other) in {4: (2, 0), 5: (2, 0), 12: (2, 0), 2: (0, 2), 15: (0, 2)}.items():
+            start, end = joints[j], joints[j + 1]
+            x, y = np.round((start + end) / 2).astype(int)
+            red_green_blue = picture[y + 34, x]  # 34: the heading of the picture
+            assert red_green_blue[colour] > red_green_blue[other] + 40, (space, j, red_green_blue)
+        return joints
+
+    for space in ("path", "pelvis"):
+        joints = body(space)
+        assert np.ptp(joints[:, 1]) > 150  # large
+    chromium.value("setSpace('path')")
+
+    # the point under the pointer stays there when zooming
+    solid = chromium.box("#solid")
+    wrist = drawn_joints(chromium)[13]
+    chromium.value("state.zoom = 1, draw()")
+    wrist = drawn_joints(chromium)[13]
+    chromium.wheel(solid["x"] + wrist[0], solid["y"] + wrist[1], -300)
+    chromium.until("state.zoom > 1.4 && !dirty")
+    assert np.abs(drawn_joints(chromium)[13] - wrist).max() < 25  # it is not quite in the plane of the centre
+
+    # whatever is done, the person stays in view, also while they walk
+    rng = np.random.default_rng(3)
+    for follow in ("true", "false"):
+        chromium.value(f"state.follow = {follow}, setView('free')")
+        for _ in range(12):
+            x, y = (
+                solid["x"] + rng.uniform(50, solid["width"] - 50),
+                solid["y"] + rng.uniform(120, solid["height"] - 50),
+            )
+            kind = rng.integers(3)
+            if kind == 0:
+                chromium.wheel(x, y, float(rng.uniform(-900, 900)))
+            else:
+                chromium.drag(x, y, *rng.uniform(-400, 400, 2), shift=bool(kind == 1))
+            chromium.value(f"seek({rng.integers(200)}), draw()")
+            pelvis = drawn_joints(chromium)[0]
+            assert 0 < pelvis[0] < solid["width"] and 30 < pelvis[1] < solid["height"], (follow, pelvis)
+    chromium.press("r")
+    assert chromium.value("[state.zoom, state.panX, state.panY, state.yaw]") == [1, 0, 0, -0.55]
+    assert chromium.complaints() == []
+
+
+@pytest.mark.slow
+def test_people_far_apart(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
+    people = crowd(walker_clip, 3, 100)
+    people[2] = replace(people[2], xyz=people[2].xyz + np.float32([30, 12, 0]))
+    page = tmp_path / "far.html"
+    write_viewer(page, people)
+    chromium.open(page.as_uri() + "#frame=10&theme=light")
+    width, height = (chromium.box("#solid")[side] for side in ("width", "height"))
+    for view in ("free", "side", "top"):
+        chromium.value(f"setView('{view}'), draw()")
+        for i in range(3):
+            joints = drawn_joints(chromium, i)
+            assert (joints > 0).all() and (joints < [width, height]).all(), (view, i)
+    for key in "1www":
+        chromium.press(key)
+    chromium.settle()
+    near = drawn_joints(chromium, 2)
+    assert (
+        np.ptp(near[:, 1]) > 0.4 * height and abs(near[0, 0] - width / 2) < 0.2 * width
+    )  # who was chosen fills the panel
+    assert chromium.complaints() == []
+
+
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any, theme: str) -> None:
+    write_viewer(tmp_path / "a.html", crowd(walker_clip, 3, 100), trust=[TRUST] * 3)
+    write_viewer(tmp_path / "b.html", walker_clip(100), title="another_name_that_is_long_and_has_no_spaces.mp4")
+    chromium.screen(390, 844, mobile=True)
+    chromium.open((tmp_path / "a.html").as_uri() + f"#frame=10&theme={theme}")
+
+    def fits() -> None:
+        chromium.settle()
+        assert chromium.value("document.documentElement.scrollWidth") == 390
+        small = (
+            "[...document.querySelectorAll('button, select, summary, input')].filter(n => n.offsetParent && "
+            "n.closest('#ranges') === null && n.getBoundingClientRect().height < 38).map(n => n.id || n.textContent)"
+        )
+        assert chromium.value(small) == []
+
+    fits()
+    solid, flat = chromium.box("#solid"), chromium.box("#flat")
+    assert solid["width"] > 360 and flat["y"] > solid["y"] + 200  # below each other, 3D first
+    assert chromium.box("#play")["y"] < 844  # time stays on the screen
+    x, y = solid["x"] + 190, solid["y"] + 200
+
+    def touch(kind: str, *points: tuple[float, float]) -> None:
+        chromium.send("Input.dispatchTouchEvent", type=kind, touchPoints=[{"x": a, "y": b} for a, b in points])
+
+    yaw = chromium.value("state.yaw")
+    touch("touchStart", (x, y))
+    for dx in (10, 40, 80):
+        touch("touchMove", (x + dx, y))
+    touch("touchEnd")
+    assert chromium.value("state.yaw") > yaw + 0.4
+    touch("touchStart", (x - 20, y), (x + 20, y))
+    for spread in (40, 60, 80):
+        touch("touchMove", (x - spread, y), (x + spread, y))
+    touch("touchEnd")
+    assert chromium.value("state.zoom") > 2
+    chromium.choose_file("#other", tmp_path / "b.html")
+    chromium.until("clips.length === 2 && !dirty")
+    fits()
+    chromium.screen(844, 390, mobile=True)  # on its side
+    chromium.settle()
+    assert chromium.value("document.documentElement.scrollWidth") == 844
+    assert chromium.box("#solid")["height"] > 200
+    assert chromium.complaints() == []
+
+
+@pytest.mark.slow
+def test_ten_minutes_open_fast(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
+    pytest.importorskip("PIL", reason="pictures need the extra 'video'")
+    frames, rng = 18_000, np.random.default_rng(1)
+    pictures = PagePictures(frames)
+    noise = rng.integers(0, 255, (24, 43, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    for f in range(frames):
+        if f % pictures.every == 0:
+            pictures.add(f, np.roll(noise, f, 1))
+    page = tmp_path / "long.html"
+    poses = walker_clip(frames, fps=30)
+    started = time.monotonic()
+    write_viewer(page, poses, pictures=pictures)
+    wrote = time.monotonic() - started
+    started = time.monotonic()
+    chromium.open(page.as_uri() + "#frame=9000&theme=light")
+    opened = time.monotonic() - started
+    chromium.until("pictures.cache.size > 0")
+    chromium.value(
+        "(() => { window.gaps = []; let last = 0; const next = (now) => { if (last) gaps.push(now - last); last = now;"
+        "if (gaps.length < 120) requestAnimationFrame(next); }; seek(0); play(true); requestAnimationFrame(next); })()"
+    )
+    chromium.until("gaps.length >= 120", timeout=60)
+    median = chromium.value("gaps.sort((a, b) => a - b)[60]")
+    print(f"\n10 minutes: {page.stat().st_size / 1e6:.1f} MB, written in {wrote:.1f} s, opened in {opened:.2f} s;")
+    print(f"from one picture to the next: median {median:.1f} ms; a picture of every {pictures.every} frames")
+    assert page.stat().st_size < 20e6 and opened < 4 and median < 60  # two shared cores, drawing in software
+    assert chromium.complaints() == []
+
+
+def test_pictures_stay_within_their_limit() -> None:
+    pytest.importorskip("PIL", reason="pictures need the extra 'video'")
+    rng = np.random.default_rng(2)
+    pictures = PagePictures(200, limit=400_000)
+    for f in range(200):  # more than the first ones promise
+        pictures.add(f, rng.integers(0, 255 if f > 20 else 40, (300, 400, 3), np.uint8))
+    strip, told = pictures.embedded()
+    sizes = np.frombuffer(base64.b64decode(str(told["sizes"])), "<u4")
+    data = base64.b64decode(strip)
+    assert len(data) == sizes.sum() <= 460_000 and told["every"] == pictures.every > 8
+    assert len(sizes) == -(-200 // pictures.every)  # evenly, from the first frame on
+    ends = np.cumsum(sizes)
+    assert all(data[end - size : end][:2] == b"\xff\xd8" for end, size in zip(ends, sizes, strict=True))

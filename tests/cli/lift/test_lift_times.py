@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from posemamba.io.motion.npz import load_poses_npz
 from posemamba.io.video.reading import frame_times
 from posemamba.io.video.writer import VideoWriter
 from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
 
 FRAMES = 60
 
@@ -78,3 +82,39 @@ def test_a_pause_splits_the_clip_and_is_held_in_exports(weights: Path, tmp_path:
     assert rate == "50" and bvh[at - 1] == "Frames: 1030"
     rows = bvh[at + 1 :]
     assert len({*rows[29:999]}) == 1 and rows[28] != rows[29]  # the pose before the pause
+
+
+def test_the_videos_pictures_are_in_the_page_unless_unwanted(
+    weights: Path, tmp_path: Path, late: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video, out = film(tmp_path / "v.mp4"), tmp_path / "out"
+    arguments = [late, "-o", out, "--video", video, "--weights", weights, "--no-flip", "--no-overlay"]
+
+    def page() -> dict[str, Any]:
+        text = (out / "viewer.html").read_text(encoding="utf-8")
+        found: dict[str, Any] = json.loads(text.split('id="data">')[1].split("</script>")[0])
+        return found
+
+    assert lifted(*arguments) == 0
+    data = page()
+    sizes = np.frombuffer(base64.b64decode(data["pictures"]["sizes"]), "<u4")
+    assert data["pictures"]["every"] == 1 and len(sizes) == FRAMES and (sizes > 100).all()
+    person = data["people"][0]  # angles and the verdict are there without being asked for
+    assert {"left_knee_flexion", "right_knee_flexion"} <= {angle["name"] for angle in person["angles"]}
+    assert person["trust"]["word"] in ("good", "use with care", "do not trust")
+    assert lifted(*arguments, "--no-viewer-video") == 0 and page()["pictures"] is None
+    monkeypatch.setattr("posemamba.cli.lift.results.PICTURED", FRAMES - 1)  # a long clip
+    assert lifted(*arguments, "--again") == 0 and page()["pictures"] is None
+    assert lifted(*arguments, "--viewer-video") == 0 and page()["pictures"]["every"] == 1
+
+    # a video that cannot be read again leaves a page without pictures, unless these were asked for
+    monkeypatch.setattr("posemamba.cli.lift.results.PICTURED", FRAMES)
+
+    def broken(*_: object) -> None:
+        raise PoseMambaError("v.mp4: the disk is gone")
+
+    monkeypatch.setattr("posemamba.show.page_pictures.pictures_of", broken)
+    capsys.readouterr()
+    assert lifted(*arguments, "--again") == 0 and page()["pictures"] is None
+    assert "viewer.html: without the video's pictures: v.mp4: the disk is gone" in capsys.readouterr().out
+    assert "the disk is gone" in refused(capsys, "lift", *arguments, "--viewer-video", "--again")

@@ -97,8 +97,13 @@ class LiftOptions(ExportOptions):
     ] = None
     viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=RESULTS)] = True
     viewer_video: Annotated[
-        bool, option("Put small pictures of the video into viewer.html.", "--viewer-video", panel=RESULTS)
-    ] = False
+        bool | None,
+        option(
+            "Put small pictures of the video into viewer.html (default: yes, of up to 20,000 frames).",
+            "--viewer-video/--no-viewer-video",
+            panel=RESULTS,
+        ),
+    ] = None
     weights: Annotated[str, option("A name, a weights file, or a released checkpoint.", panel=_MODEL, default=True)] = (
         "posemamba-s"
     )

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from posemamba.poses import Poses3D
 
 SHEET = "people.jpg"
+PICTURED = 20_000
+"""Frames of the longest video whose pictures are put into the page without being asked for: the video is read again."""
 # what lifting writes into a folder; of several people with their numbers
 RESULT = re.compile(
     r"people\.jpg|overlay\.(mp4|png)|viewer\.html|angles(_\d+)?\.csv"
@@ -60,7 +62,7 @@ class Results:
         world, rig: where the person is in them, and the names of their joints; as of `write_motion`.
         video: what the poses come from; None: nothing to draw on.
         sound: the overlay gets the video's.
-        viewer_video: put its pictures into the page.
+        viewer_video: put its pictures into the page; None: if it has at most `PICTURED` frames and can be read.
         notes: what the user should know, and of which files; filled while writing.
     """
 
@@ -71,7 +73,7 @@ class Results:
     call: str = ""
     video: Path | Clip | None = None
     sound: bool = True
-    viewer_video: bool = False
+    viewer_video: bool | None = False
     people: list[Keypoints2D] = field(default_factory=list)
     detected: Detected | None = None
     kept: bool = False
@@ -204,17 +206,26 @@ def _draw(path: Path, results: Results, stages: Stages) -> None:
 
 
 def _write_page(path: Path, results: Results, stages: Stages) -> None:
+    from posemamba.show.page_pictures import pictures_of
     from posemamba.show.viewer import write_viewer
 
-    video = cast("Path | None", results.video) if results.viewer_video else None
+    first, pictures = results.poses[0], None
     with stages("page") as progress:
+        if results.video is not None and (
+            results.viewer_video or (results.viewer_video is None and len(first) <= PICTURED)
+        ):
+            try:
+                pictures = pictures_of(cast("Path", results.video), first, progress, len(results.poses))
+            except PoseMambaError as error:
+                if results.viewer_video:
+                    raise
+                results.notes.setdefault(f"without the video's pictures: {error}", []).append(path.name)
         write_viewer(
             path,
             results.poses,
             angles=results.angles or None,
             angle_errors=results.angle_errors or None,
-            video=video,
-            progress=progress,
+            pictures=pictures,
         )
 
 
