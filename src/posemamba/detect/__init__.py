@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from posemamba.detect.modes import MODES, Mode
 from posemamba.detect.unfinished import Unfinished
-from posemamba.io.video.clip import Source, VideoInfo
+from posemamba.io.video.clip import Frame, Source, VideoInfo
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import choose_people
 from posemamba.poses.skeletons import Skeleton
 from posemamba.poses.tracking import Detection, Track, track
+from posemamba.utils.ahead import ahead
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
@@ -208,15 +209,16 @@ def _detect(
     resumable = detector if isinstance(detector, ResumableDetector) else None
     done: tuple[int, Any] = len(times), None  # frames, and the detector's state after them: set at once
     try:
-        for frame in read_frames(source, skip=len(times)):
-            found.append([_inside(person, info.image_size) for person in detector(frame.rgb)])
-            times.append(frame.offset + frame.time)
-            if unfinished is not None:
-                done = len(times), None if resumable is None else resumable.state
-                if unfinished.due:
-                    unfinished.save(found, times, done[1])
-            if progress is not None:
-                progress(len(times), max(info.frames, len(times)))
+        with ahead(_pictures(source, len(times))) as frames:  # decoded while the frame before is searched
+            for frame, rgb in frames:
+                found.append([_inside(person, info.image_size) for person in detector(rgb)])
+                times.append(frame.offset + frame.time)
+                if unfinished is not None:
+                    done = len(times), None if resumable is None else resumable.state
+                    if unfinished.due:
+                        unfinished.save(found, times, done[1])
+                if progress is not None:
+                    progress(len(times), max(info.frames, len(times)))
     except BaseException as error:  # an interruption, too, which may come in the middle of a frame
         # nothing is left behind by a source that is refused at once
         if unfinished is not None and (len(unfinished) or not isinstance(error, PoseMambaError)):
@@ -224,6 +226,11 @@ def _detect(
         raise
     if unfinished is not None:
         unfinished.save(found, times, done[1] if done[1] is not None else unfinished.state, complete=True)
+
+
+def _pictures(source: Source, skip: int) -> Iterator[tuple[Frame, NDArray[np.uint8]]]:
+    for frame in read_frames(source, skip=skip):
+        yield frame, frame.rgb
 
 
 def _most_people(frames: int, joints: int) -> int:

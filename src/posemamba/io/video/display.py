@@ -32,12 +32,12 @@ def is_transposed(frame: Any) -> bool:
     return abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def turned(frame: Any, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn and flip (height, width, 3) stored pixels as the frame's display matrix says; odd angles to the nearest."""
+def turned(frame: Any, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn and flip (height, width, ...) pixels as the frame's display matrix says; odd angles to the nearest."""
     a, b, c, d = display_matrix(frame)
     if abs(a) + abs(d) < abs(b) + abs(c):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def is_mirrored(frame: Any) -> bool:
