@@ -221,9 +221,9 @@ class _Painter:
         self._patches: dict[object, Patch] = {}
 
     def _tallness(self, xy: Sequence[NDArray[np.floating]]) -> float:
-        """Return the height of the people in the video, pixels."""
-        found = np.concatenate([one[np.isfinite(one).all(-1)] for one in xy])
-        return float(np.ptp(np.percentile(found[:, 1], [1, 99]))) if len(found) else float(self.height)
+        """Return the height of the tallest person in the video, pixels."""
+        found = [one[np.isfinite(one).all(-1), 1] for one in xy]
+        return max((float(np.ptp(np.percentile(y, [1, 99]))) for y in found if len(y)), default=float(self.height))
 
     def _placed(self, person: int, frames: Any) -> NDArray[np.float64]:
         """Return the joints of these frames in the panel's space, (..., J, 3)."""
@@ -314,7 +314,7 @@ class _Painter:
         canvas.blend(bar, 0, 0)
         away = 0.6 * self.font.size
         canvas.blend(badge, away, high + away)
-        canvas.blend(badge, self.width + 0.78 * self.font.size, 2.2 * self.font.size)
+        canvas.blend(badge, self.whole_width - away - badge.width, high + away)
 
     def _write_angles(
         self, canvas: Canvas, box: Any, person: int, index: int, points: NDArray[np.floating], rim: Colour

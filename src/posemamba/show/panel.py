@@ -21,7 +21,7 @@ GRID: Colour = (206, 212, 221)
 SHADOW: Colour = (190, 197, 208)
 INK: Colour = (26, 29, 35)
 SOFT: Colour = (89, 96, 109)
-_ABOVE, _BELOW = 1.7, 2.6
+_ABOVE, _BELOW = 1.9, 2.6
 """Lines of text kept free above and below the figures."""
 
 
@@ -111,7 +111,7 @@ class Panel:
         line, font = self._line, self._font
         caption = f"3D, turned by {-math.degrees(YAW):.0f}°, grid of {cell:g} m"
         caption += ", side by side" if self._several else ""
-        draw.text((0.6 * line, 0.4 * line), caption, SOFT, font)
+        draw.text((0.6 * line, 0.55 * line), caption, SOFT, font)
         x, y = 0.6 * line, self.height - 0.95 * line
         sides: Sides = colours(1, dark=False)[0] if not self._several else ((74, 79, 89), (170, 176, 187), SOFT)
         for name, colour in zip(("left", "right"), sides, strict=False):

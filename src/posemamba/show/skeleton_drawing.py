@@ -85,6 +85,9 @@ class Skeletons:
                 sketch.line(p, j, self._shares[j] * width + 4 * edge, *brush.outline)
             for joint in joints:
                 sketch.dot(joint, self._shares[joint] * 0.8 * width + 2 * edge, *brush.outline)
+        if brush.rim is not None:
+            for joint in joints:
+                sketch.dot(joint, self._shares[joint] * 0.8 * width + edge, *brush.rim)
         for p, j in bones:
             if brush.rim is not None:
                 sketch.line(p, j, self._shares[j] * width + 2 * edge, *brush.rim)

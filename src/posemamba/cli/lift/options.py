@@ -86,6 +86,10 @@ class LiftOptions(RefinementOptions):
     overlay: Annotated[
         bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=_RESULTS)
     ] = None
+    overlay_angles: Annotated[
+        bool,
+        option("Write the angles of the joints, in degrees, into overlay.mp4.", "--overlay-angles", panel=_RESULTS),
+    ] = False
     viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=_RESULTS)] = True
     viewer_video: Annotated[
         bool, option("Put small pictures of the video into viewer.html.", "--viewer-video", panel=_RESULTS)

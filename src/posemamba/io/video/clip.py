@@ -48,8 +48,6 @@ class Clip:
         return self.start is None and self.end is None
 
 
-MOST_PIXELS = 100_000_000
-"""Pixels of the largest picture that is read: 100 megapixels, three times an 8K picture."""
 Source = str | Path | Clip
 
 

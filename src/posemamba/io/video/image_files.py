@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.pictures import find_pictures
-from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.opening import is_heif
-from posemamba.io.video.picture import ArrayPicture
+from posemamba.io.video.picture import MOST_PIXELS, ArrayPicture
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.reading import cause
 

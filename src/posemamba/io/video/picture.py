@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.clip import MOST_PIXELS
 from posemamba.io.video.display import is_transposed, turned
 from posemamba.utils.errors import require
 
 Planes = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]
 """A picture in YUV 4:2:0, BT.709 with limited range: (H, W) luma and twice (H/2, W/2) chroma; H and W are even."""
+MOST_PIXELS = 100_000_000
+"""Pixels of the largest picture that is read: 100 megapixels, three times an 8K picture."""
 _BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
 _MOST_SCALERS = 8
 _scalers = threading.local()  # a scaler must not be used by two threads at a time
