@@ -7,7 +7,7 @@ import pytest
 from made_up_videos import bars
 from numpy.typing import NDArray
 
-from posemamba.io.video.picture import ArrayPicture, DecodedPicture, Picture, Planes
+from posemamba.io.video.picture import ArrayPicture, DecodedPicture, Picture, Planes, small_rgb
 
 av = pytest.importorskip("av", reason="videos need the extra 'video'")
 
@@ -60,4 +60,6 @@ def test_a_small_picture_is_a_mean_and_no_choice_of_pixels() -> None:
     board = np.zeros((480, 640, 3), np.uint8)
     board[::2, ::2] = board[1::2, 1::2] = 255
     small = ArrayPicture(board).scaled_rgb(160, 120)
+    assert small_rgb(ArrayPicture(board), 120).shape == (120, 160, 3)
+    assert small_rgb(ArrayPicture(board), 1000) is board
     assert np.ptp(small.astype(int)) < 12 and abs(int(small.mean()) - 127) < 6

@@ -115,6 +115,12 @@ class ArrayPicture:
 Picture = DecodedPicture | ArrayPicture
 
 
+def small_rgb(picture: Picture, height: int) -> NDArray[np.uint8]:
+    """Return a picture at most so many pixels high, (height, width, 3) uint8."""
+    share = min(1.0, height / picture.height)
+    return picture.scaled_rgb(max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+
+
 def _scaler(key: tuple[Any, ...]) -> Any:
     """Return this thread's scaler from one size and format to another: making one takes longer than its work."""
     own: dict[tuple[Any, ...], Any] = _scalers.__dict__.setdefault("own", {})
