@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from posemamba.io.video.clip import Clip, Frame
+from posemamba.io.video.picture import ArrayPicture
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import COCO17
 from posemamba.show import contact_sheet
@@ -40,7 +41,7 @@ def passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             for x, paint in zip((50, 300, 500), PAINT, strict=True):
                 rgb[150:250, x : x + 40] = paint
             read[-1] += 1
-            yield Frame(i, i / 25, rgb)
+            yield Frame(i, i / 25, ArrayPicture(rgb))
 
     monkeypatch.setattr(contact_sheet, "read_frames", frames)
     return read

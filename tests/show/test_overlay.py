@@ -19,6 +19,7 @@ pytest.importorskip("av", reason="PyAV is not installed")
 pytest.importorskip("PIL", reason="Pillow is not installed")
 
 from posemamba.io.video.clip import Frame
+from posemamba.io.video.picture import ArrayPicture
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
 from posemamba.show.overlay import _Painter, write_overlay
@@ -171,13 +172,102 @@ def test_feet_are_drawn_thin_at_the_ankles(walker_clip: Callable[..., Poses3D]) 
     feet[1, 1] = xy[1, 1] = np.nan  # a tip is lost: its bone goes
     keypoints = replace(keypoints, feet=Feet2D(xy, np.ones((3, 4))))
     whole = replace(plain, feet=feet, network=replace(plain.network, keypoints=keypoints))
-    empty = np.zeros((540, 960, 3), np.uint8)
+    empty = ArrayPicture(np.zeros((540, 960, 3), np.uint8))
     without, drawn = (_Painter([p], 540) for p in (plain, whole))
     for i, tips in ((0, 2), (1, 1)):
-        pictures = [painter.paint(i, Frame(i, 0.0, empty))[:, :960].astype(int) for painter in (without, drawn)]
-        changed = np.abs(pictures[1] - pictures[0]).max(-1) > 60
+        pictures = [
+            painter.paint(i, Frame(i, 0.0, empty)).planes[0][:, :960].astype(int) for painter in (without, drawn)
+        ]
+        changed = np.abs(pictures[1] - pictures[0]) > 60
         for point in (1, 3):
             x, y = np.nan_to_num(xy[i, point]).round().astype(int)
             assert changed[y - 2 : y + 3, x - 2 : x + 3].any() == (tips == 2 or point == 3)
-        assert 0 < changed.sum() < 1500
-    assert np.array_equal(_Painter([plain], 540).paint(0, Frame(0, 0.0, empty)), without.paint(0, Frame(0, 0.0, empty)))
+        assert 0 < changed.sum() < 2500  # with the outline
+    again, first = (painter.paint(0, Frame(0, 0.0, empty)).planes for painter in (_Painter([plain], 540), without))
+    assert all(np.array_equal(a, b) for a, b in zip(again, first, strict=True))
+
+
+def test_bones_are_seen_on_white_and_on_black_and_the_figure_fills_its_panel(
+    walker_clip: Callable[..., Poses3D],
+) -> None:
+    poses = walker_clip(20, image_size=(960, 540))
+    poses.confidence[:] = poses.keypoints.confidence[:] = 1
+    painter = _Painter([poses], 540)
+    highest, lowest = 540, 0
+    for index in (0, 10):
+        xy = poses.keypoints.xy[index]
+        bones = [(a, b) for a, b in poses.skeleton.bones if np.linalg.norm(xy[a] - xy[b]) > 10]
+        assert len(bones) > 8
+        for shade in (0, 255):
+            back = ArrayPicture(np.full((540, 960, 3), shade, np.uint8))
+            grey = painter.paint(index, Frame(index, 0.0, back)).planes[0].astype(int)
+            empty = 16 + shade * 219 / 255
+            for a, b in bones:
+                x, y = ((xy[a] + xy[b]) / 2).round().astype(int)
+                around = grey[y - 8 : y + 9, x - 8 : x + 9]
+                # the bone itself may be as light as the background: then its rim is not
+                assert np.abs(around - empty).max() > 60, (shade, a, b)
+                assert np.ptp(around) > 60
+            rows = np.flatnonzero((grey[24:500, 960:] < 150).sum(1) > 2) + 24
+            highest, lowest = min(highest, rows[0]), max(lowest, rows[-1])
+    assert lowest - highest > 0.7 * 540
+
+
+def test_frames_that_are_not_to_be_trusted_have_a_bar_and_a_word(walker_clip: Callable[..., Poses3D]) -> None:
+    people = [walker_clip(4, image_size=(960, 540), unseen=slice(3, 4)) for _ in range(2)]
+    people[1].keypoints.person = 2
+    levels = [np.array([0, 1, 0, 2]), np.array([0, 0, 2, 2])]
+    grey = ArrayPicture(np.full((540, 960, 3), 128, np.uint8))
+
+    def painted(painter: _Painter, index: int) -> tuple[int, int, int]:
+        y, u, v = painter.paint(index, Frame(index, 0.0, grey)).planes
+        return int(y[1, 5]), int(u[0, 2]), int(v[0, 2])
+
+    marked, plain = _Painter(people, 540, levels), _Painter(people, 540)
+    blank = painted(plain, 0)
+    colours = [painted(marked, index) for index in range(4)]
+    assert colours[0] == colours[3] == blank  # nothing to say; nobody was seen
+    amber, red = colours[1], colours[2]
+    assert amber[0] > 150 and amber[1] < 60 and red[2] > 170 and red[0] < 100
+    for index, wide in ((1, 100), (2, 180)):  # "1: check", "2: not to be trusted", twice
+        difference = np.abs(
+            marked.paint(index, Frame(index, 0.0, grey)).planes[0].astype(int)
+            - plain.paint(index, Frame(index, 0.0, grey)).planes[0]
+        )
+        for part in (difference[10:60, :600], difference[10:60, 1000:]):
+            columns = np.flatnonzero((part > 20).any(0))
+            assert wide - 45 < np.ptp(columns) < wide + 45
+
+
+def test_angles_stand_at_their_joints_and_frames_are_shared(
+    tmp_path: Path, walker_clip: Callable[..., Poses3D]
+) -> None:
+    poses = walker_clip(6, 25, (960, 540))
+    grey = ArrayPicture(np.full((540, 960, 3), 128, np.uint8))
+    angles = {"left_knee_flexion": np.array([10, np.nan, 30, 40, 50, 60.0])}
+    painter, plain = _Painter([poses], 540, (), [angles]), _Painter([poses], 540)
+    for index in (0, 1):
+        with_angles, without = (one.paint(index, Frame(index, 0.0, grey)).planes[0] for one in (painter, plain))
+        changed = np.argwhere(with_angles != without)
+        assert (len(changed) > 50) == (index == 0)  # an angle that is not known is not written
+        if len(changed):
+            panel = changed[changed[:, 1] >= painter.width]
+            knee = painter.panel.view.project(painter._placed(0, 0))[JOINTS.index("left_knee"), :2]
+            assert np.abs(panel.mean(0)[::-1] - knee - (painter.width, 0)).max() < 40
+
+    film(tmp_path / "in.mp4", 8, (320, 180), 25)
+    seen: list[int] = []
+    small = walker_clip(6, 25, (320, 180))
+    marks = [np.zeros(6, int)]
+    write_overlay(tmp_path / "o.mp4", tmp_path / "in.mp4", small, marks=marks, also=[lambda f: seen.append(f.index)])
+    assert seen == list(range(6))
+    for wrong in ({"marks": [np.zeros(5, int)]}, {"marks": marks * 2}, {"angles": {"left_knee_flexion": np.zeros(2)}}):
+        with pytest.raises(ValueError, match=r"expected \(6,\)|give one for each"):
+            write_overlay(tmp_path / "no.mp4", None, small, **wrong)
+
+    def fails(frame: Frame) -> None:
+        raise PoseMambaError("no place for pictures")
+
+    with pytest.raises(PoseMambaError, match="no place for pictures"):
+        write_overlay(tmp_path / "no.mp4", tmp_path / "in.mp4", small, also=[fails])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "o.mp4"]

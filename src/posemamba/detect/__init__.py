@@ -26,6 +26,7 @@ from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import choose_people
 from posemamba.poses.skeletons import Skeleton
 from posemamba.poses.tracking import Detection, Track, track
+from posemamba.utils.ahead import ahead
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 
@@ -221,16 +222,17 @@ def _detect(
     resumable = detector if isinstance(detector, ResumableDetector) else None
     done: tuple[int, Any] = len(times), None  # frames, and the detector's state after them: set at once
     try:
-        for frame, rgb in _pictures(source, len(times), every):
-            people = [] if rgb is None else detector(rgb)
-            found.append([_inside(person, info.image_size) for person in people])
-            times.append(frame.offset + frame.time)
-            if unfinished is not None and rgb is not None:  # what is kept ends with a frame that was searched
-                done = len(times), None if resumable is None else resumable.state
-                if unfinished.due:
-                    unfinished.save(found, times, done[1])
-            if progress is not None:
-                progress(len(times), max(info.frames, len(times)))
+        with ahead(_pictures(source, len(times), every)) as frames:  # decoded while the frame before is searched
+            for frame, rgb in frames:
+                people = [] if rgb is None else detector(rgb)
+                found.append([_inside(person, info.image_size) for person in people])
+                times.append(frame.offset + frame.time)
+                if unfinished is not None and rgb is not None:  # what is kept ends with a frame that was searched
+                    done = len(times), None if resumable is None else resumable.state
+                    if unfinished.due:
+                        unfinished.save(found, times, done[1])
+                if progress is not None:
+                    progress(len(times), max(info.frames, len(times)))
     except BaseException as error:  # an interruption, too, which may come in the middle of a frame
         # nothing is left behind by a source that is refused at once
         if unfinished is not None and (len(unfinished) or not isinstance(error, PoseMambaError)):

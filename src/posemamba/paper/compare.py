@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from posemamba.io.motion.npz import load_poses_npz
 from posemamba.paper.clip import Clip
 from posemamba.poses.skeletons import H36M17
-from posemamba.show.overlay import PITCH, YAW
+from posemamba.show.panel import PITCH, YAW
 from posemamba.show.people import ONE_ON_PAPER
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path

@@ -5,7 +5,8 @@ Shapes: P people, F frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from posemamba.io.video.reading import read_frames
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import boxes, side_names
 from posemamba.show.people import Colour, colours
+from posemamba.utils.ahead import ahead
 from posemamba.utils.errors import require
 from posemamba.utils.files import writing
 from posemamba.utils.progress import Progress
@@ -76,25 +78,73 @@ def write_contact_sheet(
         PoseMambaError: the video cannot be read, the result not written, or Pillow is not installed.
         ValueError: there is nobody.
     """
-    require("PIL", "video")
-    if not people:
-        raise ValueError("there is nobody to show")
-    rows = _plan(people[:MOST_PEOPLE])
-    shades = [sides[2] for sides in colours(len(people), dark=True)]
-    wanted = {index for row in rows for index in row.frames}
-    last = max(wanted, default=-1)
-    for frame in read_frames(source) if wanted else ():
-        if frame.index in wanted:
-            for row, shade in zip(rows, shades, strict=False):
+    sheet = ContactSheet(people)
+    sheet.fill(source, progress)
+    sheet.save(path)
+
+
+class ContactSheet:
+    """A contact sheet that is filled while the clip's frames go by.
+
+    Attributes:
+        frames: so many frames, from the first on, are needed.
+    """
+
+    def __init__(self, people: Sequence[Keypoints2D]) -> None:
+        """Choose the frames.
+
+        Raises:
+            PoseMambaError: Pillow is not installed.
+            ValueError: there is nobody.
+        """
+        require("PIL", "video")
+        if not people:
+            raise ValueError("there is nobody to show")
+        self._people, self._rows = people, _plan(people[:MOST_PEOPLE])
+        self._shades = [sides[2] for sides in colours(len(people), dark=True)]
+        self._wanted = {index for row in self._rows for index in row.frames}
+        self.frames = max(self._wanted, default=-1) + 1
+        self._next = 0
+
+    @property
+    def full(self) -> bool:
+        """True if all frames that are needed went by."""
+        return self._next >= self.frames
+
+    def fill(self, source: Source, progress: Progress | None = None) -> None:
+        """Read the frames of a source up to the last that is needed; the arguments are those of `write_contact_sheet`.
+
+        Raises:
+            PoseMambaError: it cannot be read.
+        """
+
+        def needed() -> Iterator[Frame]:
+            if self.frames:
+                yield from itertools.islice(read_frames(source), self.frames)
+
+        with ahead(needed()) as frames:
+            for frame in frames:
+                self.take(frame)
+                if progress is not None:
+                    progress(frame.index + 1, self.frames)
+
+    def take(self, frame: Frame) -> None:
+        """Take what is needed of a frame; they come in order."""
+        self._next = frame.index + 1
+        if frame.index in self._wanted:
+            for row, shade in zip(self._rows, self._shades, strict=False):
                 if frame.index in row.frames:
                     _take(row, frame, shade)
-        if progress is not None:
-            progress(frame.index + 1, last + 1)
-        if frame.index >= last:
-            break
-    sheet = _draw(rows, people)
-    with writing(path):
-        sheet.save(path, format="JPEG", quality=85, optimize=True)
+
+    def save(self, path: str | Path) -> None:
+        """Write the sheet.
+
+        Raises:
+            PoseMambaError: it cannot be written.
+        """
+        sheet = _draw(self._rows, self._people)
+        with writing(path):
+            sheet.save(path, format="JPEG", quality=85, optimize=True)
 
 
 def _plan(people: Sequence[Keypoints2D]) -> list[_Row]:

@@ -75,6 +75,10 @@ def test_the_whole_display_matrix_is_applied(tmp_path: Path, name: str) -> None:
     assert len(frames) == 4
     for frame in (*frames, *read_frames(Clip(path, 0.06))):
         near(frame.rgb, expected)
+        height, width = expected.shape[:2]
+        near(frame.picture.scaled_rgb(width // 2, height // 2), expected[::2, ::2], 12)
+        grey = expected @ [0.2126, 0.7152, 0.0722] * (219 / 255) + 16
+        near(frame.picture.planes(width, height)[0], grey, 6)
 
 
 def encode(path: Path, streams: Sequence[dict[str, Any]], frames: int = 4) -> Path:

@@ -59,6 +59,10 @@ def test_writer_leaves_nothing_behind_when_it_fails(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="first one was"), VideoWriter(path, 30) as writer:
         writer.write(bars(64, 96))
         writer.write(bars(64, 98))
+    y, u = np.zeros((64, 96), np.uint8), np.zeros((32, 48), np.uint8)
+    for planes in ((y[1:], u, u), (y, u, u[1:]), (y, y, y)):
+        with pytest.raises(ValueError, match="even sides and halves"), VideoWriter(path, 30) as writer:
+            writer.write_planes(planes)
     assert path.read_bytes() == b"earlier" and len(list(tmp_path.iterdir())) == 1
     with pytest.raises(PoseMambaError, match=r"'\.gif'.*\.mp4"):
         VideoWriter(tmp_path / "out.gif", 30)

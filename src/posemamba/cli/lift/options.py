@@ -95,6 +95,10 @@ class LiftOptions(ExportOptions):
     overlay: Annotated[
         bool | None, option("Write overlay.mp4 (default: yes).", "--overlay/--no-overlay", panel=RESULTS)
     ] = None
+    overlay_angles: Annotated[
+        bool,
+        option("Write the angles of the joints, in degrees, into overlay.mp4.", "--overlay-angles", panel=RESULTS),
+    ] = False
     viewer: Annotated[bool, option("Write viewer.html.", "--viewer/--no-viewer", panel=RESULTS)] = True
     viewer_video: Annotated[
         bool | None,

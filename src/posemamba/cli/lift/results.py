@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.io.inputs import Input, Kind, digest
 from posemamba.io.keypoints.detected import FILE as KEYPOINTS
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from posemamba.detect import Unfinished
     from posemamba.io.video.clip import Clip
     from posemamba.poses import Poses3D
+    from posemamba.show.contact_sheet import ContactSheet
 
 SHEET = "people.jpg"
 PICTURED = 20_000
@@ -51,6 +55,7 @@ class Results:
         poses: one person, or several.
         numbered: names with the person's number, `poses_1.npz`.
         overlay, viewer: write them.
+        overlay_angles: write angles at the overlay's joints.
         call: digest of the input and the options, for `is_done`.
         people: everybody in the clip, of whom `poses` holds the chosen ones.
         detected: what a detector found, to be kept; None: the input is a keypoint file.
@@ -70,6 +75,7 @@ class Results:
     numbered: bool = False
     overlay: bool = True
     viewer: bool = True
+    overlay_angles: bool = False
     call: str = ""
     video: Path | Clip | None = None
     sound: bool = True
@@ -104,11 +110,12 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
 
     try:
         with atomic_files(out, obsolete) as folder:
+            sheet = _empty_sheet(out, results)
             if results.overlay:
-                _draw(folder / overlay_name(results), results, stages)
+                _draw(folder / overlay_name(results), results, sheet, stages)
             if results.viewer:
                 _write_page(folder / "viewer.html", results, stages)
-            _write_found(folder, out, results, stages)
+            _write_found(folder, out, results, sheet, stages)
             with stages("writing"):
                 _write_angles(folder, results)
                 _write_exports(folder, results)
@@ -136,7 +143,7 @@ def write_people(out: Path, results: Results, stages: Stages) -> list[str]:
     if results.detected is None or any(find_poses(out)):
         return []
     with atomic_files(out) as folder:
-        _write_found(folder, out, results, stages)
+        _write_found(folder, out, results, _empty_sheet(out, results), stages)
         return sorted(file.name for file in folder.iterdir())
 
 
@@ -145,7 +152,20 @@ def has_sheet(results: Results) -> bool:
     return len(results.people) > 1 and results.video is not None
 
 
-def _write_found(folder: Path, out: Path, results: Results, stages: Stages) -> None:
+def _empty_sheet(out: Path, results: Results) -> ContactSheet | None:
+    """Return the contact sheet that is to be filled; None: there is none, or that of an earlier call is copied."""
+    if not has_sheet(results) or _has_earlier_sheet(out, results):
+        return None
+    from posemamba.show.contact_sheet import ContactSheet
+
+    return ContactSheet(results.people)
+
+
+def _has_earlier_sheet(out: Path, results: Results) -> bool:
+    return results.kept and (out / SHEET).is_file()  # of the same joints, written together with them
+
+
+def _write_found(folder: Path, out: Path, results: Results, sheet: ContactSheet | None, stages: Stages) -> None:
     """Write the joints of everybody and the contact sheet; those of an earlier call are copied from `out`."""
     if results.detected is not None:
         with stages("writing"):
@@ -153,15 +173,13 @@ def _write_found(folder: Path, out: Path, results: Results, stages: Stages) -> N
                 shutil.copyfile(out / KEYPOINTS, folder / KEYPOINTS)
             else:
                 write_detected(folder / KEYPOINTS, results.detected)
-    if not has_sheet(results):
-        return
-    if results.kept and (out / SHEET).is_file():  # of the same joints, written together with them
+    if has_sheet(results) and _has_earlier_sheet(out, results):
         shutil.copyfile(out / SHEET, folder / SHEET)
-        return
-    from posemamba.show.contact_sheet import write_contact_sheet
-
-    with stages("people") as progress:
-        write_contact_sheet(folder / SHEET, cast("Path | Clip", results.video), results.people, progress=progress)
+    if sheet is not None:
+        with stages("people") as progress:
+            if not sheet.full:
+                sheet.fill(cast("Path | Clip", results.video), progress)
+            sheet.save(folder / SHEET)
 
 
 def _is_ours(file: Path, results: Results) -> bool:
@@ -195,14 +213,34 @@ def overlay_name(results: Results) -> str:
     return "overlay.png" if len(results.poses[0]) == 1 else "overlay.mp4"
 
 
-def _draw(path: Path, results: Results, stages: Stages) -> None:
+def _draw(path: Path, results: Results, sheet: ContactSheet | None, stages: Stages) -> None:
+    """Draw the overlay; the contact sheet is filled by the way, so that the video is decoded once for both."""
+    from posemamba.refine.angles import joint_angles
     from posemamba.show.overlay import write_overlay
 
     video = cast("Path | None", results.video)  # a Clip is read like a path
     photo = path.suffix == ".png"
     height, sound = _PHOTO if photo else _VIDEO, results.sound and not photo
     with stages("drawing") as progress:
-        write_overlay(path, video, results.poses, height=height, sound=sound, progress=progress)
+        angles = None
+        if results.overlay_angles:
+            angles = results.angles or [joint_angles(poses) for poses in results.poses]
+        write_overlay(
+            path,
+            video,
+            results.poses,
+            height=height,
+            sound=sound,
+            marks=[_levels(poses) for poses in results.poses],
+            angles=angles,
+            also=() if sheet is None or video is None else (sheet.take,),
+            progress=progress,
+        )
+
+
+def _levels(poses: Poses3D) -> NDArray[np.uint8]:
+    """Return the level of each frame's mark, (F,): 0 good, 1 to be looked at, 2 not to be trusted."""
+    return np.zeros(len(poses), np.uint8) if poses.trust is None else poses.trust.levels
 
 
 def _write_page(path: Path, results: Results, stages: Stages) -> None:

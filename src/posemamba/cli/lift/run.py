@@ -156,6 +156,7 @@ class Worker:
     def _find(self, one: Input, results: Results, stages: Stages) -> None:
         """Put everybody in the input into the results: read, kept by an earlier call, or detected now."""
         results.source, results.viewer_video = one.path, self.options.viewer_video
+        results.overlay_angles = self.options.overlay_angles
         if one.kind == "keypoints":
             self.begin_loading()
         results.video = self._behind(one)

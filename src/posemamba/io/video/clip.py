@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.utils.errors import PoseMambaError
+
+if TYPE_CHECKING:
+    from posemamba.io.video.picture import Picture
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,6 @@ class Clip:
         return self.start is None and self.end is None
 
 
-MOST_PIXELS = 100_000_000
-"""Pixels of the largest picture that is read: 100 megapixels, three times an 8K picture."""
 Source = str | Path | Clip
 
 
@@ -88,19 +90,24 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class Frame:
-    """A decoded frame.
+    """A frame of a video.
 
     Attributes:
         index: 0 for the first frame that is read.
         time: seconds from the first frame that is read.
-        rgb: (height, width, 3) uint8, as shown: upright, with square pixels.
+        picture: as shown: upright, with square pixels; converted to what is asked for.
         offset: seconds from the source's first frame to the first that is read; not 0 for a `Clip` with a start.
     """
 
     index: int
     time: float
-    rgb: NDArray[np.uint8]
+    picture: Picture
     offset: float = 0.0
+
+    @property
+    def rgb(self) -> NDArray[np.uint8]:
+        """(height, width, 3) uint8."""
+        return self.picture.rgb
 
 
 def as_clip(source: Source) -> Clip:

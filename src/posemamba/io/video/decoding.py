@@ -9,23 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.clock import Clock, in_decoding_order, rate_of
-from posemamba.io.video.display import (
-    Matrix,
-    display_matrix,
-    is_mirrored,
-    is_transposed,
-    list_remarks,
-    pixel_aspect,
-    turned,
-)
+from posemamba.io.video.display import Matrix, display_matrix, is_mirrored, list_remarks, pixel_aspect
 from posemamba.io.video.opening import TruncationCheck, decoding, no_frames, opened, stamp_of
+from posemamba.io.video.picture import DecodedPicture, Picture
 from posemamba.poses.ranges import FASTEST, SLOWEST
 from posemamba.poses.times import usual_step
 from posemamba.utils.errors import PoseMambaError
 
-_BT709, _UNSPECIFIED = 1, 2  # FFmpeg's numbers of colour spaces
 _MOST_AHEAD = 17  # packets by which a frame may come before one that is shown earlier, in any codec
 
 
@@ -59,7 +51,8 @@ def look_through(path: Path, tolerant: bool = False) -> tuple[VideoInfo, NDArray
                     if shape is None:
                         matrix = display_matrix(frame)
                         rotation, mirrored, remarks = rotation_of(frame), is_mirrored(matrix), list_remarks(path, frame)
-                        shape = as_shown(frame, stream, None, matrix).shape[:2]
+                        picture = _as_shown(frame, stream, None, matrix)
+                        shape = picture.height, picture.width
                     if tolerant and (time := clock.time_of(frame)) is not None:
                         shown.append(time)
                 if packet.size and not packet.is_discard and (stamp := stamp_of(packet)) is not None:
@@ -175,10 +168,10 @@ def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Fr
                     end = stamp + float((frame.duration or 0) * (frame.time_base or 0))
                     if shape is None or index >= skip:
                         matrix = matrix or display_matrix(frame)
-                        rgb = as_shown(frame, stream, shape, matrix)
-                        shape = rgb.shape[:2]
+                        picture = _as_shown(frame, stream, shape, matrix)
+                        shape = picture.height, picture.width
                     if index >= skip:
-                        yield Frame(index, stamp - first, rgb)
+                        yield Frame(index, stamp - first, picture)
                     index += 1
                     check.frames = index
         if index == 0:
@@ -190,31 +183,31 @@ def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Fr
 def read_part(clip: Clip) -> Iterator[Frame]:
     """Yield the frames from `clip.start` to `clip.end`, decoding from a key frame before."""
     if clip.allow_damaged:  # seeking may land anywhere
-        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path, tolerant=True)))
+        yield from _cut_out(clip, ((f.time, f.picture) for f in read_whole(clip.path, tolerant=True)))
         return
     info, times = look_through(clip.path)
     wanted = [t for t in times if clip.holds(t - times[0])]
     if not wanted:
         raise nothing_between(clip, info.duration)
     if not info.seekable or in_decoding_order(clip.path):  # by such times no place can be sought
-        yield from _cut_out(clip, ((f.time, f.rgb) for f in read_whole(clip.path)))
+        yield from _cut_out(clip, ((f.time, f.picture) for f in read_whole(clip.path)))
         return
     yield from _cut_out(clip, _decode_from(clip.path, float(times[0]), float(wanted[0])))
 
 
-def _cut_out(clip: Clip, frames: Iterator[tuple[float, NDArray[np.uint8]]]) -> Iterator[Frame]:
+def _cut_out(clip: Clip, frames: Iterator[tuple[float, Picture]]) -> Iterator[Frame]:
     index, first = 0, 0.0
-    for time, rgb in frames:
+    for time, picture in frames:
         if clip.end is not None and time >= clip.end - 1e-6:
             break
         if clip.holds(time):
             first = first if index else time
-            yield Frame(index, time - first, rgb, first)
+            yield Frame(index, time - first, picture, first)
             index += 1
 
 
-def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Yield (seconds from `origin`, RGB) from `wanted` on; both are seconds by the container's clock."""
+def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[float, Picture]]:
+    """Yield (seconds from `origin`, picture) from `wanted` on; both are seconds by the container's clock."""
     for seek in (True, False):
         with opened(path) as (container, stream):
             stream.thread_type = "AUTO"
@@ -234,13 +227,12 @@ def _decode_from(path: Path, origin: float, wanted: float) -> Iterator[tuple[flo
                         if shape is None and seek and time > wanted + 1e-6:
                             break  # some files seek too far: start again from the beginning
                         matrix = matrix or display_matrix(frame)
-                        rgb = as_shown(frame, stream, shape, matrix) if time >= wanted - 1e-6 else None
-                        if rgb is None:
-                            shape = shape or as_shown(frame, stream, None, matrix).shape[:2]
+                        picture = _as_shown(frame, stream, shape, matrix)
+                        shape = picture.height, picture.width
+                        if time < wanted - 1e-6:
                             continue
-                        shape = rgb.shape[:2]
                         reached = True
-                        yield time - origin, rgb
+                        yield time - origin, picture
                     else:
                         continue
                     break
@@ -254,26 +246,9 @@ def rotation_of(frame: Any) -> int:
     return int(round((getattr(frame, "rotation", 0) or 0) / 90) * 90) % 360
 
 
-def as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None, matrix: Matrix) -> NDArray[np.uint8]:
-    """Return a frame as players show it: RGB, turned and flipped, with square pixels.
-
-    Args:
-        frame: PyAV's frame.
-        stream: its stream.
-        shape: (height, width) to scale to; None: by the frame's own size.
-        matrix: the display matrix of the video's first frame.
-    """
+def _as_shown(frame: Any, stream: Any, shape: tuple[int, int] | None, matrix: Matrix) -> DecodedPicture:
+    """Return a frame's picture at a (height, width); without one, of a stream's first frame, at its own."""
+    picture = DecodedPicture(frame, pixel_aspect(stream), shape, matrix)
     if shape is None:
-        stored = frame.height, max(1, round(frame.width * pixel_aspect(stream)))
-    else:
-        stored = (shape[1], shape[0]) if is_transposed(matrix) else shape
-    if stored[0] * stored[1] > MOST_PIXELS:
-        raise ValueError(f"pictures of {stored[1]} x {stored[0]} pixels, expected {MOST_PIXELS:,} at most")
-    options: dict[str, Any] = {}
-    space = int(frame.colorspace)
-    # Players decode high definition without a named colour space as BT.709, FFmpeg as BT.601. PyAV before 17 does so
-    # even where BT.709 is named, unless the target's colour space differs, which has no effect on RGB.
-    if space == _BT709 or (space == _UNSPECIFIED and frame.height >= 720):
-        options = {"src_colorspace": "ITU709", "dst_colorspace": "ITU601"}
-    rgb = frame.reformat(width=stored[1], height=stored[0], format="rgb24", **options).to_ndarray()
-    return turned(matrix, rgb)
+        _ = picture.rgb  # colours that cannot be converted are an error of the file's, reported while it is read
+    return picture

@@ -21,6 +21,10 @@ Matrix = tuple[int, int, int, int]
 """A display matrix' a, b, c and d, in units of 1/65536."""
 
 
+UPRIGHT: Matrix = (1 << 16, 0, 0, 1 << 16)
+"""The matrix of frames that are shown as they are stored."""
+
+
 def display_matrix(frame: Any) -> Matrix:
     """Return a frame's display matrix; the identity without one.
 
@@ -29,7 +33,7 @@ def display_matrix(frame: Any) -> Matrix:
     """
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None or len(raw := bytes(data)) < 36:
-        return 1 << 16, 0, 0, 1 << 16
+        return UPRIGHT
     a, b, _, c, d = (int(value) for value in np.frombuffer(raw, np.int32, 5))
     return a, b, c, d
 
@@ -40,12 +44,12 @@ def is_transposed(matrix: Matrix) -> bool:
     return abs(a) + abs(d) < abs(b) + abs(c)
 
 
-def turned(matrix: Matrix, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Turn and flip (height, width, 3) stored pixels as a display matrix says; odd angles to the nearest."""
+def turned(matrix: Matrix, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn and flip (height, width, ...) stored pixels as a display matrix says; odd angles to the nearest."""
     a, b, c, d = matrix
     if abs(a) + abs(d) < abs(b) + abs(c):
-        rgb, a, d = rgb.transpose(1, 0, 2), c, b
-    return np.ascontiguousarray(rgb[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return np.ascontiguousarray(pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
 def is_mirrored(matrix: Matrix) -> bool:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.pictures import find_pictures
-from posemamba.io.video.clip import MOST_PIXELS, Clip, Frame, VideoInfo, nothing_between
+from posemamba.io.video.clip import Clip, Frame, VideoInfo, nothing_between
 from posemamba.io.video.opening import is_heif
+from posemamba.io.video.picture import MOST_PIXELS, ArrayPicture
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.reading import cause
 
@@ -194,4 +195,4 @@ def read_pictures(clip: Clip, skip: int = 0) -> Iterator[Frame]:
                 "the pictures of a sequence must be of one size: put others into a folder of their own"
             )
         if index >= skip:
-            yield Frame(index, time - origin, rgb, origin)
+            yield Frame(index, time - origin, ArrayPicture(rgb), origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -11,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.io.video.picture import ArrayPicture, Planes
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path, writing
 
 _SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv")
+_MOST_THREADS = 4  # each holds a frame, and other programs suffer from more
 _TICKS = 90_000  # a second in the writer's time base: whole for 24, 25, 30, 50, 60 and 29.97 frames a second
 
 
@@ -80,19 +83,33 @@ class VideoWriter:
         Raises:
             ValueError: the array has another shape or type, or the writer is not in a `with` block.
         """
-        if self._container is None:
-            raise ValueError("write inside of the with block")
         if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
             raise ValueError(f"a frame is {rgb.dtype} {rgb.shape}, expected uint8 (height, width, 3)")
-        if self._stream is None:
-            self._start(rgb.shape[0], rgb.shape[1])
-        elif rgb.shape[:2] != self._shape:
-            raise ValueError(f"a frame is {rgb.shape[:2]}, the first one was {self._shape}")
-        av = require("av", "video")
-        height, width = self._shape
+        height, width = rgb.shape[:2]
         even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        source = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
-        frame = source.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+        self.write_planes(ArrayPicture(even).planes(width + width % 2, height + height % 2), time)
+
+    def write_planes(self, planes: Planes, time: float | None = None) -> None:
+        """Append a frame in the encoder's own format, which needs no conversion.
+
+        Args:
+            planes: see `posemamba.io.video.picture`, of the first frame's size.
+            time: as of `write`.
+
+        Raises:
+            ValueError: the planes have other shapes, or the writer is not in a `with` block.
+        """
+        if self._container is None:
+            raise ValueError("write inside of the with block")
+        height, width = planes[0].shape
+        if height % 2 or width % 2 or any(plane.shape != (height // 2, width // 2) for plane in planes[1:]):
+            raise ValueError(f"planes of shapes {[plane.shape for plane in planes]}, expected even sides and halves")
+        if self._stream is None:
+            self._start(height, width)
+        elif (height, width) != self._shape:
+            raise ValueError(f"a frame is {(height, width)}, the first one was {self._shape}")
+        packed = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(-1, width)
+        frame = require("av", "video").VideoFrame.from_ndarray(packed, format="yuv420p")
         seconds = self.frames / self.fps if time is None else time
         self._last = max(self._last + 1, round(seconds * _TICKS))
         frame.pts = self._last
@@ -105,11 +122,13 @@ class VideoWriter:
         self._shape = (height, width)
         rate = Fraction(self.fps).limit_denominator(1001)
         stream = self._container.add_stream("libx264", rate=rate, options={"crf": str(self._crf)})
-        stream.width, stream.height = width + width % 2, height + height % 2
+        stream.width, stream.height = width, height
         stream.pix_fmt = "yuv420p"
         context = stream.codec_context
         context.time_base = Fraction(1, _TICKS)
-        context.options = {"crf": str(self._crf), "preset": "veryfast"}
+        context.options = {"crf": str(self._crf), "preset": "superfast"}
+        # frames side by side, so that what draws the next one goes on meanwhile; PyAV's default are slices of one frame
+        context.thread_type, context.thread_count = "FRAME", min(os.cpu_count() or 1, _MOST_THREADS)
         # name BT.709 with limited range, as players would guess by the size
         context.colorspace = context.color_primaries = context.color_trc = 1
         context.color_range = 1
