@@ -141,9 +141,9 @@ def _draw(
     with contextlib.ExitStack() as stack:
         made: PictureWriter | VideoWriter
         made = PictureWriter(path) if path.suffix.lower() == ".png" else VideoWriter(path, poses.fps, crf=_QUALITY)
-        writer = stack.enter_context(made)
+        stack.enter_context(made)
         for frame in stack.enter_context(ahead(_frames(video, poses, painter, also))):
-            writer.write_planes(painter.paint(done, frame).planes, frame.time)
+            made.write_planes(painter.paint(done, frame).planes, frame.time)
             done += 1
             if progress is not None:
                 progress(done, frames)
