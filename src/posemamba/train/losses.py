@@ -111,10 +111,7 @@ def total_loss(
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) and weight == 0:
             continue
-        if name == "temporal_consistency":
-            value = temporal_consistency(pred)
-        else:
-            value = _OF_TARGET[name](pred, target)
+        value = temporal_consistency(pred) if name == "temporal_consistency" else _OF_TARGET[name](pred, target)
         parts[name] = value.detach()
         total = weight * value if total is None else total + weight * value
     if total is None:
