@@ -17,7 +17,8 @@ def test_the_page_is_up_to_date() -> None:
 def test_the_average_and_its_last_run_are_those_of_the_weights_card(name: str) -> None:
     card = read_card(name)["card"]
     parts = lineage.averages()[card["name"]]
-    assert {part["name"]: part["share"] for part in card["averaged"]} == parts and sum(parts.values()) == pytest.approx(1)
+    assert {part["name"]: part["share"] for part in card["averaged"]} == parts
+    assert sum(parts.values()) == pytest.approx(1)
     last = list(parts)[-1]
     run, recipe = lineage.runs()[last], lineage.recipe_of(last)
     kept = card["recipe"]

@@ -53,7 +53,7 @@ def test_bone_direction_is_the_angle_of_the_bones_free_of_their_lengths():
     assert losses.bone_direction(4 * target + 1, target).item() == pytest.approx(0, abs=1e-12)
     angle = 0.02
     c, s = np.cos(angle), np.sin(angle)
-    flat = target * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)  # turned about the axis they all stand upright on
+    flat = target * torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)  # turned in its plane
     turned = flat @ torch.tensor([[c, s, 0], [-s, c, 0], [0, 0, 1]], dtype=torch.float64)
     assert losses.bone_direction(turned, flat).item() == pytest.approx(2 * np.sin(angle / 2), rel=1e-9)
     pred = target.clone().requires_grad_()
