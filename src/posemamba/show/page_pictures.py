@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.io.video.picture import ArrayPicture, small_rgb
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
@@ -46,8 +47,9 @@ class PagePictures:
         self._files: list[tuple[int, bytes]] = []
 
     def take(self, frame: Frame) -> None:
-        """Take a frame of the video, as its reader gives it."""
-        self.add(frame.index, frame.rgb)
+        """Take a frame of the video, as its reader gives it, if it is one of those that are kept."""
+        if frame.index % self.every == 0:
+            self.add(frame.index, small_rgb(frame.picture, self.height))
 
     def add(self, index: int, rgb: NDArray[np.uint8]) -> None:
         """Take frame `index`, (H, W, 3), if it is one of those that are kept; it is made smaller here."""
@@ -55,14 +57,8 @@ class PagePictures:
             return
         from PIL import Image
 
-        height, width = rgb.shape[:2]
-        scale = min(1.0, self.height / height)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
         buffer = io.BytesIO()
-        picture = Image.fromarray(rgb)
-        if scale < 1:
-            picture = picture.resize(size, Image.Resampling.BOX, reducing_gap=1.0)
-        picture.save(buffer, "JPEG", quality=self._quality)
+        Image.fromarray(small_rgb(ArrayPicture(rgb), self.height)).save(buffer, "JPEG", quality=self._quality)
         self._files.append((index, buffer.getvalue()))
         taken = sum(len(file) for _, file in self._files)
         if index == _FIRST - 1 and self.every == 1:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from posemamba.io.video.clip import Clip
     from posemamba.poses import Poses3D
     from posemamba.show.contact_sheet import ContactSheet
+    from posemamba.show.page_pictures import PagePictures
 
 SHEET = "people.jpg"
 PICTURED = 20_000
@@ -111,10 +112,12 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
     try:
         with atomic_files(out, obsolete) as folder:
             sheet = _empty_sheet(out, results)
+            pictures = None
             if results.overlay:
-                _draw(folder / overlay_name(results), results, sheet, stages)
+                pictures = _empty_pictures(results)
+                _draw(folder / overlay_name(results), results, sheet, pictures, stages)
             if results.viewer:
-                _write_page(folder / "viewer.html", results, stages)
+                _write_page(folder / "viewer.html", results, pictures, stages)
             _write_found(folder, out, results, sheet, stages)
             with stages("writing"):
                 _write_angles(folder, results)
@@ -213,8 +216,27 @@ def overlay_name(results: Results) -> str:
     return "overlay.png" if len(results.poses[0]) == 1 else "overlay.mp4"
 
 
-def _draw(path: Path, results: Results, sheet: ContactSheet | None, stages: Stages) -> None:
-    """Draw the overlay; the contact sheet is filled by the way, so that the video is decoded once for both."""
+def _has_pictures(results: Results) -> bool:
+    """Tell whether the video's pictures are to be put into the page."""
+    wanted = results.viewer_video
+    if wanted is None:
+        wanted = len(results.poses[0]) <= PICTURED
+    return results.viewer and results.video is not None and wanted
+
+
+def _empty_pictures(results: Results) -> PagePictures | None:
+    """Return pictures for the page that are filled while the overlay is drawn; None: the page has none."""
+    if not _has_pictures(results):
+        return None
+    from posemamba.show.page_pictures import PagePictures
+
+    return PagePictures(len(results.poses[0]), len(results.poses))
+
+
+def _draw(
+    path: Path, results: Results, sheet: ContactSheet | None, pictures: PagePictures | None, stages: Stages
+) -> None:
+    """Draw the overlay; contact sheet and pictures are filled by the way, so that the video is decoded once for all."""
     from posemamba.refine.angles import joint_angles
     from posemamba.show.overlay import write_overlay
 
@@ -233,7 +255,7 @@ def _draw(path: Path, results: Results, sheet: ContactSheet | None, stages: Stag
             sound=sound,
             marks=[_levels(poses) for poses in results.poses],
             angles=angles,
-            also=() if sheet is None or video is None else (sheet.take,),
+            also=() if video is None else tuple(each.take for each in (sheet, pictures) if each is not None),
             progress=progress,
         )
 
@@ -243,15 +265,14 @@ def _levels(poses: Poses3D) -> NDArray[np.uint8]:
     return np.zeros(len(poses), np.uint8) if poses.trust is None else poses.trust.levels
 
 
-def _write_page(path: Path, results: Results, stages: Stages) -> None:
+def _write_page(path: Path, results: Results, pictures: PagePictures | None, stages: Stages) -> None:
+    """Write the page; without pictures that are there already the video is read again for them."""
     from posemamba.show.page_pictures import pictures_of
     from posemamba.show.viewer import write_viewer
 
-    first, pictures = results.poses[0], None
+    first = results.poses[0]
     with stages("page") as progress:
-        if results.video is not None and (
-            results.viewer_video or (results.viewer_video is None and len(first) <= PICTURED)
-        ):
+        if pictures is None and _has_pictures(results):
             try:
                 pictures = pictures_of(cast("Path", results.video), first, progress, len(results.poses))
             except PoseMambaError as error:
