@@ -43,7 +43,7 @@ __all__ = [
     "detect_video",
 ]
 
-DETECTION = 5
+DETECTION = 6
 """Version of what `detect_people` finds: raise it with every change of its joints or times, so that kept ones are not
 used."""
 

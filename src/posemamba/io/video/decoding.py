@@ -133,13 +133,17 @@ def _tell_damage(path: Path, lost: int, times: NDArray[np.float64]) -> str:
     return f"{path.name}: damaged: {len(times)} frames decoded, at least {lost} lost{where}"
 
 
-def _decode(packet: Any, check: TruncationCheck, clock: Clock) -> list[Any]:
-    """Decode a packet; the time of one that cannot be decoded is not given to another frame."""
+def _decode(packet: Any, check: TruncationCheck, clock: Clock) -> Iterator[Any]:
+    """Decode a packet; the times of what cannot be decoded, or only in part, are not given to other frames."""
     failures = check.failures
     frames = check.frames_of(packet)
     if check.failures > failures:
         clock.forget(packet)
-    return frames
+    for frame in frames:
+        if check.tolerant and frame.is_corrupt:
+            clock.time_of(frame)
+        else:
+            yield frame
 
 
 def read_whole(path: Path, tolerant: bool = False, skip: int = 0) -> Iterator[Frame]:
