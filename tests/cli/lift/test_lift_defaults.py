@@ -43,7 +43,9 @@ def test_without_out_the_folder_has_the_sources_name(
     shutil.copy(tmp_path / "moved" / "walk.npz", tmp_path / "b" / "walk.npz")
     # several sources have one folder, as with -o
     assert lifted(tmp_path / "a" / "walk.npz", tmp_path / "b" / "walk.npz", *options) == 0
-    assert sorted(p.name for p in Path("posemamba_results").iterdir()) == ["a_walk_npz", "b_walk_npz"]
+    assert sorted(p.name for p in Path("posemamba_results").iterdir()) == [
+        *("a_walk_npz", "b_walk_npz", "summary.csv", "summary.html")
+    ]
     capsys.readouterr()
     Path("taken_posemamba").write_text("a file")
     shutil.copy(tmp_path / "a" / "walk.npz", "taken.npz")

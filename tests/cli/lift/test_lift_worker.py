@@ -55,7 +55,7 @@ def test_without_the_video_extra_the_overlay_is_left_out(
     monkeypatch.setitem(sys.modules, "av", None)
     assert cli.main(["lift", str(source), "-o", str(tmp_path / "out"), "--weights", str(weights)]) == 0
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES[1:]
-    assert 'install "av>=15" "pillow' in capsys.readouterr().err
+    assert 'install "av>=17.1" "pillow' in capsys.readouterr().err
 
 
 def test_bad_weights(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
