@@ -438,6 +438,28 @@ def test_damaged_motion_capture(kind: str, tmp_path: Path, capsys: pytest.Captur
     assert time.process_time() - begin < LIMIT_SECONDS
 
 
+def test_numbers_that_overflow_leave_no_warning_of_numpy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from posemamba import cli
+
+    turns, far = "CHANNELS 3 Zrotation Xrotation Yrotation", "9" * 400
+    path = tmp_path / "clips" / "far.bvh"
+    path.parent.mkdir()
+    path.write_text(
+        f"HIERARCHY\nROOT a\n{{\nOFFSET 0 0 0\n{turns}\nJOINT b\n{{\nOFFSET 0 {far} -{far}\n{turns}\n"
+        f"End Site\n{{\nOFFSET 0 {far} 0\n}}\n}}\n}}\n"
+        f"MOTION\nFrames: 2\nFrame Time: 0.03\n{'1 2 3 4 5 6 ' * 2}\n"
+    )
+    call = ["data", "bvh", str(path.parent), str(tmp_path / "out.npz")]
+    assert cli.main(call) == 2
+    said = capsys.readouterr().err
+    assert "encountered" not in said and said.count("error: ") == 1
+    assert "expected the folder" in refused(capsys, "data", "bvh", path, tmp_path / "out.npz")
+    monkeypatch.setenv("POSEMAMBA_DEBUG", "1")
+    assert cli.main(call) == 2 and "invalid value encountered" in capsys.readouterr().err
+
+
 def test_several_inputs_go_on(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from posemamba import cli
 

@@ -86,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ended_by_signals() as signals, warnings.catch_warnings():
         warnings.showwarning = partial(_show_warning, shown=set())
         warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
+        if not os.environ.get("POSEMAMBA_DEBUG"):  # NumPy's, of numbers that are checked where they are used
+            warnings.filterwarnings("ignore", message=".* encountered in ", category=RuntimeWarning)
         try:
             _check_folder(arguments)
             with sign_of_life():

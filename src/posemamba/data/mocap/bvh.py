@@ -424,7 +424,10 @@ def convert(
         raise PoseMambaError(f"{folder}: --unit is {unit:g}, expected metres, more than 0 and less than 100")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".bvh")
     if not files:
-        raise PoseMambaError(f"{folder}: no BVH files in it, nor in the folders below")
+        where = "no BVH files in it, nor in the folders below"
+        if folder.is_file():
+            where = "a file, expected the folder that holds the BVH files"
+        raise PoseMambaError(f"{folder}: {where}")
     found, units = Collection(say), dict[str, int]()
     for file in files:
         who = subject or file.parent.resolve().name
