@@ -60,10 +60,19 @@ class EvaluateOptions:
         bool, option("Overlapping windows that fade, as in lifting; not end to end.", "--overlap", panel=_MOCAP)
     ] = False
     half: Annotated[bool, option("In bfloat16: what it costs in millimetres.", "--half")] = False
-    protocol: Annotated[str | None, option("paper (the default) or all-frames, tails of videos too.", panel=_FILES)] = (
-        None
-    )
-    inputs: Annotated[str | None, option("detected (the default) or exact 2D joints.", panel=_FILES)] = None
+    protocol: Annotated[
+        str | None,
+        option(
+            "paper (the default) or all-frames, tails of videos too; of VideoPose3D's files videopose3d.", panel=_FILES
+        ),
+    ] = None
+    inputs: Annotated[
+        str | None,
+        option(
+            "detected (the default) or exact 2D joints; of VideoPose3D's files also a detector's name, as cpn.",
+            panel=_FILES,
+        ),
+    ] = None
     calibration: Annotated[
         Path | None, option("Qualisys's .qca.txt or Pose2Sim's .toml, if not in calibration/.", panel=_VIEWS)
     ] = None

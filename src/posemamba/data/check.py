@@ -16,6 +16,7 @@ import numpy as np
 from posemamba.data.human36m import cache as human36m_cache
 from posemamba.data.human36m import dataset as human36m
 from posemamba.data.human36m import file as human36m_file
+from posemamba.data.human36m import videopose3d
 from posemamba.data.mpi_inf_3dhp import dataset as mpi_inf_3dhp
 from posemamba.data.mpi_inf_3dhp import file as mpi_inf_3dhp_file
 from posemamba.utils.errors import PoseMambaError
@@ -160,6 +161,7 @@ def _disagreement(split: human36m_file.RawSplit) -> float:
 
 DATA_SETS: tuple[DataSet, ...] = (
     DataSet("human36m", "Human3.6M, preprocessed", (human36m_file.FILE,), ".pkl", _human36m),
+    DataSet("videopose3d", "Human3.6M, VideoPose3D's files", (videopose3d.FILE,), None, videopose3d.describe),
     DataSet(
         "mpi_inf_3dhp",
         "MPI-INF-3DHP",

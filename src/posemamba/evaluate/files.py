@@ -32,7 +32,7 @@ class FileOptions:
     """Options of scoring on a data set's files; None means the default.
 
     Attributes:
-        protocol, inputs: of Human3.6M.
+        protocol, inputs: of Human3.6M; with VideoPose3D's files inputs may be a detector's name.
         flip: average with the mirrored prediction of the mirrored picture.
         batch: clips at a time.
     """
@@ -72,6 +72,28 @@ def _human36m(path: Path, lifter: Lifter, options: FileOptions, progress: Progre
     )
 
 
+def _videopose3d(path: Path, lifter: Lifter, options: FileOptions, progress: Progress | None) -> Result:
+    from posemamba.data.human36m.videopose3d import VideoPose3D
+    from posemamba.evaluate.videopose3d import PROTOCOL, evaluate
+
+    if options.protocol not in (None, PROTOCOL):
+        raise PoseMambaError(
+            f"{path}: VideoPose3D's files are scored by protocol {PROTOCOL}, not '{options.protocol}', which needs "
+            "MotionBERT's file; leave out --protocol"
+        )
+    return evaluate(
+        raw_predictor(lifter),
+        VideoPose3D.open(path, options.inputs or "detected", splits=("test",)),
+        options.flip,
+        progress,
+        name=lifter.name,
+        frames=lifter.window,
+        batch=options.batch,
+        metres=lifter.metres,
+        confidence=True,
+    )
+
+
 def _mpi_inf_3dhp(path: Path, lifter: Lifter, options: FileOptions, progress: Progress | None) -> Result:
     from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
     from posemamba.evaluate.mpi_inf_3dhp import evaluate
@@ -91,6 +113,7 @@ def _mpi_inf_3dhp(path: Path, lifter: Lifter, options: FileOptions, progress: Pr
 
 EVALUATORS: dict[str, Callable[[Path, Lifter, FileOptions, Progress | None], Result]] = {
     "human36m": _human36m,
+    "videopose3d": _videopose3d,
     "mpi_inf_3dhp": _mpi_inf_3dhp,
 }
 

@@ -54,6 +54,17 @@ def p_mpjpe_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]
     return mpjpe_per_frame(align(pred, target), target)
 
 
+def n_mpjpe_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
+    """Compute each frame's N-MPJPE (protocol 3), (..., F): MPJPE after scaling the prediction to the least squares.
+
+    Args:
+        pred, target: (..., F, J, 3), relative to the root.
+    """
+    p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
+    scale = (t * p).sum((-2, -1)) / np.maximum(np.square(p).sum((-2, -1)), 1e-12)
+    return mpjpe_per_frame(scale[..., None, None] * p, t)
+
+
 def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """Compute the MPJVE: the mean distance between the predicted and the true difference of a frame to the next.
 

@@ -75,6 +75,8 @@ class Lifter:
         max_gap: seconds without the person beyond which the clip is cut.
         virtual_camera: lift as a camera sees the person that looks at them; False: as the real one does.
         angle_errors: the weights' table of the angles' expected errors, which is put into the results; None: none.
+        metres: the model gives metres in the camera's frame, as its training data had them, instead of the picture's
+            unit; evaluation needs to know.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Lifter:
         max_gap: float = 1.0,
         virtual_camera: bool = True,
         angle_errors: AngleErrorTable | None = None,
+        metres: bool = False,
     ) -> None:
         """Make a lifter of a model; the arguments are the class's attributes, with these defaults.
 
@@ -102,7 +105,7 @@ class Lifter:
             window: None: as many frames as the model was made for.
             overlap: None: a third of the window.
             max_gap: see the class.
-            virtual_camera, angle_errors: see the class.
+            virtual_camera, angle_errors, metres: see the class.
 
         Raises:
             PoseMambaError: the device is not available, or numbers do not fit the model.
@@ -124,7 +127,7 @@ class Lifter:
             raise PoseMambaError(f"person_size is {person_size}, expected a positive number or None")
         self.name, self.flip, self.person_size = name, flip, person_size
         self.window, self.overlap, self.max_gap = window, overlap, max_gap
-        self.virtual_camera, self.angle_errors = virtual_camera, angle_errors
+        self.virtual_camera, self.angle_errors, self.metres = virtual_camera, angle_errors, metres
         self.device = choose_device(device)
         self.model = model.to(self.device).eval()
 
@@ -155,10 +158,10 @@ class Lifter:
         chosen = choose_device(device)
         path = find(source)
         model = load_model(path)
-        size, table = None, None
+        size, table, metres = None, None, False
         if is_safetensors(path):  # the authors' checkpoints have no card, and were trained without zoom
             card = read_card(path).get("card", {})
-            size = card.get("person_size")
+            size, metres = card.get("person_size"), card.get("unit") == "metres"
             try:
                 with reading(path, "a weights file"):
                     table = AngleErrorTable.from_card(card.get("angle_errors"))
@@ -174,6 +177,7 @@ class Lifter:
             person_size=size,
             window=window,
             angle_errors=table,
+            metres=metres,
         )
 
     def __call__(

@@ -25,6 +25,8 @@ _DATA = {
     "mocap": "CMU motion capture seen by virtual cameras (posemamba.data.mocap.motions), all subjects but "
     f"{', '.join((*TEST_SUBJECTS, *VALIDATION_SUBJECTS))}",
     "human36m": "Human3.6M, subjects 1, 5, 6, 7, 8 (posemamba.data.human36m.dataset); its licence is for academic use",
+    "videopose3d": "Human3.6M, subjects 1, 5, 6, 7, 8 (posemamba.data.human36m.videopose3d); its licence is for "
+    "academic use",
     "mpi_inf_3dhp": "MPI-INF-3DHP (posemamba.data.mpi_inf_3dhp.dataset); its licence is for non-commercial research",
 }
 
@@ -68,6 +70,7 @@ def export_weights(
         "person_size": recipe.person_size,
         "validation_p1_mm": validation,
         "data": _DATA[recipe.data.kind],
+        **({"unit": "metres"} if recipe.data.kind == "videopose3d" else {}),
         **({"acknowledgement": ACKNOWLEDGEMENT} if recipe.data.kind == "mocap" else {}),
         "precision": "float16" if half else "float32",
         **(more or {}),

@@ -82,6 +82,23 @@ class Human36MData(BaseModel):
     )
 
 
+class VideoPose3DData(BaseModel):
+    """Human3.6M, VideoPose3D's files (`posemamba.data.human36m.videopose3d`); the target is metres."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["videopose3d"]
+    directory: Path | None = Field(
+        default=None, description="the file of the 3D positions, or the folder that holds it"
+    )
+    frames: int = Field(default=243, ge=1, le=100_000, description="frames of a clip")
+    stride: int = Field(
+        default=81, ge=1, le=100_000, description="frames from the start of a training clip to the next one's"
+    )
+    inputs: str = Field(default="detected", description="2D joints: 'detected', 'exact' or the name of a detector")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
+
+
 class MpiInf3dhpData(BaseModel):
     """MPI-INF-3DHP, P-STMO's files (`posemamba.data.mpi_inf_3dhp.dataset`); 2D joints are the true ones."""
 
@@ -100,9 +117,14 @@ def _mocap_by_default(value: Any) -> Any:
     return {"kind": "mocap", **value} if isinstance(value, dict) else value
 
 
-DATA = {"mocap": MocapData, "human36m": Human36MData, "mpi_inf_3dhp": MpiInf3dhpData}
+DATA = {
+    "mocap": MocapData,
+    "human36m": Human36MData,
+    "videopose3d": VideoPose3DData,
+    "mpi_inf_3dhp": MpiInf3dhpData,
+}
 """Data sets to train on, by `data.kind`."""
-_ANY = MocapData | Human36MData | MpiInf3dhpData
+_ANY = MocapData | Human36MData | VideoPose3DData | MpiInf3dhpData
 AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)]
 
 

@@ -19,7 +19,7 @@ from posemamba.data.mocap.motions import Motions, load_motions
 from posemamba.evaluate.mocap.scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts
 from posemamba.models.inputs import prepare_input
-from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe
+from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe, VideoPose3DData
 from posemamba.utils.errors import PoseMambaError
 
 VALIDATION_CAMERAS = (0, 2)
@@ -66,6 +66,8 @@ def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) ->
         return Mocap(recipe, data, motions)
     if isinstance(data, Human36MData):
         return Human36MBenchmark(recipe, data)
+    if isinstance(data, VideoPose3DData):
+        return VideoPose3DBenchmark(recipe, data)
     return MpiInf3dhpBenchmark(recipe, data)
 
 
@@ -213,6 +215,34 @@ class Human36MBenchmark(_Benchmark):
         d = self.data
         result = evaluate(predictor(model), self.files, d.protocol, d.inputs, d.flip, frames=d.frames, confidence=True)
         return {"p1_test": (torch.tensor(result.p1_mm), 1.0), "p2_test": (torch.tensor(result.p2_mm), 1.0)}
+
+
+class VideoPose3DBenchmark(_Benchmark):
+    """Human3.6M of VideoPose3D's files; scores are its MPJPE (named p1) and P-MPJPE (p2), means over actions, in mm."""
+
+    needs = "VideoPose3D's files of Human3.6M"
+
+    def __init__(self, recipe: Recipe, data: VideoPose3DData) -> None:
+        self.data = data
+        super().__init__(recipe, data.directory)
+
+    def _open(self, directory: Path) -> Any:
+        from posemamba.data.human36m.videopose3d import VideoPose3D
+
+        return VideoPose3D.open(directory, self.data.inputs)
+
+    def _clips(self, device: torch.device) -> Any:
+        d = self.data
+        return self.files.train_source(
+            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, device=device
+        )
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        from posemamba.evaluate.videopose3d import evaluate
+
+        d = self.data
+        mean = evaluate(predictor(model), self.files, d.flip, frames=d.frames, confidence=True).mean
+        return {"p1_test": (torch.tensor(mean.mpjpe_mm), 1.0), "p2_test": (torch.tensor(mean.p_mpjpe_mm), 1.0)}
 
 
 class MpiInf3dhpBenchmark(_Benchmark):

@@ -121,6 +121,9 @@ def find_file(path: str | Path, name: str = FILE) -> Path:
     folders = sum(p.is_dir() for p in path.rglob("*"))
     packed = next(iter(sorted(path.rglob(f"{Path(name).stem}*.zip"))), None)
     hint = f"; {packed} is there: unpack it" if packed else "; docs/human36m.md says where it comes from"
+    for other, recipe in ((FILE, "human36m"), ("data_3d_h36m.npz", "videopose3d")):
+        if other != name and (there := next(iter(sorted(path.rglob(other))), None)):
+            hint = f"; {there} is there: train on it by the recipe {recipe}"
     raise PoseMambaError(f"{path}: no {name} in this folder or its {folders} subfolders{hint}")
 
 
