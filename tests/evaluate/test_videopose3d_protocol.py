@@ -77,7 +77,7 @@ def test_agrees_with_its_own_evaluation(folder: Path, inputs: str, flip: bool) -
 def test_positions_are_seen_by_the_quaternion_that_is_given(folder: Path) -> None:
     """The camera's frame against the quaternion product q* (v - t) q, and the pixels against the plain lens model."""
     random = np.random.default_rng(0)
-    points = random.normal(0, 0.5, (40, 3)) + [0, 0, 1]
+    points = random.normal(0, 0.5, (40, 3)) + np.array([0, 0, 1])
     for subject, places in PLACES.items():
         for lens, place in zip(LENSES, places, strict=True):
             w, u = place.turn[0], -np.array(place.turn[1:])

@@ -77,8 +77,8 @@ class VideoPose3DResult:
         flip = "test-time flip" if self.flip else "no test-time flip"
         unit = "" if self.metres else ", scaled by the pelvis's true depth"
         lines = [
-            f"{self.name}: Human3.6M test ({', '.join(self.subjects)}), protocol {PROTOCOL}, {self.keypoints} 2D, clips "
-            f"of {self.clip_frames} frames, {flip}{unit}; mm",
+            f"{self.name}: Human3.6M test ({', '.join(self.subjects)}), protocol {PROTOCOL}, {self.keypoints} 2D, "
+            f"clips of {self.clip_frames} frames, {flip}{unit}; mm",
             f"{'':{width}} | {'MPJPE':>7} {'P-MPJPE':>7} {'N-MPJPE':>7} {'MPJVE':>7} | frames",
         ]
         for name, score in (*self.actions.items(), ("mean over actions", self.mean)):

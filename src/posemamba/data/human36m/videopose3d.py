@@ -77,8 +77,8 @@ def choose_keypoints(file: Path, inputs: str = "detected") -> tuple[str, Path | 
         raise PoseMambaError(f"{file.parent}: inputs '{inputs}' may be {' or '.join(fits)}; give one of these names")
     wanted = DEFAULT if inputs == "detected" else inputs
     raise PoseMambaError(
-        f"{file.parent}: no {_2D}{wanted}{_END} beside {file.name} (2D joints there: {listed}); put it there, or choose "
-        "exact or one that is there"
+        f"{file.parent}: no {_2D}{wanted}{_END} beside {file.name} (2D joints there: {listed}); put it there, or "
+        "choose exact or one that is there"
     )
 
 
@@ -211,8 +211,8 @@ def _recordings(split: str, files: _Files) -> Iterator[tuple[str, str, NDArray[n
                 raise PoseMambaError(f"{where}: is NaN or infinite in a frame; get the file again")
             if np.abs(world).max() > _FARTHEST:
                 raise PoseMambaError(
-                    f"{where}: a joint is {np.abs(world).max():.0f} from the origin, expected metres; divide millimetres "
-                    "by 1000"
+                    f"{where}: a joint is {np.abs(world).max():.0f} from the origin, expected metres; divide "
+                    "millimetres by 1000"
                 )
             yield subject, str(action), world
 
@@ -221,9 +221,8 @@ def _split(name: str, files: _Files) -> Split:
     recordings = list(_recordings(name, files))
     if not recordings:
         expected = ", ".join(f"S{number}" for number in SUBJECTS[name])
-        raise PoseMambaError(
-            f"{files.file}: none of the {name} subjects {expected}, found {', '.join(map(str, files.positions)) or 'none'}"
-        )
+        found = ", ".join(map(str, files.positions)) or "none"
+        raise PoseMambaError(f"{files.file}: none of the {name} subjects {expected}, found {found}")
     frames = len(LENSES) * sum(len(world) for *_, world in recordings)
     joints, factor = np.ones((frames, 17, CHANNELS), np.float32), np.empty(frames, np.float32)
     videos, start = [], 0
@@ -304,9 +303,8 @@ def describe(files: dict[str, Path]) -> Iterator[str]:
     for name, split in exact.splits.items():
         yield f"{name}: {len(split):,} frames (the published files: {_PUBLISHED[name]:,}), {len(split.videos)} videos"
         missing = [f"S{n}" for n in SUBJECTS[name] if f"S{n}" not in exact.subjects(name)]
-        yield f"  subjects: {', '.join(exact.subjects(name))}" + (
-            missing and f"; not there: {', '.join(missing)}" or ""
-        )
+        absent = f"; not there: {', '.join(missing)}" if missing else ""
+        yield f"  subjects: {', '.join(exact.subjects(name))}{absent}"
         yield f"  actions: {', '.join(sorted({video.action for video in split.videos}))}"
     for keypoints, place in there.items():
         opened = _open(file, keypoints, place, tuple(exact.splits))
