@@ -91,29 +91,33 @@ def test_positions_are_seen_by_the_quaternion_that_is_given(folder: Path) -> Non
             both = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3 + p1 * x + p2 * y
             pixels = np.stack([x * both + p1 * r2, y * both + p2 * r2], -1) * lens.focal + lens.centre
             np.testing.assert_allclose(lens.project(seen), pixels, atol=1e-2)
+            np.testing.assert_allclose(lens.directions(pixels), turned[:, :2] / turned[:, 2:], atol=1e-6)
 
 
 def test_an_oracle_in_metres_and_one_in_the_pictures_unit(folder: Path) -> None:
-    data = VideoPose3D.open(folder, splits=("test",))
-    split, answers = data.test, {}
-    assert split.factor is not None
-    pixels = split.factor * np.array([1000 / 2 for _ in range(len(split))], np.float32)
-    for frame in range(len(split)):
-        answers[split.joints[frame, :, :2].tobytes()] = frame
+    """Who knows where every joint is seen and its depth makes no error; perspective and distortion are undone."""
+    data = VideoPose3D.open(folder, "gt", splits=("test",))
+    split = data.test
+    answers = {split.joints[frame, :, :2].tobytes(): frame for frame in range(len(split))}
+    assert len(answers) == len(split) and split.factor is not None
+    mm_per_unit = split.factor * 500  # pictures of 1000 pixels
+
+    def frames_of(x: Tensor) -> list[int]:
+        return [answers[frame.numpy().tobytes()] for frame in x.flatten(0, 1)]
 
     def metres(x: Tensor) -> Tensor:
-        rows = [answers[frame.numpy().tobytes()] for frame in x.flatten(0, 1)]
-        return torch.from_numpy(split.joints[rows][..., 3:]).unflatten(0, x.shape[:2])
+        return torch.from_numpy(split.joints[frames_of(x)][..., 3:]).unflatten(0, x.shape[:2])
 
     def picture(x: Tensor) -> Tensor:
-        rows = [answers[frame.numpy().tobytes()] for frame in x.flatten(0, 1)]
-        scaled = split.joints[rows][..., 3:] * 1000 / pixels[rows][:, None, None]
-        scaled[:, 0] = 7  # the pelvis is set to zero and not subtracted
-        return torch.from_numpy(scaled).unflatten(0, x.shape[:2])
+        rows = frames_of(x)
+        depth = split.joints[rows][..., 5:] * 1000 / mm_per_unit[rows][:, None, None]
+        pose = np.concatenate([split.joints[rows][..., :2] - split.joints[rows][:, :1, :2], depth], -1)
+        pose[:, 0] = 7  # the pelvis is set to zero and not subtracted
+        return torch.from_numpy(pose.astype(np.float32)).unflatten(0, x.shape[:2])
 
     for predict, unit in ((metres, True), (picture, False)):
         result = evaluate(predict, data, flip=False, frames=16, batch=5, metres=unit)
-        assert max(result.mean.errors) < 1e-2, result.table()
+        assert max(result.mean.errors) < 2e-2, result.table()
         assert ("true depth" in result.table()) is not unit
     assert evaluate(picture, data, flip=False, frames=16, metres=True).mean.mpjpe_mm > 100
 

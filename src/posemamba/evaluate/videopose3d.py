@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data.human36m.cache import Split
+from posemamba.data.human36m.cameras import LENSES
 from posemamba.data.human36m.dataset import cut_clips
-from posemamba.data.human36m.file import CAMERAS
+from posemamba.data.human36m.file import Video
 from posemamba.data.human36m.videopose3d import MM_PER_UNIT, VideoPose3D
 from posemamba.evaluate.human36m import Predict, _checked
 from posemamba.evaluate.metrics import mpjpe_per_frame, mpjve_per_frame, n_mpjpe_per_frame, p_mpjpe_per_frame
@@ -56,7 +57,7 @@ class VideoPose3DResult:
         name: the predictor's name.
         keypoints: the name of the 2D joints, e.g. ``cpn_ft_h36m_dbb``.
         subjects: those that were scored.
-        metres: whether predictions were metres; else the picture's unit, made millimetres by the pelvis's true depth.
+        metres: whether predictions were metres; else the picture's unit, made metres by lens and pelvis's true depth.
         flip, clip_frames: the options of the run.
         mean: means over actions; its `frames` are those of all.
         actions: by name, sorted.
@@ -75,7 +76,7 @@ class VideoPose3DResult:
         """Format a table: a line for each action, then their mean."""
         width = max(20, *(len(name) for name in self.actions))
         flip = "test-time flip" if self.flip else "no test-time flip"
-        unit = "" if self.metres else ", scaled by the pelvis's true depth"
+        unit = "" if self.metres else ", made metres by lens and true depth"
         lines = [
             f"{self.name}: Human3.6M test ({', '.join(self.subjects)}), protocol {PROTOCOL}, {self.keypoints} 2D, "
             f"clips of {self.clip_frames} frames, {flip}{unit}; mm",
@@ -117,8 +118,7 @@ def evaluate(
             from the earlier one; a shorter video is stretched to a clip and its copies of a frame averaged.
         batch: clips at a time.
         metres: the prediction's unit is metres in the camera's frame, as of models trained on these files. Otherwise it
-            is the picture's; the prediction is then multiplied by the millimetres of a unit at the pelvis's true depth,
-            and joint 0 is set to zero.
+            is the picture's (`to_metres`).
         confidence: give the predictor (B, T, 17, 3), with the detector's confidence.
 
     Raises:
@@ -144,6 +144,33 @@ def evaluate(
     return VideoPose3DResult(name, data.keypoints, data.subjects("test"), metres, flip, frames, mean, actions)
 
 
+def to_metres(split: Split, video: Video, pred: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Put poses of the picture's unit into the camera's frame.
+
+    A joint lies where its pixel is seen, at the pelvis's true depth plus its own. The pixel is the given pelvis's plus
+    the prediction's x and y; joint 0 of the prediction is set to zero. So the size of the person is given, but no pose.
+
+    Args:
+        split: has the 2D joints that were given, and millimetres per pixel at the pelvis's depth.
+        video: one of the split's.
+        pred: (F, J, 3) normalised, of all of its frames.
+
+    Returns:
+        (F, J, 3) metres, relative to joint 0.
+    """
+    assert split.factor is not None
+    part = slice(video.start, video.start + video.length)
+    lens = next(lens for lens in LENSES if lens.name == video.camera)
+    width, height = lens.size
+    relative = pred.copy()
+    relative[:, 0] = 0
+    pixels = (split.joints[part, :1, :2] + relative[..., :2] + [1, height / width]) * width / 2
+    mm_per_pixel = split.factor[part].astype(np.float64)[:, None, None]
+    depth = (mm_per_pixel * np.mean(lens.focal) + relative[..., 2:] * mm_per_pixel * width / 2) / 1000
+    points = np.concatenate([lens.directions(pixels) * depth, depth], -1)
+    return np.asarray(points - points[:, :1])
+
+
 def _predict(predict: Predict, joints: Tensor, flip: bool, name: str) -> NDArray[np.float64]:
     pred = _checked(predict(joints), joints, name)
     if flip:
@@ -157,13 +184,7 @@ def _score(split: Split, pred: NDArray[np.float64], metres: bool) -> dict[str, A
     frames: dict[str, int] = {}
     for video in split.videos:
         part = slice(video.start, video.start + video.length)
-        given = pred[part]
-        if metres:
-            given = given * MM_PER_UNIT
-        else:
-            assert split.factor is not None  # checked above
-            given = given * (split.factor[part].astype(np.float64) * CAMERAS[video.camera][0] / 2)[:, None, None]
-            given[:, 0] = 0
+        given = (pred[part] if metres else to_metres(split, video, pred[part])) * MM_PER_UNIT
         target = split.joints[part, :, 3:].astype(np.float64) * MM_PER_UNIT
         metrics = (mpjpe_per_frame, p_mpjpe_per_frame, n_mpjpe_per_frame, mpjve_per_frame)
         # a video of one frame has no velocity

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 from posemamba.data.human36m.file import CAMERAS
 
+_STEPS = 20
+"""Steps of the reversal of the distortion; each has less than half of the error of the one before."""
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -38,11 +41,24 @@ class Lens:
         """
         points = np.asarray(points, np.float64)
         plane = np.clip(points[..., :2] / points[..., 2:], -1, 1)
+        factor, shift = self._distortion(plane)
+        return np.asarray((plane * factor + shift) * self.focal + self.centre, np.float64)
+
+    def directions(self, pixels: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (..., 2) x/z and y/z of the points that are seen at (..., 2) pixels: the reverse of `project`."""
+        seen = (np.asarray(pixels, np.float64) - self.centre) / np.array(self.focal)
+        plane = seen
+        for _ in range(_STEPS):
+            factor, shift = self._distortion(np.clip(plane, -1, 1))
+            plane = (seen - shift) / factor
+        return np.asarray(plane, np.float64)
+
+    def _distortion(self, plane: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return what a place (x/z, y/z) is multiplied by, and what is added then."""
         square = np.square(plane).sum(-1, keepdims=True)
         tangential = np.array(self.tangential)
         factor = 1 + square * (self.radial[0] + square * (self.radial[1] + square * self.radial[2]))
-        factor = factor + (tangential * plane).sum(-1, keepdims=True)
-        return np.asarray((plane * factor + tangential * square) * self.focal + self.centre, np.float64)
+        return factor + (tangential * plane).sum(-1, keepdims=True), tangential * square
 
 
 @dataclass(frozen=True)
