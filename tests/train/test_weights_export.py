@@ -87,7 +87,10 @@ def test_the_command_takes_weights_of_any_kind_and_refuses_in_one_line(model, tm
         ("export a.safetensors --format authors -o b.npz", "ends with .bin"),
         ("export a.safetensors --format authors -o b.bin --half", "--half"),
         ("export none --format authors -o b.bin", "no weights 'none'"),
-        ("export a.safetensors --format onnx -o b.bin", "expected safetensors or authors"),
+        ("export a.safetensors --format other -o b.bin", "expected safetensors, authors, onnx or huggingface"),
+        ("export a.safetensors --format onnx -o b.bin", "ends with .onnx"),
+        ("export a.safetensors --format onnx -o b.onnx --half", "--half"),
+        ("export a.safetensors --frames 9 -o b.safetensors", "--format onnx"),
     ):
         capsys.readouterr()
         assert cli.main(line.split()) == 2
