@@ -18,7 +18,7 @@ import torch
 
 from posemamba.models.onnx_export import export_onnx, sample_input
 from posemamba.models.posemamba import PoseMamba
-from posemamba.utils.errors import require
+from posemamba.utils.onnx_runtime import load_onnx_runtime
 from studies.command_line import report, study_parser
 
 WEIGHTS = ("posemamba-s27", "posemamba-s81", "posemamba-s")
@@ -26,7 +26,7 @@ WEIGHTS = ("posemamba-s27", "posemamba-s81", "posemamba-s")
 
 def compare(model: PoseMamba, threads: int, pairs: int) -> str:
     """Return a line of a table: frames, threads, path, milliseconds of processor time of both, the two ratios."""
-    runtime = require("onnxruntime", "onnx")
+    runtime = load_onnx_runtime("onnx")
     frames = model.config.frames
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1

@@ -20,6 +20,7 @@ from posemamba.models.posemamba import PoseMamba
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path, writing
+from posemamba.utils.onnx_runtime import load_onnx_runtime
 
 FORMAT = "posemamba-onnx-1"
 TOLERANCE = 1e-4
@@ -101,17 +102,17 @@ def _compare(model: PoseMamba, content: bytes, frames: int) -> dict[str, float] 
         PoseMambaError: they are too large, or ONNX Runtime does not run the file.
     """
     try:
-        import onnxruntime
-    except ImportError:
+        runtime = load_onnx_runtime("onnx")
+    except PoseMambaError:
         return None
     try:
-        options: Any = onnxruntime.SessionOptions()
+        options: Any = runtime.SessionOptions()
         options.log_severity_level = 3  # errors
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         x = sample_input(model, frames)
         outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {INPUT: x}), strict=True))
     except Exception as error:  # ONNX Runtime raises kinds of its own
-        raise PoseMambaError(f"ONNX Runtime {onnxruntime.__version__} does not run the graph: {error}") from error
+        raise PoseMambaError(f"ONNX Runtime {runtime.__version__} does not run the graph: {error}") from error
     with torch.inference_mode():
         given = torch.from_numpy(x)
         expected = dict(zip((OUTPUT, ERRORS), model.with_errors(given), strict=True)) if ERRORS in outputs else {}

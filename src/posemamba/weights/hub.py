@@ -5,6 +5,7 @@ No other name leads to the network. Downloads are kept in huggingface_hub's own 
 
 from __future__ import annotations
 
+import os
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -46,7 +47,7 @@ def download(repository: str) -> Path:
         PoseMambaError: huggingface_hub is not installed, there is no such repository, or the Hub cannot be reached and
             the files are not in the cache.
     """
-    hub = require("huggingface_hub", "hub")
+    hub = _library()
     match = _REPOSITORY.fullmatch(repository)
     assert match is not None
     try:
@@ -68,7 +69,7 @@ def upload(
     match = _REPOSITORY.fullmatch(name)
     if match is None or match["revision"]:
         raise PoseMambaError(f"{repository}: expected owner/name of a repository on the Hugging Face Hub")
-    api: Any = require("huggingface_hub", "hub").HfApi(token=token)
+    api: Any = _library().HfApi(token=token)
     try:
         api.create_repo(name, private=private, exist_ok=True)
         ignored = ["README.md"] if api.file_exists(name, "README.md", revision=revision) else None
@@ -79,6 +80,11 @@ def upload(
         raise PoseMambaError(f"{SCHEME}{name}: cannot be uploaded: {_reason(error)}") from error
     download.cache_clear()  # what was downloaded before is no longer what is there
     return f"{SCHEME}{name}" + (f"@{revision}" if revision else "")
+
+
+def _library() -> Any:
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when it is imported
+    return require("huggingface_hub", "hub")
 
 
 def _reason(error: Exception) -> str:
