@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import textwrap
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,6 @@ def _library() -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """Return an error's kind and the first 200 characters of its message, without its hints over several lines."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
+    """Return an error's kind and the first words of its message, which may have several lines of hints."""
+    text = textwrap.shorten(str(error), 200, placeholder=" ...")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
