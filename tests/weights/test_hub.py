@@ -20,7 +20,7 @@ from posemamba.utils.errors import PoseMambaError
 from posemamba.weights import hub
 from posemamba.weights.files import read_card
 
-CARD = {"name": "small", "person_size": 0.25, "license": "apache-2.0", "data": "made up"}
+CARD = {"name": "small", "person_size": 0.25, "licence": "Apache-2.0", "data": "made up"}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_folder_is_read_wherever_weights_are_and_keeps_the_card(model: PoseMam
     model.save_pretrained(folder, CARD)
     assert sorted(file.name for file in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert readme.startswith("---\n") and 'license: "apache-2.0"' in readme and "made up" in readme
+    assert readme.startswith("---\n") and "license: apache-2.0\n" in readme and "made up" in readme
     again = PoseMamba.from_pretrained(folder)
     assert same(again, model) and again.card == CARD and not again.training
     assert same(load_model(folder / "model.safetensors"), model)

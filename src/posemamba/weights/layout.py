@@ -7,6 +7,7 @@ Tensors without such a header, as other programs write them, are understood with
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def readme(metadata: Mapping[str, str]) -> str:
     config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
     tags = ["3d-human-pose-estimation", "pose-lifting", metadata["model"]]
     front = ["---", "library_name: posemamba", "tags:", *(f"- {tag}" for tag in tags)]
-    front += [f"license: {json.dumps(card['license'])}"] if isinstance(card.get("license"), str) else []
+    licence = str(card.get("license") or card.get("licence") or "").lower()
+    front += [f"license: {licence}"] if re.fullmatch(r"[a-z][a-z0-9.+-]*[0-9.][a-z0-9.+-]*|mit|isc", licence) else []
     confidence = ", confidence from 0 (not found) to 1" if config.get("confidence") else ""
     size = card.get("person_size")
     scale = (
@@ -115,7 +117,7 @@ def readme(metadata: Mapping[str, str]) -> str:
         *(f"- {key}: {_shown(value)}" for key, value in config.items()),
     ]
     for key, value in card.items():
-        if key in ("name", "model", "license"):
+        if key in ("name", "model"):
             continue
         lines += ["", f"## {key.replace('_', ' ').capitalize()}", ""]
         lines += [_shown(value)] if not isinstance(value, dict | list) else ["```json", _shown(value), "```"]
