@@ -22,6 +22,7 @@ RUN = [
     "docs/refine.md",
     "docs/exports.md",
     "docs/keypoint_formats.md",
+    "docs/onnx.md",
     "docs/show.md",
 ]
 """Pages whose Python examples are run; `fixtures.documents` makes what they name."""

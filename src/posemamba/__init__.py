@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from posemamba.io.motion.npz import save_poses_npz as save_poses
     from posemamba.io.video.clip import Clip as Clip
     from posemamba.lifting.lifter import Lifter as Lifter
+    from posemamba.models.onnx_export import export_onnx as export_onnx
     from posemamba.models.posemamba import PoseMamba as PoseMamba
     from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
     from posemamba.models.registry import load_model as load_model
@@ -76,6 +77,7 @@ _HOMES = {
     "choose_people": "posemamba.poses.keypoints",
     "convert_skeleton": "posemamba.poses.mapping:to_skeleton",
     "detect_people": "posemamba.detect",
+    "export_onnx": "posemamba.models.onnx_export",
     "get_skeleton": "posemamba.poses.skeletons",
     "joint_angles": "posemamba.refine.angles",
     "judge": "posemamba.quality.trust",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from posemamba.detect import rtmpose
 from posemamba.detect.rtmpose import MODELS, RTMPoseDetector
 from posemamba.poses.skeletons import COCO17, HALPE26
+from posemamba.utils import onnx_runtime
 from posemamba.utils.errors import PoseMambaError
 
 
@@ -205,6 +206,7 @@ def test_the_runtime_loads_with_its_reports_switched_off(
         return sys.modules[module]
 
     monkeypatch.setattr(rtmpose, "require", require)
+    monkeypatch.setattr(onnx_runtime, "require", require)
     off: list[bool] = []
     sys.modules["onnxruntime"].disable_telemetry_events = lambda: off.append(True)  # type: ignore[attr-defined]
     RTMPoseDetector(**files)  # type: ignore[arg-type]
@@ -215,7 +217,7 @@ def test_nothing_else_imports_the_runtime() -> None:
     source = Path(rtmpose.__file__).parents[1]
     names = [path.name for path in source.rglob("*.py") if "import onnxruntime" in path.read_text(encoding="utf-8")]
     users = [path.name for path in source.rglob("*.py") if '"onnxruntime"' in path.read_text(encoding="utf-8")]
-    assert names == [] and set(users) == {"rtmpose.py", "examination.py"}, "they call load_runtime first"
+    assert names == [] and set(users) == {"onnx_runtime.py", "rtmpose.py", "examination.py"}, "they call it first"
 
 
 def _toy_models(folder: Path) -> dict[str, Path]:

@@ -133,5 +133,5 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     torch.save({"model_pos": {"a": torch.zeros(3)}}, tmp_path / "foreign.bin")
     assert "no such file" in refusal(tmp_path / "nothing.bin")
     assert "not a checkpoint" in refusal(tmp_path / "notes.txt")
-    assert "'model_pos', found: model" in refusal(tmp_path / "other.bin")
+    assert "alone, found: model" in refusal(tmp_path / "other.bin")
     assert "not a MotionBERT" in refusal(tmp_path / "foreign.bin")

@@ -195,3 +195,21 @@ def test_an_unknown_architecture_is_refused(model: PoseMamba, tmp_path: Path) ->
     assert metadata["model"] == "posemamba"
     save_file(state, tmp_path / "odd.safetensors", {**metadata, "model": "poseformer"})
     assert "weights of a 'poseformer', known are posemamba, motionagformer" in refusal(tmp_path / "odd.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("key", "prefix"),
+    [
+        ("model_pos", "_orig_mod."),
+        ("model", "module."),
+        ("state_dict", "model."),
+        ("model_state_dict", "net."),
+        (None, ""),
+        (None, "model.module._orig_mod."),
+    ],
+)
+def test_common_layouts_of_checkpoints_are_read(model: PoseMamba, tmp_path: Path, key: str | None, prefix: str) -> None:
+    state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    torch.save(state if key is None else {"epoch": 3, "lr": 1e-4, key: state}, tmp_path / "w.pth")
+    again = PoseMamba.from_pretrained(str(tmp_path / "w.pth"), scan_order=model.config.scan_order)
+    assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in again.state_dict().items())

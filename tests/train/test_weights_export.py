@@ -13,6 +13,8 @@ from posemamba import cli
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import load_model, save_model
 from posemamba.train.export import export_for_authors
+from posemamba.train.initialisation import build_model
+from posemamba.train.recipe import load_recipe
 from posemamba.utils.errors import PoseMambaError
 
 
@@ -87,7 +89,10 @@ def test_the_command_takes_weights_of_any_kind_and_refuses_in_one_line(model, tm
         ("export a.safetensors --format authors -o b.npz", "ends with .bin"),
         ("export a.safetensors --format authors -o b.bin --half", "--half"),
         ("export none --format authors -o b.bin", "no weights 'none'"),
-        ("export a.safetensors --format onnx -o b.bin", "expected safetensors or authors"),
+        ("export a.safetensors --format other -o b.bin", "expected safetensors, authors, onnx or huggingface"),
+        ("export a.safetensors --format onnx -o b.bin", "ends with .onnx"),
+        ("export a.safetensors --format onnx -o b.onnx --half", "--half"),
+        ("export a.safetensors --frames 9 -o b.safetensors", "--format onnx"),
     ):
         capsys.readouterr()
         assert cli.main(line.split()) == 2
@@ -97,3 +102,18 @@ def test_the_command_takes_weights_of_any_kind_and_refuses_in_one_line(model, tm
     Path("c.bin").write_bytes(b"nothing")
     with pytest.raises(PoseMambaError, match="not a checkpoint"):
         export_for_authors("c.bin", "d.bin")
+
+
+def test_a_training_run_becomes_a_folder_with_its_card(tmp_path: Path) -> None:
+    settings = ["model.options.width=16", "model.options.depth=1", "person_size=0.3"]
+    recipe = load_recipe("mocap_27", settings=settings)
+    kept = {"state_dict": build_model(recipe).state_dict(), "recipe": recipe.model_dump(mode="json"), "step": 7}
+    (tmp_path / "run").mkdir()
+    torch.save({**kept, "details": {"val_p1_test": 50.0}}, tmp_path / "run" / "weights.pt")
+    for folder, options in (("a", ()), ("b", ("--half",))):
+        line = ["export", str(tmp_path / "run"), "--format", "huggingface", "-o", str(tmp_path / folder), *options]
+        assert cli.main(line) == 0
+        model = load_model(tmp_path / folder)
+        assert model.card["person_size"] == 0.3 and model.card["validation_p1_mm"] == {"test": 50.0}
+    assert cli.main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "c.safetensors")]) == 0
+    assert load_model(tmp_path / "c.safetensors").card["steps"] == 7

@@ -123,6 +123,8 @@ def _extras() -> Iterator[Finding]:
         ("train", {"lightning.pytorch": "lightning"}),
         ("plot", {"matplotlib": "matplotlib"}),
         ("hdf5", {"h5py": "h5py"}),
+        ("onnx", {"onnx": "onnx"}),
+        ("hub", {"huggingface_hub": "huggingface_hub"}),
     ):
         found, missing, absent = [], [], []
         if extra == "rtmpose":

@@ -206,24 +206,44 @@ def export(
         ),
     ] = None,
     format: Annotated[
-        str, typer.Option(help="safetensors, or authors: a .bin that the authors' code loads.")
+        str,
+        typer.Option(
+            help="safetensors; authors: a .bin that the authors' code loads; onnx: a graph for other runtimes; or "
+            "huggingface: a folder with config.json."
+        ),
     ] = "safetensors",
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            help="ONNX: frames of a clip, which are fixed; else as many as the model takes.", show_default=False
+        ),
+    ] = None,
     shard_mb: Annotated[
         int | None,
         typer.Option(min=1, help="No file above so many MB: OUT-00001-of-00002.safetensors ...", show_default=False),
     ] = None,
 ) -> None:
-    """Make a weights file, with its card, of a training run; or weights of any kind readable for the authors' code."""
+    """Make a weights file, with its card, of a training run; or weights of any kind readable for other programs."""
     from posemamba.train.checkpoints import BEST, WEIGHTS
-
-    path = run / (BEST if best else WEIGHTS) if run.is_dir() else run
-    if format == "authors":
-        return _export_for_authors(path, out, safetensors_only=bool(half or card or shard_mb))
-    if format != "safetensors":
-        raise PoseMambaError(f"--format is '{format}', expected safetensors or authors")
+    from posemamba.weights import hub, layout
     from posemamba.weights.names import known
 
-    if not run.is_dir() and (run.suffix == ".safetensors" or str(run) in known()):
+    if format not in ("safetensors", "authors", "onnx", "huggingface"):
+        raise PoseMambaError(f"--format is '{format}', expected safetensors, authors, onnx or huggingface")
+    if frames is not None and format != "onnx":
+        raise PoseMambaError("--frames is for --format onnx; leave it out")
+    ready = hub.repository_of(run) is not None or (run.is_dir() and (run / layout.CONFIG).is_file())
+    path = run / (BEST if best else WEIGHTS) if run.is_dir() and not ready else run
+    if format == "authors":
+        return _export_for_authors(path, out, safetensors_only=bool(half or card or shard_mb))
+    if format in ("onnx", "huggingface"):
+        if shard_mb or card or (half and format == "onnx"):
+            raise PoseMambaError(
+                f"--card, --shard-mb and, of ONNX, --half are not for --format {format}; leave them out"
+            )
+        return _export_onnx(path, out, frames) if format == "onnx" else _export_folder(path, out, half)
+
+    if ready or (not run.is_dir() and (run.suffix == ".safetensors" or str(run) in known())):
         if half or card or best:
             raise PoseMambaError(f"{run}: a weights file stays as it is; leave --half, --card and --best out")
         return _rewrite(run, out, shard_mb)
@@ -244,6 +264,29 @@ def _export_for_authors(path: Path, out: Path, safetensors_only: bool) -> None:
     except OSError as error:
         raise PoseMambaError(f"{out}: cannot write there ({error.strerror or error})") from error
     print(f"  {out}")
+
+
+def _export_onnx(path: Path, out: Path, frames: int | None) -> None:
+    from posemamba.models.onnx_export import export_onnx
+    from posemamba.train.export import load_any
+
+    if out.suffix != ".onnx":
+        raise PoseMambaError(f"{out}: expected a name that ends with .onnx")
+    differences = export_onnx(load_any(path), out, frames)
+    print(f"  {out}")
+    if differences is None:
+        print("  not compared with PyTorch: onnxruntime is not installed")
+    else:
+        largest = ", ".join(f"{name} {value:.1e}" for name, value in differences.items())
+        print(f"  largest differences from PyTorch, in ONNX Runtime: {largest}")
+
+
+def _export_folder(path: Path, out: Path, half: bool) -> None:
+    from posemamba.train.export import load_any
+
+    load_any(path).save_pretrained(out, half=half)
+    for file in sorted(out.iterdir()):
+        print(f"  {file}")
 
 
 def _read_card_fields(path: Path | None) -> dict[str, Any]:

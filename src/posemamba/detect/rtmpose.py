@@ -25,6 +25,7 @@ from posemamba.poses.skeletons import COCO17, HALPE26, Skeleton
 from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.installation import expand
+from posemamba.utils.onnx_runtime import load_onnx_runtime
 
 _SOURCE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/onnx_sdk/"
 
@@ -221,10 +222,7 @@ def load_runtime() -> tuple[ModuleType, ModuleType]:
     Raises:
         PoseMambaError: one of them is not installed.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when the library loads; on by default from 1.29 on
-    runtime = require("onnxruntime", "rtmpose")
-    getattr(runtime, "disable_telemetry_events", lambda: None)()  # Windows' own event log, not in every build
-    return runtime, require("rtmlib", "rtmpose")
+    return load_onnx_runtime("rtmpose"), require("rtmlib", "rtmpose")
 
 
 def _get(models: list[Model]) -> None:

@@ -46,8 +46,7 @@ from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
 from posemamba.utils.reading import reading
 from posemamba.weights.files import is_safetensors, read_card
-from posemamba.weights.names import find
-from posemamba.weights.shards import name_of
+from posemamba.weights.names import find, title
 
 INTERPOLATED = 0.2
 """Share of the confidence with which the model is given joints that were interpolated. On real video more is a little
@@ -146,8 +145,9 @@ class Lifter:
         """Make a lifter with trained weights.
 
         Args:
-            source: a known name (`posemamba.weights.names.find`), a safetensors file, or a checkpoint of the authors'
-                code (`posemamba.models.registry.load_model`). `person_size` is read from the file's card.
+            source: a known name (`posemamba.weights.names.find`), a safetensors file, a folder in Hugging Face's
+                layout, ``hf://owner/name``, or a checkpoint of the authors' code
+                (`posemamba.models.registry.load_model`). `person_size` is read from the file's card.
             device, flip: see `Lifter`.
             window: None: as many frames as the model was made for; with fewer it is faster and less accurate.
 
@@ -171,7 +171,7 @@ class Lifter:
                 ) from error
         return cls(
             model,
-            name=name_of(path),
+            name=title(source, path),
             device=chosen,
             flip=flip,
             person_size=size,

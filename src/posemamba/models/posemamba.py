@@ -9,7 +9,8 @@ the step size, N = 16 states, K = 4 scan directions.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -30,15 +31,18 @@ from posemamba.ops.scan.orders import DIRECTIONS
 from posemamba.poses.skeletons import LIMB_ORDER
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
+from posemamba.weights import hub
 from posemamba.weights.files import (
     build,
     check_extent,
     is_safetensors,
     parse_config,
+    read_card,
     read_checkpoint,
     read_weights,
 )
 from posemamba.weights.names import find
+from posemamba.weights.writing import write_folder
 
 STATES = 16
 EPS = 1e-6
@@ -309,6 +313,7 @@ class PoseMamba(nn.Module):
     def __init__(self, config: PoseMambaConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or PoseMambaConfig.preset("s")
+        self.card: dict[str, Any] = {}  # of the weights that were loaded: their data, licence, errors, person_size
         E = config.width
         rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.Spatial_patch_to_embedding = nn.Linear(config.channels, E)
@@ -353,11 +358,12 @@ class PoseMamba(nn.Module):
         return cls(PoseMambaConfig.preset(size, **changes))
 
     @classmethod
-    def from_pretrained(cls, source: str, **changes: object) -> PoseMamba:
+    def from_pretrained(cls, source: str | Path, **changes: object) -> PoseMamba:
         """Load a trained PoseMamba in evaluation mode, by name ('posemamba-s') or from a file.
 
         Args:
-            source: a known name, a safetensors file of this package, or a released checkpoint (`model_pos`).
+            source: a known name, a safetensors file of this package, a folder that `save_pretrained` wrote,
+                ``hf://owner/name`` on the Hugging Face Hub, or a checkpoint (`model_pos` or another common key).
             changes: config fields that a checkpoint does not hold, e.g. scan_order for an ablation's checkpoint.
 
         Raises:
@@ -368,14 +374,65 @@ class PoseMamba(nn.Module):
             metadata, state = read_weights(path)
             if metadata["model"] != "posemamba":
                 raise PoseMambaError(f"{source}: weights of a {metadata['model']}, not of a PoseMamba")
-            config = parse_config(path, PoseMambaConfig, metadata)
+            config, card = parse_config(path, PoseMambaConfig, metadata), read_card(path).get("card", {})
         else:
-            config, state = read_released_checkpoint(path)
+            (config, state), card = read_released_checkpoint(path), {}
         if changes:
             config = PoseMambaConfig.model_validate({**config.model_dump(), **changes})
         what = f"a PoseMamba of width {config.width}, {config.depth} pairs of blocks"
         model: PoseMamba = build(path, lambda: cls(config), config.depth, state, what)
+        model.card = card
         return model.eval()
+
+    def save_pretrained(self, folder: str | Path, card: Mapping[str, Any] | None = None, half: bool = False) -> None:
+        """Write the model as a folder in Hugging Face's layout: config.json, model.safetensors, README.md.
+
+        `from_pretrained(folder)`, `load_model` and ``--weights folder`` read it. All files are exchanged together. A
+        README.md that is there stays.
+
+        Args:
+            folder: made if it is not there.
+            card: training data, licence, errors, person_size; None: `self.card`, that of the weights it was loaded
+                from.
+            half: store the parameters in half precision.
+
+        Raises:
+            PoseMambaError: the folder cannot be written.
+        """
+        write_folder(folder, self, "posemamba", self.config, self.card if card is None else card, half)
+
+    def push_to_hub(
+        self,
+        repository: str,
+        card: Mapping[str, Any] | None = None,
+        *,
+        private: bool | None = None,
+        revision: str | None = None,
+        message: str = "Upload PoseMamba",
+        token: str | None = None,
+        half: bool = False,
+    ) -> str:
+        """Upload the model to the Hugging Face Hub as `save_pretrained` writes it; needs huggingface_hub.
+
+        Args:
+            repository: ``owner/name``, made if it is not there.
+            card, half: as in `save_pretrained`.
+            private: of a repository that is made; None: the owner's default.
+            revision: the branch; None: the main one.
+            message: of the commit.
+            token: None: the one that huggingface_hub knows.
+
+        Returns:
+            What `from_pretrained` takes: ``hf://owner/name``.
+
+        Raises:
+            PoseMambaError: huggingface_hub is not installed, or the Hub refuses or cannot be reached.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder, card, half)
+            return hub.upload(
+                Path(folder), repository, private=private, revision=revision, message=message, token=token
+            )
 
     @property
     def dtype(self) -> torch.dtype:
@@ -561,6 +618,7 @@ def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Ten
         )
     except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
-            f"{path}: 'model_pos' is not a PoseMamba of {len(state)} parameters: odd or missing ones ({cause(error)})"
+            f"{path}: its {len(state)} parameters (under 'model_pos' or a like key) are not a PoseMamba's: odd or "
+            f"missing ones ({cause(error)})"
         ) from error
     return config, state

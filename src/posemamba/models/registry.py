@@ -7,24 +7,21 @@ T up to `config.frames`. Every one has `config` and `preset`.
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from torch import Tensor
-
-from posemamba.models.posemamba import read_released_checkpoint
+from posemamba.models.posemamba import PoseMamba, read_released_checkpoint
 from posemamba.utils.errors import PoseMambaError
-from posemamba.weights import shards
-from posemamba.weights.files import FORMAT, build, float32, is_safetensors, parse_config, read_weights
+from posemamba.weights.files import build, is_safetensors, parse_config, read_card, read_weights
 from posemamba.weights.names import find
+from posemamba.weights.writing import write_weights
 
 if TYPE_CHECKING:
     from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
     from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+    from posemamba.models.posemamba import PoseMambaConfig
 
 AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT"
 AnyConfig: TypeAlias = "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig"
@@ -99,28 +96,15 @@ def save_model(
     Returns:
         The files.
     """
-    parameters = {name for name, _ in model.named_parameters()}
-
-    def stored(name: str, tensor: Tensor) -> Tensor:
-        return (tensor.half() if half and name in parameters else float32(tensor)).contiguous()
-
-    tensors = {name: stored(name, tensor.detach().cpu()) for name, tensor in model.state_dict().items()}
-    metadata = {
-        "format": FORMAT,
-        "model": architecture_of(model),
-        "config": model.config.model_dump_json(),
-        "skeleton": "h36m17",
-        "normalisation": "x / W * 2 - 1, y / W * 2 - H / W, depth / W * 2; W, H image size in pixels",
-        "card": json.dumps(dict(card)),
-    }
-    return shards.write(path, tensors, metadata, shard_bytes)
+    return write_weights(path, model, architecture_of(model), model.config, card, half, shard_bytes)
 
 
 def load_model(source: str | Path, **changes: object) -> AnyModel:
     """Load a trained model of any registered architecture, in evaluation mode and float32.
 
     Args:
-        source: a known name, a safetensors file of this package, or a released PoseMamba checkpoint (`model_pos`).
+        source: a known name, a safetensors file of this package, a folder in Hugging Face's layout, ``hf://owner/name``
+            on the Hugging Face Hub, or a PoseMamba checkpoint (`model_pos` or another common key).
         changes: config fields that a checkpoint does not hold, e.g. scan_order for an ablation's checkpoint.
 
     Raises:
@@ -135,11 +119,13 @@ def load_model(source: str | Path, **changes: object) -> AnyModel:
             raise PoseMambaError(
                 f"{path}: weights of a '{name}', known are {', '.join(ARCHITECTURES)}: is this version too old?"
             )
-        config = parse_config(path, ARCHITECTURES[name].config, metadata)
+        config, card = parse_config(path, ARCHITECTURES[name].config, metadata), read_card(path).get("card", {})
     else:
-        name, (config, state) = "posemamba", read_released_checkpoint(path)
+        name, (config, state), card = "posemamba", read_released_checkpoint(path), {}
     if changes:
         config = type(config).model_validate({**config.model_dump(), **changes})
     make = ARCHITECTURES[name].model
     model: AnyModel = build(path, lambda: make(config), config.depth, state, describe(config))
+    if isinstance(model, PoseMamba):
+        model.card = card
     return model.eval()

@@ -56,13 +56,21 @@ def export_weights(
         PoseMambaError: not such a file, or weights that do not fit their recipe's model.
     """
     model, recipe, details = load_kept(kept)
+    card = {**_card(model, recipe, details), "precision": "float16" if half else "float32", **(more or {})}
+    card["recipe"] = card.pop("recipe")  # it is long, so it comes last
+    save_model(out, model, card, half=half, shard_bytes=shard_bytes)
+    return card
+
+
+def _card(model: AnyModel, recipe: Recipe, details: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the card of a training run."""
     settings = recipe.model_dump(mode="json")
     settings["data"].pop("directory", None)  # a place on somebody's disk
     if "extra" in settings["data"]:
         settings["data"]["extra"] = [Path(file).name for file in settings["data"]["extra"]]
     validation = {k.removeprefix("val_p1_"): round(float(v), 2) for k, v in details.items() if k.startswith("val_p1_")}
     seconds = details.get("training_seconds")
-    card = {
+    return {
         "name": recipe.name,
         "model": architecture_of(model),
         "steps": details["step"],
@@ -72,12 +80,8 @@ def export_weights(
         "data": _DATA[recipe.data.kind],
         **({"unit": "metres"} if recipe.data.kind == "videopose3d" else {}),
         **({"acknowledgement": ACKNOWLEDGEMENT} if recipe.data.kind == "mocap" else {}),
-        "precision": "float16" if half else "float32",
-        **(more or {}),
         "recipe": settings,
     }
-    save_model(out, model, card, half=half, shard_bytes=shard_bytes)
-    return card
 
 
 def rewrite_weights(source: str | Path, out: str | Path, shard_bytes: int | None = None) -> list[Path]:
@@ -113,6 +117,30 @@ def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
     config = config_of(plain)
     model: AnyModel = build(Path(kept), lambda: build_model(plain), config.depth, state, "the model of its recipe")
     return model, recipe, details
+
+
+def load_any(source: str | Path) -> PoseMamba:
+    """Load a PoseMamba, with its card, of whatever holds one.
+
+    Args:
+        source: ``weights.pt`` or ``best.pt`` of a training run, or what `load_model` reads.
+
+    Raises:
+        PoseMambaError: no such weights, or those of another model.
+    """
+    path = find(source)
+    if is_safetensors(path):
+        model = load_model(path)
+    else:
+        try:
+            model, recipe, details = load_kept(path)
+        except PoseMambaError:
+            model = load_model(path)  # a checkpoint; else its message is the better one
+        else:
+            model.card = _card(model, recipe, details)
+    if not isinstance(model, PoseMamba):
+        raise PoseMambaError(f"{path}: weights of a {type(model).__name__}, expected a PoseMamba for this format")
+    return model.eval()
 
 
 # --- the authors' format

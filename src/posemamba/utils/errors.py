@@ -44,6 +44,8 @@ EXTRAS = {
     "train": ("lightning>=2.4,!=2.6.2,!=2.6.3", "tensorboard>=2.15"),
     "plot": ("matplotlib>=3.8",),
     "hdf5": ("h5py>=3.10",),
+    "onnx": ("onnx>=1.15", "onnxruntime>=1.17"),
+    "hub": ("huggingface_hub>=0.23",),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 

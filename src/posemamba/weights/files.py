@@ -24,7 +24,7 @@ from posemamba.utils.archives import room_of
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reader, reading
 from posemamba.utils.yaml_files import is_small
-from posemamba.weights import shards
+from posemamba.weights import layout, shards
 from posemamba.weights.names import find
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ Config = TypeVar("Config", bound=BaseModel)
 
 FORMAT = "posemamba-weights-1"
 _LARGEST = 2**26
+_KEYS = ("model_pos", "model", "state_dict", "model_state_dict")
+"""The keys under which training codes save a model's parameters."""
+_WRAPPERS = ("module.", "model.", "model_pos.", "net.", "_orig_mod.")
+"""The prefixes of names by DataParallel, by Lightning and other classes around a model, and by torch.compile."""
 
 
 @reader("a weights file")
@@ -51,6 +55,7 @@ def read_card(source: str | Path) -> dict[str, Any]:
     """
     path = find(source)
     metadata, _ = shards.read(path, tensors=False)
+    metadata = layout.completed(path, metadata)
     read: dict[str, Any] = dict(metadata)
     with reading(path, "a weights file"):
         for key in {"config", "card"} & metadata.keys():
@@ -75,6 +80,7 @@ def read_weights(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         PoseMambaError: a damaged file, or safetensors that are not weights of this package.
     """
     metadata, tensors = shards.read(path)
+    metadata = layout.completed(path, metadata)
     if metadata.get("format") != FORMAT or not {"config", "model"} <= metadata.keys():
         raise PoseMambaError(f"{path}: a safetensors file, but not of PoseMamba weights (no '{FORMAT}' in its header)")
     return metadata, {name: float32(tensor) for name, tensor in tensors.items()}
@@ -117,7 +123,10 @@ _NUMPY_NUMBERS: list[Any] = [
 
 
 def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
-    """Read the float32 parameters that `torch.save` wrote under `key`; names lose the prefix 'module.'.
+    """Read the float32 parameters that `torch.save` wrote, by their names in the model.
+
+    They are looked for under `key`, then under the keys that are common elsewhere, then as the whole file. Prefixes of
+    wrappers, such as 'module.', are removed where all names have them.
 
     Raises:
         PoseMambaError: the file is damaged, truncated or of another kind, or would run code when loaded.
@@ -142,18 +151,44 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
             f"{path}: a training checkpoint of posemamba train, expected weights; make a weights file of it first: "
             f"posemamba export {Path(path).parent} -o weights.safetensors"
         )
-    state = checkpoint.get(key) if isinstance(checkpoint, dict) else None
-    if not isinstance(state, dict) or not all(
-        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
-    ):
+    state = _parameters(checkpoint, key)
+    if state is None:
         found = type(checkpoint).__name__
         if isinstance(checkpoint, dict):
             found = ", ".join(name for name in checkpoint if isinstance(name, str)) or "no names"
-        raise PoseMambaError(f"{path}: expected a checkpoint with the key '{key}', found: {found[:200]}")
+        raise PoseMambaError(
+            f"{path}: expected a checkpoint with parameters under the key '{key}' (or {_listed_keys(key)}), or of "
+            f"parameters alone, found: {found[:200]}"
+        )
     for name, tensor in state.items():
         if not _is_plain(tensor):
             raise PoseMambaError(f"{path}: '{name}' is no plain tensor, or larger than its numbers in the file")
-    return {name.removeprefix("module."): tensor.float() for name, tensor in state.items()}
+    return {name: tensor.float() for name, tensor in _without_wrappers(state).items()}
+
+
+def _parameters(checkpoint: object, key: str) -> dict[str, Tensor] | None:
+    """Return the parameters of a checkpoint: under `key`, under another common key, or the checkpoint itself."""
+    if not isinstance(checkpoint, dict):
+        return None
+    for state in (checkpoint.get(key), *(checkpoint.get(other) for other in _KEYS if other != key), checkpoint):
+        if (
+            isinstance(state, dict)
+            and state
+            and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items())
+        ):
+            return state
+    return None
+
+
+def _listed_keys(key: str) -> str:
+    return ", ".join(f"'{other}'" for other in _KEYS if other != key)
+
+
+def _without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that all names have in common from the modules around a model."""
+    while prefix := next((p for p in _WRAPPERS if all(name.startswith(p) for name in state)), None):
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
 
 
 def _warn_of_old_pytorch(path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.installation import weights_folders
-from posemamba.weights import shards
+from posemamba.weights import hub, layout, shards
 from posemamba.weights.shards import name_of, parts
 
 
@@ -49,17 +49,23 @@ def find(source: str | Path) -> Path:
     """Find a weights file by its name or path; of shards the first one is returned.
 
     Args:
-        source: a known name, a file, any of a file's shards, or the path that the single file would have.
+        source: a known name, a file, any of a file's shards, the path that the single file would have, a folder with a
+            model.safetensors (`posemamba.weights.layout`), or ``hf://owner/name``, which is downloaded.
 
     Raises:
-        PoseMambaError: neither a known name nor a file, or some shards are missing.
+        PoseMambaError: neither a known name nor a file or folder, some shards are missing, or a download failed.
     """
+    repository = hub.repository_of(source)
+    if repository is not None:
+        return _in_folder(hub.download(repository), str(source))
     names = known()
     if str(source) in names:
         return parts(shards.only(names[str(source)].parent, str(source)) or names[str(source)])[0]
     path = Path(source)
     if path.is_file():
         return parts(path)[0]
+    if path.is_dir():
+        return _in_folder(path, str(source))
     first = shards.only(path.parent, name_of(path)) if path.suffix == shards.SUFFIX else None
     if first is not None:  # a single file's path stands for its shards; for a shard's, `parts` reports missing ones
         return parts(first if name_of(path) == path.stem else path)[0]
@@ -67,3 +73,28 @@ def find(source: str | Path) -> Path:
     raise PoseMambaError(
         f"no weights '{source}': neither a file nor a known name ({listed}); looked in {', '.join(map(str, folders()))}"
     )
+
+
+def _in_folder(folder: Path, source: str) -> Path:
+    """Return the first weights file of a folder in Hugging Face's layout."""
+    first = shards.only(folder, layout.NAME)
+    if first is None:
+        raise PoseMambaError(
+            f"{source}: holds no {layout.WEIGHTS}: expected a folder as PoseMamba.save_pretrained writes it, or the "
+            "path of a weights file"
+        )
+    return parts(first)[0]
+
+
+def title(source: str | Path, path: Path) -> str:
+    """Return the name to call weights by: of a repository or folder its own, of a file the file's.
+
+    Args:
+        source: what the user named.
+        path: what `find` found.
+    """
+    repository = hub.repository_of(source)
+    if repository is not None:
+        return repository
+    in_folder = name_of(path) == layout.NAME and (path.parent / layout.CONFIG).is_file()
+    return path.resolve().parent.name if in_folder else name_of(path)
