@@ -11,7 +11,7 @@ import torch
 
 from posemamba.data.mocap.motions import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-from posemamba.models.registry import AnyModel, architecture_of, load_model, save_model
+from posemamba.models.registry import AnyModel, architecture_of, layers_of, load_model, save_model
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
@@ -67,7 +67,7 @@ def export_weights(
         **({} if seconds is None else {"training_minutes": round(seconds / 60, 2)}),
         "person_size": recipe.person_size,
         "validation_p1_mm": validation,
-        "data": _DATA[recipe.data.kind],
+        "data": _DATA.get(recipe.data.kind) or _registered(recipe.data),
         **({"acknowledgement": ACKNOWLEDGEMENT} if recipe.data.kind == "mocap" else {}),
         "precision": "float16" if half else "float32",
         **(more or {}),
@@ -75,6 +75,11 @@ def export_weights(
     }
     save_model(out, model, card, half=half, shard_bytes=shard_bytes)
     return card
+
+
+def _registered(data: Any) -> str:
+    """What a registered data set's class says of it in its docstring's first line."""
+    return (type(data).__doc__ or "").strip().partition("\n")[0] or str(data.kind)
 
 
 def rewrite_weights(source: str | Path, out: str | Path, shard_bytes: int | None = None) -> list[Path]:
@@ -108,7 +113,7 @@ def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
     state, recipe, details = load_weights(kept)
     plain = recipe.model_copy(update={"start_from": None})
     config = config_of(plain)
-    model: AnyModel = build(Path(kept), lambda: build_model(plain), config.depth, state, "the model of its recipe")
+    model: AnyModel = build(Path(kept), lambda: build_model(plain), layers_of(config), state, "the model of its recipe")
     return model, recipe, details
 
 
