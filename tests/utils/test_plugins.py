@@ -86,7 +86,7 @@ def test_an_installed_package_that_fails_is_named(folder, monkeypatch):
     install(folder, "installed_two", "raise RuntimeError('broken')")
     monkeypatch.syspath_prepend(str(folder))
     assert LOSSES["mpjpe"]
-    with pytest.raises(PoseMambaError, match="installed plugin 'installed_two' .*fails .*broken"):
+    with pytest.raises(PoseMambaError, match=r"installed plugin 'installed_two' .*fails .*broken"):
         LOSSES.get("anything")
 
 

@@ -76,4 +76,6 @@ def evaluate_registered(name: str, lifter: Lifter, data: Path | None = None, *, 
     try:
         return Scores(name, lifter.name, {str(key): float(value) for key, value in values.items()})
     except (AttributeError, TypeError, ValueError) as error:
-        raise PoseMambaError(f"evaluation '{name}' returned {type(values).__name__}, expected numbers by name") from error
+        raise PoseMambaError(
+            f"evaluation '{name}' returned {type(values).__name__}, expected numbers by name"
+        ) from error

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -69,7 +69,9 @@ class PoseMambaConfig(BaseModel):
         description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)",
     )
     mlp_ratio: int = Field(2, ge=1, le=64, description="the paper's alpha")
-    scan_order: OrderName = Field("global_local", description="the paper's order, one of Table 4's ablations, or a registered one")
+    scan_order: OrderName = Field(
+        "global_local", description="the paper's order, one of Table 4's ablations, or a registered one"
+    )
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
     drop_path: float = Field(0.2, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
     published_gradient: bool = Field(
@@ -88,13 +90,14 @@ class PoseMambaConfig(BaseModel):
             raise ValueError(f"limb_order must name one of the {self.joints} joints for each of them")
         return self
 
-    @model_validator(mode="after")
-    def _order_is_there(self) -> PoseMambaConfig:
-        try:
-            check_order(self.scan_order, min(self.frames, 9), self.joints)
-        except (ValueError, PoseMambaError) as error:
-            raise ValueError(f"scan_order: {error}") from error
-        return self
+    @field_validator("scan_order")
+    @classmethod
+    def _order_is_there(cls, order: str, info: ValidationInfo) -> str:
+        try:  # frames and joints are missing where they are wrong themselves
+            check_order(order, min(info.data.get("frames", 1), 9), info.data.get("joints", len(LIMB_ORDER)))
+        except PoseMambaError as error:
+            raise ValueError(str(error)) from error
+        return order
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> PoseMambaConfig:

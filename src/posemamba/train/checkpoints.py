@@ -164,7 +164,7 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
                     f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
                     "choose another directory or the old recipe"
                 )
-    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer", "optimizer_options", "muon_scans", "weight_decay_of"):
+    for field in _LASTING:
         if kept[field] != now[field]:
             raise PoseMambaError(
                 f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
@@ -180,6 +180,17 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
     return step, seconds
 
 
+_LASTING = (
+    "model",
+    "seed",
+    "steps_per_epoch",
+    "person_size",
+    "optimizer",
+    "optimizer_options",
+    "muon_scans",
+    "weight_decay_of",
+)
+"""Fields that a run keeps when it is resumed."""
 _ELSEWHERE = ("name", "start_from", "directory")
 """Fields on which a run that is resumed does not depend."""
 

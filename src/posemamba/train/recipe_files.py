@@ -208,10 +208,9 @@ def _step(known: Any, part: str, key: str, whole: Any, setting: str) -> Any:
         return part
     if part.isdecimal() and all(isinstance(each, int) for each in known):  # frames of clips: any will do
         return int(part)
-    if key.startswith("losses."):
-        raise PoseMambaError(f"--set {setting}: {LOSSES.unknown([part])}")
+    what = LOSSES.unknown([part]) if key.startswith("losses.") else f"no field {key}"
     guess = nearest(key, [name for name, _ in names(whole)])
-    raise PoseMambaError(f"--set {setting}: no field {key}" + (f"; did you mean {guess}?" if guess else ""))
+    raise PoseMambaError(f"--set {setting}: {what}" + (f"; did you mean {guess}?" if guess else ""))
 
 
 def _with_options(resolved: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
@@ -224,8 +223,9 @@ def _with_options(resolved: Mapping[str, Any], settings: Sequence[str]) -> dict[
     architecture = ARCHITECTURES[model["kind"]]
     defaults = architecture.config.preset(whole["model"]["size"]).model_dump()
     whole["model"]["options"] = {**defaults, **whole["model"]["options"]}
-    for key in filter(lambda key: key.startswith("losses."), chosen):  # a loss of an installed plugin is known once it was asked for
-        LOSSES.get(key.removeprefix("losses."))
+    for key in chosen:
+        if key.startswith("losses."):  # one of an installed plugin is known once it was asked for
+            LOSSES.get(key.removeprefix("losses."))
     whole["losses"] = {**dict.fromkeys(LOSSES, 0.0), **whole["losses"]}
     return _lists(whole)
 

@@ -146,8 +146,9 @@ def _import(module: str, title: str, here: bool) -> None:
         if error.name is None or not (module == error.name or module.startswith(f"{error.name}.")):
             raise PoseMambaError(f"{title}: cannot be imported ({error}): install what it needs") from error
         places = (
-            "neither installed nor in the working folder" if here else "not installed; --plugin also looks in the "
-            "working folder"
+            "neither installed nor in the working folder"
+            if here
+            else "not installed; --plugin also looks in the working folder"
         )
         raise PoseMambaError(f"{title}: no module of this name: {places}") from error
     except Exception as error:  # whatever the user's code raises

@@ -47,7 +47,7 @@ def test_kernels_agree_with_the_reference_in_float64(backend, device, order, poi
 @pytest.mark.parametrize(("backend", "device"), PATHS)
 def test_a_model_by_its_fast_path(backend, device):
     torch.manual_seed(0)
-    config = PoseMambaConfig(width=32, depth=2, frames=27, scan_order="shuffled")
+    config = PoseMambaConfig(width=64, depth=2, frames=27, scan_order="shuffled")
     model, x = PoseMamba(config).eval().to(device), torch.randn(2, 27, 17, 2, device=device)
     with torch.no_grad():
         for _ in range(3):  # a graph on a GPU from the second time on
@@ -77,7 +77,7 @@ def test_an_order_of_joints_in_their_own_order_is_the_bidirectional_one():
 )
 def test_wrong_tables_are_told_before_a_model_is_made(tables, named):
     register_order("wrong")(tables)
-    with pytest.raises(ValueError, match=f"scan order 'wrong'.*{named}"):
+    with pytest.raises(ValueError, match=f"scan_order(.|\n)*scan order 'wrong'.*{named}"):
         PoseMambaConfig.preset("s", scan_order="wrong")
     with pytest.raises(PoseMambaError, match=named):
         scan_map("wrong", 9, 17, LIMB_ORDER)
@@ -88,6 +88,6 @@ def test_names_are_unique_and_unknown_ones_list_the_known():
         register_order("fs_ft")(by_joints)
     with pytest.raises(PoseMambaError, match="merged has 2 values, expected 4"):
         register_order("short", merged=(True, False))
-    with pytest.raises(ValueError, match="unknown scan order none; known: global_local, .*bs_bt, shuffled, shuffled_plain"):
+    with pytest.raises(ValueError, match=r"unknown scan order none; known: global_local, .*bs_bt, shuffled, shuffled_"):
         PoseMambaConfig.preset("s", scan_order="none")
     assert "short" not in ORDERS

@@ -152,7 +152,10 @@ def check_order(order: str, frames: int, joints: int) -> None:
 def _tables(order: str, frames: int, joints: int) -> Tensor:
     """The tables of an order, (4, L) int64, checked."""
     with torch.device("cpu"):  # whatever device modules are being made on
-        made = ORDERS.require(order).tables(frames, joints)
+        return _checked(order, ORDERS.require(order).tables(frames, joints), frames, joints)
+
+
+def _checked(order: str, made: Any, frames: int, joints: int) -> Tensor:
     try:
         tables = torch.as_tensor(made, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
