@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from posemamba.utils.plugins import restoring
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "studies").rglob("*.md"))]
@@ -21,6 +23,7 @@ RUN = [
     "docs/python_api.md",
     "docs/refine.md",
     "docs/exports.md",
+    "docs/extend.md",
     "docs/keypoint_formats.md",
     "docs/onnx.md",
     "docs/show.md",
@@ -145,7 +148,8 @@ def test_python_examples_run(page: str, block: str, request: pytest.FixtureReque
         if re.search(pattern, block):
             pytest.importorskip(module)
     pytest.importorskip("av", reason="the folder of the examples holds a video: the extra 'video'")
-    exec(compile(block, page, "exec"), request.getfixturevalue("given_names"))
+    with restoring(always=True):
+        exec(compile(block, page, "exec"), request.getfixturevalue("given_names"))
 
 
 # --- files and links

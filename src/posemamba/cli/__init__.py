@@ -21,7 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from posemamba.cli.explaining import explain
-from posemamba.cli.options import RESEARCH, USE, command
+from posemamba.cli.options import RESEARCH, USE, command, with_plugins
 from posemamba.cli.terminal import cannot_print, drop_output, ended_by_signals, open_streams
 from posemamba.cli.waiting import sign_of_life
 from posemamba.utils.errors import PoseMambaError
@@ -45,6 +45,8 @@ COMMANDS = {
     "data": (RESEARCH, "data"),
     "show": (RESEARCH, "show"),
 }
+PLUGGED = ("lift", "evaluate", "info", "train", "export", "average", "calibrate")
+"""Commands with the option ``--plugin``."""
 
 
 def make_app(only: str | None = None) -> typer.Typer:
@@ -67,9 +69,9 @@ def make_app(only: str | None = None) -> typer.Typer:
         if isinstance(function, typer.Typer):
             app.add_typer(function, name=name, rich_help_panel=group)
         elif list(inspect.signature(function).parameters) == ["options"]:
-            command(app, group)(function)
+            command(app, group, plugins=name in PLUGGED)(function)
         else:
-            app.command(rich_help_panel=group)(function)
+            app.command(rich_help_panel=group)(with_plugins(function) if name in PLUGGED else function)
     return app
 
 

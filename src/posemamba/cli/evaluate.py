@@ -28,8 +28,8 @@ class EvaluateOptions:
     benchmark: Annotated[
         str,
         argument(
-            "mocap; a data set's file or the folder that holds it; or a folder with videos/ and calibration/, three or "
-            "more calibrated views of one person.",
+            "mocap; a data set's file or the folder that holds it; a folder with videos/ and calibration/, three or "
+            "more calibrated views of one person; or the name of a registered evaluation.",
             metavar="DATA",
         ),
     ] = "mocap"
@@ -109,8 +109,11 @@ def evaluate(options: EvaluateOptions) -> None:
 
     More: docs/mocap_benchmark.md, docs/human36m.md, docs/mpi_inf_3dhp.md, docs/views.md.
     """
+    from posemamba.evaluate.registered import is_registered
+
     o = options
-    views = o.benchmark != "mocap" and _is_views(Path(o.benchmark))
+    registered = o.benchmark != "mocap" and is_registered(o.benchmark)
+    views = o.benchmark != "mocap" and not registered and _is_views(Path(o.benchmark))
     if not views and (o.calibration or o.keypoints or o.detector or o.fov or not o.align):
         what = "is not" if o.benchmark == "mocap" or Path(o.benchmark).exists() else "does not exist"
         raise PoseMambaError(
@@ -118,14 +121,16 @@ def evaluate(options: EvaluateOptions) -> None:
             f"videos/ and calibration/; '{o.benchmark}' {what}"
         )
     if o.benchmark != "mocap":
-        ours = (o.quick, o.baselines, o.actions, o.data, o.report, o.robustness, o.split != "test", o.clips, o.window)
-        if any((*ours, o.overlap, o.aside, o.look)):
+        ours = (o.quick, o.baselines, o.actions, o.report, o.robustness, o.split != "test", o.clips, o.window)
+        if any((*ours, o.overlap, o.aside, o.look, o.data and not registered)):
             names = (
                 "--quick, --baselines, --actions, --report, --robustness, --split, --clips, --window, --overlap, "
                 "--aside, --look and --data"
             )
             raise PoseMambaError(f"{names} are for mocap; leave them out")
-        if views:
+        if registered:
+            _score_registered(o)
+        elif views:
             _score_views(o)
         else:
             _score_files(o)
@@ -250,6 +255,20 @@ def _score_files(options: EvaluateOptions) -> None:
     chosen = FileOptions(options.protocol, options.inputs, options.flip, _clips_at_once(lifter.device))
     with Stages()(lifter.name) as progress:
         result = evaluate_files(path, lifter, chosen, half=options.half, progress=progress)
+    print(result.table())
+    if options.json_file is not None:
+        result.save_json(options.json_file)
+
+
+def _score_registered(options: EvaluateOptions) -> None:
+    """Score weights by a registered evaluation; print the scores, write the file."""
+    from posemamba.evaluate.registered import evaluate_registered
+    from posemamba.lifting.lifter import Lifter
+
+    if options.protocol or options.inputs:
+        raise PoseMambaError("--protocol and --inputs are for Human3.6M; leave them out")
+    lifter = Lifter.from_pretrained(options.weights, device=options.device, flip=options.flip)
+    result = evaluate_registered(options.benchmark, lifter, options.data, half=options.half)
     print(result.table())
     if options.json_file is not None:
         result.save_json(options.json_file)

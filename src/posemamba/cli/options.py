@@ -26,7 +26,7 @@ USE, RESEARCH = "Use", "Research"
 
 
 def command(
-    app: typer.Typer, group: str | None = None, name: str | None = None
+    app: typer.Typer, group: str | None = None, name: str | None = None, plugins: bool = False
 ) -> Callable[[Callable[[Any], int | None]], Callable[[Any], int | None]]:
     """Register a function of one dataclass of options as a command.
 
@@ -37,6 +37,7 @@ def command(
         app: the application, or a group of commands such as ``posemamba data``.
         group: heading in the application's help.
         name: of the command, where it is not the function's.
+        plugins: it has the option ``--plugin``, too.
     """
 
     def register(function: Callable[[Any], int | None]) -> Callable[[Any], int | None]:
@@ -61,10 +62,31 @@ def command(
                 for field in fields(options)
             ]
         )
-        app.command(name or function.__name__.replace("_", "-"), rich_help_panel=group)(run)
+        made = with_plugins(run) if plugins else run
+        app.command(name or function.__name__.replace("_", "-"), rich_help_panel=group)(made)
         return function
 
     return register
+
+
+def with_plugins(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a command's function with the option ``--plugin`` behind its own: modules that are imported first."""
+    hints = get_type_hints(function, include_extras=True)
+    given = [p.replace(annotation=hints[p.name]) for p in inspect.signature(function).parameters.values()]
+    hints["plugin"] = _Plugin
+
+    def run(plugin: list[str] | None = None, **values: Any) -> Any:
+        if plugin:
+            from posemamba.utils.plugins import load
+
+            load(plugin, here=True)
+        return function(**values)
+
+    last = inspect.Parameter("plugin", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_Plugin)
+    run.__name__, run.__doc__ = function.__name__, function.__doc__
+    run.__annotations__ = {name: hints[name] for name in (*(p.name for p in given), "plugin")}
+    run.__signature__ = inspect.Signature([*given, last])  # type: ignore[attr-defined]  # what Typer reads
+    return run
 
 
 def option(help: str, *names: str, panel: str | None = None, default: bool = False, **more: Any) -> Any:
@@ -82,6 +104,11 @@ Flip = Annotated[
     bool, option("Test-time flip: average with the flipped input's poses, twice the work.", "--flip/--no-flip")
 ]
 MocapFolder = Annotated[Path | None, option("Folder of the motion capture files.", "--data")]
+
+_Plugin = Annotated[
+    list[str] | None,
+    option("Import this module of yours first, also from the working folder; may be repeated.", metavar="MODULE"),
+]
 
 RESULTS = "Results"
 _REFINE = "Size and refinement (docs/refine.md)"

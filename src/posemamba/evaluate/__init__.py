@@ -12,6 +12,7 @@ _HOMES = {
     "mpjpe_per_frame": "posemamba.evaluate.metrics",
     "mpjve_per_frame": "posemamba.evaluate.metrics",
     "p_mpjpe_per_frame": "posemamba.evaluate.metrics",
+    "register_evaluation": "posemamba.evaluate.registered",
     "run_benchmark": "posemamba.evaluate.mocap.benchmark",
     "run_robustness": "posemamba.evaluate.mocap.robustness",
 }

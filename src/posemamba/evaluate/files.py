@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from posemamba.data.check import recognise
+from posemamba.evaluate.registered import EVALUATIONS
 from posemamba.lifting.lifter import Lifter
 from posemamba.models.inputs import at_one_size, prepare_input
 from posemamba.utils.errors import PoseMambaError
@@ -126,7 +127,8 @@ def find_data(path: Path) -> str:
     """
     if not path.exists():
         raise PoseMambaError(
-            f"unknown benchmark '{path}', expected mocap, a path to a data set's files, or a folder of calibrated views"
+            f"unknown benchmark '{path}', expected mocap, a path to a data set's files, a folder of calibrated views, "
+            f"or a registered evaluation ({', '.join(EVALUATIONS) or 'there is none'})"
         )
     there = [data for data, _ in recognise(path) if data.key in EVALUATORS]
     if len(there) != 1:

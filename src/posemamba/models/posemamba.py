@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -27,7 +27,7 @@ from posemamba.ops import fused
 from posemamba.ops.conv_silu import conv_silu
 from posemamba.ops.fused.weights import EndWeights, LayerWeights, ModelLayout, centre
 from posemamba.ops.scan import OrderName, project, scan
-from posemamba.ops.scan.orders import DIRECTIONS
+from posemamba.ops.scan.orders import DIRECTIONS, check_order
 from posemamba.poses.skeletons import LIMB_ORDER
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
@@ -73,7 +73,9 @@ class PoseMambaConfig(BaseModel):
         description="hidden width of the head that tells how far off a joint may be; 0: none (not the paper's)",
     )
     mlp_ratio: int = Field(2, ge=1, le=64, description="the paper's alpha")
-    scan_order: OrderName = Field("global_local", description="the paper's order or one of Table 4's ablations")
+    scan_order: OrderName = Field(
+        "global_local", description="the paper's order, one of Table 4's ablations, or a registered one"
+    )
     limb_order: tuple[int, ...] = Field(LIMB_ORDER, description="joint merged with each joint in a merged scan")
     drop_path: float = Field(0.2, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
     published_gradient: bool = Field(
@@ -91,6 +93,15 @@ class PoseMambaConfig(BaseModel):
         if len(self.limb_order) != self.joints or any(not 0 <= j < self.joints for j in self.limb_order):
             raise ValueError(f"limb_order must name one of the {self.joints} joints for each of them")
         return self
+
+    @field_validator("scan_order")
+    @classmethod
+    def _order_is_there(cls, order: str, info: ValidationInfo) -> str:
+        try:  # frames and joints are missing where they are wrong themselves
+            check_order(order, min(info.data.get("frames", 1), 9), info.data.get("joints", len(LIMB_ORDER)))
+        except PoseMambaError as error:
+            raise ValueError(str(error)) from error
+        return order
 
     @classmethod
     def preset(cls, size: str, **changes: object) -> PoseMambaConfig:

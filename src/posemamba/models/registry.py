@@ -1,18 +1,23 @@
 """Architectures that can be trained, saved and loaded here, by the name that recipes and weights files give them.
 
 Every architecture takes 2D joints (B, T, J, 2), or (B, T, J, 3) with `config.confidence`, and returns (B, T, J, 3), for
-T up to `config.frames`. Every one has `config` and `preset`.
+T up to `config.frames`. Every one has `config` and `preset`. `register_model` adds one.
 """
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
 
 from posemamba.models.posemamba import PoseMamba, read_released_checkpoint
+from posemamba.utils import plugins
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.files import build, is_safetensors, parse_config, read_card, read_weights
 from posemamba.weights.names import find
@@ -24,8 +29,8 @@ if TYPE_CHECKING:
     from posemamba.models.posemamba import PoseMambaConfig
 
 AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT"
-AnyConfig: TypeAlias = "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig"
-ArchitectureName: TypeAlias = Literal["posemamba", "motionagformer", "motionbert"]
+AnyConfig: TypeAlias = "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig | ModelConfig"
+Model = TypeVar("Model", bound=type[nn.Module])
 
 
 @dataclass(frozen=True)
@@ -62,11 +67,86 @@ class Architecture:
         return any((c.__module__, c.__name__) == (self.home, self.label + suffix) for c in type(part).__mro__)
 
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "posemamba": Architecture("PoseMamba", "posemamba.models.posemamba", ("s", "b", "l", "x"), "Temporal_pos_embed"),
-    "motionagformer": Architecture("MotionAGFormer", "posemamba.models.motionagformer", ("s", "xs", "b", "l"), None),
-    "motionbert": Architecture("MotionBERT", "posemamba.models.motionbert", ("base", "lite"), "temp_embed"),
-}
+class ModelConfig(BaseModel):
+    """The configuration of a registered architecture, saved with its weights; a subclass has fields of its own.
+
+    Class attributes:
+        presets: fields of each size; the first size is the default.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"s": {}}
+
+    frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip")
+    joints: int = Field(17, ge=1, le=1000, description="J")
+    confidence: bool = Field(False, description="take each joint's confidence as a third number")
+
+    @classmethod
+    def preset(cls, size: str, **changes: object) -> ModelConfig:
+        """The config of a size; `changes` override single fields."""
+        return cls.model_validate({**cls.presets[size], **changes})
+
+
+@dataclass(frozen=True)
+class RegisteredArchitecture(Architecture):
+    """An architecture that `register_model` added, with its classes.
+
+    Attributes:
+        model_class: made with one argument, the config, which it keeps as `config`.
+        config_class: of the config.
+    """
+
+    model_class: type[nn.Module]
+    config_class: type[ModelConfig]
+
+    @property
+    def model(self) -> type[Any]:
+        return self.model_class
+
+    @property
+    def config(self) -> type[Any]:
+        return self.config_class
+
+    def made(self, part: object, suffix: str = "") -> bool:
+        return isinstance(part, self.config_class if suffix else self.model_class)
+
+
+ARCHITECTURES: plugins.Registry[Architecture] = plugins.Registry(
+    "architecture",
+    {
+        "posemamba": Architecture(
+            "PoseMamba", "posemamba.models.posemamba", ("s", "b", "l", "x"), "Temporal_pos_embed"
+        ),
+        "motionagformer": Architecture(
+            "MotionAGFormer", "posemamba.models.motionagformer", ("s", "xs", "b", "l"), None
+        ),
+        "motionbert": Architecture("MotionBERT", "posemamba.models.motionbert", ("base", "lite"), "temp_embed"),
+    },
+)
+"""All architectures, by the name of `model.kind` in recipes."""
+
+
+def register_model(name: str, config: type[ModelConfig]) -> Callable[[Model], Model]:
+    """Register an architecture: a module of one argument, its config, that keeps it as `config`.
+
+    Args:
+        name: for `model.kind`.
+        config: its config's class.
+
+    Raises:
+        PoseMambaError: the name is taken, or a class is of another kind.
+    """
+    if not (isinstance(config, type) and issubclass(config, ModelConfig) and config.presets):
+        raise PoseMambaError(f"architecture '{name}': its config must be a subclass of ModelConfig, with presets")
+
+    def add(model: Model) -> Model:
+        if not (isinstance(model, type) and issubclass(model, nn.Module)):
+            raise PoseMambaError(f"architecture '{name}': expected a class of torch.nn.Module")
+        label, home, sizes = model.__name__, model.__module__, tuple(config.presets)
+        ARCHITECTURES.add(name, RegisteredArchitecture(label, home, sizes, None, model, config))
+        return model
+
+    return add
 
 
 def architecture_of(model: AnyModel) -> str:
@@ -77,8 +157,15 @@ def architecture_of(model: AnyModel) -> str:
 def describe(config: AnyConfig) -> str:
     """Describe a model in a few words, for error messages."""
     name = next(entry.label for entry in ARCHITECTURES.values() if entry.made(config, "Config"))
+    if isinstance(config, ModelConfig):
+        return f"a {name}, {config.frames} frames"
     layers = "layers" if name == "MotionAGFormer" else "pairs of blocks"
     return f"a {name} of width {config.width}, {config.depth} {layers}, {config.frames} frames"
+
+
+def layers_of(config: AnyConfig) -> int:
+    """Return the layers that a model of this config has at the least, for `build`; 0: not known."""
+    return 0 if isinstance(config, ModelConfig) else config.depth
 
 
 def save_model(
@@ -117,15 +204,28 @@ def load_model(source: str | Path, **changes: object) -> AnyModel:
         name = metadata["model"]
         if name not in ARCHITECTURES:
             raise PoseMambaError(
-                f"{path}: weights of a '{name}', known are {', '.join(ARCHITECTURES)}: is this version too old?"
+                f"{path}: weights of a '{name}', known are {', '.join(ARCHITECTURES)}"
+                + (_plugins_of(metadata) or ": is this version too old?")
             )
-        config, card = parse_config(path, ARCHITECTURES[name].config, metadata), read_card(path).get("card", {})
+        try:
+            config = parse_config(path, ARCHITECTURES[name].config, metadata)
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{error}{_plugins_of(metadata)}") from error
+        card = read_card(path).get("card", {})
     else:
         name, (config, state), card = "posemamba", read_released_checkpoint(path), {}
     if changes:
         config = type(config).model_validate({**config.model_dump(), **changes})
     make = ARCHITECTURES[name].model
-    model: AnyModel = build(path, lambda: make(config), config.depth, state, describe(config))
+    model: AnyModel = build(path, lambda: make(config), layers_of(config), state, describe(config))
     if isinstance(model, PoseMamba):
         model.card = card
     return model.eval()
+
+
+def _plugins_of(metadata: Mapping[str, str]) -> str:
+    """The words on plugins that the card names and that are not loaded; the file itself never loads one."""
+    try:
+        return plugins.told_of(json.loads(metadata["card"])["recipe"]["plugins"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""

@@ -14,6 +14,7 @@ import torch
 from posemamba.train.recipe import Recipe
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
+from posemamba.utils.plugins import told_of
 from posemamba.weights.files import first_line, load_safely
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
     Raises:
         PoseMambaError: not such a file.
     """
+    content: Any = None
     try:
         check_whole(Path(path))
         content = load_safely(path)
@@ -115,7 +117,17 @@ def load_weights(path: str | Path) -> tuple[dict[str, torch.Tensor], Recipe, dic
         raise
     except Exception as error:  # on bytes that are no pickle its reader raises whatever comes
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PoseMambaError(f"{path}: not weights that training kept ({first})") from error
+        if plugins := _told_plugins(content):
+            first = " ".join(str(error).splitlines()[2:3]).partition(" [type=")[0].strip() or first
+        raise PoseMambaError(f"{path}: not weights that training kept ({first}){plugins}") from error
+
+
+def _told_plugins(content: Any) -> str:
+    """The words on plugins of a run's recipe that are not loaded; the run's files never load one."""
+    try:
+        return told_of(content["recipe"]["plugins"])
+    except (KeyError, TypeError):
+        return ""
 
 
 def scores(module: LiftingModule) -> dict[str, float]:
@@ -152,7 +164,7 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
                     f"{last} was made with data.{field} = {kept['data'].get(field)!r}, the recipe says {value!r}: "
                     "choose another directory or the old recipe"
                 )
-    for field in ("model", "seed", "steps_per_epoch", "person_size", "optimizer", "muon_scans", "weight_decay_of"):
+    for field in _LASTING:
         if kept[field] != now[field]:
             raise PoseMambaError(
                 f"{last} was made with {field} = {kept[field]!r}, the recipe says {now[field]!r}: "
@@ -168,6 +180,17 @@ def check_resumable(last: Path, recipe: Recipe) -> tuple[int, float]:
     return step, seconds
 
 
+_LASTING = (
+    "model",
+    "seed",
+    "steps_per_epoch",
+    "person_size",
+    "optimizer",
+    "optimizer_options",
+    "muon_scans",
+    "weight_decay_of",
+)
+"""Fields that a run keeps when it is resumed."""
 _ELSEWHERE = ("name", "start_from", "directory")
 """Fields on which a run that is resumed does not depend."""
 

@@ -11,7 +11,7 @@ import torch
 
 from posemamba.data.mocap.motions import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-from posemamba.models.registry import AnyModel, architecture_of, load_model, save_model
+from posemamba.models.registry import AnyModel, architecture_of, layers_of, load_model, save_model
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.initialisation import build_model, config_of
 from posemamba.train.recipe import Recipe
@@ -77,11 +77,16 @@ def _card(model: AnyModel, recipe: Recipe, details: Mapping[str, Any]) -> dict[s
         **({} if seconds is None else {"training_minutes": round(seconds / 60, 2)}),
         "person_size": recipe.person_size,
         "validation_p1_mm": validation,
-        "data": _DATA[recipe.data.kind],
+        "data": _DATA.get(recipe.data.kind) or _registered(recipe.data),
         **({"unit": "metres"} if recipe.data.kind == "videopose3d" else {}),
         **({"acknowledgement": ACKNOWLEDGEMENT} if recipe.data.kind == "mocap" else {}),
         "recipe": settings,
     }
+
+
+def _registered(data: Any) -> str:
+    """What a registered data set's class says of it in its docstring's first line."""
+    return (type(data).__doc__ or "").strip().partition("\n")[0] or str(data.kind)
 
 
 def rewrite_weights(source: str | Path, out: str | Path, shard_bytes: int | None = None) -> list[Path]:
@@ -115,7 +120,7 @@ def load_kept(kept: str | Path) -> tuple[AnyModel, Recipe, dict[str, Any]]:
     state, recipe, details = load_weights(kept)
     plain = recipe.model_copy(update={"start_from": None})
     config = config_of(plain)
-    model: AnyModel = build(Path(kept), lambda: build_model(plain), config.depth, state, "the model of its recipe")
+    model: AnyModel = build(Path(kept), lambda: build_model(plain), layers_of(config), state, "the model of its recipe")
     return model, recipe, details
 
 

@@ -62,7 +62,7 @@ def _initialise_from(model: AnyModel, source: str) -> None:
         PoseMambaError: no such weights, or those of another model.
     """
     path, architecture, config = find(source), ARCHITECTURES[architecture_of(model)], model.config
-    if isinstance(model, PoseMamba) or is_safetensors(path):
+    if isinstance(model, PoseMamba) or is_safetensors(path) or not hasattr(architecture.model, "from_pretrained"):
         given = load_model(path)
     else:  # a checkpoint of its authors' code, which does not hold the number of heads
         given = architecture.model.from_pretrained(path, heads=model.config.heads)

@@ -6,13 +6,15 @@ Shapes: B clips, T frames, J joints.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from posemamba.poses.skeletons import H36M17
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.plugins import Registry
 
 PAPER_WEIGHTS: Mapping[str, float] = {
     "mpjpe": 1.0,
@@ -22,8 +24,7 @@ PAPER_WEIGHTS: Mapping[str, float] = {
 }
 """The weights of the released training; Table 5's 'T-Loss' is the last two together."""
 
-LOSSES = (*PAPER_WEIGHTS, "bone_direction")
-"""All losses, by name."""
+Loss = Callable[[Tensor, Tensor], Tensor]
 
 # Human3.6M's 17 joints: the farther from the trunk, the more a jump between frames costs.
 TEMPORAL_WEIGHTS = (1, 1, 2.5, 2.5, 1, 2.5, 2.5, 1, 1, 1, 1.5, 1.5, 4, 4, 1.5, 4, 4)
@@ -87,7 +88,35 @@ def bone_direction(pred: Tensor, target: Tensor) -> Tensor:
     return mpjpe(*directions)
 
 
-_OF_TARGET = {"mpjpe": mpjpe, "n_mpjpe": n_mpjpe, "velocity": velocity, "bone_direction": bone_direction}
+LOSSES: Registry[Loss] = Registry(
+    "loss",
+    {
+        "mpjpe": mpjpe,
+        "n_mpjpe": n_mpjpe,
+        "velocity": velocity,
+        "temporal_consistency": lambda pred, target: temporal_consistency(pred),
+        "bone_direction": bone_direction,
+    },
+)
+"""All losses, by name."""
+
+
+def register_loss(name: str) -> Callable[[Loss], Loss]:
+    """Register a loss, a function of predictions and targets (B, T, J, 3) that returns a scalar.
+
+    >>> @register_loss("farthest_joint")
+    ... def farthest_joint(pred, target):
+    ...     return (pred - target).norm(dim=-1).amax(-1).mean()
+
+    Raises:
+        PoseMambaError: the name is taken.
+    """
+
+    def add(loss: Loss) -> Loss:
+        LOSSES.add(name, loss)
+        return loss
+
+    return add
 
 
 def total_loss(
@@ -102,16 +131,19 @@ def total_loss(
 
     Raises:
         ValueError: no weight is positive, or a name is unknown.
+        PoseMambaError: a loss returned something else than a scalar.
     """
-    unknown = set(weights) - set(LOSSES)
-    if unknown:
-        raise ValueError(f"unknown losses: {', '.join(sorted(unknown))}")
+    if unknown := [name for name in weights if name not in LOSSES]:
+        raise ValueError(LOSSES.unknown(unknown))
     parts: dict[str, Tensor] = {}
     total: Tensor | None = None
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) and weight == 0:
             continue
-        value = temporal_consistency(pred) if name == "temporal_consistency" else _OF_TARGET[name](pred, target)
+        value = LOSSES[name](pred, target)
+        if not isinstance(value, Tensor) or value.ndim:
+            found = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
+            raise PoseMambaError(f"loss '{name}' returned a value {found}, expected a scalar tensor")
         parts[name] = value.detach()
         total = weight * value if total is None else total + weight * value
     if total is None:

@@ -21,7 +21,7 @@ from posemamba.models.inputs import prepare_input
 from posemamba.models.layers import in_full_precision
 from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
-from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
+from posemamba.train.optimizers import make_optimizer
 from posemamba.train.recipe import Recipe
 from posemamba.train.sources import TrainingData
 from posemamba.train.step_graphs import Outcome, StepGraphs
@@ -143,23 +143,8 @@ class LiftingModule(pl.LightningModule):
         return _numbers(self.data.parts)
 
     def configure_optimizers(self) -> Any:
-        """AdamW, or Muon beside it; the learning rate is set step by step."""
-        on_gpu = self.trainer.strategy.root_device.type == "cuda"
-        r = self.recipe
-        kept = set() if r.weight_decay_of == "all" else set(map(id, undecayed(self.model)))
-        optimizer: torch.optim.Optimizer
-        if r.optimizer == "muon":
-            matrices, others = split_parameters(self.model, scans=r.muon_scans)
-            optimizer = Muon(
-                matrices, others, lr=r.lr, matrix_lr=r.matrix_lr, weight_decay=r.weight_decay, undecayed=kept
-            )
-        else:
-            optimizer = torch.optim.AdamW(
-                decay_groups(self.model.parameters(), r.weight_decay, kept),
-                lr=r.lr,
-                weight_decay=r.weight_decay,
-                fused=True if on_gpu else None,
-            )
+        """Make the recipe's optimizer; its learning rates are set step by step."""
+        r, optimizer = self.recipe, make_optimizer(self.model, self.recipe)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: self.slower * r.lr_at(step, self.training_seconds) / r.lr
         )

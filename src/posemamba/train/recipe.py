@@ -3,18 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    Tag,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from posemamba.data.mocap.options import MocapOptions
-from posemamba.models.registry import ARCHITECTURES, ArchitectureName
+from posemamba.models.registry import ARCHITECTURES
 from posemamba.train import recipe_files
 from posemamba.train.losses import LOSSES, PAPER_WEIGHTS
+from posemamba.train.optimizers import OPTIMIZERS
+from posemamba.utils import plugins
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
+
+if TYPE_CHECKING:
+    from posemamba.train.sources import TrainingData
 
 _TOLD = 8
 """Problems of one recipe that a message names."""
@@ -29,7 +46,7 @@ class ModelRecipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: ArchitectureName = Field(default="posemamba", description="architecture")
+    kind: str = Field(default="posemamba", description="architecture")
     size: str = Field(default="", description="variant of the architecture's paper; left out: s, for MotionBERT base")
     options: dict[str, Any] = Field(default={}, description="fields of its config that differ from the variant's")
 
@@ -37,8 +54,14 @@ class ModelRecipe(BaseModel):
     @classmethod
     def _size_of_its_kind(cls, values: Any) -> Any:
         named = values.get("kind", "posemamba") if isinstance(values, dict) else None
-        kind = ARCHITECTURES.get(named) if isinstance(named, str) else None
+        kind = ARCHITECTURES.get(named) if isinstance(named, str) else None  # an unknown one is told below
         return values if kind is None else {"size": kind.sizes[0], **values}
+
+    @field_validator("kind")
+    @classmethod
+    def _known_kind(cls, kind: str) -> str:
+        ARCHITECTURES.require(kind)
+        return kind
 
     @model_validator(mode="after")
     def _known_size(self) -> ModelRecipe:
@@ -113,19 +136,81 @@ class MpiInf3dhpData(BaseModel):
     flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
 
 
-def _mocap_by_default(value: Any) -> Any:
-    return {"kind": "mocap", **value} if isinstance(value, dict) else value
+class DataOptions(BaseModel):
+    """The fields of `data` of a registered data set; a subclass has fields of its own, and opens the data."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: str = ""
+    directory: Path | None = Field(default=None, description="where its files are; --data")
+    frames: int = Field(default=81, ge=1, le=100_000, description="frames of a clip, the longest if they differ")
+
+    def open(self, recipe: Recipe) -> TrainingData:
+        """Open the data: `posemamba.train.sources.TensorClips`, or anything like it."""
+        raise NotImplementedError
 
 
-DATA = {
-    "mocap": MocapData,
-    "human36m": Human36MData,
-    "videopose3d": VideoPose3DData,
-    "mpi_inf_3dhp": MpiInf3dhpData,
-}
+DATA: plugins.Registry[type[Any]] = plugins.Registry(
+    "data set",
+    {
+        "mocap": MocapData,
+        "human36m": Human36MData,
+        "videopose3d": VideoPose3DData,
+        "mpi_inf_3dhp": MpiInf3dhpData,
+    },
+)
 """Data sets to train on, by `data.kind`."""
-_ANY = MocapData | Human36MData | VideoPose3DData | MpiInf3dhpData
-AnyData = Annotated[Annotated[_ANY, Field(discriminator="kind")], BeforeValidator(_mocap_by_default)]
+_OWN = tuple(DATA)
+_DEFAULTS: dict[str, type[Any]] = dict(DATA)
+Options = TypeVar("Options", bound=type[DataOptions])
+
+
+def register_data(name: str) -> Callable[[Options], Options]:
+    """Register a data set to train on: a subclass of `DataOptions`, whose fields are those of `data` in recipes.
+
+    Raises:
+        PoseMambaError: the name is taken, or the class is of another kind.
+    """
+
+    def add(options: Options) -> Options:
+        if not (isinstance(options, type) and issubclass(options, DataOptions)):
+            raise PoseMambaError(f"data set '{name}': expected a subclass of DataOptions")
+        kind: Any = (Literal[name], name)
+        made = create_model(options.__name__, __base__=options, __module__=options.__module__, kind=kind)
+        made.__doc__ = options.__doc__
+        DATA.add(name, made)
+        return options
+
+    return add
+
+
+def _kind_of(value: Any) -> str:
+    kind = value.get("kind", "mocap") if isinstance(value, dict) else getattr(value, "kind", None)
+    return kind if kind in _OWN else "registered"
+
+
+def _registered(value: Any) -> Any:
+    """The options of a registered data set, checked by their class."""
+    if isinstance(value, DataOptions):
+        return value
+    if not isinstance(value, dict):
+        raise ValueError(f"expected fields and values of a data set, such as {{kind: mocap}}, not {str(value)[:100]}")
+    try:
+        return DATA.require(str(value.get("kind"))).model_validate(value)
+    except ValidationError as error:
+        found = error.errors()[:_TOLD]
+        raise ValueError("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)) from error
+
+
+AnyData = Annotated[
+    Annotated[MocapData, Tag("mocap")]
+    | Annotated[Human36MData, Tag("human36m")]
+    | Annotated[VideoPose3DData, Tag("videopose3d")]
+    | Annotated[MpiInf3dhpData, Tag("mpi_inf_3dhp")]
+    | Annotated[SerializeAsAny[DataOptions], BeforeValidator(_registered), Tag("registered")],
+    Discriminator(_kind_of),
+    BeforeValidator(lambda value: {"kind": "mocap", **value} if isinstance(value, dict) else value),
+]
 
 
 class Recipe(BaseModel):
@@ -134,6 +219,9 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     name: str = Field(default="run", description="goes into the weights' card")
+    plugins: list[str] = Field(
+        default=[], max_length=100, description="modules to import first, which register what the recipe names"
+    )
     model: ModelRecipe = Field(default_factory=ModelRecipe)
     data: AnyData = Field(default_factory=MocapData)
     start_from: str | None = Field(
@@ -169,9 +257,11 @@ class Recipe(BaseModel):
     )
     batch: int = Field(default=4, ge=1, le=65_536, description="clips a step and process")
     lr: float = Field(default=2e-4, gt=0, le=1000)
-    optimizer: Literal["adamw", "muon"] = Field(
-        default="adamw", description="'muon': for the matrices inside blocks, AdamW for the rest (not the paper's)"
+    optimizer: str = Field(
+        default="adamw",
+        description="'muon': for the matrices inside blocks, AdamW for the rest (not the paper's); or a registered one",
     )
+    optimizer_options: dict[str, Any] = Field(default={}, description="arguments of a registered optimizer")
     matrix_lr: float = Field(
         default=3e-3, gt=0, le=1000, description="'muon': learning rate of the matrices; same schedule"
     )
@@ -228,12 +318,34 @@ class Recipe(BaseModel):
     @field_validator("losses")
     @classmethod
     def _known_losses(cls, losses: dict[str, float]) -> dict[str, float]:
-        unknown = set(losses) - set(LOSSES)
-        if unknown:
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(LOSSES)}")
+        if unknown := [name for name in losses if name not in LOSSES]:
+            raise ValueError(LOSSES.unknown(unknown))
         if not any(losses.values()):
             raise ValueError("every weight is 0")
         return losses
+
+    @field_validator("plugins")
+    @classmethod
+    def _names_of_modules(cls, names: list[str]) -> list[str]:
+        try:
+            return [plugins.check_name(name) for name in names]
+        except PoseMambaError as error:
+            raise ValueError(str(error)) from error
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known_optimizer(cls, optimizer: str) -> str:
+        OPTIMIZERS.require(optimizer)
+        return optimizer
+
+    @model_validator(mode="after")
+    def _fits_the_optimizer(self) -> Recipe:
+        if self.optimizer in ("adamw", "muon"):
+            if self.optimizer_options:
+                raise ValueError("optimizer_options are for registered optimizers; adamw and muon have fields")
+        elif self.cuda_graphs:
+            raise ValueError("cuda_graphs is for the optimizers adamw and muon")
+        return self
 
     @model_validator(mode="after")
     def _fits_the_data(self) -> Recipe:
@@ -245,7 +357,7 @@ class Recipe(BaseModel):
                     "there, or set model.options.frames"
                 )
             return self
-        if self.loss_unit == "body" or self.person_size is not None:
+        if self.person_size is not None or (self.loss_unit == "body" and not isinstance(self.data, DataOptions)):
             raise ValueError("loss_unit: body and person_size are for mocap; benchmarks are scored as they are")
         if most is not None and self.data.frames > most:
             raise ValueError(
@@ -323,11 +435,22 @@ def load_recipe(source: str | Path, *, size: str | None = None, settings: Sequen
     Raises:
         PoseMambaError: no such recipe, not YAML, or a field that is unknown or out of range, by name.
     """
-    content = recipe_files.read(source, size)
-    recipe = _checked(source, {**content, **changes})
-    if not settings:
-        return recipe
-    return _checked(source, recipe_files.apply(settings, {**content, **changes}, recipe.model_dump()))
+    content = {**recipe_files.read(source, size, _load_plugins), **changes}
+    _load_plugins(source, content)
+    recipe = _checked(source, content)
+    if settings:
+        recipe = _checked(source, recipe_files.apply(settings, content, recipe.model_dump()))
+    return recipe.model_copy(update={"plugins": list(dict.fromkeys([*recipe.plugins, *plugins.loaded()]))})
+
+
+def _load_plugins(source: str | Path, content: Mapping[str, Any]) -> None:
+    """Import the plugins that a recipe names: its other fields may be of them."""
+    names = content.get("plugins", [])
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):  # else it is told with other faults
+        try:
+            plugins.load(names)
+        except PoseMambaError as error:
+            raise PoseMambaError(f"{source}: plugins: {error}") from error
 
 
 def _checked(source: str | Path, content: Mapping[str, Any]) -> Recipe:
@@ -347,13 +470,13 @@ def _problem(problem: Any, content: Mapping[str, Any]) -> str:
     where = [str(part) for part in problem["loc"]]
     data = content.get("data")
     kind = data.get("kind", "mocap") if isinstance(data, dict) else "mocap"
-    if where[:1] == ["data"] and where[1:2] and where[1] in DATA:
+    if where[:1] == ["data"] and where[1:2] and where[1] in (*_OWN, "registered"):
         del where[1]  # the kind, which pydantic names as if it were a field
     name = ".".join(where)
     if problem["type"] == "extra_forbidden":
-        known = {**Recipe().model_dump(), "data": DATA.get(kind, MocapData)(kind=kind).model_dump()}
+        known = {**Recipe().model_dump(), "data": _DEFAULTS.get(kind, MocapData)(kind=kind).model_dump()}
         guess = recipe_files.nearest(name, [each for each, _ in recipe_files.names(known)])
         return f"{name}: unknown field" + (f"; did you mean {guess}?" if guess else "")
     if not where:
         return str(problem["msg"]).removeprefix("Value error, ")
-    return f"{name}: {problem['msg']}, got {repr(problem['input'])[:200]}"
+    return f"{name}: {str(problem['msg']).removeprefix('Value error, ')}, got {repr(problem['input'])[:200]}"

@@ -6,7 +6,7 @@ What is put together is a plain mapping; `posemamba.train.recipe` checks it.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from importlib import resources
 from pathlib import Path
@@ -73,7 +73,11 @@ def find(source: str | Path, beside: Path | None = None) -> Path:
     )
 
 
-def read(source: str | Path, size: str | None = None) -> dict[str, Any]:
+def read(
+    source: str | Path,
+    size: str | None = None,
+    seen: Callable[[str | Path, Mapping[str, Any]], None] = lambda source, content: None,
+) -> dict[str, Any]:
     """Read a recipe with the recipes that it is based on, and the values that it has for the model's size.
 
     Each recipe goes before its base. Mappings are merged field by field, but for those named in WHOLE.
@@ -81,17 +85,20 @@ def read(source: str | Path, size: str | None = None) -> dict[str, Any]:
     Args:
         source: name of a bundled recipe, or path of a YAML file.
         size: of the model, in place of the recipe's.
+        seen: called with each file's name and fields before they are put together.
 
     Raises:
         PoseMambaError: no such recipe, not YAML, a base that is missing or circular.
     """
     path = find(source)
     with reading(path, "a recipe"):
-        return _read(path, size)
+        return _read(path, size, seen)
 
 
-def _read(path: Path, size: str | None) -> dict[str, Any]:
+def _read(path: Path, size: str | None, seen: Callable[[str | Path, Mapping[str, Any]], None]) -> dict[str, Any]:
     layers = _layers(path, ())
+    for layer in reversed(layers):
+        seen(path, layer)
     models = [layer["model"] for layer in layers if isinstance(layer.get("model"), dict)]
     kind = next((model["kind"] for model in models if "kind" in model), "posemamba")
     known = ARCHITECTURES[kind].sizes if isinstance(kind, str) and kind in ARCHITECTURES else ("",)
@@ -158,7 +165,7 @@ def apply(settings: Sequence[str], content: Mapping[str, Any], resolved: Mapping
         PoseMambaError: no value, or a key that does not exist; the nearest one is named.
     """
     changed = copy.deepcopy(dict(content))
-    known = _with_options(resolved)
+    known = _with_options(resolved, settings)
     for setting in settings:
         key, equals, text = setting.partition("=")
         key = key.strip()
@@ -197,20 +204,28 @@ def _step(known: Any, part: str, key: str, whole: Any, setting: str) -> Any:
         if not part.isdecimal() or int(part) >= len(known):
             raise PoseMambaError(f"--set {setting}: '{part}' is not an item of the {len(known)} there: 0 and so on")
         return int(part)
-    if part in known:
+    if part in known or key == f"optimizer_options.{part}":  # a registered optimizer's arguments have any names
         return part
     if part.isdecimal() and all(isinstance(each, int) for each in known):  # frames of clips: any will do
         return int(part)
+    what = LOSSES.unknown([part]) if key.startswith("losses.") else f"no field {key}"
     guess = nearest(key, [name for name, _ in names(whole)])
-    raise PoseMambaError(f"--set {setting}: no field {key}" + (f"; did you mean {guess}?" if guess else ""))
+    raise PoseMambaError(f"--set {setting}: {what}" + (f"; did you mean {guess}?" if guess else ""))
 
 
-def _with_options(resolved: Mapping[str, Any]) -> dict[str, Any]:
+def _with_options(resolved: Mapping[str, Any], settings: Sequence[str]) -> dict[str, Any]:
     """All fields that can be set: also those of the model's config and the losses that the recipe leaves out."""
     whole = copy.deepcopy(dict(resolved))
-    architecture = ARCHITECTURES[whole["model"]["kind"]]
+    chosen = {key.strip(): value.strip() for key, _, value in (setting.partition("=") for setting in settings)}
+    model, kind = whole["model"], chosen.get("model.kind", "")
+    if kind != model["kind"] and kind in ARCHITECTURES:  # options of the model that is chosen here
+        model["kind"], model["size"] = kind, ARCHITECTURES[kind].sizes[0]
+    architecture = ARCHITECTURES[model["kind"]]
     defaults = architecture.config.preset(whole["model"]["size"]).model_dump()
     whole["model"]["options"] = {**defaults, **whole["model"]["options"]}
+    for key in chosen:
+        if key.startswith("losses."):  # one of an installed plugin is known once it was asked for
+            LOSSES.get(key.removeprefix("losses."))
     whole["losses"] = {**dict.fromkeys(LOSSES, 0.0), **whole["losses"]}
     return _lists(whole)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,7 +20,7 @@ from posemamba.data.mocap.motions import Motions, load_motions
 from posemamba.evaluate.mocap.scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts
 from posemamba.models.inputs import prepare_input
-from posemamba.train.recipe import Human36MData, MocapData, MpiInf3dhpData, Recipe, VideoPose3DData
+from posemamba.train.recipe import DataOptions, Human36MData, MocapData, MpiInf3dhpData, Recipe, VideoPose3DData
 from posemamba.utils.errors import PoseMambaError
 
 VALIDATION_CAMERAS = (0, 2)
@@ -68,6 +69,8 @@ def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) ->
         return Human36MBenchmark(recipe, data)
     if isinstance(data, VideoPose3DData):
         return VideoPose3DBenchmark(recipe, data)
+    if isinstance(data, DataOptions):
+        return data.open(recipe)
     return MpiInf3dhpBenchmark(recipe, data)
 
 
@@ -271,3 +274,50 @@ class MpiInf3dhpBenchmark(_Benchmark):
         overall = evaluate(predictor(model), self.files, self.data.frames, self.data.flip).overall
         values = {"p1_test": overall.mpjpe, "pck_test": overall.pck, "auc_test": overall.auc}
         return {name: (torch.tensor(value), 1.0) for name, value in values.items()}
+
+
+# --- clips of a registered data set
+
+
+class TensorClips:
+    """Clips in memory, trained on pass by pass; validation scores P1 on others.
+
+    Args:
+        recipe: its seed draws the order of each pass.
+        training, validation: clips of one length each (`clip_batch`).
+
+    Raises:
+        PoseMambaError: there are no clips.
+    """
+
+    def __init__(self, recipe: Recipe, training: ClipBatch, validation: ClipBatch) -> None:
+        if not len(training.input) or not len(validation.input):
+            raise PoseMambaError(f"recipe {recipe.name}: no clips to train on, or none to validate on")
+        self.recipe, self.training, self.validation = recipe, training, validation
+        self.parts = -(-len(validation.input) // recipe.batch)
+
+    def prepare(self, device: torch.device) -> None:
+        self.training, self.validation = self.training.to(device), self.validation.to(device)
+
+    def steps_of_pass(self, clips: int) -> int | None:
+        return -(-len(self.training.input) // clips)
+
+    def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
+        """Return the clips of a step: passes follow each other without a gap, each in an order of its own."""
+        count = len(self.training.input)
+        places = (step * world + rank) * size + np.arange(size)
+        chosen = np.empty(size, np.int64)
+        for epoch in np.unique(places // count):
+            order = np.random.default_rng((self.recipe.seed, int(epoch))).permutation(count)
+            here = places // count == epoch
+            chosen[here] = order[places[here] % count]
+        return self.training.select(torch.from_numpy(chosen))
+
+    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
+        """Return the sum of errors over frames, in millimetres, and their number."""
+        size, count = self.recipe.batch, len(self.validation.input)
+        clips = self.validation.select(torch.arange(part * size, min(count, (part + 1) * size)))
+        pred = model(prepare_input(model, clips.joints)).float()
+        pred = pred - pred[:, :, :1]
+        distance = (pred - clips.target).norm(dim=-1).mean(-1) * clips.mm_per_unit
+        return {"p1_test": (distance.sum(), float(distance.numel()))}

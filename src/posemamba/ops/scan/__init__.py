@@ -18,11 +18,23 @@ from torch import Tensor
 from posemamba.ops.runtime import settings
 from posemamba.ops.runtime.settings import constant_for_compiler
 from posemamba.ops.scan.operator import merges_inside, scan_op
-from posemamba.ops.scan.orders import ORDERS, OrderName, merges, scan_map
+from posemamba.ops.scan.orders import ORDERS, OrderName, by_joints, merges, register_order, scan_map
 from posemamba.ops.scan.reference import selective_scan_reference
 from posemamba.utils.errors import PoseMambaError
 
-__all__ = ["BACKENDS", "ORDERS", "Backend", "OrderName", "choose_backend", "project", "scan", "selective_scan", "why"]
+__all__ = [
+    "BACKENDS",
+    "ORDERS",
+    "Backend",
+    "OrderName",
+    "by_joints",
+    "choose_backend",
+    "project",
+    "register_order",
+    "scan",
+    "selective_scan",
+    "why",
+]
 
 Backend = Literal["auto", "cuda", "numba", "reference"]
 BACKENDS = ("cuda", "numba", "reference")

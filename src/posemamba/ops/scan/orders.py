@@ -6,16 +6,23 @@ the token from a table of int32 that all clips and layers share.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, get_args
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-OrderName = Literal["global_local", "bidirectional", "fs_ft", "fs_bt", "bs_ft", "bs_bt"]
-ORDERS: tuple[str, ...] = get_args(OrderName)
+from posemamba.ops.runtime.settings import constant_for_compiler
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.plugins import Registry
+
+OrderName: TypeAlias = str
+"""One of `ORDERS`."""
 DIRECTIONS = 4
+Tables = Callable[[int, int], Any]
+"""(frames, joints) to the tokens (4, L) that the steps of the four directions visit."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,7 @@ def _one_way(spatial: Direction, temporal: Direction) -> tuple[Direction, ...]:
     return (spatial, temporal, spatial, temporal)  # directions 2 and 3 repeat 0 and 1 with their own weights
 
 
-_DIRECTIONS: dict[str, tuple[Direction, ...]] = {
+_DIRECTIONS = {
     "global_local": (
         _MERGED,
         _TEMPORAL,
@@ -65,6 +72,110 @@ _DIRECTIONS: dict[str, tuple[Direction, ...]] = {
     "bs_ft": _one_way(Direction(spatial=True, inner_backward=True), _TEMPORAL),
     "bs_bt": _one_way(Direction(spatial=True, inner_backward=True), Direction(spatial=False, inner_backward=True)),
 }
+
+
+@dataclass(frozen=True)
+class Order:
+    """A scan order: its tables, and for each direction True if it merges limb partners."""
+
+    tables: Tables
+    merged: tuple[bool, ...]
+
+
+def _of_directions(directions: tuple[Direction, ...]) -> Order:
+    def tables(frames: int, joints: int) -> Tensor:
+        return torch.stack([direction.steps(frames, joints) for direction in directions])
+
+    return Order(tables, tuple(direction.merged for direction in directions))
+
+
+ORDERS: Registry[Order] = Registry(
+    "scan order", {name: _of_directions(directions) for name, directions in _DIRECTIONS.items()}
+)
+"""All scan orders, by name: 'global_local' is the paper's, then come its Table 4's ablations and registered ones."""
+
+
+def register_order(
+    name: str, *, merged: tuple[bool, bool, bool, bool] = (False, False, False, False)
+) -> Callable[[Tables], Tables]:
+    """Register a scan order: a function of (frames, joints) that returns index tables (4, frames * joints).
+
+    Row k is a permutation of all tokens, t * joints + j, in which direction k walks them. A direction without use
+    repeats another one: each has its own weights.
+
+    >>> @register_order("legs_first")
+    ... def legs_first(frames, joints):
+    ...     return by_joints(frames, [1, 2, 3, 4, 5, 6, 0, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16])
+
+    Args:
+        name: for `model.options.scan_order`.
+        merged: for each direction True if it reads x[t, j] + x[t, limb[j]], as the paper's global-local order.
+
+    Raises:
+        PoseMambaError: the name is taken.
+    """
+
+    def add(tables: Tables) -> Tables:
+        ORDERS.add(name, Order(tables, tuple(map(bool, merged))))
+        return tables
+
+    if len(merged) != DIRECTIONS:
+        raise PoseMambaError(f"scan order '{name}': merged has {len(merged)} values, expected {DIRECTIONS}")
+    return add
+
+
+def by_joints(frames: int, joints: Sequence[int]) -> Tensor:
+    """Return the tables of the bidirectional order with joints in another order, (4, frames * joints).
+
+    Frame by frame and joint by joint, and both backwards.
+
+    Args:
+        joints: each joint once.
+    """
+    grid = torch.arange(frames * len(joints)).view(frames, len(joints))[:, list(joints)]
+    forward = torch.stack([grid.reshape(-1), grid.T.reshape(-1)])
+    return torch.cat([forward, forward.flip(1)])
+
+
+def check_order(order: str, frames: int, joints: int) -> None:
+    """Reject a registered order whose tables for a grid of this size are none.
+
+    Raises:
+        ValueError: the order is unknown.
+        PoseMambaError: the tables have another shape, or a row is no permutation of the tokens.
+    """
+    ORDERS.require(order)
+    if order not in _DIRECTIONS:
+        _tables(order, frames, joints)
+
+
+def _tables(order: str, frames: int, joints: int) -> Tensor:
+    """The tables of an order, (4, L) int64, checked."""
+    with torch.device("cpu"):  # whatever device modules are being made on
+        return _checked(order, ORDERS.require(order).tables(frames, joints), frames, joints)
+
+
+def _checked(order: str, made: Any, frames: int, joints: int) -> Tensor:
+    try:
+        tables = torch.as_tensor(made, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise PoseMambaError(
+            f"scan order '{order}' returned a {type(made).__name__}, expected index tables, (4, tokens)"
+        ) from error
+    expected = (DIRECTIONS, frames * joints)
+    if tables.shape != expected or tables.is_floating_point() or tables.is_complex() or tables.dtype == torch.bool:
+        raise PoseMambaError(
+            f"scan order '{order}': its tables for {frames} frames of {joints} joints are {tuple(tables.shape)} "
+            f"{str(tables.dtype).removeprefix('torch.')}, expected {expected} of integers"
+        )
+    tables = tables.long()
+    for k, row in enumerate(tables.sort(dim=1).values):
+        if not torch.equal(row, torch.arange(frames * joints)):
+            raise PoseMambaError(
+                f"scan order '{order}': direction {k} for {frames} frames of {joints} joints does not visit each token "
+                f"once, from 0 to {frames * joints - 1}"
+            )
+    return tables
 
 
 @dataclass(frozen=True)
@@ -92,9 +203,10 @@ class ScanMap:
     givers: Tensor
 
 
+@constant_for_compiler
 def merges(order: str) -> bool:
     """Return True if any direction of the order merges limb partners."""
-    return any(direction.merged for direction in _DIRECTIONS[order])
+    return any(ORDERS[order].merged)
 
 
 @lru_cache(maxsize=64)
@@ -104,19 +216,23 @@ def scan_map(
     """Return the index tables for `order` on a (frames, joints) grid.
 
     Args:
-        order: one of `ORDERS`; 'global_local' is the paper's, the others are its Table 4's ablations.
+        order: one of `ORDERS`.
         limb: for each joint the joint merged with it (skeleton.LIMB_ORDER for Human3.6M's skeleton).
     """
     with torch.inference_mode(False):  # the tables are cached, and used in training too
-        return _scan_map(_DIRECTIONS[order], frames, joints, limb, device)
+        tables = ORDERS[order].tables(frames, joints) if order in _DIRECTIONS else _tables(order, frames, joints)
+        return _scan_map(tables, ORDERS[order].merged, frames, joints, limb, device)
 
 
 def _scan_map(
-    directions: tuple[Direction, ...], frames: int, joints: int, limb: tuple[int, ...], device: torch.device | str
+    tokens: Tensor,
+    merged: tuple[bool, ...],
+    frames: int,
+    joints: int,
+    limb: tuple[int, ...],
+    device: torch.device | str,
 ) -> ScanMap:
-    tokens = torch.stack([direction.steps(frames, joints) for direction in directions])
     partner = torch.arange(frames)[:, None] * joints + torch.tensor(limb)[None]
-    merged = tuple(direction.merged for direction in directions)
     limbs = torch.where(torch.tensor(merged)[:, None], partner.reshape(-1)[tokens], -1)
     receivers = torch.tensor(limb)
     counts = torch.bincount(receivers, minlength=joints).cumsum(0)
