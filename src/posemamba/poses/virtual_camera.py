@@ -134,7 +134,7 @@ class VirtualCamera:
         return np.asarray(xyz, np.float64) @ self.rotation
 
     def _turned(self, xy: NDArray[Any], rotation: Array) -> Array:
-        if rotation.ndim == 3 and len(rotation) == len(xy):
+        if xy.ndim == rotation.ndim == 3 and len(rotation) == len(xy):
             return in_blocks(self._turned_block, xy, rotation)
         return self._turned_block(xy, rotation)
 

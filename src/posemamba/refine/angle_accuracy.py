@@ -117,7 +117,8 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
             feet = place(np.where(seen, network.feet[block], np.nan), pelvis, camera.focal)
             whole = np.concatenate([points, feet], 1)
         for name, angle in measure_angles(points, feet, None if up is None else up[block]).items():
-            one = found[name]
+            if (one := found.get(name)) is None:
+                continue
             known = ~(one.unseen | one.undefined)[block]
             view, depth = view_of(angle, whole)
             one.view_deg[block] = np.where(known, view, np.nan)

@@ -13,8 +13,8 @@ FRAMES = 2048
 
 
 def blocks(frames: int) -> Iterator[slice]:
-    """Yield the slices of so many frames, in order."""
-    for start in range(0, frames, FRAMES):
+    """Yield the slices of so many frames, in order; an empty one of none."""
+    for start in range(0, max(frames, 1), FRAMES):
         yield slice(start, min(start + FRAMES, frames))
 
 
