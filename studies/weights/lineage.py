@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ compared with the others. The test is `posemamba evaluate NAME mocap --quick --n
 """
 
 
+@cache
 def _entries() -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = yaml.safe_load((FOLDER / "runs.yaml").read_text(encoding="utf-8"))
     return found

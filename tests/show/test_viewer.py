@@ -31,6 +31,8 @@ from posemamba.show.page_pictures import PagePictures
 from posemamba.show.viewer import write_viewer
 from posemamba.utils.errors import PoseMambaError
 
+PAINTERS = ["--disable-3d-apis", pytest.param("", marks=pytest.mark.slow)]
+"""Without WebGL the body is painted on a canvas, which is quick where WebGL has no GPU."""
 TITLE = '</script ><script>window.broken=1</script> <!--<script "walk" & {{data}}'
 
 
@@ -167,6 +169,7 @@ def with_errors(poses: Poses3D, metres: np.ndarray) -> Poses3D:
     return replace(poses, network=replace(network, expected_error=(metres / scale).astype(np.float32)))
 
 
+@pytest.mark.parametrize("chromium", PAINTERS, indirect=True, ids=["canvas", "webgl"])
 def test_heels_and_toes_are_drawn(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     whole, plain = with_feet(walker_clip(60)), walker_clip(60)
     plain.keypoints.person = 2
@@ -379,6 +382,7 @@ def test_expected_errors_are_drawn_and_told(tmp_path: Path, walker_clip: Callabl
     assert chromium.complaints() == []
 
 
+@pytest.mark.parametrize("chromium", PAINTERS, indirect=True, ids=["canvas", "webgl"])
 def test_every_button_and_key_does_what_it_says(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
 ) -> None:
@@ -635,6 +639,7 @@ def pixel(canvas: str, x: float, y: float) -> str:
     )
 
 
+@pytest.mark.parametrize("chromium", PAINTERS, indirect=True, ids=["canvas", "webgl"])
 def test_the_verdict_and_its_stretches_are_shown(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
 ) -> None:
@@ -740,6 +745,7 @@ def picture_of(chromium: Any, what: str) -> np.ndarray:
     return np.asarray(image.open(io.BytesIO(data)).convert("RGB"))
 
 
+@pytest.mark.parametrize("chromium", PAINTERS, indirect=True, ids=["canvas", "webgl"])
 def test_angles_ranges_and_what_can_be_saved(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
 ) -> None:
@@ -833,6 +839,7 @@ def test_angles_ranges_and_what_can_be_saved(
     assert chromium.complaints() == []
 
 
+@pytest.mark.parametrize("chromium", PAINTERS, indirect=True, ids=["canvas", "webgl"])
 def test_two_clips_are_compared_in_time(tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any) -> None:
     one, slow = walker_clip(200), walker_clip(150, fps=25)
     write_viewer(tmp_path / "a.html", one, trust=TRUST, title="one")

@@ -173,8 +173,7 @@ def detect_people(
         resumable = detector if isinstance(detector, ResumableDetector) else None
         if following is not resumable:
             unfinished = None
-        found = [] if unfinished is None else list(unfinished.found)
-        times = [] if unfinished is None else list(unfinished.times)
+        found, times = ([], []) if unfinished is None else unfinished.take()
         if resumable is not None and unfinished is not None and unfinished.state is not None:
             resumable.resume(rate, unfinished.state)
         elif following is not None:

@@ -36,7 +36,8 @@ class Unfinished:
     be written, a warning says so and the detection goes on without it.
 
     Attributes:
-        found, times: the people of each kept frame, and the frames' times in seconds.
+        found, times: the people of each frame that an interrupted run left, and these frames' times in seconds; `take`
+            empties them.
         state: of the detector, after the last kept frame; None: it has none.
         complete: all frames are there.
         foreign: there is such a file, of another source or of other options.
@@ -53,6 +54,7 @@ class Unfinished:
         self.path, self.digest = Path(path), digest
         self.found: list[list[Detection]] = []
         self.times: list[float] = []
+        self._kept = 0  # frames in the file
         self.state: dict[str, Any] | None = None
         self.complete = self.foreign = False
         self._file: IO[bytes] | None = None
@@ -66,7 +68,13 @@ class Unfinished:
                 self._read(self._file)
 
     def __len__(self) -> int:
-        return len(self.times)
+        return self._kept
+
+    def take(self) -> tuple[list[list[Detection]], list[float]]:
+        """Return what an interrupted run left, `found` and `times`, which are then the caller's alone."""
+        taken = self.found, self.times
+        self.found, self.times = [], []
+        return taken
 
     @property
     def due(self) -> bool:
@@ -112,13 +120,12 @@ class Unfinished:
                 stacklevel=2,
             )
             return
-        self.found.extend(map(list, new))
-        self.times.extend(head["times"])
+        self._kept += len(new)
         self.state, self.complete = state, complete
 
     def close(self) -> None:
         """Leave the file, if it holds frames, or those of another detection, for a run to come; else remove it."""
-        if not self.times and not (self.foreign and not self._end):
+        if not len(self) and not (self.foreign and not self._end):
             self.discard()
         if self._file is not None:
             self._file.close()
@@ -188,6 +195,7 @@ class Unfinished:
                         return
                     self.found += frames
                     self.times += times
+                    self._kept = len(self.times)
                     self.state, self.complete = head["state"], bool(head["complete"])
                 self._end = end
         except (OSError, ValueError, KeyError, TypeError, RecursionError, StopIteration):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import FEET, FEET_ANKLES, FEET_SIDES
+from posemamba.utils.blocks import in_blocks
 
 Array = NDArray[np.float64]
 
@@ -85,7 +86,7 @@ def foot_depths(xyz: NDArray[np.floating], offsets: NDArray[np.floating]) -> Arr
             axes = leg_axes(p[on], hip, knee, ankle, 1.0 if side == "left" else -1.0)
             known = seen[on]
             places = np.where(known[..., None], offsets[on][:, points] / size[on, None, None], 0.0)
-            vectors = most_likely(axes, places, known)
+            vectors = in_blocks(most_likely, axes, places, known)
             depth[on[:, None], points] = np.where(known, vectors[..., 2] * size[on, None], np.nan)
     return depth
 

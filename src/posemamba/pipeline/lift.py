@@ -17,6 +17,7 @@ from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import check_choice, choose_people, list_people
 from posemamba.poses.ranges import check_fps, check_image_size
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.memory import give_back
 from posemamba.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def lift_input(
     for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
         try:
             placed = to_metres(lifted, height)
+            give_back(len(placed))
             placed.trust = judge(placed)
             metric.append(placed)
         except PoseMambaError as error:

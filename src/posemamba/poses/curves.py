@@ -63,8 +63,9 @@ def huber_weights(residuals: Array, weights: Array) -> Array:
 def weighted_median(values: Array, weights: Array) -> float:
     """Return the smallest value below which lies half of the weight."""
     order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][min(np.searchsorted(total, total[-1] / 2), len(order) - 1)])
+    total = weights[order]
+    np.cumsum(total, out=total)
+    return float(values[order[min(np.searchsorted(total, total[-1] / 2), len(order) - 1)]])
 
 
 def fit_curve(times: Array, values: Array, weights: Array, cutoff: float, rounds: int = 8) -> Array:

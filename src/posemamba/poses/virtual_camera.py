@@ -19,11 +19,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from posemamba.utils.blocks import in_blocks
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = [
@@ -115,11 +116,11 @@ class VirtualCamera:
 
         NaN stays NaN. Joints that lie more than 80 degrees from the virtual camera's axis become NaN.
         """
-        return self._turned(np.asarray(xy, np.float64), self.rotation)
+        return self._turned(np.asarray(xy), self.rotation)
 
     def unsee(self, xy: ArrayLike) -> Array:
         """Turn pixels (..., 2) of the virtual camera's picture back into the real one's: the inverse of `see`."""
-        return self._turned(np.asarray(xy, np.float64), np.swapaxes(self.rotation, -1, -2))
+        return self._turned(np.asarray(xy), np.swapaxes(self.rotation, -1, -2))
 
     def turn(self, xyz: ArrayLike) -> Array:
         """Turn points or vectors (..., 3) in the real camera's axes into the virtual camera's axes.
@@ -132,8 +133,13 @@ class VirtualCamera:
         """Turn points or vectors (..., 3) in the virtual camera's axes into the real camera's: undo `turn`."""
         return np.asarray(xyz, np.float64) @ self.rotation
 
-    def _turned(self, xy: Array, rotation: Array) -> Array:
-        rays = _rays(xy, self.focal, self.centre) @ np.swapaxes(rotation, -1, -2)
+    def _turned(self, xy: NDArray[Any], rotation: Array) -> Array:
+        if xy.ndim == rotation.ndim == 3 and len(rotation) == len(xy):
+            return in_blocks(self._turned_block, xy, rotation)
+        return self._turned_block(xy, rotation)
+
+    def _turned_block(self, xy: NDArray[Any], rotation: Array) -> Array:
+        rays = _rays(xy.astype(np.float64), self.focal, self.centre) @ np.swapaxes(rotation, -1, -2)
         depth = rays[..., 2:]
         there = depth > _STEEPEST * np.linalg.norm(rays, axis=-1, keepdims=True)
         return np.where(there, rays[..., :2] / np.where(there, depth, 1.0) * self.focal + self.centre, np.nan)
@@ -245,14 +251,17 @@ def mean_ray(xy: ArrayLike, focal: float, centre: Array, weights: ArrayLike | No
     Returns:
         (F, 3) mean of unit vectors, the optical axis where no joint is seen; and (F,) the numbers of joints.
     """
-    pixels = np.asarray(xy, np.float64)
+    pixels = np.asarray(xy)
     seen = np.asarray(np.isfinite(pixels).all(-1))
     if weights is not None:
         seen &= np.nan_to_num(np.asarray(weights, np.float64)) > 0
-    rays = _rays(np.where(seen[..., None], pixels, centre), focal, centre)
-    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
-    counts = seen.sum(1).astype(np.float64)
-    total = (rays * seen[..., None]).sum(1)
+
+    def sum_rays(pixels: NDArray[Any], seen: NDArray[np.bool_]) -> Array:
+        rays = _rays(np.where(seen[..., None], pixels.astype(np.float64), centre), focal, centre)
+        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+        return np.asarray((rays * seen[..., None]).sum(1))
+
+    counts, total = seen.sum(1).astype(np.float64), in_blocks(sum_rays, pixels, seen)
     return np.where(counts[:, None] > 0, total / np.maximum(counts, 1)[:, None], [0.0, 0.0, 1.0]), counts
 
 

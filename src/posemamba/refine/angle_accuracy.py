@@ -17,9 +17,10 @@ from posemamba.poses import Poses3D
 from posemamba.poses.angle_table import AngleErrorTable, plain_name
 from posemamba.poses.skeletons import H36M17, H36M17_FEET
 from posemamba.poses.trust import AVOID
-from posemamba.refine.angles import Angle, measure_angles, measure_motion, unseen_joints
+from posemamba.refine.angles import Angle, measure_angles, measure_degrees, unseen_joints
 from posemamba.refine.common import MIN_CONFIDENCE, Array
 from posemamba.refine.upright import level_axes
+from posemamba.utils.blocks import blocks
 
 __all__ = ["AngleError", "angle_errors"]
 
@@ -92,37 +93,42 @@ def angle_errors(motion: Poses3D) -> dict[str, AngleError]:
     if motion.frame == "world" and (step := steps.get("upright")) is not None:
         pitch, roll = (float(step.report[name]) for name in ("pitch_deg", "roll_deg"))
         up = camera.turn(np.broadcast_to(level_axes(pitch, roll)[:, 2], (len(motion), 1, 3)))[:, 0]
-    seen = network.seen[:, None, None]
-    xyz = np.where(seen, network.xyz, np.nan).astype(np.float64)
-    points, pelvis = in_perspective(xyz, network.seen_xy - camera.centre, network.confidence, camera.focal)
-    feet = None if network.feet is None else place(np.where(seen, network.feet, np.nan), pelvis, camera.focal)
-    measured = measure_angles(points, feet, up)
-    whole = points if feet is None else np.concatenate([points, feet], 1)
-    table, joints = network.angle_errors, network.expected_error
-    nothing, lost, unsure = np.full(len(motion), np.nan), unseen_joints(motion), unsure_joints(motion)
+    estimated = up is not None and steps["upright"].estimate
+    lost, unsure = unseen_joints(motion), unsure_joints(motion)
     found = {}
-    for name, refined in measure_motion(motion).items():
-        unseen = np.asarray(lost[:, list(refined.joints)].any(1))
-        undefined = ~unseen & ~np.isfinite(refined.degrees)
-        blank, angle = unseen | undefined, measured.get(name)
-        guessed = np.asarray(unsure[:, list(refined.joints)].any(1)) & ~blank
-        if angle is None:
-            found[name] = AngleError(nothing, nothing, np.zeros(len(motion), bool), unseen, undefined, guessed)
-            continue
-        view, depth = view_of(angle, whole)
-        expected = nothing
-        if table is not None and joints is not None:
-            expected = expected_error(table, name, terms(angle, whole, joints, xyz))
-            if up is not None and steps["upright"].estimate and name.endswith(("inclination", "lean")):
-                expected = np.hypot(expected, VERTICAL_ERROR)
+    for name, (degrees, joints) in measure_degrees(motion).items():
+        unseen = np.asarray(lost[:, joints].any(1))
+        undefined = ~unseen & ~np.isfinite(degrees)
         found[name] = AngleError(
-            np.where(blank, np.nan, expected),
-            np.where(blank, np.nan, view),
-            ~blank & hardly_told(depth),
+            np.full(len(motion), np.nan),
+            np.full(len(motion), np.nan),
+            np.zeros(len(motion), bool),
             unseen,
             undefined,
-            guessed,
+            np.asarray(unsure[:, joints].any(1)) & ~(unseen | undefined),
         )
+    sight = network.seen_xy - camera.centre
+    for block in blocks(len(motion)):
+        seen = network.seen[block, None, None]
+        xyz = np.where(seen, network.xyz[block], np.nan).astype(np.float64)
+        points, pelvis = in_perspective(xyz, sight[block], network.confidence[block], camera.focal)
+        whole, feet = points, None
+        if network.feet is not None:
+            feet = place(np.where(seen, network.feet[block], np.nan), pelvis, camera.focal)
+            whole = np.concatenate([points, feet], 1)
+        for name, angle in measure_angles(points, feet, None if up is None else up[block]).items():
+            if (one := found.get(name)) is None:
+                continue
+            known = ~(one.unseen | one.undefined)[block]
+            view, depth = view_of(angle, whole)
+            one.view_deg[block] = np.where(known, view, np.nan)
+            one.edge_on[block] = known & hardly_told(depth)
+            if network.angle_errors is not None and network.expected_error is not None:
+                told = terms(angle, whole, network.expected_error[block], xyz)
+                expected = expected_error(network.angle_errors, name, told)
+                if estimated and name.endswith(("inclination", "lean")):
+                    expected = np.hypot(expected, VERTICAL_ERROR)
+                one.degrees[block] = np.where(known, expected, np.nan)
     return found
 
 

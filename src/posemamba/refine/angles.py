@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET_SIDES, H36M17, H36M17_FEET, LIMBS
 from posemamba.refine.common import Array, feet_positions
+from posemamba.utils.blocks import blocks
 
-__all__ = ["Angle", "joint_angles", "measure_angles", "measure_motion", "unseen_joints"]
+__all__ = ["Angle", "joint_angles", "measure_angles", "measure_degrees", "unseen_joints"]
 
 _LEGS = {side: LIMBS[f"{side} leg"] for side in ("left", "right")}
 _ARMS = {side: LIMBS[f"{side} arm"] for side in ("left", "right")}
@@ -69,20 +70,32 @@ def joint_angles(motion: Poses3D) -> dict[str, NDArray[np.float64]]:
         ``ankle_dorsiflexion``, and in a world with a path, while the person walks, ``foot_progression``.
     """
     unseen = unseen_joints(motion)
-    return {
-        name: np.where(unseen[:, list(angle.joints)].any(1), np.nan, angle.degrees)
-        for name, angle in measure_motion(motion).items()
-    }
+    found = {}
+    for name, (degrees, joints) in measure_degrees(motion).items():
+        degrees[unseen[:, joints].any(1)] = np.nan
+        found[name] = degrees
+    return found
 
 
-def measure_motion(motion: Poses3D) -> dict[str, Angle]:
-    """Measure the angles of `joint_angles`, with their planes, also where a joint was not seen but lifted."""
-    p = np.where(motion.seen[:, None, None], motion.xyz, np.nan).astype(np.float64)
+def measure_degrees(motion: Poses3D) -> dict[str, tuple[Array, list[int]]]:
+    """Measure the angles of `joint_angles`, also where a joint was not seen but lifted.
+
+    Returns:
+        Name to (F,) degrees, and the angle's joints.
+    """
     feet = feet_positions(motion)
     up = np.array([0.0, 0.0, 1.0]) if motion.frame == "world" else None
-    found = measure_angles(p, feet, up)
+    found: dict[str, tuple[Array, list[int]]] = {}
+    for block in blocks(len(motion)):
+        p = np.where(motion.seen[block, None, None], motion.xyz[block], np.nan).astype(np.float64)
+        for name, angle in measure_angles(p, None if feet is None else feet[block], up).items():
+            if name not in found:
+                found[name] = np.empty(len(motion)), list(angle.joints)
+            found[name][0][block] = angle.degrees
     if feet is not None and motion.frame == "world" and motion.absolute and motion.units == "metre":
-        found |= _foot_progression(p, feet, motion.frame_times())
+        pelvis = np.where(motion.seen[:, None], motion.xyz[:, 0], np.nan).astype(np.float64)
+        for name, angle in _foot_progression(pelvis, feet, motion.frame_times()).items():
+            found[name] = angle.degrees, list(angle.joints)
     return found
 
 
@@ -154,11 +167,11 @@ def _to_the_vertical(p: Array, hips: Array, trunk: Array, up: Array) -> dict[str
     return angles
 
 
-def _foot_progression(p: Array, feet: Array, times: Array) -> dict[str, Angle]:
-    """Return the angles of the feet to the direction of walking in a world with a path, z up."""
+def _foot_progression(pelvis: Array, feet: Array, times: Array) -> dict[str, Angle]:
+    """Return the angles of the feet to the direction of walking in a world, z up; the pelvis is at (F, 3)."""
     angles: dict[str, Angle] = {}
-    ahead = _walking_direction(p[:, 0, :2], times)
-    up = np.broadcast_to([0.0, 0.0, 1.0], (len(p), 3))
+    ahead = _walking_direction(pelvis[:, :2], times)
+    up = np.broadcast_to([0.0, 0.0, 1.0], (len(pelvis), 3))
     for side, (_, _, ankle, heel, toe) in FEET_SIDES.items():
         foot = feet[:, toe] - feet[:, heel]
         along, aside = _along(foot[:, :2], ahead), foot[:, 1] * ahead[:, 0] - foot[:, 0] * ahead[:, 1]

@@ -16,6 +16,7 @@ from posemamba.poses import Poses3D, Step
 from posemamba.poses.curves import fit_curve, weighted_median
 from posemamba.poses.keypoints import Span, find_jumps, split_at_gaps
 from posemamba.poses.skeletons import FEET_ANKLES, H36M17, LIMB_SEGMENTS
+from posemamba.utils.blocks import in_blocks
 from posemamba.utils.errors import PoseMambaError
 
 Array = NDArray[np.float64]
@@ -71,7 +72,7 @@ def positions(motion: Poses3D) -> Array:
             f"nobody was seen in any of the {len(motion)} frames: there is nothing to refine, lift another clip"
         )
     xyz = motion.xyz.astype(np.float64)
-    bad = motion.seen & ~np.isfinite(xyz).all((1, 2))
+    bad = motion.seen & ~np.isfinite(motion.xyz).all((1, 2))
     if bad.any():
         raise PoseMambaError(
             f"frame {int(np.argmax(bad))} is marked as seen but holds NaN or infinity, expected numbers: lift it again"
@@ -132,7 +133,7 @@ def true_spans(mask: Mask, least: int = 1) -> list[Span]:
 def bone_lengths(xyz: Array) -> Array:
     """Return the (F, E) lengths of the bones, in the order of `H36M17.bones`, from (F, 17, 3) positions."""
     parents, children = np.array(H36M17.bones).T
-    return np.asarray(np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1))
+    return in_blocks(lambda xyz: np.linalg.norm(xyz[:, children] - xyz[:, parents], axis=-1), xyz)
 
 
 def body_length(bones: Array) -> float:
@@ -168,6 +169,7 @@ def fit_size(motion: Poses3D, xyz: Array, cutoff: float) -> tuple[Array, Array, 
         raise PoseMambaError(
             f"frame {frame}: all joints are in one place, so the body has no size; expected a pose: lift the clip again"
         )
+    segments = segment_frames(motion)
     log = np.full((len(motion), bones.shape[1]), np.nan)
     log[seen] = np.log(np.maximum(bones, 1e-3 * bones.sum(1, keepdims=True)))  # no logarithm of 0
     weights = np.minimum(certain[:, parents], certain[:, children])
@@ -179,7 +181,7 @@ def fit_size(motion: Poses3D, xyz: Array, cutoff: float) -> tuple[Array, Array, 
     for _ in range(6):
         relative = (log - size[:, None])[seen]
         share = np.array([weighted_median(relative[:, e], weights[seen, e]) for e in range(len(share))])
-        for frames in segment_frames(motion):
+        for frames in segments:
             size[frames] = fit_curve(times[frames], log[frames] - share, weights[frames], cutoff)
     single = ((log - share) * weights)[seen].sum(1) / weights[seen].sum(1)
     spread = float(np.median(np.abs(single - size[seen])) / 0.6745)

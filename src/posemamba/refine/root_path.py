@@ -21,7 +21,10 @@ which the network lifted. Then everything is turned back into the real camera's 
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy.linalg import LinAlgError, solveh_banded
 
 from posemamba.poses import Poses3D, Step
@@ -38,6 +41,7 @@ from posemamba.refine.common import (
     with_step,
 )
 from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
+from posemamba.utils.blocks import in_blocks
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["root_path"]
@@ -87,26 +91,30 @@ def root_path(
     depth_cutoff = checked("the depth's cutoff", depth_cutoff, 0.05, 1000, "hertz")
     focal = camera.focal
     given, times, weights = positions(motion), motion.frame_times(), joint_weights(motion)
-    sight = (motion.network.seen_xy - camera.centre) / focal
+    sight = motion.network.seen_xy
+    sight -= camera.centre
+    sight /= focal
     weights = np.where(np.isfinite(sight).all(-1), weights, 0.0)
-    sight = np.where(weights[..., None] > 0, sight, 0.0)
+    sight[~(weights > 0)] = 0.0
     abq, placed_by_size = np.full((len(motion), 3), np.nan), np.zeros(len(motion), bool)
     for frames in segment_frames(motion):
-        raw = motion.network.xyz[frames, :, :2].astype(np.float64) / focal
         body = given[frames, :, :2]
         # the distance by the scale, with almost no weight: it decides only in frames with too few joints
-        hint = (raw * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12)
+        hint = in_blocks(partial(_rough_distance, focal), motion.network.xyz[frames, :, :2], body)
         solved = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
         abq[frames], placed_by_size[frames] = _in_front(solved, body, sight[frames], weights[frames], hint)
     seen = motion.seen
-    picture, placed = _place(given, abq)
+    error = in_blocks(_misses, given, abq, sight)[weights > 0] * focal
+    del sight, weights
     clamped = int((1 + given[..., 2] * abq[:, 2:] < _NEAREST)[seen].sum())
+    placed = in_blocks(_place, given, abq)
+    del given
     size, _, _ = fit_size(motion, placed, depth_cutoff)
     factor = (BODY_LENGTH * heights[-1] / size)[:, None, None]
-    placed = camera.turn_back(placed * factor)
+    placed *= factor
+    placed = camera.turn_back(placed)
     feet = feet_positions(motion)
-    feet = None if feet is None else camera.turn_back(_place(feet, abq)[1] * factor)
-    error = np.linalg.norm(picture - sight, axis=-1)[weights > 0] * focal
+    feet = None if feet is None else camera.turn_back(in_blocks(_place, feet, abq) * factor)
     step = Step(
         "root_path",
         {
@@ -147,7 +155,23 @@ def _in_front(abq: Array, body: Array, sight: Array, weights: Array, hint: Array
     return np.where(bad[:, None], np.concatenate([middle, hint[:, None]], 1), abq), bad
 
 
-def _place(given: Array, abq: Array) -> tuple[Array, Array]:
+def _rough_distance(focal: float, raw: NDArray[np.float32], body: Array) -> Array:
+    """Return a rough q, (n,), by the body's size in the picture, of (n, J, 2) pixels and metres."""
+    seen = raw.astype(np.float64) / focal
+    return np.asarray((seen * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12))
+
+
+def _picture(given: Array, abq: Array) -> Array:
+    """Return where points are in the picture, (F, N, 2) in focal lengths from its centre; as of `_place`."""
+    return np.asarray(abq[:, None, :2] + given[..., :2] * abq[:, None, 2:])
+
+
+def _misses(given: Array, abq: Array, sight: Array) -> Array:
+    """Return the distances of placed joints from the detector's in the picture, (F, J) in focal lengths."""
+    return np.asarray(np.linalg.norm(_picture(given, abq) - sight, axis=-1))
+
+
+def _place(given: Array, abq: Array) -> Array:
     """Put points on their lines of sight.
 
     Args:
@@ -155,12 +179,11 @@ def _place(given: Array, abq: Array) -> tuple[Array, Array]:
         abq: (F, 3) the module's a, b and q.
 
     Returns:
-        (F, N, 2) the points in the picture, in focal lengths from its centre; (F, N, 3) metres from the camera.
+        (F, N, 3) metres from the camera.
     """
-    picture = abq[:, None, :2] + given[..., :2] * abq[:, None, 2:]
     depth = 1 / abq[:, None, 2:]
     own = np.maximum(depth + given[..., 2:], _NEAREST * depth)
-    return picture, np.concatenate([picture * own, own], -1)
+    return np.concatenate([_picture(given, abq) * own, own], -1)
 
 
 def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float) -> Array:
@@ -175,7 +198,7 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
         cutoff: hertz, for all three; the distance is smoothed further by the body's size (`fit_size`).
     """
     n, penalty = len(times), roughness(times)
-    lever = (body**2).sum(-1)
+    lever = in_blocks(lambda body: (body**2).sum(-1), body)
     spread = float((weights * lever).sum() / max(weights.sum(), 1e-12))
     robust, solution = np.ones_like(weights), np.zeros((n, 3))
     for _ in range(_ROUNDS):
@@ -193,9 +216,8 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
             (2, stiffness(times, cutoff) * weight * spread),
         ):
             bands[[0, 3, 6], :, unknown] += stiff * penalty
-        right = np.empty((n, 3))
-        right[:, :2] = (w[..., None] * sight).sum(1)
-        right[:, 2] = (w[..., None] * body * sight).sum((1, 2)) + 1e-3 * spread * hint
+        right = in_blocks(_right_side, w, body, sight)
+        right[:, 2] += 1e-3 * spread * hint
         try:
             solution = solveh_banded(bands.reshape(7, 3 * n), right.ravel(), lower=True).reshape(n, 3)
         except (LinAlgError, ValueError) as error:
@@ -203,6 +225,13 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
                 f"the root's path has no solution from {times[0]:.2f} s to {times[-1]:.2f} s ({error}), expected some "
                 "2D joints in these frames: correct them"
             ) from error
-        residual = solution[:, None, :2] + body * solution[:, None, 2:] - sight
-        robust = huber_weights(np.linalg.norm(residual, axis=-1), weights)
+        robust = huber_weights(in_blocks(_misses, body, solution, sight), weights)
     return solution
+
+
+def _right_side(w: Array, body: Array, sight: Array) -> Array:
+    """Return the right side of the equations, (n, 3), without the hint's part."""
+    return np.stack(
+        [*(w[..., None] * sight).sum(1).T, (w[..., None] * body * sight).sum((1, 2))],
+        axis=1,
+    )

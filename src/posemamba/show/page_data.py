@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from posemamba.poses import Poses3D
 from posemamba.poses.skeletons import FEET, FEET_BONES
 from posemamba.show.people import Colour, colours, have_feet, numbers, points_of, side_by_side, with_feet
+from posemamba.utils.blocks import in_blocks
 
 if TYPE_CHECKING:
     from posemamba.refine.angle_accuracy import AngleError
@@ -90,10 +91,14 @@ def _lifted(poses: Poses3D, place: NDArray[np.float64], feet: bool) -> dict[str,
     # relative to the pelvis, so that a long path does not make the steps coarse
     whole, step = _whole(xyz - root[:, None], seen)
     found = np.asarray(np.isfinite(points.xy).all(-1))
-    xy = points.xy.astype(np.float64)
-    start = xy[found].min(0) if found.any() else np.zeros(2)
-    xy_step = float((xy[found] - start).max(initial=0)) / (_MISSING - 1) or 1.0
-    flat = np.where(found[..., None], np.round((np.where(found[..., None], xy, start) - start) / xy_step), _MISSING)
+    start = points.xy[found].min(0).astype(np.float64) if found.any() else np.zeros(2)
+    xy_step = float((points.xy[found].max(0) - start).max()) / (_MISSING - 1) or 1.0 if found.any() else 1.0
+
+    def quantise(xy: NDArray[np.floating]) -> NDArray[np.uint16]:
+        there = np.isfinite(xy).all(-1, keepdims=True)
+        return np.where(there, np.round((np.where(there, xy, start) - start) / xy_step), _MISSING).astype("<u2")
+
+    flat = in_blocks(quantise, points.xy)
     return {
         "place": place.tolist(),
         "root": _packed(root, "<f4"),
@@ -124,12 +129,16 @@ def _expected(errors: NDArray[np.floating] | None, seen: NDArray[np.bool_], feet
     return {"expected": _packed(whole, "<u2"), "expected_step": step}
 
 
-def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.float64], float]:
+def _whole(xyz: NDArray[np.floating], seen: NDArray[np.bool_]) -> tuple[NDArray[np.int16], float]:
     """Quantise (F, J, 3) to whole multiples of a step, which is returned too; points that are not known are marked."""
     there = seen[:, None, None] & np.isfinite(xyz).all(-1, keepdims=True)
-    known = np.where(there, xyz, 0).astype(np.float64)
+    known = np.where(there, xyz, 0)
     step = float(np.abs(known).max()) / 32767 or 1.0
-    return np.where(there, np.round(known / step), _UNSEEN), step
+
+    def quantise(known: NDArray[np.floating], there: NDArray[np.bool_]) -> NDArray[np.int16]:
+        return np.where(there, np.round(known.astype(np.float64) / step), _UNSEEN).astype("<i2")
+
+    return in_blocks(quantise, known, there), step
 
 
 def _angle(name: str, values: NDArray[np.floating], error: AngleError | None) -> dict[str, object]:

@@ -10,7 +10,7 @@ import html
 import importlib.resources
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -93,10 +93,12 @@ def write_viewer(
     if video is not None and pictures is None:
         pictures = pictures_of(video, first, progress, len(people))
     strip, sizes = ("", None) if pictures is None else pictures.embedded()
+    values = page_data(people, turned, off, judged)
+    del turned, off  # as large as the page
     data = {
         "title": title,
         "about": " · ".join(part for part in about if part),
-        **page_data(people, turned, off, judged),
+        **values,
         "pictures": sizes,
     }
     folder = importlib.resources.files(__package__).joinpath("page")
@@ -105,13 +107,16 @@ def write_viewer(
     parts = {
         "title": html.escape(title),
         "style": read["page.css"],
-        "data": _embedded(data),
         "pictures": strip,
         "script": script,
     }
-    page = re.sub(r"\{\{(title|style|data|pictures|script)\}\}", lambda match: parts[match[1]], read["page.html"])
-    with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    pieces = re.split(r"\{\{(title|style|data|pictures|script)\}\}", read["page.html"])
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        for number, piece in enumerate(pieces):
+            if number % 2 and piece == "data":
+                file.writelines(_embedded(data))
+            else:
+                file.write(parts[piece] if number % 2 else piece)
 
 
 def _measure(people: Sequence[Poses3D]) -> tuple[list[Angles], list[AngleErrors]]:
@@ -155,7 +160,7 @@ def _check(
                 )
 
 
-def _embedded(data: dict[str, object]) -> str:
-    """Format JSON that is safe between script tags: no character in it can end the element or start a comment."""
-    text = json.dumps(data, allow_nan=False)  # ASCII: other characters are escaped already
-    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+def _embedded(data: dict[str, object]) -> Iterator[str]:
+    """Yield JSON that is safe between script tags: no character in it can end the element or start a comment."""
+    for text in json.JSONEncoder(allow_nan=False).iterencode(data):  # ASCII: other characters are escaped already
+        yield text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")

@@ -25,6 +25,7 @@ from posemamba.poses.keypoints import list_people
 from posemamba.utils.archives import read_npz
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_files
+from posemamba.utils.memory import give_back
 from posemamba.utils.progress import Stages
 from posemamba.utils.reading import reading
 
@@ -116,6 +117,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
             if results.overlay:
                 pictures = _empty_pictures(results)
                 _draw(folder / overlay_name(results), results, sheet, pictures, stages)
+                give_back(len(results.poses[0]))
             if results.viewer:
                 _write_page(folder / "viewer.html", results, pictures, stages)
             _write_found(folder, out, results, sheet, stages)

@@ -15,6 +15,7 @@ from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import UNFINISHED, Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import finish_exchange, writing
+from posemamba.utils.memory import give_back
 from posemamba.utils.progress import Stages
 from posemamba.utils.reading import reading
 from posemamba.weights.names import find, is_bundled
@@ -107,6 +108,8 @@ class Worker:
         try:
             self._find(one, results, stages)
             people = self._choose(one, results)
+            frames = len(people[0])
+            give_back(frames)
             heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
             with stages("lifting") as progress:
                 lifter = self.lifter(stages)
@@ -114,6 +117,7 @@ class Worker:
             if o.refinement or o.angles:
                 with stages("refining"):
                     self._refine(one, results)
+            give_back(frames)
             results.exports, results.world, results.rig = o.exports, o.world_name, o.rig_name
             written = write_results(one.out, results, stages)
             if results.unfinished is not None:
