@@ -55,6 +55,13 @@ def test_agrees_with_the_released_evaluation(shared: Callable[..., Path], tmp_pa
     result = evaluate(predict, opened, flip=False, batch=3)
     assert result.p1_mm == pytest.approx(float(expected["p1_noflip_mm"]), abs=1e-5)
     assert result.p2_mm == pytest.approx(float(expected["p2_noflip_mm"]), abs=1e-5)
+    # printed by the released train.py with gt_2d, true 2D joints put in place of the detector's
+    for flip, wanted in (
+        (True, (70.77935555759955, 60.26787110709358)),
+        (False, (115.3393190290283, 74.0939116156997)),
+    ):
+        result = evaluate(predict, opened, inputs="exact", flip=flip)
+        assert (result.given_xy_p1_mm, result.given_xy_p2_mm) == pytest.approx(wanted, abs=1e-5)
 
 
 # --- against a plain reading of the rules, on a made-up file
@@ -105,6 +112,49 @@ def test_as_a_plain_reading_of_the_rules(
         assert result.frames == 50 + 20 + 7
     elif frames == 16:
         assert result.frames == 48 + 16 + 7
+
+
+def test_motion_joints_and_the_given_picture(data: Human36M, guess: Callable[[Tensor], Tensor]) -> None:
+    """A frame after another: velocities within videos alone, joints, and x and y replaced by those given."""
+    frames, split = 10, files.content()["test"]
+    result = evaluate(guess, data, "all-frames", "exact", flip=False, frames=frames)
+    velocities: dict[str, list[float]] = {}
+    accelerations: dict[str, list[float]] = {}
+    given: dict[str, list[float]] = {}
+    joints: dict[str, list[np.ndarray]] = {}
+    begin = 0
+    for name, action, camera, length in files.TEST:
+        here, (width, height) = slice(begin, begin + length), files.SIZES[camera]
+        begin += length
+        if name.startswith("s_09_act_05_subact_02"):
+            continue
+        xy = split["joint3d_image"][here, :, :2].astype(np.float64) * 2 / width - [1, height / width]
+        pred = guess(torch.from_numpy(xy.astype(np.float32))).double().numpy()
+        pred[:, 0] = 0
+        unit = (split["2.5d_factor"][here].astype(np.float64) * width / 2)[:, None, None]
+        true = split["joints_2.5d_image"][here].astype(np.float64)
+        true = true - true[:, :1]
+        replaced = np.concatenate([xy, pred[..., 2:]], -1)
+        moved = pred * unit - true  # differences of errors are errors of differences
+        for kept, values in (
+            (velocities, np.linalg.norm(moved[1:] - moved[:-1], axis=-1).mean(-1)),
+            (accelerations, 2500 * np.linalg.norm(moved[2:] - 2 * moved[1:-1] + moved[:-2], axis=-1).mean(-1)),
+            (given, np.linalg.norm((replaced - replaced[:, :1]) * unit - true, axis=-1).mean(-1)),
+            (joints, np.linalg.norm(moved, axis=-1)),
+        ):
+            kept.setdefault(action, []).extend(values)  # type: ignore[arg-type]
+
+    def mean(kept: dict[str, Any]) -> Any:
+        return np.mean([np.mean(values, 0) for values in kept.values()], 0)
+
+    assert result.mpjve_mm == pytest.approx(mean(velocities), rel=1e-4)
+    assert result.acceleration_mm_s2 == pytest.approx(mean(accelerations), rel=1e-4)
+    assert result.given_xy_p1_mm == pytest.approx(mean(given), rel=1e-4)
+    assert list(result.joints.values()) == pytest.approx(mean(joints), rel=1e-4)
+    assert np.mean(list(result.joints.values())) == pytest.approx(result.p1_mm) and result.detector == "GT"
+    assert "P1†" in result.table() and "P1 by joint: pelvis 0.0, right hip" in result.table()
+    detected = evaluate(guess, data, frames=frames)
+    assert detected.given_xy_p1_mm is None and detected.detector == "SH" and "†" not in detected.table()
 
 
 def test_an_oracle_has_no_error_and_seconds_do_not_count(data: Human36M) -> None:
@@ -187,9 +237,9 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert cli.main(arguments) == 0, capsys.readouterr().err
         shown[" ".join(options)] = capsys.readouterr().out
         scores = json.loads((tmp_path / "s.json").read_text())
-    assert "protocol paper, detected 2D, clips of 9 frames, test-time flip" in shown[""]
+    assert "protocol paper, detected 2D (SH), clips of 9 frames, test-time flip" in shown[""]
     assert "protocol all-frames" in shown["--protocol all-frames"] and "77" in shown["--protocol all-frames"]
-    assert "exact 2D, clips of 9 frames, no test-time flip" in shown["--inputs exact --no-flip"]
+    assert "exact 2D (GT), clips of 9 frames, no test-time flip" in shown["--inputs exact --no-flip"]
     opened = Human36M.open(tmp_path / "h36m")
     with torch.inference_mode():
         wanted = evaluate(model, opened, inputs="exact", flip=False, frames=9)

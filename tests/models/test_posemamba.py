@@ -282,3 +282,42 @@ def test_config_refuses_nonsense() -> None:
     for wrong in ({"wdth": 3}, {"scan_order": "zigzag"}, {"joints": 5}, {"drop_path": 1.5}):
         with pytest.raises(ValueError):
             PoseMambaConfig.model_validate(wrong)
+
+
+def test_a_learned_weight_of_the_limb_merge_lies_between_two_orders(tmp_path) -> None:
+    """0, where it begins, is the order without merging, 1 the paper's: outputs and all gradients."""
+    small = {"width": 64, "depth": 1, "frames": 9, "drop_path": 0.0}
+    trial = PoseMamba(PoseMambaConfig(merge_weight=True, **small))
+    assert {p.item() for n, p in trial.named_parameters() if n.endswith("merge_weight")} == {0.0}
+    x = torch.randn(2, 9, 17, 2)
+    for weight, order in ((0.0, "bidirectional"), (1.0, "global_local")):
+        other = PoseMamba(PoseMambaConfig(scan_order=order, **small))
+        other.load_state_dict(trial.state_dict(), strict=False)
+        for name, parameter in trial.named_parameters():
+            if name.endswith("merge_weight"):
+                parameter.data.fill_(weight)
+        trial.zero_grad()
+        y, wanted = trial(x), other(x)
+        torch.testing.assert_close(y, wanted, rtol=1e-4, atol=1e-5)
+        y.square().mean().backward()
+        wanted.square().mean().backward()
+        gradients = dict(trial.named_parameters())
+        for name, parameter in other.named_parameters():
+            torch.testing.assert_close(gradients[name].grad, parameter.grad, rtol=1e-3, atol=1e-6, msg=name)
+        assert all(p.grad.abs() > 0 for n, p in gradients.items() if n.endswith("merge_weight"))
+    weight = trial.double().STEblocks[0].op.merge_weight
+    x = x[:1, :3].double()
+
+    def loss(value: float) -> torch.Tensor:
+        weight.data.fill_(value)
+        return trial(x).square().mean()
+
+    (slope,) = torch.autograd.grad(loss(0.3), weight)
+    numeric = (loss(0.3 + 1e-5) - loss(0.3 - 1e-5)) / 2e-5
+    assert slope.item() == pytest.approx(numeric.item(), rel=1e-4)
+    trial.float().eval().save_pretrained(tmp_path)
+    with torch.inference_mode():
+        assert trial.execution(x.float()).reason == "the limb merge has weights of its own (merge_weight)"
+        torch.testing.assert_close(PoseMamba.from_pretrained(tmp_path)(x.float()), trial(x.float()))
+    with pytest.raises(ValueError, match="merge_weight is for the scan order global_local"):
+        PoseMambaConfig(merge_weight=True, scan_order="fs_ft")

@@ -14,6 +14,7 @@ pytest.importorskip("lightning", reason="training needs the extra 'train'")
 
 from posemamba import cli
 from posemamba.paper.collect import collect, find_table, recipe_of, run_table
+from posemamba.paper.curves import write_table_curves
 from posemamba.paper.tables import TABLES, Table
 from posemamba.train.initialisation import build_model
 from posemamba.train.losses import PAPER_WEIGHTS
@@ -49,6 +50,39 @@ def test_a_run_is_described_by_its_epochs_and_departures(tmp_path):
     assert found["human36m_x_exact"].state == "not run"
     fs = collect(TABLES[4], tmp_path / "none")
     assert {outcome.state for outcome in fs.values()} == {"not run"}
+
+
+def test_seeds_of_a_run_are_one_outcome_and_curves(tmp_path):
+    recipe = load_recipe("mocap_81").model_copy(update={"seed": 1, "budget_minutes": 6.0})
+    table = find_table(4, "mocap_81")
+    for seed, (exact, noisy) in enumerate(((39.3, 49.3), (39.1, 49.6), (39.2, 49.6), (39.0, 49.1)), start=1):
+        folder = tmp_path / ("mocap_81_s" if seed == 1 else f"mocap_81_s_seed{seed}")
+        kept(folder, recipe.model_copy(update={"seed": seed}), 7000, 7000, p1=44.0)
+        content = torch.load(folder / "best.pt", weights_only=True)
+        content["details"] = {"val_p1_exact": exact, "val_p1_noisy": noisy}
+        torch.save(content, folder / "best.pt")
+        (folder / "logs" / "from_step_0").mkdir(parents=True)
+        rows = f"step,val_p1_exact,val_p1_noisy\n2000,{exact + 9},{noisy + 9}\n7000,{exact},{noisy}\n"
+        (folder / "logs" / "from_step_0" / "metrics.csv").write_text(rows)
+    found = collect(table, tmp_path)["mocap_81_s"]
+    assert found.values == pytest.approx({"exact": 39.15, "noisy": 49.4}) and found.runs == 4
+    assert found.deviations == pytest.approx({"exact": 0.1291, "noisy": 0.2449}, abs=1e-4)
+    assert found.state == "4 seeds: 7000 steps in 6 minutes"
+    write_table_curves(table, tmp_path, tmp_path / "curves.csv")
+    lines = (tmp_path / "curves.csv").read_text().splitlines()
+    assert lines[0] == "run,score,step,mean_mm,least_mm,most_mm,seeds"
+    assert lines[2] == "mocap_81_s,p1_exact,7000,39.15,39,39.3,4" and len(lines) == 5
+    pytest.importorskip("matplotlib")
+    write_table_curves(table, tmp_path, tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").stat().st_size > 10_000
+    with pytest.raises(PoseMambaError, match="no scores over steps in it of runs of table 5"):
+        write_table_curves(TABLES[5], tmp_path, tmp_path / "none.csv")
+    seed = recipe_of(table, "mocap_81_s_bidirectional", ["budget_minutes=6"], 2)
+    assert (seed.name, seed.seed, seed.model.options["scan_order"]) == (
+        "mocap_81_s_bidirectional_seed3",
+        3,
+        "bidirectional",
+    )
 
 
 def test_scores_of_evaluate_go_before_the_runs_own(tmp_path):
@@ -109,6 +143,11 @@ def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
         ("table 2 --run", "nothing to train"),
         ("table 4 --run --only human36m_x", "table 4 has no human36m_x"),
         ("table 1 --run --device tpu", "expected auto, cpu or gpu"),
+        ("table 4 --seeds 3", "--seeds is for training: add --run"),
+        ("table 4 --run --seeds 0", "--seeds is 0, expected 1 or more"),
+        ("table 4 --recipe mpi_inf_3dhp", "its data are mpi_inf_3dhp, expected motion capture"),
+        ("table 2 --recipe mocap_81", "table 2 is counted, there is nothing to train: leave out --recipe"),
+        ("table 4 --curves runs.gif", "expected a name that ends with .png, .svg, .pdf or .csv"),
     ],
 )
 def test_the_command_refuses_in_one_line(line, named, capsys):
@@ -133,14 +172,19 @@ def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, 
     assert "human3.6m" in call("data check data").lower()
     run = f"table 1 --run --only human36m_s {tiny} --data data --device cpu -o table.csv --format csv"
     call(f"{run} --max-minutes 0.0001")
-    first = list(csv.DictReader(io.StringIO(Path("table.csv").read_text())))[3]
+
+    def of_s(column: str) -> dict[str, str]:
+        rows = csv.DictReader(io.StringIO(Path("table.csv").read_text()))
+        return next(row for row in rows if row["row"].startswith("PoseMamba-S") and row["column"] == column)
+
+    first = of_s("P1 (mm)")
     assert first["here"] == "" and first["state"] == "begun, no validation yet"
     call(run)
-    errors = {row["column"]: row for row in list(csv.DictReader(io.StringIO(Path("table.csv").read_text())))[3:6]}
+    errors = {column: of_s(column) for column in ("P1 (mm)", "P2 (mm)", "P1†, GT 2D (mm)")}
     assert errors["P1 (mm)"]["state"].startswith("2 epochs, best by the test set: ")
     departures = "another model: N 2, d_m 16, T 243; differs from the recipe of human36m_s in model, batch"
     assert errors["P1 (mm)"]["state"].endswith(departures)
-    assert errors["P1, exact 2D (mm)"]["state"] == "not run"
+    assert errors["P1†, GT 2D (mm)"]["state"] == "not run"
     call("export runs/human36m_s --best --format authors -o tiny.bin")
     call("evaluate tiny.bin data --device cpu --json score.json")
     scored = json.loads(Path("score.json").read_text())
@@ -151,17 +195,20 @@ def test_from_the_data_to_the_table_by_commands_alone(shared, tmp_path, capsys, 
     assert not Path("x").exists()
 
 
-RUNS = [(table, run) for table in TABLES.values() for run in table.runs]
+RUNS = [(table, run) for table in TABLES.values() for run in table.all_runs]
 
 
 @pytest.mark.parametrize(("table", "run"), RUNS, ids=[f"{table.number}-{run}" for table, run in RUNS])
 def test_each_run_has_the_settings_that_its_table_states(table: Table, run: str) -> None:
-    row, recipe = table.runs[run], recipe_of(table, run)
+    row, recipe = table.all_runs[run], recipe_of(table, run)
     with torch.device("meta"):
         config = build_model(recipe).config
     assert recipe.name == run and recipe.data.kind == table.recipe
-    assert (2 * config.depth, config.width, config.frames) == (row.blocks, row.width, row.frames)
-    assert config.scan_order == row.order and not config.published_gradient
+    assert (recipe.model.kind, recipe.model.size, config.frames) == (row.kind, row.size, row.frames)
+    if row.kind == "posemamba":
+        assert (2 * config.depth, config.width) == (row.blocks, row.width)
+        assert config.scan_order == row.order and not config.published_gradient
+        assert config.merge_weight == run.endswith("merge_weight")
     assert {name for name in PAPER_WEIGHTS if not recipe.losses[name]} == set(row.without)
     assert all(recipe.losses[name] in (0, weight) for name, weight in PAPER_WEIGHTS.items())
     assert (recipe.epochs, recipe.batch, recipe.lr, recipe.lr_decay, recipe.weight_decay) == (120, 4, 2e-4, 0.99, 0.01)

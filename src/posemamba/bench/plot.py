@@ -23,7 +23,14 @@ if TYPE_CHECKING:
 Label = tuple[float, float, str, str]
 """x, y, text, colour."""
 PUBLISHED_FRAMES = 243  # frames of the clips of the published errors
-COLOURS = {"PoseMamba": "#0072B2", "MotionBERT": "#D55E00", "MotionAGFormer": "#009E73", "scan": "#555555"}
+COLOURS = {
+    "PoseMamba": "#0072B2",
+    "MotionBERT": "#D55E00",
+    "MotionAGFormer": "#009E73",
+    "MixSTE": "#CC79A7",
+    "STCFormer": "#E69F00",
+    "scan": "#555555",
+}
 MARKERS = "osD^vP*X<>"
 LABEL_LINE = 0.048  # height of a line of a label, in heights of the axes
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from posemamba.models.mixste import MixSTE
 from posemamba.models.motionagformer import MotionAGFormer
 from posemamba.models.motionbert import MotionBERT
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.stcformer import STCFormer
 from posemamba.ops.scan import selective_scan
 from posemamba.ops.scan.selftest import scan_inputs
 from posemamba.poses.skeletons import LIMB_ORDER
@@ -58,7 +60,8 @@ class ModelSpec:
         family: the models that a line joins in the figure of error over cost.
         scan_width: D of its scan, for our models, which are checked against float64 before anything is timed.
         own_frames: frames of its clips as published, if fewer than 243; longer clips are cut into such.
-        published_p1: MPJPE (P1) in mm on Human3.6M, detected 2D joints, 243 frames: Table 1 of the PoseMamba paper.
+        published_p1: MPJPE (P1) in mm on Human3.6M, 243 frames: Table 1 of the PoseMamba paper; of 2D joints by Stacked
+            Hourglass, of MixSTE and STCFormer by CPN.
         channels: of the input; 2 are the coordinates of a joint, more are features inside a layer.
         by_layers: True if it is compiled by layers for inference on a GPU, too, as the whole takes minutes.
     """
@@ -124,6 +127,11 @@ MODELS: dict[str, ModelSpec] = {
     "motionagformer-s": _motionagformer("s", own_frames=81),
     "motionagformer-b": _motionagformer("b"),
     "motionagformer-l": _motionagformer("l", published_p1=38.4),
+    "mixste": ModelSpec("MixSTE", lambda frames: MixSTE.preset(frames=frames), "MixSTE", published_p1=40.9),
+    "stcformer": ModelSpec("STCFormer", lambda frames: STCFormer.preset(frames=frames), "STCFormer", published_p1=41.0),
+    "stcformer-l": ModelSpec(
+        "STCFormer-L", lambda frames: STCFormer.preset("l", frames=frames), "STCFormer", published_p1=40.5
+    ),
     "scan-s": _one_scan("s"),
     "scan-l": _one_scan("l"),
     "scan-x": _one_scan("x"),

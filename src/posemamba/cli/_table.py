@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from posemamba.paper.tables import Format, Table, render
+from posemamba.paper.rendering import Format, render
+from posemamba.paper.tables import Table
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
@@ -26,6 +27,9 @@ class Options:
     data: Path | None
     max_minutes: float | None
     device: str
+    recipe: str | None
+    seeds: int
+    curves: Path | None
     progress_bar: bool
 
 
@@ -36,8 +40,9 @@ def table(options: Options) -> None:
         PoseMambaError: no such table, format, device or run, options that want --run, a file that cannot be written.
     """
     from posemamba.paper.collect import collect, find_table, run_table
+    from posemamba.paper.curves import write_table_curves
 
-    chosen = find_table(options.number)
+    chosen = find_table(options.number, options.recipe)
     if options.format not in ("text", "csv", "latex"):
         raise PoseMambaError(f"--format is '{options.format}', expected text, csv or latex")
     accelerator = {"cuda": "gpu"}.get(options.device, options.device)
@@ -46,14 +51,17 @@ def table(options: Options) -> None:
     if options.max_minutes is not None and options.max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {options.max_minutes:g}, expected a positive number")
     given: dict[str, object] = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
-    given["--set"] = options.settings or None
+    given |= {"--set": options.settings or None, "--seeds": options.seeds if options.seeds != 1 else None}
     if not options.run and (alone := [name for name, value in given.items() if value is not None]):
         raise PoseMambaError(f"{alone[0]} is for training: add --run, or leave it out")
+    if options.seeds < 1:
+        raise PoseMambaError(f"--seeds is {options.seeds}, expected 1 or more")
     if options.run:
         run_table(
             chosen,
             _wanted(chosen, options.only),
             options.runs,
+            seeds=options.seeds,
             settings=options.settings,
             data=options.data,
             accelerator=accelerator,
@@ -61,6 +69,8 @@ def table(options: Options) -> None:
             progress_bar=options.progress_bar,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
+    if options.curves is not None:
+        write_table_curves(chosen, options.runs, options.curves)
     text = render(chosen, collect(chosen, options.runs), cast(Format, options.format))
     if options.out is None:
         print(text, end="")
@@ -79,7 +89,7 @@ def _wanted(table: Table, only: str | None) -> tuple[str, ...]:
     if only is None:
         return tuple(table.runs)
     names = tuple(name.strip() for name in only.split(","))
-    unknown = [name for name in names if name not in table.runs]
+    unknown = [name for name in names if name not in table.all_runs]
     if unknown:
-        raise PoseMambaError(f"--only: table {table.number} has no {unknown[0]}; it has {', '.join(table.runs)}")
+        raise PoseMambaError(f"--only: table {table.number} has no {unknown[0]}; it has {', '.join(table.all_runs)}")
     return names

@@ -34,10 +34,20 @@ def table(
         float | None, typer.Option(help="With --run: for all together; call again to resume.", show_default=False)
     ] = None,
     device: Annotated[str, typer.Option(help="With --run: auto, cpu or gpu.")] = "auto",
+    recipe: Annotated[
+        str | None,
+        typer.Option(help="Runs by this recipe of motion capture, not on the paper's data.", show_default=False),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="With --run: so many of each run, by the seeds that follow.")] = 1,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="Also draw the runs' scores over steps: png, svg, pdf or csv.", show_default=False),
+    ] = None,
 ) -> None:
     """Print a table of the paper beside the results of your runs (docs/tables.md)."""
     from posemamba.cli._table import Options
     from posemamba.cli._table import table as show
 
     changes = tuple(settings or ())
-    show(Options(number, runs, format, out, run, only, changes, data, max_minutes, device, sys.stderr.isatty()))
+    more = (recipe, seeds, curves, sys.stderr.isatty())
+    show(Options(number, runs, format, out, run, only, changes, data, max_minutes, device, *more))

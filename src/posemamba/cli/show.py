@@ -92,8 +92,8 @@ def compare(
     weights: Annotated[
         str | None,
         typer.Option(
-            help="With commas: names, weights files, motionbert:FILE, motionagformer:FILE. Default for mocap: "
-            "posemamba-s.",
+            help="With commas: names, weights files, motionbert:FILE, motionagformer:FILE, mixste:FILE, "
+            "stcformer:FILE. Default for mocap: posemamba-s.",
             show_default=False,
         ),
     ] = None,

@@ -80,6 +80,22 @@ def mpjve_per_frame(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     return mpjpe_per_frame(np.diff(p, axis=-3), np.diff(t, axis=-3))
 
 
+def motion_errors(pred: ArrayLike, target: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compute the mean distances of joints' velocities and of their accelerations from the true ones.
+
+    Per frame and per frame squared: the first is the MPJVE; the second times the square of the frame rate is the error
+    of acceleration per second squared.
+
+    Args:
+        pred, target: (..., F, J, 3), relative to the root.
+
+    Returns:
+        (..., F - 1) and (..., F - 2), empty where there are too few frames.
+    """
+    p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
+    return mpjve_per_frame(p, t), mpjpe_per_frame(np.diff(p, n=2, axis=-3), np.diff(t, n=2, axis=-3))
+
+
 def joint_errors(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     """Return the distance of each joint from its target, (..., F, J)."""
     return np.asarray(np.linalg.norm(np.asarray(pred, np.float64) - np.asarray(target, np.float64), axis=-1))

@@ -7,6 +7,9 @@ joints, without pelvis, spine and head; a joint counts if its error is less than
 the mean of the PCK at 0, 5, ..., 150 mm; as no error is less than 0, it cannot exceed 96.8 %. Overall numbers are over
 the frames of all sequences together.
 
+Errors of velocity and acceleration are not official. They are over those scored frames whose next one, or next two, are
+scored too; sequences differ in frame rate, so both are per frame.
+
 Shapes: F frames, B windows, T frames of a window, 17 joints.
 """
 
@@ -25,7 +28,7 @@ from torch import Tensor
 from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
 from posemamba.data.mpi_inf_3dhp.file import Video
 from posemamba.data.mpi_inf_3dhp.joints import JOINTS, to_3dhp
-from posemamba.evaluate.metrics import p_mpjpe_per_frame
+from posemamba.evaluate.metrics import motion_errors, mpjve_per_frame, p_mpjpe_per_frame
 from posemamba.models.inputs import mirror
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
@@ -58,6 +61,9 @@ class Mpi3dhpScore:
         pck, auc: per cent, 14 joints: the official numbers.
         pck_17, auc_17: per cent, all joints including the pelvis, which is always right: the numbers of Python code
             that does not select joints.
+        mpjve: millimetres per frame, the mean distance of joints' predicted from their true velocities; None without
+            two scored frames in a row.
+        acceleration: millimetres per frame squared, of accelerations likewise; None without three in a row.
     """
 
     frames: int
@@ -67,6 +73,8 @@ class Mpi3dhpScore:
     auc: float
     pck_17: float
     auc_17: float
+    mpjve: float | None = None
+    acceleration: float | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +88,7 @@ class Mpi3dhpResult:
         overall: over all frames of all sequences.
         sequences, scenes: by sequence, and by kind of scene if its sequences are there.
         joint_mpjpe: millimetres by joint.
+        detector: a short name of the 2D joints, which are the true ones.
     """
 
     name: str
@@ -89,22 +98,26 @@ class Mpi3dhpResult:
     sequences: dict[str, Mpi3dhpScore]
     scenes: dict[str, Mpi3dhpScore]
     joint_mpjpe: dict[str, float]
+    detector: str = "GT"
 
     def table(self) -> str:
         """Format a table: a line for all frames, each kind of scene and each sequence."""
         rows = {"all": self.overall, **self.scenes, **self.sequences}
         width = max(16, *map(len, rows))
         lines = [
-            f"{self.name}: MPI-INF-3DHP test, {self.frames} frames{', test-time flip' if self.flip else ''}; "
-            "errors in mm, PCK at 150 mm and AUC in %",
-            " " * width + " |                  | official, 14 joints | all 17 joints   |",
-            " " * width + f" | {'MPJPE':>7} {'P-MPJPE':>8} | {'PCK':>9} {'AUC':>9} | {'PCK':>7} {'AUC':>7} | frames",
+            f"{self.name}: MPI-INF-3DHP test, {self.frames} frames{', test-time flip' if self.flip else ''}, true 2D "
+            f"({self.detector}); errors in mm, PCK at 150 mm and AUC in %, MPJVE and acceleration error per frame",
+            " " * width + " |                  | official, 14 joints | all 17 joints   |               |",
+            " " * width + f" | {'MPJPE':>7} {'P-MPJPE':>8} | {'PCK':>9} {'AUC':>9} | {'PCK':>7} {'AUC':>7} "
+            f"| {'MPJVE':>6} {'accel.':>6} | frames",
         ]
         for name, s in rows.items():
             lines.append(
                 f"{name:<{width}} | {s.mpjpe:7.2f} {s.p_mpjpe:8.2f} | {s.pck:9.2f} {s.auc:9.2f} "
-                f"| {s.pck_17:7.2f} {s.auc_17:7.2f} | {s.frames:6d}"
+                f"| {s.pck_17:7.2f} {s.auc_17:7.2f} | {_cell(s.mpjve)} {_cell(s.acceleration)} | {s.frames:6d}"
             )
+        each = ", ".join(f"{joint.replace('_', ' ')} {mm:.1f}" for joint, mm in self.joint_mpjpe.items())
+        lines.append(f"MPJPE by joint: {each}")
         return "\n".join(lines)
 
     def save_json(self, path: str | Path) -> None:
@@ -112,6 +125,10 @@ class Mpi3dhpResult:
         with atomic_path(path) as temporary:
             content = {"format": "posemamba-mpi-inf-3dhp-1", **asdict(self)}
             temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _cell(value: float | None) -> str:
+    return f"{'-':>6}" if value is None else f"{value:6.2f}"
 
 
 def pck(errors: NDArray[np.floating], threshold: float = PCK_MM) -> float:
@@ -193,6 +210,7 @@ def evaluate(
         raise PoseMambaError(f"{data.test_path}: no frame is marked as valid, so none can be scored")
     errors: dict[str, NDArray[np.float64]] = {}
     aligned: dict[str, NDArray[np.float64]] = {}
+    moving: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for video in data.test:
         scored = np.flatnonzero(video.valid)
         parts = []
@@ -205,11 +223,15 @@ def evaluate(
             pred, target = np.concatenate(parts), video.mm[scored].astype(np.float64)
             errors[video.name] = np.linalg.norm(to_3dhp(pred) - to_3dhp(target), axis=-1)
             aligned[video.name] = p_mpjpe_per_frame(pred, target)
+            moving[video.name] = _motion_errors(pred, target - target[:, :1], scored)
 
     def score(names: tuple[str, ...]) -> Mpi3dhpScore:
         e = np.concatenate([errors[n] for n in names])
         counted, p2 = e[:, list(COUNTED)], np.concatenate([aligned[n] for n in names])
-        return Mpi3dhpScore(len(e), float(e.mean()), float(p2.mean()), pck(counted), auc(counted), pck(e), auc(e))
+        per_frame = (np.concatenate([moving[n][k] for n in names]) for k in (0, 1))
+        velocity, acceleration = (float(values.mean()) if len(values) else None for values in per_frame)
+        found = float(e.mean()), float(p2.mean()), pck(counted), auc(counted), pck(e), auc(e)
+        return Mpi3dhpScore(len(e), *found, velocity, acceleration)
 
     return Mpi3dhpResult(
         name=name,
@@ -220,6 +242,16 @@ def evaluate(
         scenes={scene: score(parts) for scene, parts in SCENES.items() if set(parts) <= set(errors)},
         joint_mpjpe=dict(zip(JOINTS, np.concatenate(list(errors.values())).mean(0).tolist(), strict=True)),
     )
+
+
+def _motion_errors(
+    pred: NDArray[np.float64], target: NDArray[np.float64], frames: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the errors of velocity and acceleration where the frames follow each other without a gap."""
+    if len(frames) < 3:  # too few for a second difference
+        return np.zeros(0) if len(frames) < 2 else mpjve_per_frame(pred, target)[np.diff(frames) == 1], np.zeros(0)
+    velocity, acceleration = motion_errors(pred, target)
+    return velocity[np.diff(frames) == 1], acceleration[frames[2:] - frames[:-2] == 2]
 
 
 def _checked(y: Tensor, x: Tensor, name: str) -> Tensor:

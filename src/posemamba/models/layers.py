@@ -1,14 +1,17 @@
-"""Parts that several models share: stochastic depth (Huang et al. 2016), the MLP, full precision, matrices."""
+"""Parts that several models share: stochastic depth (Huang et al. 2016), MLP, attention, full precision, matrices."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Axis = Literal["joints", "frames"]
 
 
 def drop_path(branch: Tensor, rate: float, clips: int | None = None) -> Tensor:
@@ -37,6 +40,27 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(F.gelu(self.fc1(x)))
+
+
+class AxialAttention(nn.Module):
+    """Multi-head self-attention among the joints of each frame or the frames of each joint. (B, T, J, E).
+
+    N sequences of L tokens each, H heads of width D = E / H.
+    """
+
+    def __init__(self, width: int, heads: int, axis: Axis) -> None:
+        super().__init__()
+        self.heads, self.axis = heads, axis
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x_BTJE: Tensor) -> Tensor:
+        x_BNLE = x_BTJE if self.axis == "joints" else x_BTJE.transpose(1, 2)
+        B, N, L, E = x_BNLE.shape
+        qkv_3NHLD = self.qkv(x_BNLE).view(B * N, L, 3, self.heads, E // self.heads).permute(2, 0, 3, 1, 4)
+        y_NHLD = F.scaled_dot_product_attention(*qkv_3NHLD.unbind(0))
+        y_BNLE = self.proj(y_NHLD.transpose(1, 2).reshape(B, N, L, E))
+        return y_BNLE if self.axis == "joints" else y_BNLE.transpose(1, 2)
 
 
 _lock = threading.Lock()

@@ -11,20 +11,17 @@ of L tokens each, the joints of a frame or the frames of a joint.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
 from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop_path, matrices_between_layers
+from posemamba.models.layers import MLP, AxialAttention, Axis, drop_path, matrices_between_layers
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
 from posemamba.weights.files import build, check_extent, read_checkpoint
-
-Axis = Literal["joints", "frames"]
 
 
 class MotionBERTConfig(BaseModel):
@@ -63,24 +60,6 @@ class MotionBERTConfig(BaseModel):
         return cls.model_validate({**sizes[size.lower()], **changes})
 
 
-class AxialAttention(nn.Module):
-    """Multi-head self-attention among the joints of each frame or the frames of each joint."""
-
-    def __init__(self, config: MotionBERTConfig, axis: Axis) -> None:
-        super().__init__()
-        self.heads, self.axis = config.heads, axis
-        self.qkv = nn.Linear(config.width, 3 * config.width)
-        self.proj = nn.Linear(config.width, config.width)
-
-    def forward(self, x_BTJE: Tensor) -> Tensor:
-        x_BNLE = x_BTJE if self.axis == "joints" else x_BTJE.transpose(1, 2)
-        B, N, L, E = x_BNLE.shape
-        qkv_3NHLD = self.qkv(x_BNLE).view(B * N, L, 3, self.heads, E // self.heads).permute(2, 0, 3, 1, 4)
-        y_NHLD = F.scaled_dot_product_attention(*qkv_3NHLD.unbind(0))
-        y_BNLE = self.proj(y_NHLD.transpose(1, 2).reshape(B, N, L, E))
-        return y_BNLE if self.axis == "joints" else y_BNLE.transpose(1, 2)
-
-
 class Block(nn.Module):
     """Attention and MLP over one axis, then over the other, each after a norm and added. (B, T, J, E) to the same."""
 
@@ -88,11 +67,11 @@ class Block(nn.Module):
         super().__init__()
         self.first, self.drop_path = first, drop_path
         self.norm1_s = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn_s = AxialAttention(config, "joints")
+        self.attn_s = AxialAttention(config.width, config.heads, "joints")
         self.norm2_s = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp_s = MLP(config.width, config.mlp_ratio)
         self.norm1_t = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn_t = AxialAttention(config, "frames")
+        self.attn_t = AxialAttention(config.width, config.heads, "frames")
         self.norm2_t = nn.LayerNorm(config.width, eps=1e-6)
         self.mlp_t = MLP(config.width, config.mlp_ratio)
 

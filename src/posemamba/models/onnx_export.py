@@ -50,6 +50,8 @@ def export_onnx(model: PoseMamba, out: str | Path, frames: int | None = None) ->
     frames = model.config.frames if frames is None else frames
     if not 1 <= frames <= model.config.frames:
         raise PoseMambaError(f"{frames} frames asked for, the model takes 1 to {model.config.frames}")
+    if model.config.merge_weight:
+        raise PoseMambaError("a model with merge_weight, a trial, has no ONNX export")
     plain = copy.deepcopy(model).to("cpu", torch.float32).eval()
     proto = build_graph(plain, frames)
     for key, value in _facts(plain, frames).items():

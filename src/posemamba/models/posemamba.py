@@ -82,6 +82,10 @@ class PoseMambaConfig(BaseModel):
         False,
         description="leave the limb partner out of the gradient, as the authors' released training code did",
     )
+    merge_weight: bool = Field(
+        False,
+        description="merge each joint's limb partner times a number that each layer learns, 0 at first (a trial)",
+    )
 
     @model_validator(mode="after")
     def _is_no_giant(self) -> PoseMambaConfig:
@@ -92,6 +96,12 @@ class PoseMambaConfig(BaseModel):
     def _limb_order_fits(self) -> PoseMambaConfig:
         if len(self.limb_order) != self.joints or any(not 0 <= j < self.joints for j in self.limb_order):
             raise ValueError(f"limb_order must name one of the {self.joints} joints for each of them")
+        return self
+
+    @model_validator(mode="after")
+    def _merge_weight_fits(self) -> PoseMambaConfig:
+        if self.merge_weight and (self.scan_order != "global_local" or self.published_gradient):
+            raise ValueError("merge_weight is for the scan order global_local, without published_gradient")
         return self
 
     @field_validator("scan_order")
@@ -143,11 +153,12 @@ class StateSpace2D(nn.Module):
         self.dt_projs_bias = nn.Parameter(torch.empty(K, D))
         self.A_logs = nn.Parameter(torch.empty(K * D, N))
         self.Ds = nn.Parameter(torch.empty(K * D))
+        self.merge_weight = nn.Parameter(torch.empty(1)) if config.merge_weight else None
         self.out_norm = nn.LayerNorm(D, eps=INNER_EPS)
         self.out_proj = nn.Linear(D, E, bias=False)
         self._scan_options: dict[str, Any] = {
             "limb": config.limb_order,
-            "order": config.scan_order,
+            "order": "bidirectional" if config.merge_weight else config.scan_order,  # it merges by itself
             "limb_gradient": not config.published_gradient,
         }
         self.reset_parameters()
@@ -167,6 +178,8 @@ class StateSpace2D(nn.Module):
             rates = torch.arange(1, STATES + 1, dtype=torch.float32, device=self.A_logs.device)
             self.A_logs.copy_(torch.log(rates).expand_as(self.A_logs))
             self.Ds.fill_(1.0)
+            if self.merge_weight is not None:
+                self.merge_weight.fill_(0.0)
 
     def inputs(self, x_BTJE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The tokens to scan, their projections, and the gate: (B, T, J, D), (B, T, J, K, R + 2N), (B, T, J, D)."""
@@ -183,16 +196,33 @@ class StateSpace2D(nn.Module):
 
     def output(self, u_BTJD: Tensor, proj_BTJKP: Tensor, z_BTJD: Tensor) -> Tensor:
         """Scan, norm and gate: (B, T, J, E)."""
-        y_BTJD = scan(
-            u_BTJD,
-            proj_BTJKP,
-            self.dt_projs_weight,
-            self.dt_projs_bias,
-            self.A_logs,
-            self.Ds,
-            **self._scan_options,
-        )
+        if self.merge_weight is None:
+            y_BTJD = self._scan(u_BTJD, proj_BTJKP, self.Ds)
+        else:
+            y_BTJD = self._scan_merged_by_weight(u_BTJD, proj_BTJKP, self.merge_weight)
         return self.out_proj(self.out_norm(y_BTJD) * F.silu(z_BTJD))
+
+    def _scan(self, u_BTJD: Tensor, proj_BTJKP: Tensor, Ds: Tensor) -> Tensor:
+        weights = self.dt_projs_weight, self.dt_projs_bias, self.A_logs
+        return scan(u_BTJD, proj_BTJKP, *weights, Ds, **self._scan_options)
+
+    def _scan_merged_by_weight(self, u_BTJD: Tensor, proj_BTJKP: Tensor, weight: Tensor) -> Tensor:
+        """Scan u + weight * u[limb] in directions 0 and 2 and u in the others: two scans, each of two directions.
+
+        A direction is left out by zeros for C and D, which its output is linear in. 0 is the order without merging, 1
+        the paper's.
+        """
+        limb = list(self.config.limb_order)
+        merged_BTJD = u_BTJD + weight.to(u_BTJD.dtype) * u_BTJD[:, :, limb]
+        merged_BTJKP = proj_BTJKP + weight.to(proj_BTJKP.dtype) * proj_BTJKP[:, :, limb]
+        merging_K = torch.tensor([1.0, 0.0, 1.0, 0.0], device=u_BTJD.device)
+        y_BTJD = torch.zeros((), dtype=u_BTJD.dtype, device=u_BTJD.device)
+        for u, proj, kept_K in ((merged_BTJD, merged_BTJKP, merging_K), (u_BTJD, proj_BTJKP, 1 - merging_K)):
+            others, C = proj.split([proj.shape[-1] - STATES, STATES], dim=-1)
+            proj = torch.cat([others, C * kept_K.to(C.dtype)[:, None]], -1)
+            Ds = (self.Ds.view(DIRECTIONS, -1) * kept_K.to(self.Ds.dtype)[:, None]).flatten()
+            y_BTJD = y_BTJD + self._scan(u, proj, Ds)
+        return y_BTJD
 
     def forward(self, x_BTJE: Tensor) -> Tensor:
         return self.output(*self.inputs(x_BTJE))
@@ -575,6 +605,8 @@ class PoseMamba(nn.Module):
         """Return all parameters but the error head's; None if the model is not as its class and config build it."""
         if type(self.config) is not PoseMambaConfig or not self._applies_blocks_as_built or not _CODE.is_as_before():
             return None
+        if self.config.merge_weight:
+            return None
         return _blueprint(self.config).parameters_of(self)
 
     def difference(self) -> str:
@@ -583,6 +615,8 @@ class PoseMamba(nn.Module):
             return f"the model's config is a {type(self.config).__name__}"
         if not self._applies_blocks_as_built:
             return "the model has an apply_block of its own"
+        if self.config.merge_weight:
+            return "the limb merge has weights of its own (merge_weight)"
         return _CODE.difference() or _blueprint(self.config).difference(self)
 
     @property

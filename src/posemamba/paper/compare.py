@@ -25,6 +25,8 @@ from posemamba.utils.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+OTHERS = ("motionbert", "motionagformer", "mixste", "stcformer")
+"""Architectures whose authors' checkpoints are read."""
 BASELINES = ("depth zero", "mean depth")
 _TRUTH = "#9aa1ad"
 _WRONG = "#b3261e"
@@ -93,8 +95,8 @@ def compare(
 
     Args:
         clip: of `read_clip`.
-        weights: names or files of PoseMamba's weights, or ``motionbert:FILE`` and ``motionagformer:FILE``,
-            checkpoints of those models' authors.
+        weights: names or files of PoseMamba's weights, or ``motionbert:FILE`` and the like (`OTHERS`), checkpoints of
+            those models' authors.
         files: further poses.npz of the same clip (the clip's own, if it is a file, comes first).
         baselines: with the truth also `BASELINES`, what anything that claims to see depth must beat.
         device: where models run.
@@ -156,11 +158,10 @@ def _predictor(name: str, device: str) -> tuple[str, Callable[[NDArray[np.float3
     from posemamba.ops.runtime.device import choose_device
 
     kind, _, file = name.partition(":")
-    if kind in ("motionbert", "motionagformer") and file:
-        from posemamba.models.motionagformer import MotionAGFormer
-        from posemamba.models.motionbert import MotionBERT
+    if kind in OTHERS and file:
+        from posemamba.models.registry import ARCHITECTURES
 
-        other: Any = (MotionBERT if kind == "motionbert" else MotionAGFormer).from_pretrained(file)
+        other: Any = ARCHITECTURES[kind].model.from_pretrained(file)
         frames: int = other.config.frames
         predict = model_predictor(other.to(choose_device(device)), window=frames)
 
@@ -168,7 +169,7 @@ def _predictor(name: str, device: str) -> tuple[str, Callable[[NDArray[np.float3
             missing = max(0, frames - xy.shape[1])
             return predict(np.pad(xy, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge"))[:, : xy.shape[1]]
 
-        return {"motionbert": "MotionBERT", "motionagformer": "MotionAGFormer"}[kind], whole_windows
+        return ARCHITECTURES[kind].label, whole_windows
     lifter = Lifter.from_pretrained(name, device=device)
     return lifter.name, model_predictor(
         lifter.model, window=lifter.window, flip=lifter.flip, person_size=lifter.person_size, batch=1

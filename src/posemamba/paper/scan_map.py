@@ -296,6 +296,8 @@ def clip_maps(
     """
     from posemamba.models.inputs import at_one_size
 
+    if model.config.merge_weight:
+        raise PoseMambaError("maps of a model with merge_weight, a trial, cannot be drawn")
     layers = model.config.depth
     number = layers - 1 if layer is None else layer + layers if layer < 0 else layer
     if not 0 <= number < layers:

@@ -1,26 +1,23 @@
-"""Tables 1 to 6 of the paper, their rows about PoseMamba: the numbers as data, and their printing beside ours.
+"""Tables 1 to 6 of the paper as data: what it prints, and the settings of the runs that aim at its numbers.
 
 N is the number of blocks (twice the config's depth), d_m the width, T the frames of a clip. Errors are millimetres.
 Parameters and operations are counted as the paper counts them (`posemamba.models.counting`). A row that is trained has
-the settings of its run (`Row.settings`), changes to the recipe human36m or mpi_inf_3dhp.
+the settings of its run (`Row.settings`), changes to the recipe human36m or mpi_inf_3dhp, or to another (`on_recipe`).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, Literal
-
-import torch
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from posemamba.ops.scan.orders import OrderName
+from posemamba.utils.errors import PoseMambaError
 
-Format = Literal["text", "csv", "latex"]
 SIZES = {(20, 64): "s", (20, 128): "b", (40, 128): "l", (40, 256): "x"}
 """The paper's variants by blocks and width."""
+COUNTED = ("param", "macs", "macs_frame")
+"""Columns that are counted and not scored."""
 RECIPE_FRAMES = (243, 81)
 """Frames that the recipes human36m and mpi_inf_3dhp have."""
 
@@ -30,7 +27,10 @@ class Column:
     """A column of a table.
 
     Attributes:
-        key: ``param``, ``macs``, ``macs_frame`` are counted; ``p1``, ``p2`` and ``p1_exact`` are scores of a run.
+        key: ``param``, ``macs``, ``macs_frame`` are counted; ``p1`` and ``p2`` are scores of a run. ``p1_exact`` and
+            ``p1_exact_own`` are P1 of the run on true 2D joints: with the given x and y in place of the predicted, as
+            the released code scores the paper's column with a dagger, and as predicted. ``exact`` and ``noisy`` are P1
+            on motion capture.
         title: with the unit.
         digits: after the point, as in the paper.
     """
@@ -46,12 +46,18 @@ class Row:
 
     Attributes:
         label: as the paper has it.
-        blocks, width, frames: N, d_m and T.
+        blocks, width, frames: N, d_m and T; no N and d_m of other models.
         paper: its numbers by column.
         run: name of the run that aims at them, and of its folder; empty if the row is only counted.
         run_exact: name of the run that aims at P1 on the true 2D joints.
         order: of the scans.
         without: losses that are left out.
+        kind, preset: architecture and size of the model; no architecture: there is none here, nothing is counted.
+        source: where it was published.
+        detector: short name of the 2D joints of ``p1`` and ``p2``: SH (Stacked Hourglass), CPN, GT (ground truth).
+        centre: of each clip, the centre frame alone is estimated.
+        options: further changes to the recipe.
+        own_frames: the recipe's clips have the row's frames already.
     """
 
     label: str
@@ -63,12 +69,30 @@ class Row:
     run_exact: str = ""
     order: OrderName = "global_local"
     without: tuple[str, ...] = ()
+    kind: str = "posemamba"
+    preset: str = ""
+    source: str = "AAAI'25"
+    detector: str = "SH"
+    centre: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    own_frames: bool = False
 
     def run_of(self, column: str) -> str:
         """Return the run that a column's number is a score of; empty for counted columns."""
-        if column == "p1_exact":
+        if column in ("p1_exact", "p1_exact_own"):
             return self.run_exact
-        return self.run if column in ("p1", "p2") else ""
+        return self.run if column in ("p1", "p2", "exact", "noisy") else ""
+
+    @property
+    def run_detector(self) -> str:
+        """The 2D joints of the row's run here: those of the recipe's file, whatever the published ones were."""
+        return "GT" if self.detector == "GT" else "SH"
+
+    def detector_of(self, column: str) -> str:
+        """Return the 2D joints that a column's number is of; empty for counted columns."""
+        if column in COUNTED:
+            return ""
+        return "GT" if column in ("p1_exact", "p1_exact_own") else self.detector
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -77,21 +101,21 @@ class Row:
     @property
     def size(self) -> str:
         """The variant that the row's model is, or is derived from: S where it has neither's depth and width."""
-        return SIZES.get((self.blocks, self.width), "s")
+        return self.preset or SIZES.get((self.blocks, self.width), "s")
 
     def settings(self, run: str) -> dict[str, Any]:
         """Return what a run sets in the recipe of the table's data, by dotted names; the size is `size`."""
-        changed: dict[str, Any] = {}
-        if (self.blocks, self.width) not in SIZES:
+        changed: dict[str, Any] = {"model.kind": self.kind} if self.kind != "posemamba" else {}
+        if self.kind == "posemamba" and (self.blocks, self.width) not in SIZES:
             blocks, width = next(shape for shape, size in SIZES.items() if size == self.size)
             changed |= {"model.options.depth": self.blocks // 2} if self.blocks != blocks else {}
             changed |= {"model.options.width": self.width} if self.width != width else {}
         if self.order != "global_local":
             changed["model.options.scan_order"] = self.order
-        if self.frames not in RECIPE_FRAMES:
+        if self.frames not in RECIPE_FRAMES and not self.own_frames:
             changed |= {"model.options.frames": self.frames, "data.frames": self.frames}
         changed |= {f"losses.{name}": 0 for name in self.without}
-        return changed | ({"data.inputs": "exact"} if run == self.run_exact else {})
+        return changed | ({"data.inputs": "exact"} if run == self.run_exact else {}) | dict(self.options)
 
 
 @dataclass(frozen=True)
@@ -100,7 +124,10 @@ class Table:
 
     Attributes:
         recipe: that its runs are made by, each with its row's settings; empty if all is counted.
+        rows: about PoseMamba, as printed.
         shown: fields of a row that tell it from the others.
+        others: rows about other models, as printed.
+        trials: rows that the paper does not have.
     """
 
     number: int
@@ -109,11 +136,47 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     shown: tuple[str, ...] = ()
+    others: tuple[Row, ...] = ()
+    trials: tuple[Row, ...] = ()
+
+    @property
+    def all_rows(self) -> tuple[Row, ...]:
+        return self.others + self.rows + self.trials
 
     @property
     def runs(self) -> dict[str, Row]:
-        """All runs by name, each once, in the order of the rows, with a row that each is of."""
+        """The paper's runs of PoseMamba by name, each once, in the order of the rows, with a row that each is of."""
         return {name: row for row in self.rows for name in row.runs}
+
+    @property
+    def all_runs(self) -> dict[str, Row]:
+        """These, the trials, and the runs of other models."""
+        return self.runs | {name: row for row in self.trials + self.others for name in row.runs}
+
+
+def on_recipe(table: Table, recipe: str, frames: int) -> Table:
+    """Return a table whose runs are made by another recipe, of motion capture: P1 on exact and on noisy 2D joints.
+
+    Args:
+        table: that has runs.
+        recipe: its name, which those of the runs begin with.
+        frames: of its clips.
+
+    Raises:
+        PoseMambaError: a table without runs.
+    """
+    if not table.recipe:
+        raise PoseMambaError(f"table {table.number} is counted, there is nothing to train: leave out --recipe")
+
+    def moved(row: Row) -> Row:
+        run = f"{recipe}_{row.run.removeprefix(f'{table.recipe}_')}"
+        return replace(row, run=run, run_exact="", frames=frames, own_frames=True)
+
+    paper = tuple(replace(c, title=f"paper's {c.title}") for c in table.columns if c.key == "p1")
+    columns = (*paper, Column("exact", "P1, exact 2D (mm)", 1), Column("noisy", "P1, noisy 2D (mm)", 1))
+    title = f"{table.title.split(',')[0]}, recipe {recipe} in place of the paper's data"
+    rows, trials = tuple(map(moved, table.rows)), tuple(map(moved, table.trials))
+    return replace(table, recipe=recipe, title=title, columns=columns, rows=rows, trials=trials, others=())
 
 
 def _columns(**digits: int) -> tuple[Column, ...]:
@@ -123,7 +186,8 @@ def _columns(**digits: int) -> tuple[Column, ...]:
         "macs_frame": "MACs/frame (M)",
         "p1": "P1 (mm)",
         "p2": "P2 (mm)",
-        "p1_exact": "P1, exact 2D (mm)",
+        "p1_exact": "P1†, GT 2D (mm)",
+        "p1_exact_own": "P1, GT 2D (mm)",
     }
     return tuple(Column(key, titles[key], n) for key, n in digits.items())
 
@@ -149,9 +213,68 @@ def _setting(blocks: int, width: int, run: str, param: float, macs: float, p1: f
 
 
 def _mpi(label: str, width: int, frames: int, run: str, p1: float) -> Row:
-    return Row(label, 20, width, frames, {"p1": p1}, run)
+    return Row(label, 20, width, frames, {"p1": p1}, run, detector="GT")
 
 
+def _other(
+    label: str, source: str, frames: int, detector: str, kind: str = "", size: str = "", centre: bool = False,
+    run: str = "", **paper: float,
+) -> Row:  # fmt: skip
+    exact = f"{run}_exact" if run and "p1_exact" in paper else ""
+    return Row(
+        label, 0, 0, frames, paper, run, exact, kind=kind, preset=size, source=source, detector=detector, centre=centre
+    )
+
+
+def _h36m(
+    label: str, source: str, frames: int, detector: str, numbers: tuple[float | None, ...], kind: str = "",
+    size: str = "", centre: bool = False,
+) -> Row:  # fmt: skip
+    """A row of table 1; numbers are Param, MACs, MACs/frame, P1, P2 and P1 with a dagger."""
+    keys = ("param", "macs", "macs_frame", "p1", "p2", "p1_exact")
+    run = f"human36m_{kind}_{size}" if kind else ""
+    paper = {key: number for key, number in zip(keys, numbers, strict=True) if number is not None}
+    return _other(label, source, frames, detector, kind, size, centre, run, **paper)
+
+
+def _3dhp(label: str, source: str, frames: int, mpjpe: float, kind: str = "", size: str = "") -> Row:
+    run = f"mpi_inf_3dhp_{kind}_{size}{frames}" if kind else ""
+    return _other(label, source, frames, "GT", kind, size, run=run, p1=mpjpe)
+
+
+# Detectors are not in the paper but for an asterisk (HRNet) at MHFormer; they are those of the authors' repositories
+# (docs/tables.md), a question mark where these do not say.
+TABLE_1_OTHERS = (
+    _h36m("MHFormer", "CVPR'22", 351, "CPN", (30.9, 7.0, 20, 43.0, 34.4, 30.5), centre=True),
+    _h36m("MixSTE", "CVPR'22", 243, "CPN", (33.6, 139.0, 572, 40.9, 32.6, 21.6), "mixste", "base"),
+    _h36m("P-STMO", "ECCV'22", 243, "CPN", (6.2, 0.7, 3, 42.8, 34.4, 29.3), centre=True),
+    _h36m("Stridedformer", "TMM'22", 351, "CPN", (4.0, 0.8, 2, 43.7, 35.2, 28.5), centre=True),
+    _h36m("Einfalt et al.", "WACV'23", 351, "CPN", (10.4, 0.5, 1, 44.2, 35.7, None), centre=True),
+    _h36m("STCFormer", "CVPR'23", 243, "CPN", (4.7, 19.6, 80, 41.0, 32.0, 21.3), "stcformer", "base"),
+    _h36m("STCFormer-L", "CVPR'23", 243, "CPN", (18.9, 78.2, 321, 40.5, 31.8, None), "stcformer", "l"),
+    _h36m("PoseFormerV2", "CVPR'23", 243, "CPN", (14.4, 4.8, 20, 45.2, 35.6, None), centre=True),
+    _h36m("GLA-GCN", "ICCV'23", 243, "CPN", (1.3, 1.5, 6, 44.4, 34.8, 21.0), centre=True),
+    _h36m("MotionBERT", "ICCV'23", 243, "SH", (42.3, 174.8, 719, 39.2, 32.9, 17.8), "motionbert", "base"),
+    _h36m("HDFormer", "IJCAI'23", 96, "?", (3.7, 0.6, 6, 42.6, 33.1, 21.6)),
+    _h36m("HSTFormer", "arXiv'23", 81, "?", (22.7, 1.0, 12, 42.7, 33.7, 27.8)),
+    _h36m("DC-GCT", "arXiv'23", 81, "?", (3.1, 0.041, 41, 44.7, None, None), centre=True),
+    _h36m("MotionAGFormer-L", "WACV'24", 243, "SH", (19.0, 78.3, 322, 38.4, 32.5, 17.3), "motionagformer", "l"),
+)
+TABLE_3_OTHERS = (
+    _3dhp("MHFormer", "CVPR'22", 9, 58.0),
+    _3dhp("MixSTE", "CVPR'22", 27, 54.9, "mixste", "base"),
+    _3dhp("P-STMO", "ECCV'22", 81, 32.2),
+    _3dhp("Einfalt et al.", "WACV'23", 81, 46.9),
+    _3dhp("STCFormer", "CVPR'23", 81, 23.1, "stcformer", "base"),
+    _3dhp("PoseFormerV2", "CVPR'23", 81, 27.8),
+    _3dhp("GLA-GCN", "ICCV'23", 81, 27.7),
+    _3dhp("HSTFormer", "arXiv'23", 81, 41.4),
+    _3dhp("HDFormer", "IJCAI'23", 96, 37.2),
+    _3dhp("MotionAGFormer-XS", "WACV'24", 27, 19.2, "motionagformer", "xs"),
+    _3dhp("MotionAGFormer-S", "WACV'24", 81, 17.1, "motionagformer", "s"),
+    _3dhp("MotionAGFormer-B", "WACV'24", 81, 18.2, "motionagformer", "b"),
+    _3dhp("MotionAGFormer-L", "WACV'24", 81, 16.2, "motionagformer", "l"),
+)
 _H36M, _MPI = "human36m", "mpi_inf_3dhp"
 
 TABLES: dict[int, Table] = {
@@ -159,9 +282,9 @@ TABLES: dict[int, Table] = {
     for table in (
         Table(
             1,
-            "Human3.6M, detected 2D (P1, P2) and exact 2D (the paper's P1 with a dagger)",
+            "Human3.6M, detected 2D (P1, P2) and true 2D; with a dagger predicted x and y gave way to the given ones",
             _H36M,
-            _columns(param=1, macs=1, macs_frame=0, p1=1, p2=1, p1_exact=1),
+            _columns(param=1, macs=1, macs_frame=0, p1=1, p2=1, p1_exact=1, p1_exact_own=1),
             (
                 _variant(
                     "PoseMamba-S",
@@ -212,6 +335,8 @@ TABLES: dict[int, Table] = {
                     p1_exact=14.8,
                 ),
             ),
+            ("source", "detector", "frames"),
+            others=TABLE_1_OTHERS,
         ),
         Table(
             2,
@@ -228,7 +353,7 @@ TABLES: dict[int, Table] = {
         ),
         Table(
             3,
-            "MPI-INF-3DHP, exact 2D (P1 is the paper's MPJPE)",
+            "MPI-INF-3DHP, true 2D (P1 is the paper's MPJPE)",
             _MPI,
             _columns(p1=2),
             (
@@ -236,7 +361,8 @@ TABLES: dict[int, Table] = {
                 _mpi("PoseMamba-S", 64, 81, "mpi_inf_3dhp_s81", 15.27),
                 _mpi("PoseMamba-B", 128, 81, "mpi_inf_3dhp_b81", 14.51),
             ),
-            ("frames",),
+            ("source", "frames"),
+            others=TABLE_3_OTHERS,
         ),
         Table(
             4,
@@ -253,6 +379,17 @@ TABLES: dict[int, Table] = {
                 _order("Bidirectional Global-Local Spatial-Temporal", "human36m_s", 41.8, "global_local"),
             ),
             ("order",),
+            trials=(
+                Row(
+                    "Global-Local, merge with its own weight",
+                    20,
+                    64,
+                    243,
+                    {},
+                    "human36m_s_merge_weight",
+                    options={"model.options.merge_weight": True},
+                ),
+            ),
         ),
         Table(
             5,
@@ -290,128 +427,3 @@ TABLES: dict[int, Table] = {
         ),
     )
 }
-
-
-@lru_cache(maxsize=32)
-def counted(blocks: int, width: int, frames: int) -> dict[str, float]:
-    """Count a model's parameters in millions, MACs in 10^9 and MACs of a frame in millions, as the paper does."""
-    from posemamba.models.counting import count
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
-
-    with torch.device("meta"):
-        model = PoseMamba(PoseMambaConfig(width=width, depth=blocks // 2, frames=frames))
-    counts = count(model)
-    return {
-        "param": counts.paper_parameters / 1e6,
-        "macs": counts.paper_macs / 1e9,
-        "macs_frame": counts.paper_macs / frames / 1e6,
-    }
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a run here.
-
-    Attributes:
-        values: ``p1`` and ``p2`` in millimetres, as far as they are known.
-        state: one line: ``not run``, or how far the run went and how it departs from the paper's.
-    """
-
-    values: Mapping[str, float] = field(default_factory=dict)
-    state: str = "not run"
-
-
-NOT_RUN = Outcome()
-
-
-def here(row: Row, column: str, outcomes: Mapping[str, Outcome]) -> float | None:
-    """Return our number for a row and column; None if there is none."""
-    run = row.run_of(column)
-    if not run:
-        return counted(row.blocks, row.width, row.frames)[column]
-    return outcomes.get(run, NOT_RUN).values.get("p2" if column == "p2" else "p1")
-
-
-def state(row: Row, outcomes: Mapping[str, Outcome]) -> str:
-    """Describe a row's runs in a line; each by its name, unless all are in the same state."""
-    states = {name: outcomes.get(name, NOT_RUN).state for name in row.runs}
-    if len(set(states.values())) <= 1:
-        return next(iter(states.values()), "counted")
-    return "; ".join(f"{name}: {text}" for name, text in states.items())
-
-
-def render(table: Table, outcomes: Mapping[str, Outcome], format: Format = "text") -> str:
-    """Format a table, the paper's numbers beside ours, ending with a line break.
-
-    ``csv`` has a line for each number: table, row, column, paper, here, run, state.
-    """
-    return {"text": _text, "csv": _csv, "latex": _latex}[format](table, outcomes)
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _name(table: Table, row: Row) -> str:
-    if table.number == 6:
-        return f"N {row.blocks}, d_m {row.width}"
-    names = {"blocks": "N", "width": "d_m", "frames": "T", "order": ""}
-    more = ", ".join(f"{names[s]} {getattr(row, s)}".strip() for s in table.shown)
-    return f"{row.label} ({more})" if more else row.label
-
-
-def _cells(table: Table, row: Row, outcomes: Mapping[str, Outcome]) -> list[tuple[str, str]]:
-    return [
-        (_number(row.paper.get(c.key), c.digits), _number(here(row, c.key, outcomes), c.digits)) for c in table.columns
-    ]
-
-
-def _text(table: Table, outcomes: Mapping[str, Outcome]) -> str:
-    width = max(len(_name(table, row)) for row in table.rows)
-    widths = [max(13, len(c.title)) for c in table.columns]
-
-    def line(first: str, cells: Sequence[tuple[str, str]], last: str) -> str:
-        middle = " | ".join(f"{a:>{w // 2}} {b:>{w - w // 2 - 1}}" for (a, b), w in zip(cells, widths, strict=True))
-        return f"{first:<{width}} | {middle} | {last}".rstrip()
-
-    titles = " | ".join(f"{c.title:^{w}}" for c, w in zip(table.columns, widths, strict=True))
-    lines = [
-        f"Table {table.number} of the paper: {table.title}",
-        f"{'':{width}} | {titles} |",
-        line("", [("paper", "here")] * len(widths), "here"),
-        *(line(_name(table, row), _cells(table, row, outcomes), state(row, outcomes)) for row in table.rows),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _csv(table: Table, outcomes: Mapping[str, Outcome]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("table", "row", "column", "paper", "here", "run", "state"))
-    for row in table.rows:
-        for column in table.columns:
-            run, ours = row.run_of(column.key), here(row, column.key, outcomes)
-            of_run = outcomes.get(run, NOT_RUN).state if run else "counted"
-            paper = _number(row.paper[column.key], column.digits)
-            full = "" if ours is None else f"{ours:.6g}"
-            writer.writerow((table.number, _name(table, row), column.title, paper, full, run, of_run))
-    return out.getvalue()
-
-
-def _latex(table: Table, outcomes: Mapping[str, Outcome]) -> str:
-    def safe(text: str) -> str:
-        return text.replace("&", r"\&").replace("%", r"\%").replace("_", r"\_")
-
-    heads = " & ".join(rf"\multicolumn{{2}}{{c}}{{{safe(c.title)}}}" for c in table.columns)
-    lines = [
-        f"% Table {table.number} of the paper: {table.title}",
-        rf"\begin{{tabular}}{{l{'rr' * len(table.columns)}l}}",
-        r"\hline",
-        rf" & {heads} & \\",
-        rf" & {' & '.join(['paper & here'] * len(table.columns))} & \\",
-        r"\hline",
-    ]
-    for row in table.rows:
-        cells = " & ".join(f"{a} & {'--' if b == '-' else b}" for a, b in _cells(table, row, outcomes))
-        lines.append(rf"{safe(_name(table, row))} & {cells} & {safe(state(row, outcomes))} \\")
-    return "\n".join([*lines, r"\hline", r"\end{tabular}"]) + "\n"

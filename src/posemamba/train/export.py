@@ -182,6 +182,8 @@ def export_for_authors(source: str | Path, out: str | Path) -> None:
             best, person_size = float(details.get("p1", details.get("val_p1_test", best))), recipe.person_size
     if not isinstance(model, PoseMamba):
         raise PoseMambaError(f"{path}: weights of a {type(model).__name__}; the authors' format is PoseMamba's only")
+    if model.config.merge_weight:
+        raise PoseMambaError(f"{path}: a model with merge_weight, a trial; the authors' format has no place for it")
     lost = [f"scan_order {model.config.scan_order}"] if model.config.scan_order != "global_local" else []
     lost += ["limb_order"] if model.config.limb_order != PoseMambaConfig.model_fields["limb_order"].default else []
     lost += ["centred"] if model.config.centred else []

@@ -78,6 +78,7 @@ class _Wider:
             "op.dt_projs_bias": lambda w: self._copy(w, 1),
             "op.A_logs": lambda w: self._copy(w.unflatten(0, (DIRECTIONS, -1)), 1).flatten(0, 1),
             "op.Ds": lambda w: self._copy(w.unflatten(0, (DIRECTIONS, -1)), 1).flatten(),
+            "op.merge_weight": lambda w: w,
             "op.out_proj.weight": self._linear,
             "mlp.fc1.weight": self._linear,
             "mlp.fc2.weight": self._linear,
