@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,38 @@ if TYPE_CHECKING:
     from posemamba.poses import Keypoints2D
 
 
+FEW_FRAMES = 2000
+"""Frames that are lifted together on a CPU: results are written every few seconds."""
+
+
 class FatalError(PoseMambaError):
     """An error that every input would meet: the others are not tried."""
+
+
+@dataclass
+class Job:
+    """An input on its way: its joints are found, then lifted, then written.
+
+    Attributes:
+        one: the input.
+        results: what is there of its results.
+        number: of the input among several, before its name in what is printed.
+        people: who is lifted.
+        error: why they cannot be; None: they can.
+        stages: the time that each stage took.
+    """
+
+    one: Input
+    results: Results
+    number: str = ""
+    people: list[Keypoints2D] = field(default_factory=list)
+    error: PoseMambaError | None = None
+    stages: Stages = field(default_factory=Stages)
+
+    @property
+    def frames(self) -> int:
+        """The frames to lift, of all people."""
+        return sum(map(len, self.people))
 
 
 class Worker:
@@ -73,18 +104,32 @@ class Worker:
             self._detectors[mode] = _fatal(lambda: self.reading.make_detector(self.options.device, mode=mode))
         return self._detectors[mode]
 
-    def do(self, one: Input, number: str = "") -> None:
+    def do(self, one: Input, number: str = "") -> int:
         """Lift one input, unless it is done, and report what was written.
 
         Args:
             one: the input.
             number: of the input among several, before its name in what is printed.
 
+        Returns:
+            The frames that were lifted.
+
         Raises:
             PoseMambaError: it cannot be lifted; nothing was written.
         """
-        from posemamba.pipeline.lift import lift_input
+        job = self.begin(one, number)
+        if job is None:
+            return 0
+        self.lift([job])
+        self.finish(job)
+        return job.frames
 
+    def begin(self, one: Input, number: str = "") -> Job | None:
+        """Read an input, or find the joints in it; None: it is done already, which is printed.
+
+        Raises:
+            PoseMambaError: there is none, or nobody to lift in it.
+        """
         o = self.options
         with reading(one.path, "an input"):
             if not one.path.exists():
@@ -100,33 +145,88 @@ class Worker:
             print(f"  {one.out}")
             if one.kind != "keypoints":
                 _clear_unfinished(one.out, self.reading.detection_digest(one))
-            return
-        stages = Stages()
-        if number and sys.stderr.isatty():  # the bars that follow do not say of which input they are
+            return None
+        if number and one.kind != "keypoints" and sys.stderr.isatty():  # the bars do not say of which input they are
             print(f"{number}{one.path.name}", file=sys.stderr)
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
-        try:
-            self._find(one, results, stages)
-            people = self._choose(one, results)
-            frames = len(people[0])
-            give_back(frames)
-            heights = o.heights * len(people) if len(o.heights) == 1 else o.heights or (None,) * len(people)
-            with stages("lifting") as progress:
-                lifter = self.lifter(stages)
-                results.poses = lift_input(one, self.reading, people, lifter, o.view, heights, progress)
+        job = Job(one, results, number)
+        with self._keeping(job):
+            self._find(one, results, job.stages)
+            job.people = self._choose(one, results)
+            give_back(len(job.people[0]))
+        return job
+
+    def lift(self, jobs: Sequence[Job]) -> None:
+        """Lift the people of inputs, with windows of all in one batch; `Job.error` says which could not be.
+
+        Raises:
+            PoseMambaError: the only one could not be lifted.
+        """
+        from posemamba.pipeline.lift import Found, lift_found, lift_input
+
+        o = self.options
+        if len(jobs) == 1:
+            (job,) = jobs
+            with self._keeping(job), job.stages("lifting") as progress:
+                lifter = self.lifter(job.stages)
+                heights = self._heights(job)
+                job.results.poses = lift_input(job.one, self.reading, job.people, lifter, o.view, heights, progress)
+            return
+        together, name = Stages(), f"lifting {len(jobs)} clips"
+        with together(name) as progress:
+            lifter = self.lifter(together)
+            found = [Found(job.one, job.people, self._heights(job)) for job in jobs]
+            results = lift_found(found, self.reading, lifter, o.view, progress)
+        frames = sum(job.frames for job in jobs)
+        for job, result in zip(jobs, results, strict=True):
+            job.stages.seconds["lifting"] = together.seconds[name] * job.frames / max(1, frames)
+            if isinstance(result, PoseMambaError):
+                job.error = result
+            else:
+                job.results.poses = result
+
+    def is_batch(self, jobs: Sequence[Job]) -> bool:
+        """Tell whether these are enough to be lifted together: on a CPU a few, as more are no faster there."""
+        from posemamba.pipeline.many import CLIPS, FRAMES
+
+        device = self.lifter(Stages()).device
+        most = FEW_FRAMES if device.type == "cpu" else FRAMES
+        return len(jobs) >= CLIPS or sum(job.frames for job in jobs) >= most
+
+    def finish(self, job: Job) -> None:
+        """Refine the poses, write all results and report them.
+
+        Raises:
+            PoseMambaError: it could not be lifted, or results cannot be written; nothing was written.
+        """
+        one, o, results, stages = job.one, self.options, job.results, job.stages
+        with self._keeping(job):
+            if job.error is not None:
+                raise job.error
             if o.refinement or o.angles:
                 with stages("refining"):
                     self._refine(one, results)
-            give_back(frames)
+            give_back(len(job.people[0]))
             results.exports, results.world, results.rig = o.exports, o.world_name, o.rig_name
             written = write_results(one.out, results, stages)
             if results.unfinished is not None:
                 results.unfinished.discard()
             elif results.detected is not None:
                 _clear_unfinished(one.out, results.detected.digest)
-        except BaseException as error:  # also an interruption: finding the joints took longest
+        report(one, results, written, stages, job.number, self._said)
+
+    def _heights(self, job: Job) -> tuple[float | None, ...]:
+        heights, people = self.options.heights, len(job.people)
+        return heights * people if len(heights) == 1 else heights or (None,) * people
+
+    @contextlib.contextmanager
+    def _keeping(self, job: Job) -> Iterator[None]:
+        """Keep the joints that were found where the block fails or is interrupted: finding them took longest."""
+        try:
+            yield
+        except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
-            kept = self._keep(one, results, stages, interrupted)
+            kept = self._keep(job.one, job.results, job.stages, interrupted)
             if kept and isinstance(error, PoseMambaError):
                 kind = FatalError if isinstance(error, FatalError) else PoseMambaError
                 raise kind(f"{error} (kept: {kept})") from error
@@ -134,7 +234,6 @@ class Worker:
                 how = "interrupted" if interrupted else "failed"
                 print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
-        report(one, results, written, stages, number, self._said)
 
     def _digest(self, one: Input, overlay: bool) -> str:
         from posemamba.utils.installation import __version__
