@@ -94,13 +94,13 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
             )
     if not many:
         return [Input(path, out, kind) for path, kind in found]
-    names = _names([path for path, _ in found])
+    names = folder_names([path for path, _ in found])
     return [Input(path, out / name, kind) for (path, kind), name in zip(found, names, strict=True)]
 
 
 def default_folder(sources: Sequence[Path]) -> Path:
     """Return the folder for results in the working folder: ``NAME_posemamba`` of one source, else one for all."""
-    names = _names(sources) if len(sources) == 1 else []
+    names = folder_names(sources) if len(sources) == 1 else []
     return Path(f"{names[0]}_posemamba" if names and names[0] else "posemamba_results")
 
 
@@ -137,7 +137,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def folder_names(paths: Sequence[Path]) -> list[str]:
     """Return a folder name for each path: its stem; where two agree, also its suffix, its folder's name or a number."""
     names = [path.stem if not _is_folder(path) else path.resolve().name for path in paths]
     for better in (

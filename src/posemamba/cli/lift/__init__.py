@@ -42,6 +42,11 @@ def lift(options: LiftOptions) -> int:
     from posemamba.cli.lift.run import Worker
     from posemamba.io.inputs import default_folder, find_inputs
 
+    if options.cluster is not None:
+        from posemamba.cli.lift.cluster import lift_on_cluster
+
+        return lift_on_cluster(options)
+    _check_paths(options)
     out = options.out or default_folder(options.sources)
     inputs = find_inputs(options.sources, out, keypoints=options.format is not None)
     if options.out is None:
@@ -63,6 +68,26 @@ def lift(options: LiftOptions) -> int:
         return _lift_all(inputs, worker, summary)
     finally:
         _summarize(summary)
+
+
+def _check_paths(options: LiftOptions) -> None:
+    """Reject what needs ``--cluster``.
+
+    Raises:
+        PoseMambaError: there is an address, or an option of clusters.
+    """
+    if options.retry_failed:
+        raise PoseMambaError(
+            "--retry-failed is for --cluster, and without it all that failed is tried again; leave it out"
+        )
+    for path in (*options.sources, *([] if options.out is None else [options.out])):
+        if ":" in str(path):
+            from posemamba.io.addresses import address_of
+
+            if (address := address_of(path)) is not None:
+                raise PoseMambaError(
+                    f"{address}: is an address, which --cluster takes: on this machine alone --cluster local"
+                )
 
 
 class Outcomes:
@@ -174,7 +199,7 @@ def _finish(jobs: list[Job], worker: Worker, outcomes: Outcomes) -> None:
 
     def finish(job: Job) -> None:
         if not together:
-            worker.lift([job])
+            worker.lift_one(job)
         worker.finish(job)
         outcomes.done(job.one, job.frames)
 

@@ -63,10 +63,15 @@ class Job:
 
 
 class Worker:
-    """A worker that lifts one input after another; weights and detectors are loaded once."""
+    """A worker that lifts one input after another; weights and detectors are loaded once.
 
-    def __init__(self, options: LiftOptions) -> None:
-        self.options, self.reading = options, options.reading
+    Args:
+        options: of the command.
+        lifts: False: others lift what it finds, and the weights are not loaded.
+    """
+
+    def __init__(self, options: LiftOptions, lifts: bool = True) -> None:
+        self.options, self.reading, self._lifts = options, options.reading, lifts
         self._lifter: LifterAhead | None = None
         self._detectors: dict[str, Detector] = {}
         self._said: set[str] = set()
@@ -83,11 +88,17 @@ class Worker:
             self._lifter = LifterAhead(o.weights, o.device, o.flip)
         return self._lifter
 
-    def _check_lifter(self, loading: LifterAhead) -> None:
-        """Wait for weights of the user's, perhaps damaged, or for a device that is perhaps not there."""
-        o = self.options
+    def _loads(self) -> Callable[[], object]:
+        """Begin to load the lifter where this worker lifts; return what raises the error of the loading, if any.
+
+        Weights of the user's, perhaps damaged, or a device that is perhaps not there, are waited for.
+        """
+        if not self._lifts:
+            return lambda: None
+        loading, o = self.begin_loading(), self.options
         if o.device != "auto" or not is_bundled(find(o.weights)):
             _fatal(loading.loaded)
+        return lambda: _fatal(loading.check)
 
     def lifter(self, stages: Stages) -> Lifter:
         """Return the lifter when it is ready."""
@@ -120,12 +131,16 @@ class Worker:
         job = self.begin(one, number)
         if job is None:
             return 0
-        self.lift([job])
+        self.lift_one(job)
         self.finish(job)
         return job.frames
 
-    def begin(self, one: Input, number: str = "") -> Job | None:
+    def begin(self, one: Input, number: str = "", fetch: Callable[[], None] | None = None) -> Job | None:
         """Read an input, or find the joints in it; None: it is done already, which is printed.
+
+        Args:
+            one, number: as in `do`.
+            fetch: called before the input is read: it makes the file whole, which had its name, size and time alone.
 
         Raises:
             PoseMambaError: there is none, or nobody to lift in it.
@@ -134,18 +149,18 @@ class Worker:
         with reading(one.path, "an input"):
             if not one.path.exists():
                 raise PoseMambaError(f"{one.path}: no such file")
-        overlay = o.overlay
-        if overlay is None:
-            overlay = can_draw(must=one.kind != "keypoints" or o.video is not None)
+        overlay = self._overlay(one)
         with writing(one.out):
             finish_exchange(one.out)  # of a call that was killed
-        call = self._digest(one, overlay)
+        call = self.digest(one)
         if not o.again and is_done(one.out, call):
             print(f"{number}{one.path.name}: done already, with the same options (--again does it again)")
             print(f"  {one.out}")
             if one.kind != "keypoints":
                 _clear_unfinished(one.out, self.reading.detection_digest(one))
             return None
+        if fetch is not None:
+            fetch()
         if number and one.kind != "keypoints" and sys.stderr.isatty():  # the bars do not say of which input they are
             print(f"{number}{one.path.name}", file=sys.stderr)
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
@@ -156,27 +171,33 @@ class Worker:
             give_back(len(job.people[0]))
         return job
 
-    def lift(self, jobs: Sequence[Job]) -> None:
-        """Lift the people of inputs, with windows of all in one batch; `Job.error` says which could not be.
+    def lift_one(self, job: Job) -> None:
+        """Lift the people of an input.
 
         Raises:
-            PoseMambaError: the only one could not be lifted.
+            PoseMambaError: they cannot be lifted.
         """
-        from posemamba.pipeline.lift import Found, lift_found, lift_input
+        from posemamba.pipeline.lift import lift_input
 
-        o = self.options
-        if len(jobs) == 1:
-            (job,) = jobs
-            with self._keeping(job), job.stages("lifting") as progress:
-                lifter = self.lifter(job.stages)
-                heights = self._heights(job)
-                job.results.poses = lift_input(job.one, self.reading, job.people, lifter, o.view, heights, progress)
-            return
+        view = self.options.view
+        with self._keeping(job), job.stages("lifting") as progress:
+            lifter = self.lifter(job.stages)
+            heights = self._heights(job)
+            job.results.poses = lift_input(job.one, self.reading, job.people, lifter, view, heights, progress)
+
+    def lift(self, jobs: Sequence[Job]) -> None:
+        """Lift the people of several inputs, with windows of all in one batch; `Job.error` says which could not be.
+
+        Raises:
+            FatalError: the weights or the device cannot be used.
+        """
+        from posemamba.pipeline.lift import Found, lift_found
+
         together, name = Stages(), f"lifting {len(jobs)} clips"
         with together(name) as progress:
             lifter = self.lifter(together)
             found = [Found(job.one, job.people, self._heights(job)) for job in jobs]
-            results = lift_found(found, self.reading, lifter, o.view, progress)
+            results = lift_found(found, self.reading, lifter, self.options.view, progress)
         frames = sum(job.frames for job in jobs)
         for job, result in zip(jobs, results, strict=True):
             job.stages.seconds["lifting"] = together.seconds[name] * job.frames / max(1, frames)
@@ -235,18 +256,33 @@ class Worker:
                 print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
 
-    def _digest(self, one: Input, overlay: bool) -> str:
+    def _overlay(self, one: Input) -> bool:
+        """Tell whether an overlay is drawn."""
+        wanted = self.options.overlay
+        return can_draw(must=one.kind != "keypoints" or self.options.video is not None) if wanted is None else wanted
+
+    def digest(self, one: Input) -> str:
+        """Return a short hash of all on which an input's results depend, the same on each machine."""
         from posemamba.utils.installation import __version__
         from posemamba.weights.shards import parts
 
         o = self.options
+        overlay = self._overlay(one)
         same = replace(o, sources=[], out=Path(), again=False, restart=False, device="", overlay=overlay, video=None)
         options = {"version": __version__, "options": repr(same)}
         try:
             weights = parts(find(o.weights))
         except PoseMambaError:
             weights = [Path(o.weights)]  # its reader reports what is wrong
+        if is_bundled(weights[0]):  # their time is that of the installation
+            options["weights"] = repr([(path.name, path.stat().st_size) for path in weights])
+            weights = []
         return digest(options, one.path, o.video, *weights, o.det_model, o.pose_model)
+
+    def move(self, job: Job, one: Input) -> None:
+        """Give a job that was begun by another worker the places of its files here."""
+        job.one, job.results.source = one, one.path
+        job.results.video = self._behind(one)
 
     def _behind(self, one: Input) -> Path | Clip | None:
         """Return what the overlay shows behind the joints."""
@@ -260,7 +296,7 @@ class Worker:
         """Put everybody in the input into the results: read, kept by an earlier call, or detected now."""
         results.source, results.viewer_video = one.path, self.options.viewer_video
         results.overlay_angles = self.options.overlay_angles
-        if one.kind == "keypoints":
+        if one.kind == "keypoints" and self._lifts:
             self.begin_loading()
         results.video = self._behind(one)
         results.sound = isinstance(results.video, Path) and one.kind != "pictures"
@@ -272,14 +308,13 @@ class Worker:
         if kept is not None:
             results.people, results.detected, results.kept = kept.people, kept, True
             return
-        loading = self.begin_loading()
-        self._check_lifter(loading)  # before the long work
+        check = self._loads()  # before the long work
         detector = self.detector(one)
         results.unfinished = self._unfinished(one, digest)
         with stages("finding joints") as progress:
 
             def go_on(done: int, total: int | None) -> None:
-                _fatal(loading.check)
+                check()
                 progress(done, total)
 
             results.people = self.reading.everybody(
