@@ -234,3 +234,15 @@ def send_file(local: Path, address: str) -> None:
     system, path = _system(address)
     with _reaching(address, "cannot be written"):
         system.put_file(str(local), path)
+
+
+def remove_file(address: str) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        PoseMambaError: it cannot be removed.
+    """
+    system, path = _system(address)
+    with _reaching(address, "cannot be written"):
+        if system.exists(path):
+            system.rm_file(path)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -35,11 +36,11 @@ from posemamba.cli.lift.stages import (
 )
 from posemamba.cli.lift.summary import check_ours, shown_name
 from posemamba.cluster.stream import Attempts, Stage, gpus, stream
-from posemamba.io.addresses import address_of, check_writable, join, list_inputs, read_bytes, send_file
+from posemamba.io.addresses import address_of, check_writable, join, list_inputs, read_bytes, remove_file, send_file
 from posemamba.io.inputs import TABLES, Input, default_folder, find_inputs, folder_names
 from posemamba.show.summary import COLUMNS, ClipRow, safe_cell, summary_cells, write_table
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import make_folder
+from posemamba.utils.files import lock, make_folder, nobody_uses
 from posemamba.weights.names import find
 
 SUMMARY, FAILURES = TABLES
@@ -48,7 +49,7 @@ GPU_SHARE, TOGETHER = 0.5, 64
 """The share of a GPU that a lifting process takes, and the inputs whose windows it lifts together."""
 SEND_EVERY = 30.0
 """Seconds from one copy of failed.csv to an address to the next."""
-_SHOWN = 20
+_MARK = ".cluster-"
 
 
 def lift_on_cluster(options: LiftOptions) -> int:
@@ -67,38 +68,52 @@ def lift_on_cluster(options: LiftOptions) -> int:
     options = replace(options, out=out)
     check_options(options, inputs)
     find(options.weights)
-    mark = None
     if (address := address_of(out)) is None:
         check_out(out)
         make_folder(out)
-        mark = out.absolute() / f".cluster-{uuid.uuid4().hex[:12]}"
     elif address.startswith("memory:"):
         raise PoseMambaError(f"{address}: is the memory of one process, which others cannot write to: name a folder")
     else:
         check_writable(address)
     record = Record(str(out), inputs, options.retry_failed)
-    with connect(options.cluster or "local"):
+    with connect(options.cluster or "local"), _mark(None if address else out) as mark:
         setup = Setup(
             replace(options, cluster=None, retry_failed=False),
             str(out.absolute()) if address is None else address,
             os.getcwd(),
-            str(mark or ""),
+            mark,
             tuple(loaded()),
             __version__,
             Attempts(),
         )
-        if mark is not None:
-            mark.touch()
+        return collect(
+            stream(rows_of(inputs, setup.out, record.before), plan(setup, 0 if options.device == "cpu" else gpus())),
+            record,
+        )
+
+
+@contextlib.contextmanager
+def _mark(out: Path | None) -> Iterator[str]:
+    """Yield the path of a file by which machines know the folder of all results; "" without a folder."""
+    if out is None:
+        yield ""
+        return
+    for left in out.glob(f"{_MARK}*"):  # by a driver that was killed
+        with nobody_uses(left) as free:
+            if free:
+                left.unlink(missing_ok=True)
+    path = out.absolute() / f"{_MARK}{uuid.uuid4().hex[:12]}"
+    with path.open("w") as file:
+        lock(file.fileno())
         try:
-            return collect(stream(rows_of(inputs, setup.out, record.before), plan(setup, gpus(), options)), record)
+            yield str(path)
         finally:
-            if mark is not None:
-                mark.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
 
 
-def plan(setup: Setup, gpus: int, options: LiftOptions) -> list[Stage]:
+def plan(setup: Setup, gpus: int) -> list[Stage]:
     """Return the stages: with GPUs one for each kind of work, else one, which needs no way between processes."""
-    if not gpus or options.device == "cpu":
+    if not gpus:
         return [Stage("lift", LiftInputs, {"setup": setup})]
     return [
         Stage("find", FindJoints, {"setup": setup}),
@@ -248,6 +263,9 @@ class Record:
         if self._address:
             for name in written:
                 send_file(self._local / name, join(self._address, name))
+            if FAILURES not in written:
+                remove_file(join(self._address, FAILURES))
+            shutil.rmtree(self._local, ignore_errors=True)
             return [join(self._address, name) for name in written]
         return [str(self._local / name) for name in written]
 

@@ -213,7 +213,7 @@ class _Stage:
             if one.path.exists():
                 row["digest"] = worker.digest(one)
                 if row.get("before") and row["before"][0] == row["digest"]:
-                    row |= {"status": FAILED_BEFORE, "error": row["before"][1]}
+                    row |= {"status": FAILED_BEFORE, "error": f"{row['source']}: {row['before'][1]}"}
                     return
             job = worker.begin(one, row["number"], place.fetch)
             if job is None:
