@@ -125,6 +125,7 @@ def _extras() -> Iterator[Finding]:
         ("hdf5", {"h5py": "h5py"}),
         ("onnx", {"onnx": "onnx"}),
         ("hub", {"huggingface_hub": "huggingface_hub"}),
+        ("cluster", {"ray": "ray", "fsspec": "fsspec"}),
     ):
         found, missing, absent = [], [], []
         if extra == "rtmpose":

@@ -22,6 +22,8 @@ VIDEO_SUFFIXES = (
     ".ogv",
 )
 KEYPOINT_SUFFIXES = (".npz", ".npy", ".json", ".csv", ".pkl", ".h5", ".hdf5")
+TABLES = ("summary.csv", "failed.csv")
+"""Names of tables that ``posemamba lift`` writes beside the folders of results."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,9 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
     """List the inputs to lift, in order; missing and broken files are inputs too, and reported by their readers.
 
     Args:
-        sources: files, or folders of keypoints by frame (one input), of videos (one each) or of pictures (one input).
-        out: the folder for results. With several inputs, or a folder of videos, each gets a folder of its name in it.
+        sources: files, or folders of keypoints by frame (one input), of videos (one each), of pictures (one input) or
+            of keypoint files (one each).
+        out: the folder for results. With several inputs, or a folder of files, each gets a folder of its name in it.
         keypoints: all sources are keypoint files, whatever they look like.
 
     Raises:
@@ -69,9 +72,16 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         elif videos := sorted((f for f in contents if _is_video(f)), key=natural_key):
             found += [(video, "video") for video in videos]
             many = True
-        elif is_pictures(source) or len(sources) > 1:
+        elif is_pictures(source):
             found.append((source, "pictures"))
-        elif (source / "poses.npz").is_file() or (source / "poses_1.npz").is_file():
+        elif not (results := _holds_results(source)) and (
+            files := sorted((f for f in contents if _is_keypoints(f)), key=natural_key)
+        ):
+            found += [(file, "keypoints") for file in files]
+            many = True
+        elif len(sources) > 1:
+            found.append((source, "pictures"))  # its reader will report it
+        elif results:
             raise PoseMambaError(
                 f"{source}: holds results of posemamba lift, expected a video, pictures or keypoints; posemamba "
                 "convert makes other files of them"
@@ -79,18 +89,18 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         else:
             inner = [f.name for f in sorted(source.iterdir(), key=natural_key) if f.is_dir() and is_keypoint_file(f)]
             raise PoseMambaError(
-                f"{source}: is a directory without videos, pictures or keypoints by frame; expected one of them"
+                f"{source}: is a directory without videos, pictures or keypoints; expected some of them"
                 + (f": give one or more of its folders of keypoints, {', '.join(inner[:5])}" if inner else "")
             )
     if not many:
         return [Input(path, out, kind) for path, kind in found]
-    names = _names([path for path, _ in found])
+    names = folder_names([path for path, _ in found])
     return [Input(path, out / name, kind) for (path, kind), name in zip(found, names, strict=True)]
 
 
 def default_folder(sources: Sequence[Path]) -> Path:
     """Return the folder for results in the working folder: ``NAME_posemamba`` of one source, else one for all."""
-    names = _names(sources) if len(sources) == 1 else []
+    names = folder_names(sources) if len(sources) == 1 else []
     return Path(f"{names[0]}_posemamba" if names and names[0] else "posemamba_results")
 
 
@@ -109,6 +119,17 @@ def _is_video(file: Path) -> bool:
     return file.suffix.lower() in VIDEO_SUFFIXES and not file.name.startswith(".") and file.is_file()
 
 
+def _is_keypoints(file: Path) -> bool:
+    """Tell by its name whether a file in a folder holds a clip's keypoints."""
+    if file.name in TABLES or file.name.startswith("."):
+        return False
+    return file.suffix.lower() in KEYPOINT_SUFFIXES and file.is_file()
+
+
+def _holds_results(folder: Path) -> bool:
+    return (folder / "poses.npz").is_file() or (folder / "poses_1.npz").is_file()
+
+
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -116,7 +137,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def folder_names(paths: Sequence[Path]) -> list[str]:
     """Return a folder name for each path: its stem; where two agree, also its suffix, its folder's name or a number."""
     names = [path.stem if not _is_folder(path) else path.resolve().name for path in paths]
     for better in (

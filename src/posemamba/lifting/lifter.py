@@ -216,16 +216,17 @@ class Lifter:
         self,
         people: Sequence[Keypoints2D],
         *,
-        lens: Lens | None = None,
+        lens: Lens | Sequence[Lens | None] | None = None,
         roll: float | None = None,
         progress: Progress | None = None,
         interpolated: Sequence[NDArray[np.bool_]] | None = None,
     ) -> list[NetworkPoses]:
-        """Lift several people, with windows of all of them in one batch, which keeps a GPU busy.
+        """Lift several people, of one clip or of many, with windows of all of them in one batch: a GPU is kept busy.
 
         Args:
             people: any number of people, each as in `__call__`; their clips may differ in length.
-            lens, roll: of the camera that saw them all, as in `__call__`.
+            lens: of the camera that saw them all, as in `__call__`, or a list with one for each person.
+            roll: of all cameras, as in `__call__`.
             progress: called as progress(frames done, frames to do), frames of all people.
             interpolated: (F,) for each person, frames whose joints no detector has seen: the model is given
                 `INTERPOLATED` of their confidence, as their smooth motion misleads it; None: none.
@@ -242,7 +243,10 @@ class Lifter:
             )
         prepared = [_prepared(keypoints) for keypoints in people]
         spans = [split_at_gaps(p.seen, p.frame_times(), self.max_gap, find_jumps(p)) for p in prepared]
-        cameras = [self._camera(p, own, lens or Lens(), roll) for p, own in zip(prepared, spans, strict=True)]
+        lenses = [lens] * len(prepared) if lens is None or isinstance(lens, Lens) else lens
+        cameras = [
+            self._camera(p, own, one or Lens(), roll) for p, own, one in zip(prepared, spans, lenses, strict=True)
+        ]
         turned = [_seen_by(camera, p) for camera, p in zip(cameras, prepared, strict=True)]
         lifted = [np.full((len(joints), len(H36M17), 4), np.nan, np.float32) for joints in prepared]
         segments = [(person, start, end) for person, own in enumerate(spans) for start, end in own]

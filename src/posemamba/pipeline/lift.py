@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 from posemamba.io.inputs import find_inputs
-from posemamba.poses import Poses3D
+from posemamba.poses import NetworkPoses, Poses3D
 from posemamba.poses.virtual_camera import Lens, check_fov, check_roll
 from posemamba.refine.scale import check_height
 
@@ -149,16 +149,80 @@ def lift_input(
     Raises:
         PoseMambaError: nobody seen, a skeleton without a conversion, or frame times that do not rise.
     """
+    (result,) = lift_found([Found(one, people, tuple(heights_m or ()))], reading, lifter, view, progress)
+    if isinstance(result, PoseMambaError):
+        raise result
+    return result
+
+
+@dataclass(frozen=True)
+class Found:
+    """The people that were found in an input, and are to be lifted.
+
+    Attributes:
+        one: the input.
+        people: whoever is to be lifted.
+        heights_m: the standing height of each in metres, None for a typical one; empty: typical ones.
+    """
+
+    one: Input
+    people: list[Keypoints2D]
+    heights_m: tuple[float | None, ...] = ()
+
+
+def lift_found(
+    found: Sequence[Found],
+    reading: Reading,
+    lifter: Lifter,
+    view: View | None = None,
+    progress: Progress | None = None,
+) -> list[list[Poses3D] | PoseMambaError]:
+    """Lift the people found in several inputs, with windows of all in one batch, as `lift_input` does one by one.
+
+    Args:
+        found: the inputs, and who was found in them.
+        reading, lifter, view, progress: see `lift_input`; progress counts the frames of all.
+
+    Returns:
+        The poses of each input, or the error for which it cannot be lifted: the others are lifted all the same.
+    """
+    view = view or View()
+    try:
+        together = _lift_network(found, reading, lifter, view, progress)
+    except PoseMambaError as error:
+        if len(found) == 1:
+            return [error]
+        # an input in which nobody can be lifted is noticed before the first window is
+        return [lift_found([each], reading, lifter, view, progress)[0] for each in found]
+    return [_placed(each, reading, poses) for each, poses in zip(found, together, strict=True)]
+
+
+def _lift_network(
+    found: Sequence[Found], reading: Reading, lifter: Lifter, view: View, progress: Progress | None
+) -> list[list[NetworkPoses]]:
+    """Return what the network gives for the people of each input."""
+    people = [keypoints for each in found for keypoints in each.people]
+    lenses = [
+        lens
+        for each in found
+        if each.people
+        for lens in [view.lens(each.one, reading, each.people[0].image_size)] * len(each.people)
+    ]
+    between = [reading.interpolated(each.one, len(keypoints)) for each in found for keypoints in each.people]
+    lifted = iter(lifter.lift_people(people, lens=lenses, roll=view.roll, progress=progress, interpolated=between))
+    return [[next(lifted) for _ in each.people] for each in found]
+
+
+def _placed(found: Found, reading: Reading, poses: list[NetworkPoses]) -> list[Poses3D] | PoseMambaError:
+    """Put the poses of an input into metres and judge them."""
     from posemamba.quality.trust import judge
     from posemamba.refine.metres import to_metres
 
-    view = view or View()
-    lens = view.lens(one, reading, people[0].image_size) if people else None
-    between = [reading.interpolated(one, len(keypoints)) for keypoints in people]
-    poses = lifter.lift_people(people, lens=lens, roll=view.roll, progress=progress, interpolated=between)
+    one = found.one
     if one.kind != "keypoints":
         name = reading.detector_of(one)
-        for keypoints, lifted, unsearched in zip(people, poses, between, strict=True):
+        for keypoints, lifted in zip(found.people, poses, strict=True):
+            unsearched = reading.interpolated(one, len(keypoints))
             bridged = keypoints.seen & ~(keypoints.confidence > 0).any(-1)
             lifted.details["detector"] = name
             lifted.details["frames_bridged"] = int(bridged.sum())
@@ -166,14 +230,16 @@ def lift_input(
                 lifted.details["detected_every"] = int(reading.every or 1)
                 lifted.details["frames_interpolated"] = int((keypoints.seen & unsearched).sum())
     metric = []
-    for lifted, height in zip(poses, heights_m or [None] * len(poses), strict=True):
+    for lifted, height in zip(poses, found.heights_m or [None] * len(poses), strict=True):
         try:
             placed = to_metres(lifted, height)
             give_back(len(placed))
             placed.trust = judge(placed)
             metric.append(placed)
         except PoseMambaError as error:
-            raise PoseMambaError(f"{one.path}: {error}") from error
+            told = PoseMambaError(f"{one.path}: {error}")
+            told.__cause__ = error
+            return told
     return metric
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -55,28 +55,37 @@ class ClipRow:
         return "" if name is None or self.folder is None else quote(os.fsencode(self.folder / name))
 
 
-def write_summary_csv(path: Path, rows: Sequence[ClipRow]) -> None:
+def write_summary_csv(path: Path, rows: Iterable[ClipRow]) -> None:
     """Write a line for each person and each clip that failed, under `COLUMNS`; shares are in percent."""
+    write_table(path, COLUMNS, map(summary_cells, rows))
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table whose cells are safe to open in a spreadsheet (`safe_cell`); rows may come one by one."""
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        for row in rows:
-            folder = "" if row.folder is None else str(row.folder)
-            cells: list[object] = [row.name, "", "failed", *[""] * 7, row.error, folder, "", ""]
-            if (trust := row.trust) is not None:
-                cells[1:10] = [
-                    row.person,
-                    trust.word,
-                    _percent(trust.seen_share),
-                    "" if trust.expected_mm is None else f"{trust.expected_mm:.0f}",
-                    row.frames,
-                    f"{row.seconds:.3f}",
-                    _percent(float((trust.levels == AVOID).mean())),
-                    "; ".join(stretch_text(*stretch) for stretch in trust.stretches if stretch[2] == AVOID),
-                    trust.sentence,
-                ]
-                cells[-2:] = [row.file("viewer.html"), row.file(*_OVERLAYS)]
-            writer.writerow([_cell(cell) for cell in cells])
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def summary_cells(row: ClipRow) -> list[str]:
+    """Return the cells of a row, under `COLUMNS`."""
+    folder = "" if row.folder is None else str(row.folder)
+    cells: list[object] = [row.name, "", "failed", *[""] * 7, row.error, folder, "", ""]
+    if (trust := row.trust) is not None:
+        cells[1:10] = [
+            row.person,
+            trust.word,
+            _percent(trust.seen_share),
+            "" if trust.expected_mm is None else f"{trust.expected_mm:.0f}",
+            row.frames,
+            f"{row.seconds:.3f}",
+            _percent(float((trust.levels == AVOID).mean())),
+            "; ".join(stretch_text(*stretch) for stretch in trust.stretches if stretch[2] == AVOID),
+            trust.sentence,
+        ]
+        cells[-2:] = [row.file("viewer.html"), row.file(*_OVERLAYS)]
+    return [safe_cell(cell) for cell in cells]
 
 
 def write_summary_page(path: Path, rows: Sequence[ClipRow]) -> None:
@@ -93,10 +102,10 @@ def stretch_text(first: int, last: int, level: int, reason: str) -> str:
     return f"{first if first == last else f'{first}-{last}'} ({reason})"
 
 
-def _cell(value: object) -> object:
-    """Keep a spreadsheet from taking a text for a formula."""
+def safe_cell(value: object) -> str:
+    """Return a cell's text, which no spreadsheet takes for a formula."""
     if not isinstance(value, str):
-        return value
+        return "" if value is None else str(value)
     text = one_line(value)
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 

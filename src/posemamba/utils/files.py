@@ -84,7 +84,7 @@ def _temporary(path: Path) -> Iterator[Path]:
     suffix = path.suffix if len(os.fsencode(path.suffix)) < 40 else ""  # no format's
     prefix = f".{os.fsencode(path.stem)[:100].decode(sys.getfilesystemencoding(), 'ignore')}{_UNFINISHED}"
     for left in path.parent.glob(f"{glob.escape(prefix)}*{glob.escape(suffix)}"):
-        with _nobody_uses(left) as free:
+        with nobody_uses(left) as free:
             if free:
                 left.unlink(missing_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=suffix)
@@ -156,7 +156,7 @@ def finish_exchange(directory: Path) -> None:
     if not directory.is_dir():
         return
     for folder in directory.glob(f"{_UNFINISHED}*"):
-        with _nobody_uses(folder) as free:
+        with nobody_uses(folder) as free:
             if not free or not folder.is_dir():
                 continue
             if (folder / _JOURNAL).is_file():
@@ -225,7 +225,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _nobody_uses(path: Path) -> Iterator[bool]:
+def nobody_uses(path: Path) -> Iterator[bool]:
     """Yield whether the process that made a temporary file or folder is gone."""
     if os.name == "nt":  # no locks: after a day
         with contextlib.suppress(OSError):

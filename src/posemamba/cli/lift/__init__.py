@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from posemamba.cli.explaining import explain
 from posemamba.cli.heights import parse_heights
@@ -19,9 +21,11 @@ from posemamba.utils.errors import PoseMambaError, one_line
 from posemamba.utils.reading import cause
 
 if TYPE_CHECKING:
-    from posemamba.cli.lift.run import Worker
+    from posemamba.cli.lift.run import Job, Worker
     from posemamba.cli.lift.summary import Summary
     from posemamba.io.inputs import Input
+
+T = TypeVar("T")
 
 _NAMED = 20
 """Inputs that failed, by name, in the last line."""
@@ -38,6 +42,11 @@ def lift(options: LiftOptions) -> int:
     from posemamba.cli.lift.run import Worker
     from posemamba.io.inputs import default_folder, find_inputs
 
+    if options.cluster is not None:
+        from posemamba.cli.lift.cluster import lift_on_cluster
+
+        return lift_on_cluster(options)
+    _check_paths(options)
     out = options.out or default_folder(options.sources)
     inputs = find_inputs(options.sources, out, keypoints=options.format is not None)
     if options.out is None:
@@ -61,45 +70,142 @@ def lift(options: LiftOptions) -> int:
         _summarize(summary)
 
 
-def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
-    """Lift several inputs one after another; return the exit code."""
-    from posemamba.cli.lift.results import check_out
-    from posemamba.cli.lift.run import FatalError
+def _check_paths(options: LiftOptions) -> None:
+    """Reject what needs ``--cluster``.
 
-    failed: list[Path] = []
-    unprinted: OSError | None = None
-    for number, one in enumerate(inputs, 1):
+    Raises:
+        PoseMambaError: there is an address, or an option of clusters.
+    """
+    if options.retry_failed:
+        raise PoseMambaError(
+            "--retry-failed is for --cluster, and without it all that failed is tried again; leave it out"
+        )
+    for path in (*options.sources, *([] if options.out is None else [options.out])):
+        if ":" in str(path):
+            from posemamba.io.addresses import address_of
+
+            if (address := address_of(path)) is not None:
+                raise PoseMambaError(
+                    f"{address}: is an address, which --cluster takes: on this machine alone --cluster local"
+                )
+
+
+class Outcomes:
+    """What becomes of each of several inputs: one that fails is reported in a line, and the others go on."""
+
+    def __init__(self, inputs: Sequence[Input], worker: Worker, summary: Summary) -> None:
+        self._inputs, self._worker, self._summary = inputs, worker, summary
+        self._failed: list[Path] = []
+        self._unprinted: OSError | None = None
+        self._clips = self._frames = 0
+
+    def tried(self, one: Input, work: Callable[[], T]) -> T | None:
+        """Return what the work on an input returns; None: it failed, or what was done could not be printed."""
+        from posemamba.cli.lift.run import FatalError
+
         try:
-            check_out(one.out, one.path, one.kind)
-            worker.do(one, f"{number} of {len(inputs)}, ")
-            summary.done(one)
-            continue
+            return work()
         except FatalError:
             raise
         except PoseMambaError as error:
             _complain(str(error), error if os.environ.get("POSEMAMBA_DEBUG") else None)
-            summary.failed(one, str(error))
+            self.failed(one, str(error))
         except Exception as error:
             if isinstance(error, OSError) and cannot_print(error):  # this one's files are written
                 drop_output()
-                unprinted = error
-                summary.done(one)
-                continue
-            worker.reset()
+                self._unprinted = error
+                self._summary.done(one)
+                return None
+            self._worker.reset()
             line = explain(error)  # without one it is a fault of this program's; the others go on all the same
             said = f"{one.path}: {line or cause(error)}"
             _complain(said, error if line is None else None)
-            summary.failed(one, said)
-        failed.append(one.path)
-    if failed:
-        names = ", ".join(str(path) for path in failed[:_NAMED]) + (", ..." if len(failed) > _NAMED else "")
-        print(
-            f"{len(inputs) - len(failed)} of {len(inputs)} inputs are done, {len(failed)} failed: {names}",
-            file=sys.stderr,
-        )
-    if unprinted is not None:
-        raise PoseMambaError(f"cannot print what was done ({unprinted.strerror or unprinted}); files are written")
-    return 0 if not failed else 2 if len(failed) == len(inputs) else 1
+            self.failed(one, said)
+        return None
+
+    def done(self, one: Input, frames: int = 0) -> None:
+        """Note that an input's results are there.
+
+        Args:
+            one: the input.
+            frames: those that were lifted now; 0: it was done already.
+        """
+        self._summary.done(one)
+        self._frames += frames
+        self._clips += frames > 0
+
+    def failed(self, one: Input, said: str) -> None:
+        """Note why an input failed, which was printed."""
+        self._summary.failed(one, said)
+        self._failed.append(one.path)
+
+    def end(self, seconds: float) -> int:
+        """Print how fast all went and what failed; return the exit code."""
+        if self._clips:
+            speed = f"{self._frames / max(seconds, 1e-3):,.0f} frames a second"
+            try:
+                print(f"{self._clips} clips, {self._frames:,} frames in {seconds:.1f} s: {speed}")
+            except OSError as error:  # the reader of the output has gone
+                drop_output()
+                self._unprinted = error
+        inputs, failed = len(self._inputs), self._failed
+        if failed:
+            names = ", ".join(str(path) for path in failed[:_NAMED]) + (", ..." if len(failed) > _NAMED else "")
+            print(f"{inputs - len(failed)} of {inputs} inputs are done, {len(failed)} failed: {names}", file=sys.stderr)
+        if self._unprinted is not None:
+            why = self._unprinted.strerror or self._unprinted
+            raise PoseMambaError(f"cannot print what was done ({why}); files are written")
+        return 0 if not failed else 2 if len(failed) == inputs else 1
+
+
+def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
+    """Lift several inputs, keypoint files in batches of many; return the exit code."""
+    from posemamba.cli.lift.results import check_out
+
+    outcomes, start = Outcomes(inputs, worker, summary), time.monotonic()
+
+    def begin(number: int, one: Input) -> Job | None:
+        check_out(one.out, one.path, one.kind)
+        job = worker.begin(one, f"{number} of {len(inputs)}, ")
+        if job is None:
+            outcomes.done(one)
+        return job
+
+    waiting: list[Job] = []
+    for number, one in enumerate(inputs, 1):
+        if waiting and one.kind != "keypoints":  # finding joints takes long
+            _finish(waiting, worker, outcomes)
+        job = outcomes.tried(one, partial(begin, number, one))
+        if job is not None:
+            waiting.append(job)
+            if one.kind != "keypoints" or worker.is_batch(waiting):
+                _finish(waiting, worker, outcomes)
+    _finish(waiting, worker, outcomes)
+    return outcomes.end(time.monotonic() - start)
+
+
+def _finish(jobs: list[Job], worker: Worker, outcomes: Outcomes) -> None:
+    """Lift inputs together, write the results of each, and empty the list."""
+    from posemamba.cli.lift.run import FatalError
+
+    together = len(jobs) > 1
+    if together:
+        try:
+            worker.lift(jobs)
+        except FatalError:
+            raise
+        except Exception:  # whichever of them it was: each by itself
+            together = False
+
+    def finish(job: Job) -> None:
+        if not together:
+            worker.lift_one(job)
+        worker.finish(job)
+        outcomes.done(job.one, job.frames)
+
+    for job in jobs:
+        outcomes.tried(job.one, partial(finish, job))
+    jobs.clear()
 
 
 def _summarize(summary: Summary) -> None:

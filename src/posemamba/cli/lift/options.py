@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _KEYPOINTS, _PEOPLE, _CAMERA = "Keypoint files and pictures", "People and detector", "Camera"
 _MODEL = "Model"
+_MANY = "Many inputs (docs/cluster.md)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,17 @@ class LiftOptions(ExportOptions):
         ),
     ] = True
     device: Annotated[str, option("Where the model runs: auto, cpu, cuda, ...", panel=_MODEL, default=True)] = "auto"
+    # who does the work is no part of the digest, so these are no part of the representation
+    cluster: Annotated[
+        str | None,
+        option(
+            "Lift on Ray: local (this machine), auto (the cluster that runs here), or HOST:PORT of a cluster's head.",
+            panel=_MANY,
+        ),
+    ] = field(default=None, repr=False)
+    retry_failed: Annotated[
+        bool, option("On a cluster: try again what failed.csv names.", "--retry-failed", panel=_MANY)
+    ] = field(default=False, repr=False)
 
     @property
     def reading(self) -> Reading:

@@ -71,6 +71,7 @@ class Results:
         sound: the overlay gets the video's.
         viewer_video: put its pictures into the page; None: if it has at most `PICTURED` frames and can be read.
         notes: what the user should know, and of which files; filled while writing.
+        marks: of the source, where they are not those of its file here (`marks_of`).
     """
 
     poses: list[Poses3D]
@@ -95,6 +96,7 @@ class Results:
         self.world: str | None = None
         self.rig = "posemamba"
         self.notes: dict[str, list[str]] = {}
+        self.marks: list[str] = []
 
 
 def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
@@ -130,7 +132,7 @@ def write_results(out: Path, results: Results, stages: Stages) -> list[Path]:
                     names += [f"poses{end}.npz", f"poses{end}.json"]
                 for poses in results.poses:
                     if results.call:
-                        marks = [] if results.source is None else marks_of(results.source)
+                        marks = [] if results.source is None else results.marks or marks_of(results.source)
                         poses.details["call"] = {"digest": results.call, "files": sorted(names), "source": marks}
                     save_poses_npz(folder / f"poses{_end(results, poses)}.npz", poses)
                     save_poses_json(folder / f"poses{_end(results, poses)}.json", poses)
@@ -337,7 +339,12 @@ def marks_of(source: Path) -> list[str]:
 
     One stays the same where it is made anew, the other where it is moved.
     """
-    return [hashlib.sha256(os.fsencode(source.absolute())).hexdigest()[:12], digest({}, source)]
+    return [mark_of_place(source.absolute()), digest({}, source)]
+
+
+def mark_of_place(place: str | Path) -> str:
+    """Return a short hash of a path or an address."""
+    return hashlib.sha256(os.fsencode(place)).hexdigest()[:12]
 
 
 def _marks_in(out: Path) -> list[set[str]]:

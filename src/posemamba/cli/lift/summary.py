@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -53,8 +53,7 @@ class Summary:
         if not self._tried or (self._tried == set(self._errors) and not page.exists()):
             return []
         for path, beginning in ((page, MARK), (table, ",".join(COLUMNS))):
-            if path.exists() and beginning not in _beginning(path):
-                raise PoseMambaError(f"{path}: is no summary of posemamba lift, and is kept; rename it")
+            check_ours(path, beginning)
         rows = self._rows()
         try:
             self.out.mkdir(parents=True, exist_ok=True)
@@ -69,24 +68,32 @@ class Summary:
         rows: list[ClipRow] = []
         often = Counter(one.path.name for one in self.inputs)
         for one in self.inputs:
-            name = one.path.name
-            if not name or often[name] > 1:
-                name = str(one.path)
+            name = shown_name(one.path, often)
             if one.path in self._errors:
                 rows.append(ClipRow(name, error=self._errors[one.path]))
             elif one.path not in self._tried:
                 rows.append(ClipRow(name, error="not done: the call ended before"))
             else:
-                rows += _people(one.out, self.out, name)
+                rows += people_rows(one.out, self.out, name)
         known = {one.out.resolve() for one in self.inputs}
         for folder in sorted(path for path in self.out.iterdir() if path.is_dir()) if self.out.is_dir() else []:
             if folder.resolve() not in known and not folder.name.startswith("."):
-                rows += _people(folder, self.out, folder.name)
+                rows += people_rows(folder, self.out, folder.name)
         return rows
 
 
-def _people(folder: Path, out: Path, name: str) -> list[ClipRow]:
-    """Return a row for each person whose poses lie in a folder of results."""
+def shown_name(path: Path, often: Mapping[str, int]) -> str:
+    """Return an input's name in the summary: its file's, or all of its path where several inputs have one name.
+
+    Args:
+        path: the input.
+        often: how many inputs have a file's name.
+    """
+    return str(path) if not path.name or often[path.name] > 1 else path.name
+
+
+def people_rows(folder: Path, out: Path, name: str) -> list[ClipRow]:
+    """Return a row for each person whose poses lie in a folder of results, with addresses relative to `out`."""
     rows = []
     for path in sorted(find_poses(folder), key=lambda path: (len(path.name), path.name)):
         try:
@@ -113,6 +120,16 @@ def _person(path: Path, out: Path, name: str) -> ClipRow:
     files = frozenset(os.listdir(path.parent))
     folder = PurePath(os.path.relpath(path.parent, out))
     return ClipRow(name, folder, files, person, frames, float(np.round(seconds, 3)), trust)
+
+
+def check_ours(path: Path, beginning: str) -> None:
+    """Reject a file that a summary would replace and that does not begin as one of ours.
+
+    Raises:
+        PoseMambaError: it is the user's.
+    """
+    if path.exists() and beginning not in _beginning(path):
+        raise PoseMambaError(f"{path}: is no summary of posemamba lift, and is kept; rename it")
 
 
 def _beginning(path: Path) -> str:

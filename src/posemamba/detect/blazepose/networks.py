@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.processors import threads
 
 Size = Literal["lite", "full", "heavy"]
 SIZES: tuple[Size, ...] = ("lite", "full", "heavy")
@@ -37,10 +38,9 @@ class Network:
         """
         path = _FOLDER / f"{name}.tflite"
         interpreter = require("ai_edge_litert.interpreter", "video").Interpreter
-        threads = min(os.cpu_count() or 1, _MOST_THREADS)
         try:
             with _without_information():
-                self._interpreter = interpreter(model_path=str(path), num_threads=threads)
+                self._interpreter = interpreter(model_path=str(path), num_threads=threads(_MOST_THREADS))
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise PoseMambaError(
