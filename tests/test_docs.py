@@ -27,6 +27,8 @@ RUN = [
     "docs/keypoint_formats.md",
     "docs/onnx.md",
     "docs/show.md",
+    "docs/weights_cards.md",
+    *(f"docs/tutorials/{name}.md" for name in ("first_clip", "several_people")),
 ]
 """Pages whose Python examples are run; `fixtures.documents` makes what they name."""
 
