@@ -46,7 +46,7 @@ EXTRAS = {
     "hdf5": ("h5py>=3.10",),
     "onnx": ("onnx>=1.15", "onnxruntime>=1.17"),
     "hub": ("huggingface_hub>=0.23",),
-    "app": ("starlette>=0.46", "uvicorn>=0.34", "websockets>=14"),
+    "app": ("starlette>=1.0", "uvicorn>=0.34", "websockets>=14"),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 
