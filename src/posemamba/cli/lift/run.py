@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, report, write_people, write_results
+from posemamba.cli.lift.results import (
+    Results,
+    can_draw,
+    find_kept,
+    is_done,
+    report,
+    tell_people,
+    write_people,
+    write_results,
+)
 from posemamba.cli.loading import LifterAhead
 from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import UNFINISHED, Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import finish_exchange, writing
 from posemamba.utils.memory import give_back
-from posemamba.utils.progress import Stages
+from posemamba.utils.progress import Stages, announce, listened
 from posemamba.utils.reading import reading
 from posemamba.weights.names import find, is_bundled
 
@@ -167,6 +176,13 @@ class Worker:
         job = Job(one, results, number)
         with self._keeping(job):
             self._find(one, results, job.stages)
+            if listened():
+                from posemamba.cli.lift.events import announce_people
+
+                announce_people(results)
+            if o.people and o.person is None and len(results.people) > 1:
+                self._ask(job)
+                return None
             job.people = self._choose(one, results)
             give_back(len(job.people[0]))
         return job
@@ -235,6 +251,10 @@ class Worker:
             elif results.detected is not None:
                 _clear_unfinished(one.out, results.detected.digest)
         report(one, results, written, stages, job.number, self._said)
+        if listened():
+            from posemamba.cli.lift.events import announce_results
+
+            announce_results(results)
 
     def _heights(self, job: Job) -> tuple[float | None, ...]:
         heights, people = self.options.heights, len(job.people)
@@ -256,6 +276,17 @@ class Worker:
                 print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
 
+    def _ask(self, job: Job) -> None:
+        """Write who was found, and print how to choose one of them."""
+        one, results = job.one, job.results
+        names = write_people(one.out, results, job.stages)
+        if results.unfinished is not None:
+            results.unfinished.discard() if names else results.unfinished.close()
+        print(f"{job.number}{one.path.name}: {tell_people(results)}")
+        for name in names:
+            print(f"  {one.out / name}")
+        announce("choose")
+
     def _overlay(self, one: Input) -> bool:
         """Tell whether an overlay is drawn."""
         wanted = self.options.overlay
@@ -268,7 +299,9 @@ class Worker:
 
         o = self.options
         overlay = self._overlay(one)
-        same = replace(o, sources=[], out=Path(), again=False, restart=False, device="", overlay=overlay, video=None)
+        same = replace(
+            o, sources=[], out=Path(), again=False, restart=False, people=False, device="", overlay=overlay, video=None
+        )
         options = {"version": __version__, "options": repr(same)}
         try:
             weights = parts(find(o.weights))
