@@ -33,13 +33,14 @@ ALLOWED = {
     "lifting": "utils poses weights ops models",
     "data": "utils poses ops models",
     "pipeline": "utils poses weights ops models io refine quality detect lifting",
+    "live": "utils poses weights ops models io refine quality detect lifting pipeline",
     "evaluate": "utils poses weights ops models io refine lifting data pipeline",
     "train": "utils poses weights ops models lifting data evaluate",
     "bench": "utils poses weights ops models io detect lifting pipeline",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses refine models lifting evaluate",
     "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "
-    "pipeline",
+    "pipeline live",
 }
 WITHOUT_TORCH = (
     "posemamba.poses",

@@ -29,15 +29,16 @@ class Network:
         PoseMambaError: LiteRT is not installed, or the network's file is missing or damaged.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int | None = None) -> None:
         """Load a file of the package.
 
         Args:
             name: ``person_detector``, ``landmarks_lite``, ``landmarks_full`` or ``landmarks_heavy``.
+            threads: on which it runs; None: as many as it gains from.
         """
         path = _FOLDER / f"{name}.tflite"
         interpreter = require("ai_edge_litert.interpreter", "video").Interpreter
-        threads = min(os.cpu_count() or 1, _MOST_THREADS)
+        threads = threads or min(os.cpu_count() or 1, _MOST_THREADS)
         try:
             with _without_information():
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads)
