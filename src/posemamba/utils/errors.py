@@ -46,6 +46,7 @@ EXTRAS = {
     "hdf5": ("h5py>=3.10",),
     "onnx": ("onnx>=1.15", "onnxruntime>=1.17"),
     "hub": ("huggingface_hub>=0.23",),
+    "osc": ("python-osc>=1.8",),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""
 
