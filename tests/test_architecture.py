@@ -39,8 +39,9 @@ ALLOWED = {
     "bench": "utils poses weights ops models io detect lifting pipeline",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses refine models lifting evaluate",
+    "app": "utils poses io live",
     "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "
-    "pipeline live",
+    "pipeline live app",
 }
 WITHOUT_TORCH = (
     "posemamba.poses",

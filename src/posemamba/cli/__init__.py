@@ -30,6 +30,7 @@ from posemamba.utils.errors import PoseMambaError
 COMMANDS = {
     "lift": (USE, "lift"),
     "live": (USE, "live"),
+    "app": (USE, "app"),
     "convert": (USE, "convert"),
     "quality": (USE, "quality"),
     "demo": (USE, "demo"),

@@ -33,6 +33,8 @@ _TILE = 220  # pixels: the side of a crop, and the height of the whole picture
 _WIDEST = 400  # pixels: the width of the whole picture
 _WORDS = 180  # pixels: the width of the column of words
 _GAP = 16  # pixels
+_HEAD = 62  # pixels: above the first row
+_ROW = _TILE + 26 + _GAP  # pixels: from a row to the next
 _PAPER: Colour = (246, 247, 249)
 _INK: Colour = (26, 29, 35)
 _SOFT: Colour = (89, 96, 109)
@@ -81,6 +83,15 @@ def write_contact_sheet(
     sheet = ContactSheet(people)
     sheet.fill(source, progress)
     sheet.save(path)
+
+
+def place_of_row(row: int) -> tuple[int, int, int]:
+    """Return where on a sheet the pictures of a person are: left, top and height in pixels, up to the right edge.
+
+    Args:
+        row: index of the person among those on the sheet.
+    """
+    return 2 * _GAP + _WORDS, _HEAD + row * _ROW, _TILE + 26
 
 
 class ContactSheet:
@@ -247,7 +258,7 @@ def _draw(rows: Sequence[_Row], people: Sequence[Keypoints2D]) -> Any:
     columns = max((len(row.crops) for row in rows), default=0)
     picture = max((row.whole.width for row in rows if row.whole is not None), default=0)
     width = max(3 * _GAP + _WORDS + picture + columns * (_TILE + _GAP), 760)
-    high, head = _TILE + 26 + _GAP, 62
+    high, head = _ROW, _HEAD
     more = len(people) - len(rows)
     sheet = Image.new("RGB", (width, head + high * len(rows) + (34 if more else 0)), _PAPER)
     draw = ImageDraw.Draw(sheet)

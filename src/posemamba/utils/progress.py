@@ -1,13 +1,39 @@
-"""Progress bars for the stages of a command, and the time that each stage took."""
+"""Progress of a command: bars for its stages, the time that each took, and events for a program that listens."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
+
+Listener = Callable[[dict[str, Any]], None]
+"""Called with each event: its name under "event", and what belongs to it; all of it can be written as JSON."""
+_listeners: list[Listener] = []
 
 Progress = Callable[[int, "int | None"], None]
 """Called as progress(done, total); total is None where it is not known."""
+
+
+@contextlib.contextmanager
+def listening(listener: Listener) -> Iterator[None]:
+    """Tell a listener within the block what commands do: stages, frames done, people found, results."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+def listened() -> bool:
+    """Tell whether somebody listens."""
+    return bool(_listeners)
+
+
+def announce(event: str, **facts: Any) -> None:
+    """Tell an event to those who listen."""
+    for listener in _listeners:
+        listener({"event": event, **facts})
 
 
 class Stages:
@@ -45,14 +71,21 @@ class Stages:
             disable=not console.is_terminal,
         )
         before = self._describe
+        announce("stage", stage=name)
         try:
             with bars:
                 task = bars.add_task(name, total=None)
                 self._describe = lambda text: bars.update(task, description=text or name)
-                yield lambda done, total: bars.update(task, completed=done, total=total)
+
+                def progress(done: int, total: int | None) -> None:
+                    bars.update(task, completed=done, total=total)
+                    announce("progress", stage=name, done=done, total=total)
+
+                yield progress
         finally:
             self._describe = before
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+            announce("stage done", stage=name, seconds=self.seconds[name])
 
     def __str__(self) -> str:
         return ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self.seconds.items())

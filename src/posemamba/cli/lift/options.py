@@ -47,6 +47,10 @@ class LiftOptions(ExportOptions):
             "Who: longest (the default), largest, left, right, all, a number, or a place X,Y in pixels.", panel=_PEOPLE
         ),
     ] = None
+    people: Annotated[
+        bool,
+        option("Stop where there are several people to choose from: people.jpg shows them.", "--people", panel=_PEOPLE),
+    ] = False
     detector: Annotated[
         str | None,
         option(

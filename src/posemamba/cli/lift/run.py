@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import Results, can_draw, find_kept, is_done, report, write_people, write_results
+from posemamba.cli.lift.results import (
+    Results,
+    can_draw,
+    find_kept,
+    is_done,
+    report,
+    tell_people,
+    write_people,
+    write_results,
+)
 from posemamba.cli.loading import LifterAhead
 from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import UNFINISHED, Detected
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import finish_exchange, writing
 from posemamba.utils.memory import give_back
-from posemamba.utils.progress import Stages
+from posemamba.utils.progress import Stages, announce, listened
 from posemamba.utils.reading import reading
 from posemamba.weights.names import find, is_bundled
 
@@ -107,6 +116,13 @@ class Worker:
         results = Results([], numbered=o.person == "all", overlay=overlay, viewer=o.viewer, call=call)
         try:
             self._find(one, results, stages)
+            if listened():
+                from posemamba.cli.lift.events import announce_people
+
+                announce_people(results)
+            if o.people and o.person is None and len(results.people) > 1:
+                self._ask(one, results, stages, number)
+                return
             people = self._choose(one, results)
             frames = len(people[0])
             give_back(frames)
@@ -135,13 +151,29 @@ class Worker:
                 print(f"{how}; kept: {kept}; the same call goes on from there", file=sys.stderr)
             raise
         report(one, results, written, stages, number, self._said)
+        if listened():
+            from posemamba.cli.lift.events import announce_results
+
+            announce_results(results)
+
+    def _ask(self, one: Input, results: Results, stages: Stages, number: str) -> None:
+        """Write who was found, and print how to choose one of them."""
+        names = write_people(one.out, results, stages)
+        if results.unfinished is not None:
+            results.unfinished.discard() if names else results.unfinished.close()
+        print(f"{number}{one.path.name}: {tell_people(results)}")
+        for name in names:
+            print(f"  {one.out / name}")
+        announce("choose")
 
     def _digest(self, one: Input, overlay: bool) -> str:
         from posemamba.utils.installation import __version__
         from posemamba.weights.shards import parts
 
         o = self.options
-        same = replace(o, sources=[], out=Path(), again=False, restart=False, device="", overlay=overlay, video=None)
+        same = replace(
+            o, sources=[], out=Path(), again=False, restart=False, people=False, device="", overlay=overlay, video=None
+        )
         options = {"version": __version__, "options": repr(same)}
         try:
             weights = parts(find(o.weights))

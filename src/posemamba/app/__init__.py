@@ -1,0 +1,1 @@
+"""The application of ``posemamba app``: a web page on this computer that lifts videos without a terminal."""

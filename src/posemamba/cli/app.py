@@ -1,0 +1,91 @@
+"""``posemamba app``: a web page on this computer that lifts videos without a terminal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+from posemamba.cli.options import option
+
+PORT = 8765
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppOptions:
+    """Options of ``posemamba app``."""
+
+    folder: Annotated[
+        Path | None, option("Folder of uploads and results (default: posemamba-app in your home folder).")
+    ] = None
+    port: Annotated[
+        int | None,
+        option(f"Port (default: {PORT}, or a free one where that is taken; 0: a free one).", min=0, max=65535),
+    ] = None
+    host: Annotated[
+        str, option("Address to answer at; another than this computer's own opens the page to others.", default=True)
+    ] = "127.0.0.1"
+    at_once: Annotated[
+        int | None, option("So many files are lifted at the same time (default: one for each 4 processors).", min=1)
+    ] = None
+    largest: Annotated[float, option("The largest upload in GB.", min=0.001, default=True)] = 20.0
+    open_page: Annotated[bool, option("Open the page in the browser.", "--open/--no-open")] = True
+
+
+def app(options: AppOptions) -> int:
+    """Open a web page on this computer: drop a video, choose the person, look at the poses, save them.
+
+    Nothing leaves the computer. Ctrl-C ends it; what is not done goes on at the next start. More: docs/app.md.
+    """
+    from posemamba.utils.errors import PoseMambaError, require
+
+    for module in ("starlette", "uvicorn"):
+        require(module, "app")
+    from posemamba.app.serving import serve
+
+    folder = options.folder
+    if folder is None:
+        try:
+            folder = Path.home() / "posemamba-app"
+        except RuntimeError as error:
+            raise PoseMambaError("the home folder is not known: name a folder with --folder") from error
+    serve(
+        folder.absolute(),
+        command=[sys.executable, "-m", "posemamba.cli.worker"],
+        check=check_arguments,
+        host=options.host,
+        port=PORT if options.port is None else options.port,
+        any_port=options.port is None,
+        at_once=options.at_once or max(1, (os.cpu_count() or 1) // 4),
+        largest=round(options.largest * 1e9),
+        open_page=options.open_page,
+    )
+    return 0
+
+
+def check_arguments(arguments: list[str]) -> None:
+    """Check that arguments of ``posemamba lift`` fit each other and the source, as the command does before it works.
+
+    Raises:
+        PoseMambaError: they do not.
+    """
+    import typer
+
+    from posemamba.cli import make_app
+    from posemamba.cli.lift.options import LiftOptions
+    from posemamba.cli.lift.results import check_options
+    from posemamba.io.inputs import find_inputs
+    from posemamba.utils.errors import PoseMambaError
+
+    command = typer.main.get_command(make_app("lift")).commands["lift"]  # type: ignore[attr-defined]  # a group
+    try:
+        given = command.make_context("lift", list(arguments)).params
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # Typer's errors of usage have it
+            raise
+        raise PoseMambaError(error.format_message()) from error
+    options = LiftOptions(**{field.name: given[field.name] for field in fields(LiftOptions)})
+    assert options.out is not None
+    check_options(options, find_inputs(options.sources, options.out, keypoints=options.format is not None))
