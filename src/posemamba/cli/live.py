@@ -96,7 +96,9 @@ def live(options: LiveOptions) -> int:
         give = _outputs(options, source, stack)
         recorder = _run(options, source, give)
     if recorder is not None:
-        _lift(options, recorder.close())
+        video = recorder.close()
+        recorder.write_joints(video, video.parent)
+        _lift(options, video)
     return 0
 
 

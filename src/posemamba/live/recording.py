@@ -30,7 +30,8 @@ class Recorder:
     >>> recorder = Recorder(Path("out"), "lite")
     >>> runner.watch = recorder.take
     >>> ...
-    >>> recorder.close()  # out/recording.mp4 and out/keypoints.npz
+    >>> video = recorder.close()  # out/recording.mp4
+    >>> recorder.write_joints(video, Path("out"))  # out/keypoints.npz
 
     Attributes:
         frames: pictures taken.
@@ -73,7 +74,7 @@ class Recorder:
         self.frames += 1
 
     def close(self) -> Path:
-        """End; return the video, beside which lie the joints.
+        """End; return the video. What was found in it is written by `write_joints`, where the video lies in the end.
 
         Raises:
             PoseMambaError: no picture came, nobody was seen, or something cannot be written.
@@ -89,7 +90,6 @@ class Recorder:
             self._abandon(error)
             raise error
         self._writer.__exit__(None, None, None)
-        self._write_joints(self.folder / VIDEO)
         return self.folder / VIDEO
 
     def discard(self) -> None:
@@ -112,7 +112,16 @@ class Recorder:
             except BaseException as error:
                 self._error = error
 
-    def _write_joints(self, video: Path) -> None:
+    def write_joints(self, video: Path, results: Path) -> None:
+        """Write the joints that were found, for `posemamba lift` of the video into this folder to go on from.
+
+        Args:
+            video: as `close` returned it, or moved since, under any name.
+            results: the folder of the results, which is made.
+
+        Raises:
+            PoseMambaError: the video is another one, or the joints cannot be written.
+        """
         from posemamba.detect import bridge
         from posemamba.io.inputs import Input
         from posemamba.io.keypoints.detected import FILE, Detected, write_detected
@@ -120,6 +129,7 @@ class Recorder:
         from posemamba.pipeline.lift import Reading
         from posemamba.poses import Keypoints2D
         from posemamba.poses.skeletons import BLAZEPOSE33
+        from posemamba.utils.files import writing
 
         info, times = probe(video), frame_times(video)
         if len(times) != self.frames:
@@ -138,6 +148,8 @@ class Recorder:
             times=times,
             source=video.name,
         )
-        reading, one = Reading(detector=self.detector), Input(video, video.parent, "video")
+        reading, one = Reading(detector=self.detector), Input(video, results, "video")
         detected = Detected([person], reading.detector_of(one), reading.detection_digest(one))
-        write_detected(video.parent / FILE, detected)
+        with writing(results):
+            results.mkdir(parents=True, exist_ok=True)
+            write_detected(results / FILE, detected)

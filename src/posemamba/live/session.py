@@ -40,12 +40,14 @@ from posemamba.utils.errors import PoseMambaError
 if TYPE_CHECKING:
     from posemamba.detect.blazepose import Size
 
-__all__ = ["DELAY", "WEIGHTS", "LiveSession", "Seen"]
+__all__ = ["DELAY", "MOST_DELAY", "SIZES", "WEIGHTS", "LiveSession", "Seen"]
 
 WEIGHTS = "posemamba-s27"
 """The weights of a live session: trained for windows of 27 frames."""
 DELAY = 5
 """Frames by which a pose comes later than its picture, if nothing else is asked for."""
+SIZES = ("lite", "full", "heavy")
+"""The detectors: BlazePose's sizes."""
 MOST_DELAY = 13
 """The most: half of the window, more brings nothing."""
 _LOOKING, _PLACING = 5.0, 2.0  # seconds of the past that turn the virtual camera, and that give size and path

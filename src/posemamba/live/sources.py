@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,7 +95,7 @@ def read_source(
     paced: bool = True,
     reconnect: float = 30.0,
     tell: Callable[[str], None] = lambda line: None,
-) -> Iterator[Taken]:
+) -> Generator[Taken, None, None]:
     """Yield the pictures of a source.
 
     Args:
