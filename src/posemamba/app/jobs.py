@@ -92,7 +92,7 @@ class Job:
         """Parse a ``job.json``.
 
         Raises:
-            ValueError: it is none.
+            ValueError, TypeError, PoseMambaError: it is none.
         """
         given = json.loads(text)
         if not isinstance(given, dict):
@@ -132,7 +132,7 @@ class Store:
         for path in (folder / "jobs").iterdir():
             try:
                 job = Job.parse((path / "job.json").read_text(encoding="utf-8"))
-            except (OSError, ValueError, TypeError, RecursionError):
+            except (OSError, ValueError, TypeError, RecursionError, PoseMambaError):
                 continue  # not written by this program, or damaged: it stays for the user to look at
             if job.id == path.name:
                 self._jobs[job.id] = job
@@ -166,6 +166,12 @@ class Store:
         except OSError:
             return {}
         return {path.name: path for path in found if path.is_file() and not path.name.startswith(".")}
+
+    def without_places(self, job: Job, text: str) -> str:
+        """Return a text with files named as their owner knows them, without the places of folders here."""
+        for part in (self.path(job) / "input", self.path(job) / "video", self.results(job)):
+            text = text.replace(f"{part}{os.sep}", "").replace(str(part), "the results")
+        return text
 
     def upload_path(self) -> Path:
         """Return a new path for a file that is on its way."""

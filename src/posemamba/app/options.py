@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -90,7 +90,7 @@ def _fields() -> tuple[Field, ...]:
         Field(
             "fov", "Field of view", "How much the camera sees from left to right, in degrees. Empty: as the file says, "
             "else 55 along the longer side, a guess. Distances are as right as this.", CAMERA, "number", "--fov",
-            low=1, high=179, hint="e.g. 65",
+            low=2, high=170, hint="e.g. 65",
         ),
         Field("camera_pitch", "Looks down by", "Degrees by which the camera looks down; level is 0. It puts the person "
               "upright into the world.", CAMERA, "number", "--camera-pitch", low=-90, high=90, hint="not known"),
@@ -243,14 +243,9 @@ def same_people(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 _OPTION = re.compile(r"--(?:no-)?[a-z][a-z-]*")
 
 
-def in_words(message: str, clean: Callable[[str], str] = str) -> str:
-    """Return an error of ``posemamba lift`` with the form's words for its options.
-
-    Args:
-        message: a line.
-        clean: takes the places of files out of it.
-    """
+def in_words(message: str) -> str:
+    """Return an error of ``posemamba lift`` with the form's words for its options."""
     labels = {f"--{name.replace('_', '-')}": field.label for name, field in FIELDS.items()}
     labels |= {"--no-flip": FIELDS["flip"].label, "--export": FILES}
-    text = clean(message).replace(" (-o)", "")
+    text = message.replace("; choose another folder (-o)", "")
     return _OPTION.sub(lambda found: f"“{labels[found[0]]}”" if found[0] in labels else found[0], text)

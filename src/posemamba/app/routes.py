@@ -22,6 +22,7 @@ from posemamba.app.estimate import seconds_left
 from posemamba.app.jobs import ID, SUFFIXES, Job, Store
 from posemamba.app.runner import Runner
 from posemamba.app.uploads import RESERVE, read_json, receive
+from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.installation import __version__
 
 LARGEST = 20_000_000_000
@@ -124,7 +125,10 @@ class Api:
         for job in jobs:
             if job.is_at_work:
                 raise HTTPException(409, f"{job.name}: is at work")
-            self._check(self._arguments(job, chosen))
+            try:
+                self._check(self._arguments(job, chosen))
+            except PoseMambaError as error:
+                raise HTTPException(400, options.in_words(self.store.without_places(job, str(error)))) from error
         for job in jobs:
             if job.options and not options.same_people(job.options, chosen):
                 job.person, job.people = "", []

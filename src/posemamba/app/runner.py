@@ -12,7 +12,8 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,10 @@ class Runner:
             code = await self._run(job)
         except OSError as error:
             code, job.message = 1, f"the work cannot be started ({error.strerror or error})"
+        except Exception as error:  # a fault of this program: the job must not run for ever, nor its worker
+            traceback.print_exception(error)
+            await self._end(job.id)
+            code, job.message = 1, f"the work cannot be followed ({type(error).__name__}: {error})"
         finally:
             self._tasks.pop(job.id, None)
             self._workers.pop(job.id, None)
@@ -148,7 +153,7 @@ class Runner:
                 continue
             if not line:
                 return await worker.wait()
-            with contextlib.suppress(ValueError, KeyError, TypeError):
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
                 self._hear(job, json.loads(line))
 
     def _hear(self, job: Job, event: dict[str, Any]) -> None:
@@ -171,21 +176,11 @@ class Runner:
         elif name == "result":
             job.result = {key: event[key] for key in ("frames", "seconds", "people")}
         elif name in ("error", "warning"):
-            text = in_words(str(event["text"]), self._without_places(job))
+            text = in_words(self._store.without_places(job, str(event["text"])))
             if name == "error":
                 job.message = text
             elif text not in job.notes and len(job.notes) < _NOTES:
                 job.notes.append(text)
-
-    def _without_places(self, job: Job) -> Callable[[str], str]:
-        folder = self._store.path(job)
-
-        def clean(text: str) -> str:
-            for part in (folder / "input", folder / "results", folder / "video"):
-                text = text.replace(f"{part}{os.sep}", "").replace(str(part), "the results")
-            return text
-
-        return clean
 
     def _finish(self, job: Job, code: int) -> None:
         job.ended = time.time()

@@ -77,11 +77,11 @@ async def _page(request: Request) -> Response:
     return FileResponse(PAGE / "index.html")
 
 
-def _complain(request: Request, error: Exception) -> Response:
+async def _complain(request: Request, error: Exception) -> Response:
     """Answer with an error that the user can fix."""
     return JSONResponse({"error": str(error)}, 400)
 
 
-def _refuse(request: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

@@ -64,7 +64,7 @@ class _Lines(io.TextIOBase):
 
 def main() -> int:
     """Run the command that stdin names; return its exit code."""
-    request = json.loads(sys.stdin.buffer.readline())
+    request = json.loads(_first_line())
     events = _Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
     os.dup2(2, 1)  # whatever is printed goes to the log
     threading.Thread(target=_watch, name="watch", daemon=True).start()
@@ -81,10 +81,18 @@ def main() -> int:
             return cli.main(request["arguments"])
 
 
+def _first_line() -> bytes:
+    """Return the first line of stdin, read without Python's buffer: its lock would be held when the process ends."""
+    line = b""
+    while not line.endswith(b"\n") and (piece := os.read(0, 1 << 16)):
+        line += piece
+    return line
+
+
 def _watch() -> None:
     """Interrupt the command when stdin ends."""
-    with contextlib.suppress(OSError, ValueError):
-        while sys.stdin.buffer.read(1 << 10):
+    with contextlib.suppress(OSError):
+        while os.read(0, 1 << 10):
             pass
     if os.name == "posix":
         os.kill(os.getpid(), signal.SIGINT)  # also out of waiting

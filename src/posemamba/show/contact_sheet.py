@@ -91,7 +91,7 @@ def place_of_row(row: int) -> tuple[int, int, int]:
     Args:
         row: index of the person among those on the sheet.
     """
-    return 2 * _GAP + _WORDS, _HEAD + row * _ROW, _TILE + 26
+    return 2 * _GAP + _WORDS, _HEAD + row * _ROW, _TILE
 
 
 class ContactSheet:
