@@ -34,14 +34,15 @@ ALLOWED = {
     "data": "utils poses ops models",
     "pipeline": "utils poses weights ops models io refine quality detect lifting",
     "cluster": "utils poses weights ops models io refine quality detect lifting pipeline",
+    "live": "utils poses weights ops models io refine quality detect lifting pipeline",
     "evaluate": "utils poses weights ops models io refine lifting data pipeline",
     "train": "utils poses weights ops models lifting data evaluate",
     "bench": "utils poses weights ops models io detect lifting pipeline",
     "paper": "utils poses weights ops models io lifting data evaluate train show",
     "demo": "utils poses refine models lifting evaluate",
-    "app": "utils io",
+    "app": "utils poses io live",
     "cli": "utils poses weights ops models io refine quality detect show lifting data evaluate train bench paper demo "
-    "pipeline cluster app",
+    "pipeline cluster live app",
 }
 WITHOUT_TORCH = (
     "posemamba.poses",

@@ -29,6 +29,7 @@ from posemamba.utils.errors import PoseMambaError
 # name: (group in the help, module), in the order of the help
 COMMANDS = {
     "lift": (USE, "lift"),
+    "live": (USE, "live"),
     "app": (USE, "app"),
     "convert": (USE, "convert"),
     "quality": (USE, "quality"),

@@ -224,7 +224,7 @@ def _detect(
         with ahead(_pictures(source, len(times), every)) as frames:  # decoded while the frame before is searched
             for frame, rgb in frames:
                 people = [] if rgb is None else detector(rgb)
-                found.append([_inside(person, info.image_size) for person in people])
+                found.append([inside_picture(person, info.image_size) for person in people])
                 times.append(frame.offset + frame.time)
                 if unfinished is not None and rgb is not None:  # what is kept ends with a frame that was searched
                     done = len(times), None if resumable is None else resumable.state
@@ -305,7 +305,7 @@ def bridge(xy: NDArray[np.float32], times: NDArray[np.float64], longest: float) 
     return filled
 
 
-def _inside(person: Detection, image_size: tuple[int, int]) -> Detection:
+def inside_picture(person: Detection, image_size: tuple[int, int]) -> Detection:
     """Return the detection without joints far outside of the image."""
     size = np.array(image_size)
     margin = _MARGIN * size.max()

@@ -279,6 +279,22 @@ class Lifter:
             joints = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 1, len(H36M17), 3))
             self._lift(joints.astype(np.float32))
 
+    def lift_window(
+        self, xy: NDArray[np.floating], confidence: NDArray[np.floating], image_size: tuple[int, int]
+    ) -> NDArray[np.float32]:
+        """Lift one window of a segment, as the virtual camera sees it; for poses that are wanted while frames come.
+
+        Args:
+            xy: (T, 17, 2) pixels, T up to `window`; NaN where a joint was not found. At least one joint is there.
+            confidence: (T, 17) in [0, 1].
+            image_size: (width, height) in pixels.
+
+        Returns:
+            (T, 17, 4) in pixels at the pelvis's depth: joints relative to the pelvis, and their expected errors, or NaN
+            if the weights do not tell them.
+        """
+        return self._lift(_normalised(_given(xy, confidence), image_size)[None])[0] * np.float32(image_size[0] / 2)
+
     def _camera(self, joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None) -> VirtualCamera:
         if not self.virtual_camera:
             return VirtualCamera.unturned(joints.image_size, lens)
@@ -340,9 +356,7 @@ class Lifter:
         for group in _batches(self._cut(people, segments), batch_size(self.device)):
             normalised = []
             for segment, _, cut in group:
-                width, height = people[segment[0]].image_size
-                scale = np.array([2 / width, 2 / width, 1], np.float32)
-                normalised.append(cut * scale - np.array([1, height / width, 0], np.float32))
+                normalised.append(_normalised(cut, people[segment[0]].image_size))
             for (segment, window, _), one in zip(group, self._lift(np.stack(normalised)), strict=True):
                 lifted = one * np.float32(people[segment[0]].image_size[0] / 2)
                 shared = len(held)
@@ -365,9 +379,7 @@ class Lifter:
         for segment in segments:
             person, start, end = segment
             joints = people[person]
-            confidence = np.where(joints.found[start:end], joints.confidence[start:end], 0)
-            confidence = np.clip(np.nan_to_num(confidence), 0, 1).astype(np.float32)  # as in training
-            filled = np.concatenate([fill_missing(joints.xy[start:end]), confidence[..., None]], -1)
+            filled = _given(joints.xy[start:end], joints.confidence[start:end])
             for window in windows(len(filled), self.window, self.overlap):
                 yield segment, window, filled[window.start : window.end]
 
@@ -384,6 +396,20 @@ class Lifter:
             return torch.cat([y, errors[..., None]], -1)
 
         return in_parts(lift, torch.from_numpy(given).to(self.device)).cpu().numpy()
+
+
+def _given(xy: NDArray[np.floating], confidence: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return (T, J, 3) pixels and confidence as a model is given them; what was not found has confidence 0."""
+    sure = np.where(np.isfinite(xy).all(-1), confidence, 0)
+    sure = np.clip(np.nan_to_num(sure), 0, 1).astype(np.float32)  # as in training
+    return np.concatenate([fill_missing(xy), sure[..., None]], -1)
+
+
+def _normalised(given: NDArray[np.float32], image_size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return (T, J, 3) in the unit of models: half of the picture's width, from its middle."""
+    width, height = image_size
+    scale = np.array([2 / width, 2 / width, 1], np.float32)
+    return np.asarray(given * scale - np.array([1, height / width, 0], np.float32))
 
 
 def _seen_by(camera: VirtualCamera, joints: Keypoints2D) -> Keypoints2D:

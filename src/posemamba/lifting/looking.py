@@ -26,7 +26,7 @@ from posemamba.poses.virtual_camera import (
     mean_ray,
 )
 
-__all__ = ["look_at_person"]
+__all__ = ["look_at_person", "slow_curves"]
 
 
 def look_at_person(joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll: float | None = None) -> VirtualCamera:
@@ -50,7 +50,7 @@ def look_at_person(joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll:
         if not on.any():
             continue
         flat, at = ray[on, :2] / ray[on, 2:], times[start:end]
-        curve = np.stack([np.interp(at, at[on], c) for c in _slow(at[on], flat, weight[on]).T], 1)
+        curve = np.stack([np.interp(at, at[on], c) for c in slow_curves(at[on], flat, weight[on]).T], 1)
         for frame, (x, y) in enumerate(curve, start=start):
             direction = np.array([x, y, 1.0])
             turned = 0.0 if radians is None else level_roll(direction, radians)
@@ -58,7 +58,7 @@ def look_at_person(joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll:
     return replace(real, rotation=rotation)
 
 
-def _slow(times: Array, values: Array, weights: Array) -> Array:
+def slow_curves(times: Array, values: Array, weights: Array) -> Array:
     """Fit slow curves, (n, K), to (n, K) values: least squares with a penalty on the squared speed.
 
     A steady walk is followed without delay, but for the ends; a clip of a second or two is one direction.

@@ -142,6 +142,18 @@ def body_length(bones: Array) -> float:
     return sum(length[b] for b in _LEGS) / 2 + sum(length[b] for b in _TRUNK_AND_HEAD)
 
 
+def bone_trust(xyz: Array, bones: Array) -> Array:
+    """Return how much each bone tells of the body's size, (F, E): by its length, and less along the line of sight.
+
+    Args:
+        xyz: (F, 17, 3) positions.
+        bones: (F, E) their `bone_lengths`.
+    """
+    parents, children = np.array(H36M17.bones).T
+    away = (np.abs(xyz[:, children, 2] - xyz[:, parents, 2]) / np.maximum(bones, 1e-12)) ** 2
+    return np.asarray((np.median(bones, 0) / np.median(bones, 0).sum()) / (DEPTH_TRUST + away))
+
+
 def fit_size(motion: Poses3D, xyz: Array, cutoff: float) -> tuple[Array, Array, float]:
     """Fit the size of the body in each frame: the bones keep their proportions, the size varies smoothly.
 
@@ -173,8 +185,7 @@ def fit_size(motion: Poses3D, xyz: Array, cutoff: float) -> tuple[Array, Array, 
     log = np.full((len(motion), bones.shape[1]), np.nan)
     log[seen] = np.log(np.maximum(bones, 1e-3 * bones.sum(1, keepdims=True)))  # no logarithm of 0
     weights = np.minimum(certain[:, parents], certain[:, children])
-    away = (np.abs(xyz[:, children, 2] - xyz[:, parents, 2])[seen] / np.maximum(bones, 1e-12)) ** 2
-    weights[seen] *= (np.median(bones, 0) / np.median(bones, 0).sum()) / (DEPTH_TRUST + away)
+    weights[seen] *= bone_trust(xyz[seen], bones)
     size = np.full(len(motion), np.nan)
     size[seen] = np.log(bones.sum(1))
     share = np.zeros(bones.shape[1])

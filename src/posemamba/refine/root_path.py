@@ -44,7 +44,7 @@ from posemamba.refine.scale import BODY_LENGTH, SIZE_CUTOFF
 from posemamba.utils.blocks import in_blocks
 from posemamba.utils.errors import PoseMambaError
 
-__all__ = ["root_path"]
+__all__ = ["in_front", "place_points", "root_path", "rough_distance", "solve_path"]
 
 PATH_CUTOFF = 4.0
 """Hertz: how fast the pelvis may move in the picture."""
@@ -100,21 +100,21 @@ def root_path(
     for frames in segment_frames(motion):
         body = given[frames, :, :2]
         # the distance by the scale, with almost no weight: it decides only in frames with too few joints
-        hint = in_blocks(partial(_rough_distance, focal), motion.network.xyz[frames, :, :2], body)
-        solved = _solve(times[frames], body, sight[frames], weights[frames], hint, cutoff)
-        abq[frames], placed_by_size[frames] = _in_front(solved, body, sight[frames], weights[frames], hint)
+        hint = in_blocks(partial(rough_distance, focal), motion.network.xyz[frames, :, :2], body)
+        solved = solve_path(times[frames], body, sight[frames], weights[frames], hint, cutoff)
+        abq[frames], placed_by_size[frames] = in_front(solved, body, sight[frames], weights[frames], hint)
     seen = motion.seen
     error = in_blocks(_misses, given, abq, sight)[weights > 0] * focal
     del sight, weights
     clamped = int((1 + given[..., 2] * abq[:, 2:] < _NEAREST)[seen].sum())
-    placed = in_blocks(_place, given, abq)
+    placed = in_blocks(place_points, given, abq)
     del given
     size, _, _ = fit_size(motion, placed, depth_cutoff)
     factor = (BODY_LENGTH * heights[-1] / size)[:, None, None]
     placed *= factor
     placed = camera.turn_back(placed)
     feet = feet_positions(motion)
-    feet = None if feet is None else camera.turn_back(in_blocks(_place, feet, abq) * factor)
+    feet = None if feet is None else camera.turn_back(in_blocks(place_points, feet, abq) * factor)
     step = Step(
         "root_path",
         {
@@ -139,12 +139,12 @@ def root_path(
     return with_step(motion, step, placed, feet=feet, absolute=True)
 
 
-def _in_front(abq: Array, body: Array, sight: Array, weights: Array, hint: Array) -> tuple[Array, Mask]:
+def in_front(abq: Array, body: Array, sight: Array, weights: Array, hint: Array) -> tuple[Array, Mask]:
     """Place frames that fit at no distance in front of the camera, or hardly at any, by their size in the picture.
 
     Args:
         abq: (n, 3) solved.
-        body, sight, weights, hint: as in `_solve`.
+        body, sight, weights, hint: as in `solve_path`.
 
     Returns:
         (n, 3), and (n,) the frames that were placed so.
@@ -155,14 +155,14 @@ def _in_front(abq: Array, body: Array, sight: Array, weights: Array, hint: Array
     return np.where(bad[:, None], np.concatenate([middle, hint[:, None]], 1), abq), bad
 
 
-def _rough_distance(focal: float, raw: NDArray[np.float32], body: Array) -> Array:
+def rough_distance(focal: float, raw: NDArray[np.float32], body: Array) -> Array:
     """Return a rough q, (n,), by the body's size in the picture, of (n, J, 2) pixels and metres."""
     seen = raw.astype(np.float64) / focal
     return np.asarray((seen * body).sum((1, 2)) / np.maximum((body * body).sum((1, 2)), 1e-12))
 
 
 def _picture(given: Array, abq: Array) -> Array:
-    """Return where points are in the picture, (F, N, 2) in focal lengths from its centre; as of `_place`."""
+    """Return where points are in the picture, (F, N, 2) in focal lengths from its centre; as of `place_points`."""
     return np.asarray(abq[:, None, :2] + given[..., :2] * abq[:, None, 2:])
 
 
@@ -171,7 +171,7 @@ def _misses(given: Array, abq: Array, sight: Array) -> Array:
     return np.asarray(np.linalg.norm(_picture(given, abq) - sight, axis=-1))
 
 
-def _place(given: Array, abq: Array) -> Array:
+def place_points(given: Array, abq: Array) -> Array:
     """Put points on their lines of sight.
 
     Args:
@@ -186,7 +186,9 @@ def _place(given: Array, abq: Array) -> Array:
     return np.concatenate([_picture(given, abq) * own, own], -1)
 
 
-def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float) -> Array:
+def solve_path(
+    times: Array, body: Array, sight: Array, weights: Array, hint: Array, cutoff: float, rounds: int = _ROUNDS
+) -> Array:
     """Solve the module's equations for a, b and q, (n, 3).
 
     Args:
@@ -196,12 +198,13 @@ def _solve(times: Array, body: Array, sight: Array, weights: Array, hint: Array,
         weights: (n, J) of the joints.
         hint: (n,) a rough q.
         cutoff: hertz, for all three; the distance is smoothed further by the body's size (`fit_size`).
+        rounds: of reweighting.
     """
     n, penalty = len(times), roughness(times)
     lever = in_blocks(lambda body: (body**2).sum(-1), body)
     spread = float((weights * lever).sum() / max(weights.sum(), 1e-12))
     robust, solution = np.ones_like(weights), np.zeros((n, 3))
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         w = weights * robust
         total = w.sum(1)
         bands = np.zeros((7, n, 3))  # lower bands of a symmetric matrix; unknowns a, b, q of one frame side by side

@@ -47,6 +47,7 @@ EXTRAS = {
     "onnx": ("onnx>=1.15", "onnxruntime>=1.17"),
     "hub": ("huggingface_hub>=0.23",),
     "cluster": ("ray[data]>=2.40", "fsspec>=2023.10"),
+    "osc": ("python-osc>=1.8",),
     "app": ("starlette>=1.0", "uvicorn>=0.34", "websockets>=14"),
 }
 """The packages of each extra, as in pyproject.toml; `rtmpose` needs those of `video`, too."""

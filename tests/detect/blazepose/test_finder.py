@@ -42,7 +42,7 @@ class Told:
 def find(
     told: Told, monkeypatch: pytest.MonkeyPatch, rgb: np.ndarray, squares: list, small: tuple = ()
 ) -> list[finder.Found]:
-    monkeypatch.setattr(finder, "Network", lambda name: told)
+    monkeypatch.setattr(finder, "Network", lambda *_: told)
 
     def cut(rgb: np.ndarray, left: float, top: float, length: float, side: int) -> np.ndarray:
         told.square = (left, top, length)

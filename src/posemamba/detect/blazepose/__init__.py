@@ -81,9 +81,9 @@ class BlazePoseDetector:
     def __call__(self, rgb: NDArray[np.uint8]) -> list[Detection]:
         """Find all people in the next frame, see `posemamba.detect.Detector`; ids tell who is who."""
         if self._mode == "track":
-            return [_detection(landmarks, number) for number, landmarks in self._follower(rgb).items()]
+            return [detection_of(landmarks, number) for number, landmarks in self._follower(rgb).items()]
         self.begin(1.0)
-        return [_detection(landmarks, None) for landmarks in self._follower(rgb).values()]
+        return [detection_of(landmarks, None) for landmarks in self._follower(rgb).values()]
 
     def close(self) -> None:
         """Do nothing: Python releases the networks."""
@@ -104,6 +104,7 @@ class BlazePoseDetector:
         return self._find_in(rgb, whole_and_tiles(width, height), chosen)
 
 
-def _detection(landmarks: Landmarks, number: int | None) -> Detection:
+def detection_of(landmarks: Landmarks, number: int | None) -> Detection:
+    """Return a person's joints as a detector gives them, with their confidence."""
     confidence = landmarks.visibility * np.where(landmarks.presence >= 0.99, 1.0, 0.0) * min(landmarks.score, 1.0)
     return Detection(landmarks.xy.astype(np.float32), confidence.astype(np.float32), number)

@@ -46,8 +46,8 @@ class Found:
 class PersonFinder:
     """A finder of all people in a picture."""
 
-    def __init__(self) -> None:
-        self._network = Network("person_detector")
+    def __init__(self, threads: int | None = None) -> None:
+        self._network = Network("person_detector", threads)
         self._anchors = _anchors(self._network.side)
 
     def __call__(self, rgb: NDArray[np.uint8], squares: Sequence[Square], small: Sequence[Square] = ()) -> list[Found]:

@@ -117,6 +117,15 @@ class Follower:
         """Numbers of people whom the finder has not seen clearly or twice so far: perhaps things."""
         return set(range(1, self._count + 1)) - self._sure
 
+    @property
+    def people(self) -> Mapping[int, Landmarks]:
+        """The joints of everybody who is followed, by their numbers; within `find` those of the frame at hand."""
+        return {number: person.landmarks for number, person in self._people.items()}
+
+    def keep(self, number: int) -> None:
+        """Follow one person alone from now on."""
+        self._people = {n: person for n, person in self._people.items() if n == number}
+
     def __call__(self, rgb: NDArray[np.uint8]) -> Mapping[int, Landmarks]:
         """Return the joints of everybody in the next frame, by their numbers from 1 on."""
         self._frame += 1
@@ -130,7 +139,7 @@ class Follower:
                 self._last_look = self._frame
             for found in self._find(rgb, thorough):
                 self._meet(rgb, found)
-        return {number: person.landmarks for number, person in self._people.items()}
+        return self.people
 
     def _follow(self, rgb: NDArray[np.uint8]) -> dict[int, _Person]:
         """Look for each person near their last place; those who are not there are lost."""
@@ -155,7 +164,7 @@ class Follower:
 
     def _meet(self, rgb: NDArray[np.uint8], found: Found) -> None:
         """Follow a person whom the finder found, unless somebody is followed there already."""
-        known = {number for number, person in self._people.items() if _is_followed(found, person.landmarks)}
+        known = {number for number, person in self._people.items() if is_followed(found, person.landmarks)}
         if known:
             if found.score >= _SURE_AGAIN:
                 self._sure |= known
@@ -216,7 +225,8 @@ def _covers(a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
     return bool(both > _COVERED * smaller)
 
 
-def _is_followed(found: Found, landmarks: Landmarks) -> bool:
+def is_followed(found: Found, landmarks: Landmarks) -> bool:
+    """Tell whether a person whom the finder found is one who is followed."""
     if overlap(found.box, landmarks.box[None])[0] > _FOLLOWED_OVERLAP:
         return True
     near = np.hypot(*(landmarks.hips - found.region.centre)) < _NEAR_HIPS * found.region.side

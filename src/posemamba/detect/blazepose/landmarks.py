@@ -57,8 +57,8 @@ class Landmarks:
 class LandmarkNetwork:
     """A network that finds the joints of the person in a region."""
 
-    def __init__(self, size: Size) -> None:
-        self._network = Network(f"landmarks_{size}")
+    def __init__(self, size: Size, threads: int | None = None) -> None:
+        self._network = Network(f"landmarks_{size}", threads)
 
     def __call__(self, rgb: NDArray[np.uint8], region: Region) -> Landmarks:
         """Find the joints of the person in a region of a (height, width, 3) uint8 picture."""

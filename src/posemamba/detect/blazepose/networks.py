@@ -13,8 +13,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.utils import processors
 from posemamba.utils.errors import PoseMambaError, require
-from posemamba.utils.processors import threads
 
 Size = Literal["lite", "full", "heavy"]
 SIZES: tuple[Size, ...] = ("lite", "full", "heavy")
@@ -30,17 +30,19 @@ class Network:
         PoseMambaError: LiteRT is not installed, or the network's file is missing or damaged.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, threads: int | None = None) -> None:
         """Load a file of the package.
 
         Args:
             name: ``person_detector``, ``landmarks_lite``, ``landmarks_full`` or ``landmarks_heavy``.
+            threads: on which it runs; None: as many as it gains from.
         """
         path = _FOLDER / f"{name}.tflite"
         interpreter = require("ai_edge_litert.interpreter", "video").Interpreter
+        threads = threads or processors.threads(_MOST_THREADS)
         try:
             with _without_information():
-                self._interpreter = interpreter(model_path=str(path), num_threads=threads(_MOST_THREADS))
+                self._interpreter = interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise PoseMambaError(

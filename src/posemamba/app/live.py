@@ -1,0 +1,56 @@
+"""The routes of live poses: their page, and the WebSocket that takes the camera's pictures and answers with poses.
+
+The guard of the application stands before them, so that no other page reaches them.
+"""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from posemamba.app.live_connection import Connection, Turn
+
+__all__ = ["routes"]
+
+_PAGE = Path(__file__).with_name("page")
+_BODY = ("body.js", "webgl.js")
+"""The parts of the result page's program that draw the body."""
+
+
+def routes() -> list[BaseRoute]:
+    """Return the routes."""
+    turn = Turn()
+
+    async def connect(socket: WebSocket) -> None:
+        await Connection(socket, turn).run()
+
+    return [
+        Route("/live", _page),
+        Route("/live/settings", _settings),
+        Route("/live/{name}", _part),
+        WebSocketRoute("/live/poses", connect),
+    ]
+
+
+async def _page(request: Request) -> Response:
+    return FileResponse(_PAGE / "live.html")
+
+
+async def _settings(request: Request) -> Response:
+    """Answer with the settings that the page offers."""
+    from posemamba.live.session import DELAY, MOST_DELAY, SIZES
+
+    return JSONResponse({"detectors": list(SIZES), "delay": DELAY, "most_delay": MOST_DELAY})
+
+
+async def _part(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _BODY:
+        return JSONResponse({"error": "there is no such file"}, 404)
+    text = importlib.resources.files("posemamba.show").joinpath("page", name).read_text(encoding="utf-8")
+    return Response(text, media_type="text/javascript")
