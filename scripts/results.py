@@ -6,9 +6,9 @@
 A file holds a race or a score: what was run, by which command, on which machine, in which commit (the one that wrote it
 down, where the report itself was not kept: `source`), its columns and its rows. Pages have marks.
 
-A table stands between two marks. Columns and rows are chosen by their names, all where none are named; `a/b` puts two
-columns into one, `name=Heading` gives it another heading. `turned` has a line for each column, `best` prints the least
-number of each column bold, `short` names rows shortly::
+A table stands between two marks. Columns and rows are chosen by their names, all where none are named. `a/b` puts two
+columns into one, `name=Heading` gives it another heading, `file.column` is one of another file. `turned` has a line for
+each column, `best` prints the least number of each column bold, `short` names rows shortly::
 
     <!-- results: real_clip | columns: p1, p2/depth=P2 / depth | rows: posemamba-s | best -->
     ...
@@ -65,6 +65,8 @@ def load(name: str) -> dict[str, Any]:
 
 def shown(name: str, row: str, column: str) -> str:
     """The number as pages print it: decimals of its column, none from a hundred on where it has none itself."""
+    if "." in column:
+        name, column = column.split(".")
     content = load(name)
     if row not in content["rows"] or column not in content["columns"]:
         raise ResultsError(f"{name} has no number of row {row!r}, column {column!r}")
@@ -82,7 +84,7 @@ def table(name: str, options: dict[str, str]) -> str:
     rows = _list(options, "rows", content["rows"])
     cells = [[" / ".join(shown(name, row, part) for part in parts).strip(" /") for parts, _ in columns] for row in rows]
     if "best" in options:
-        least = [parts[0] if content["columns"][parts[0]].get("unit") in MEASURED else "" for parts, _ in columns]
+        least = [parts[0] if _about(parts[0], content).get("unit") in MEASURED else "" for parts, _ in columns]
         _embolden(cells, [[content["rows"][row].get(column) for column in least] for row in rows])
     units = [content["rows"][row].get("unit") for row in rows]
     cells = [
@@ -110,9 +112,17 @@ def _list(options: dict[str, str], key: str, every: dict[str, Any]) -> list[str]
 def _column(entry: str, content: dict[str, Any]) -> tuple[list[str], str]:
     names, _, heading = entry.partition("=")
     parts = [part.strip() for part in names.split("/")]
-    if unknown := [part for part in parts if part not in content["columns"]]:
-        raise ResultsError(f"no column {', '.join(unknown)} in {content['title']!r}")
-    return parts, heading or " / ".join(content["columns"][part]["label"] for part in parts)
+    return parts, heading or " / ".join(_about(part, content)["label"] for part in parts)
+
+
+def _about(column: str, content: dict[str, Any]) -> dict[str, Any]:
+    if "." in column:
+        name, column = column.split(".")
+        content = load(name)
+    if column not in content["columns"]:
+        raise ResultsError(f"no column {column} in {content['title']!r}")
+    about: dict[str, Any] = content["columns"][column]
+    return about
 
 
 def _embolden(cells: list[list[str]], values: list[list[Any]]) -> None:

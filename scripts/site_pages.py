@@ -25,6 +25,7 @@ LINKED = (
     "CITATION.cff",
     "src/posemamba/train/recipes/*.yaml",
     "examples/*",
+    "scripts/*",
     "studies/**/*.py",
     "studies/**/*.sh",
     "benchmarks/results/*.json",

@@ -62,6 +62,34 @@ def test_two_commands_set_everything_up() -> None:
     assert commands["tests"].strip().endswith(".venv/bin/pytest -n 2 --dist loadfile")
 
 
+MOST_LINES, MOST_WORDS = 150, 30
+
+
+def _sentences(text: str) -> Iterator[str]:
+    """Sentences of a page's prose: cells of tables and items of lists stand for themselves, links for their words."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", _prose(text))
+    text = re.sub(r"^(#+ |\d+\. |- |> )", "\n\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^\|.*\|$", lambda row: row[0].replace("|", "\n\n"), text, flags=re.MULTILINE)
+    for paragraph in re.split(r"\n\s*\n", text):
+        yield from re.split(r"(?<=[.:;?!·])\s+", " ".join(paragraph.split()))
+
+
+def test_readme_is_short_and_plain() -> None:
+    text = _text(ROOT / "README.md")
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+    assert not [sentence for sentence in _sentences(text) if len(sentence.split()) > MOST_WORDS]
+    assert not re.search(r"\b20\d\d-\d\d\b", _prose(text)), "no dates"
+    long = " ".join(["word"] * (MOST_WORDS + 1))
+    assert max(len(s.split()) for s in _sentences(f"# A head\n\n- [{long}](x)\n- two. three")) == MOST_WORDS + 1
+
+
+def test_readme_has_pictures_of_little_weight_that_others_may_use() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\((docs/images/[^)]+)\)", text)
+    assert len(pictures) == 4 and sum((ROOT / path).stat().st_size for path in pictures) < 2_000_000
+    assert "Sports2D" in text and "Sports2D" in (ROOT / "NOTICE").read_text(encoding="utf-8")
+
+
 def _posemamba_commands(page: Path) -> list[list[str]]:
     text = _text(page)
     lines = [line for block in _blocks(text, "bash") for line in block.replace("\\\n", " ").splitlines()]
