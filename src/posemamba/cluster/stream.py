@@ -34,14 +34,14 @@ class Stage:
 
     Attributes:
         name: in Ray's own views.
-        work: the class of the work.
+        work: the class of the work, a `Work`, or what `attach` is given.
         arguments: for its construction.
         batch: rows at a time.
         cpus, gpus: what one of its processes needs; parts of one are fine.
     """
 
     name: str
-    work: type[Work]
+    work: type[Any]
     arguments: Mapping[str, Any] = field(default_factory=dict)
     batch: int = 1
     cpus: float = 1.0
@@ -51,8 +51,8 @@ class Stage:
 class _Batches:
     """A stage's work on the batches of Ray Data, which hold each row pickled."""
 
-    def __init__(self, work: type[Work], arguments: Mapping[str, Any]) -> None:
-        self._work = work(**arguments)
+    def __init__(self, work: type[Any], arguments: Mapping[str, Any]) -> None:
+        self._work: Work = work(**arguments)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         return {"row": [pickle.dumps(row) for row in self._work([pickle.loads(row) for row in batch["row"]])]}

@@ -45,7 +45,13 @@ class Stages:
         seconds: the time that each stage took, by its name.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, quiet: bool = False) -> None:
+        """Begin with no stages.
+
+        Args:
+            quiet: show no bars, as in one of several threads.
+        """
+        self._quiet = quiet
         self.seconds: dict[str, float] = {}
         self._describe: Callable[[str | None], None] | None = None
 
@@ -68,7 +74,7 @@ class Stages:
             rich_progress.TimeElapsedColumn(),
             rich_progress.TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=self._quiet or not console.is_terminal,
         )
         before = self._describe
         announce("stage", stage=name)

@@ -18,54 +18,14 @@ import numpy as np
 import pytest
 
 import posemamba
-from fixtures.command_line import keypoints, lifted, refused, snapshot, write_video
+from fixtures.clips import BAD, write_clips
+from fixtures.command_line import lifted, refused, snapshot
 from posemamba.cli.lift.cluster import Record, collect, list_all, plan, rows_of
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.stages import Setup
-from posemamba.io.keypoints import write_keypoints_npz
 from posemamba.pipeline.lift import Reading
 
-DETECTOR = '''
-"""A detector that finds a walker in each picture, moved by the picture's brightness."""
-import time
-import numpy as np
-from posemamba.demo.walker import walk
-from posemamba.pipeline.lift import Reading
-from posemamba.poses.skeletons import H36M17
-from posemamba.poses.tracking import Detection
-
-class Walkers:
-    skeleton, doubtful, state = H36M17, frozenset(), None
-    def begin(self, fps):
-        self._walk = walk(60, 25.0)[..., [0, 2]] * np.float32([40, -40])
-        self._next = 0
-    def resume(self, fps, state): ...
-    def close(self): ...
-    def __call__(self, rgb):
-        time.sleep(0.02)
-        self._next += 1
-        at = np.float32([100 + float(rgb.mean()) / 10, 150])
-        return [Detection(self._walk[self._next - 1] + at, np.full(17, 0.9, np.float32), 0)]
-
-Reading.make_detector = lambda self, device="auto", *, mode="track": Walkers()
-'''
 CLIPS, VIDEOS = 188, 8
-BAD = {"bad_empty.npz": b"", "bad_cut.npz": b"PK and no more", "bad_text.csv": b"a,b\n", "bad_video.mp4": b"no video"}
-
-
-def write_inputs(folder: Path, clips: int, videos: int) -> Path:
-    """Write short clips: keypoint files, tiny videos, and four files that nobody can read; beside them the detector."""
-    folder.mkdir()
-    for number in range(clips):
-        clip = keypoints(10 + number % 30)
-        clip.xy += np.random.default_rng(number).normal(0, 2, clip.xy.shape).astype(np.float32)
-        write_keypoints_npz(folder / f"clip_{number:03d}.npz", clip)
-    for number in range(videos):
-        write_video(folder / f"video_{number}.mp4", 12, 40 + 20 * number)
-    for name, content in BAD.items():
-        (folder / name).write_bytes(content)
-    (folder.parent / "walkers.py").write_text(DETECTOR)
-    return folder
 
 
 @pytest.fixture
@@ -108,7 +68,7 @@ def _table(path: Path) -> list[dict[str, str]]:
 
 @pytest.mark.slow
 def test_a_lost_node_and_a_killed_driver_lose_and_repeat_nothing(cluster: Any, weights: Path, tmp_path: Path) -> None:
-    inputs = write_inputs(tmp_path / "clips", CLIPS, VIDEOS)
+    inputs = write_clips(tmp_path / "clips", CLIPS, VIDEOS)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     alone = subprocess.run(
         _command(inputs, tmp_path / "alone", weights), cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -161,7 +121,7 @@ def test_through_three_stages_from_an_address_to_an_address(
     """All of it but Ray, with a CPU in a GPU's place: skipped, failed, repeated and listed as it should be."""
     import fsspec
 
-    inputs = write_inputs(tmp_path / "clips", 2, 1)
+    inputs = write_clips(tmp_path / "clips", 2, 1)
     files = [inputs / name for name in ("clip_000.npz", "clip_001.npz", "video_0.mp4", "bad_cut.npz")]
     memory, base = fsspec.filesystem("memory"), f"memory://{tmp_path.name}"
     for file in files:

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -55,6 +56,8 @@ def lift(options: LiftOptions) -> int:
     check_options(options, inputs)
     if understood := parse_heights(options.height)[1]:
         print(understood)
+    if options.jobs is not None and options.jobs < 1:
+        raise PoseMambaError(f"--jobs is {options.jobs}, expected a number of processes, from 1 on")
     worker = Worker(options)
     if len(inputs) == 1:
         check_out(inputs[0].out, inputs[0].path, inputs[0].kind)
@@ -65,7 +68,8 @@ def lift(options: LiftOptions) -> int:
 
     summary = Summary(out, inputs)
     try:
-        return _lift_all(inputs, worker, summary)
+        several = _lift_in_jobs(inputs, options, worker, summary)
+        return _lift_all(inputs, worker, summary) if several is None else several()
     finally:
         _summarize(summary)
 
@@ -182,6 +186,54 @@ def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
                 _finish(waiting, worker, outcomes)
     _finish(waiting, worker, outcomes)
     return outcomes.end(time.monotonic() - start)
+
+
+def _lift_in_jobs(
+    inputs: Sequence[Input], options: LiftOptions, worker: Worker, summary: Summary
+) -> Callable[[], int] | None:
+    """Return what lifts the inputs several at a time; None: one after another is as fast."""
+    from posemamba.cli.lift.jobs import default_jobs
+
+    jobs = min(options.jobs or default_jobs(inputs), len(inputs))
+    if jobs == 1:
+        return None
+    return partial(_lift_rows, inputs, options, jobs, Outcomes(inputs, worker, summary))
+
+
+def _lift_rows(inputs: Sequence[Input], options: LiftOptions, jobs: int, outcomes: Outcomes) -> int:
+    """Lift inputs, several at a time; return the exit code."""
+    from posemamba.cli.lift.jobs import devices_of, lift_rows
+    from posemamba.cli.lift.run import FatalError
+    from posemamba.cli.lift.stages import DONE, FAILED, FATAL, Setup, row_of
+    from posemamba.utils.installation import __version__
+    from posemamba.utils.plugins import loaded
+
+    start, said = time.monotonic(), set[str]()
+    setup = Setup(replace(options, sources=[]), str(options.out), os.getcwd(), "", tuple(loaded()), __version__)
+    rows = (row_of(index, one, len(inputs)) for index, one in enumerate(inputs))
+    with contextlib.closing(lift_rows(rows, jobs, setup, devices_of(options.device))) as done:
+        for row in done:
+            one = inputs[row["index"]]
+            for text in row.get("warned", ()):
+                warnings.warn(text, stacklevel=2)
+            if row["status"] == FATAL:
+                raise FatalError(row["error"])
+            if row["status"] == FAILED:
+                print(row.get("trace", ""), end="", file=sys.stderr)
+                _complain(row["error"])
+                outcomes.failed(one, row["error"])
+                continue
+            outcomes.tried(one, partial(_print_new, row["said"], said))
+            outcomes.done(one, 0 if row["status"] == DONE else row["frames"])
+    return outcomes.end(time.monotonic() - start)
+
+
+def _print_new(text: str, said: set[str]) -> None:
+    """Print lines, but those of notes once: those that name no file and say no verdict."""
+    for line in text.splitlines():
+        if line not in said or line.startswith("  "):
+            print(line)
+        said.add(line)
 
 
 def _finish(jobs: list[Job], worker: Worker, outcomes: Outcomes) -> None:

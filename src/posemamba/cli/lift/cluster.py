@@ -33,6 +33,7 @@ from posemamba.cli.lift.stages import (
     Setup,
     WriteResults,
     results_of,
+    row_of,
 )
 from posemamba.cli.lift.summary import check_ours, shown_name
 from posemamba.cluster.stream import Attempts, Stage, gpus, stream
@@ -62,6 +63,8 @@ def lift_on_cluster(options: LiftOptions) -> int:
     from posemamba.utils.installation import __version__
     from posemamba.utils.plugins import loaded
 
+    if options.jobs is not None:
+        raise PoseMambaError("--jobs is for one machine, and a cluster's nodes say how much they take; leave it out")
     load_ray()
     out = options.out or default_folder(options.sources)
     inputs = list_all(options.sources, out, keypoints=options.format is not None)
@@ -78,7 +81,7 @@ def lift_on_cluster(options: LiftOptions) -> int:
     record = Record(str(out), inputs, options.retry_failed)
     with connect(options.cluster or "local"), _mark(None if address else out) as mark:
         setup = Setup(
-            replace(options, cluster=None, retry_failed=False),
+            replace(options, sources=[], cluster=None, retry_failed=False, jobs=None),
             str(out.absolute()) if address is None else address,
             os.getcwd(),
             mark,
@@ -147,16 +150,9 @@ def rows_of(inputs: Sequence[Input], out: str, before: dict[str, tuple[str, str]
     often = Counter(one.path.name for one in inputs)
     single = len(inputs) == 1 and (address_of(inputs[0].out) or str(inputs[0].out.absolute())) == out
     for index, one in enumerate(inputs):
-        source = address_of(one.path) or str(one.path)
-        yield {
-            "index": index,
-            "number": f"{index + 1} of {len(inputs)}, ",
-            "source": source,
-            "out": out if single else results_of(out, one.out.name),
-            "kind": one.kind,
-            "name": shown_name(one.path, often),
-            "before": before.get(safe_cell(source)),
-        }
+        row = row_of(index, one, len(inputs))
+        where = out if single else results_of(out, one.out.name)
+        yield row | {"out": where, "name": shown_name(one.path, often), "before": before.get(safe_cell(row["source"]))}
 
 
 @dataclass

@@ -133,6 +133,10 @@ class LiftOptions(ExportOptions):
             panel=_MANY,
         ),
     ] = field(default=None, repr=False)
+    jobs: Annotated[
+        int | None,
+        option("Inputs at a time, each in a process of its own (default: by processors and GPUs).", panel=_MANY),
+    ] = field(default=None, repr=False)
     retry_failed: Annotated[
         bool, option("On a cluster: try again what failed.csv names.", "--retry-failed", panel=_MANY)
     ] = field(default=False, repr=False)

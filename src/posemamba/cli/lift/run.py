@@ -77,10 +77,11 @@ class Worker:
     Args:
         options: of the command.
         lifts: False: others lift what it finds, and the weights are not loaded.
+        quiet: show no bars while several inputs are lifted together.
     """
 
-    def __init__(self, options: LiftOptions, lifts: bool = True) -> None:
-        self.options, self.reading, self._lifts = options, options.reading, lifts
+    def __init__(self, options: LiftOptions, lifts: bool = True, quiet: bool = False) -> None:
+        self.options, self.reading, self._lifts, self._quiet = options, options.reading, lifts, quiet
         self._lifter: LifterAhead | None = None
         self._detectors: dict[str, Detector] = {}
         self._said: set[str] = set()
@@ -209,7 +210,7 @@ class Worker:
         """
         from posemamba.pipeline.lift import Found, lift_found
 
-        together, name = Stages(), f"lifting {len(jobs)} clips"
+        together, name = Stages(self._quiet), f"lifting {len(jobs)} clips"
         with together(name) as progress:
             lifter = self.lifter(together)
             found = [Found(job.one, job.people, self._heights(job)) for job in jobs]

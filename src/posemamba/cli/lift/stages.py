@@ -126,7 +126,7 @@ class _Stage:
                 load(self._setup.plugins, here=True)
             except PoseMambaError as error:
                 raise FatalError(str(error)) from error
-            self._worker = Worker(self._setup.options, lifts=self.lifts)
+            self._worker = Worker(self._setup.options, lifts=self.lifts, quiet=True)
         return self._worker
 
     def _place(self, row: Row) -> _Place:
@@ -322,3 +322,15 @@ def results_of(out: str, name: str) -> str:
     """Return the folder of an input's results in the folder, or at the address, of all."""
     address = address_of(out)
     return str(Path(out) / name) if address is None else join(address, name)
+
+
+def row_of(index: int, one: Input, total: int) -> Row:
+    """Return the first stage's row of an input.
+
+    Args:
+        index: from 0 on.
+        one: the input, with the folder of its results.
+        total: the inputs of the call.
+    """
+    row = {"index": index, "number": f"{index + 1} of {total}, ", "source": address_of(one.path) or str(one.path)}
+    return row | {"out": str(one.out), "kind": one.kind, "name": one.path.name, "before": None}

@@ -1,0 +1,174 @@
+"""Several inputs at a time on one machine: processes that find joints and write results, and a lifter on each GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from multiprocessing.connection import wait as wait_for
+from typing import Any
+
+from posemamba.cli.lift.stages import FAILED, FindJoints, LiftInputs, LiftJoints, Row, Setup, WriteResults
+from posemamba.io.inputs import Input
+from posemamba.utils.processors import processors
+
+CORES_OF_A_JOB = 2
+"""Processors for each process by default: decoding, finding joints and drawing keep about two busy."""
+ROWS_OF_A_JOB = 2
+"""Inputs that are under way for each process, one of which waits for it."""
+TOGETHER = 64
+"""The most inputs whose windows a GPU lifts together."""
+FEWEST = 24
+"""Keypoint files for each process at the least: it takes as long to start as a few dozen take to lift."""
+
+_stages: dict[str, Callable[[list[Row]], list[Row]]] = {}
+"""Of this process, by name, where it is one of a pool's."""
+
+
+def default_jobs(inputs: Sequence[Input], cores: int | None = None) -> int:
+    """Return how many inputs to lift at a time: 1 where more processes would not be faster.
+
+    Args:
+        inputs: those of the call.
+        cores: the processors; None: those that this process may use.
+    """
+    long = sum(one.kind != "keypoints" for one in inputs)
+    useful = long + (len(inputs) - long) // FEWEST
+    return max(1, min((cores or processors()) // CORES_OF_A_JOB, useful))
+
+
+def devices_of(device: str) -> list[str]:
+    """Return the GPUs to lift on: all for ``auto`` and ``cuda``, where there are any; else none."""
+    if device not in ("auto", "cuda"):
+        return [device] if device.startswith("cuda:") else []
+    from posemamba.ops.runtime.device import choose_device
+
+    if choose_device(None).type != "cuda":
+        return []
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def lift_rows(rows: Iterable[Row], jobs: int, setup: Setup, devices: Sequence[str] = ()) -> Generator[Row, None, None]:
+    """Lift rows, so many at a time, and yield them in the order in which they are done.
+
+    An input whose process ends without an error, as where memory runs out, fails alone: those that were under way
+    beside it are lifted again, one by one.
+
+    Args:
+        rows: see `posemamba.cli.lift.stages`.
+        jobs: processes.
+        setup: what each process is given.
+        devices: GPUs, with a lifter each in this process; none: each process lifts what it finds.
+    """
+    left = iter(rows)
+    while True:
+        lost: list[Row] = []
+        yield from _lift_rows(left, jobs, setup, devices, lost)
+        for row in lost:
+            again: list[Row] = []
+            yield from _lift_rows(iter([row]), 1, setup, devices, again)
+            for each in again:
+                why = "the process that lifted it ended without an error, as where memory runs out"
+                yield each | {"status": FAILED, "error": f"{each['source']}: {why}"}
+        if not lost:
+            return
+
+
+def _lift_rows(rows: Iterator[Row], jobs: int, setup: Setup, devices: Sequence[str], lost: list[Row]) -> Iterator[Row]:
+    """Lift rows until all are done, or a process ends: those that are under way then are put into `lost`."""
+    first = "find" if devices else "lift"
+    free = [LiftJoints(replace(setup, options=replace(setup.options, device=device))) for device in devices]
+    found: list[Row] = []
+    under_way: dict[Future[list[Row]], tuple[list[Row], LiftJoints | None]] = {}
+    with _pool(jobs, setup) as pool, ThreadPoolExecutor(max(1, len(devices))) as threads:
+
+        def work(name: str, row: Row) -> None:
+            under_way[pool.submit(_run, name, row)] = [row], None
+
+        try:
+            while True:
+                while free and found:
+                    batch, found, chosen = found[:TOGETHER], found[TOGETHER:], free.pop()
+                    under_way[threads.submit(chosen, batch)] = batch, chosen
+                while len(under_way) < ROWS_OF_A_JOB * jobs and (row := next(rows, None)) is not None:
+                    work(first, row)
+                if not under_way:
+                    return
+                done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                for future in done:
+                    results = future.result()
+                    _, lifter = under_way.pop(future)
+                    if lifter is not None:
+                        free.append(lifter)
+                    for row in results:
+                        if "job" not in row:
+                            yield row
+                        elif lifter is None:
+                            found.append(row)
+                        else:
+                            work("write", row)
+        except BrokenProcessPool:
+            lost += [_anew(row) for each, _ in under_way.values() for row in each] + [_anew(row) for row in found]
+
+
+def _anew(row: Row) -> Row:
+    """Return a row as it began."""
+    return {name: row[name] for name in ("index", "number", "source", "out", "kind", "name", "before")}
+
+
+@contextlib.contextmanager
+def _pool(jobs: int, setup: Setup) -> Iterator[ProcessPoolExecutor]:
+    """Make a pool of processes that share this machine's processors; an interruption reaches them, too."""
+    before = os.environ.get("OMP_NUM_THREADS")
+    os.environ["OMP_NUM_THREADS"] = before or str(max(1, processors() // jobs))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start, initargs=(setup,))
+    try:
+        yield pool
+    except BaseException:  # also a generator that is closed
+        for child in multiprocessing.active_children():
+            with contextlib.suppress(OSError, TypeError):
+                os.kill(child.pid or 0, signal.SIGINT)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        os.environ.pop("OMP_NUM_THREADS") if before is None else os.environ.update(OMP_NUM_THREADS=before)
+
+
+def _start(setup: Setup) -> None:
+    """Make the stages of a process of the pool; they load what they need when they are used."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # while nothing is done
+    for name, stage in (("find", FindJoints), ("write", WriteResults), ("lift", LiftInputs)):
+        _stages[name] = stage(setup)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process soon after the one that started it: that one may have been killed."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait_for([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+        os._exit(1)
+
+
+def _run(name: str, row: Row) -> list[Row]:
+    def interrupt(number: int, frame: Any) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once: what was found is kept now
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        return _stages[name]([row])
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
