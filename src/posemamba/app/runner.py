@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,14 +58,14 @@ class Runner:
         job.state, job.queued, job.begun, job.ended = "waiting", time.time(), 0.0, 0.0
         job.stage, job.done, job.total, job.frames, job.seconds = "", 0, 0, 0, {}
         job.message, job.notes, job.result = "", [], {}
-        self._store.save(job)
+        self._save(job)
         self._fill()
 
     async def cancel(self, job: Job) -> None:
         """Stop a job; what its worker has found so far is kept, and used when it goes on."""
         if job.state == "waiting":
             job.state = "cancelled"
-            self._store.save(job)
+            self._save(job)
         elif (task := self._tasks.get(job.id)) is not None:
             self._cancelled.add(job.id)
             await self._end(job.id)
@@ -84,7 +84,7 @@ class Runner:
         for job in waiting[: max(0, self._at_once - len(self._tasks))]:
             if not self._stopping:
                 job.state, job.begun = "running", time.time()
-                self._store.save(job)
+                self._save(job)
                 self.clocks[job.id] = Clock()
                 self._tasks[job.id] = asyncio.create_task(self._work(job))
 
@@ -107,7 +107,7 @@ class Runner:
         except OSError as error:
             code, job.message = 1, f"the work cannot be started ({error.strerror or error})"
         except Exception as error:  # a fault of this program: the job must not run for ever, nor its worker
-            traceback.print_exception(error)
+            logging.getLogger(__name__).exception("job %s", job.id)
             await self._end(job.id)
             code, job.message = 1, f"the work cannot be followed ({type(error).__name__}: {error})"
         finally:
@@ -193,7 +193,14 @@ class Runner:
             if not job.message:
                 how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
                 job.message = f"the work {how}; perhaps memory ran out. The log says more: {self._store.path(job)}"
-        self._store.save(job)
+        self._save(job)
+
+    def _save(self, job: Job) -> None:
+        """Write a job's state; on a full disk the work goes on, and the next start has an earlier state."""
+        try:
+            self._store.save(job)
+        except OSError as error:
+            logging.getLogger(__name__).warning("job %s: its state cannot be written: %s", job.id, error)
 
 
 class Clock:
