@@ -77,7 +77,7 @@ def test_no_value_is_taken_for_another_option(tmp_path: Any) -> None:
     for value in ("--out=/etc", "-o", "/etc/passwd", "--plugin=os"):
         given = arguments(checked({"height": value, "skeleton": value, "start": value}), "video")
         assert {f"--height={value}", f"--start={value}"} <= set(given) and value not in given
-        with pytest.raises(PoseMambaError, match="--(height|start)"):
+        with pytest.raises(PoseMambaError, match=r"--(height|start)"):
             check_arguments([str(name), f"--out={tmp_path}", *given])
 
 

@@ -140,9 +140,10 @@ def test_what_a_killed_server_left_of_uploads_is_removed_at_the_next_start(
 ) -> None:
     folder = tmp_path / "folder"
     (folder / "uploads").mkdir(parents=True)
-    (folder / "uploads" / "0.part").write_bytes(b"half")
-    (folder / "jobs" / ".deleted-1" / "input").mkdir(parents=True)
-    assert left(opened()) == []
+    (folder / "uploads" / "0123456789abcdef.part").write_bytes(b"half")
+    (folder / "uploads" / "mine.txt").write_bytes(b"a file of the user's, who chose a folder that was there")
+    (folder / "jobs" / ".deleted-0123456789abcdef" / "input").mkdir(parents=True)
+    assert left(opened()) == [folder / "uploads" / "mine.txt"]
 
 
 def test_a_request_that_is_no_upload_is_small(opened: Callable[..., Any]) -> None:

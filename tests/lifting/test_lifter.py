@@ -388,6 +388,13 @@ def test_bad_keypoints_are_refused_in_one_line(lifter: Lifter) -> None:
         assert "\n" not in str(error.value)
 
 
+def test_weights_that_give_metres_are_refused(tmp_path: Path) -> None:
+    save_model(tmp_path / "metres.safetensors", tiny_model(), {"unit": "metres"})
+    lifter = Lifter.from_pretrained(tmp_path / "metres.safetensors", device="cpu")
+    with pytest.raises(PoseMambaError, match=r"metres.*gives metres in the camera's frame.*evaluated and not lifted"):
+        lifter(walker_keypoints(5))
+
+
 def test_bad_settings_are_refused() -> None:
     model = tiny_model()
     bad = ({"window": 28}, {"window": 0}, {"overlap": 14}, {"person_size": -1.0}, {"device": "tpu9"})

@@ -33,6 +33,7 @@ SUFFIXES: dict[str, Kind] = {
     **{suffix: "pictures" for suffix in PICTURE_SUFFIXES},
 }
 """The files that can be uploaded, and how they are read."""
+_UPLOAD, _DELETED = re.compile(r"[0-9a-f]{16}\.part"), re.compile(r"\.deleted-[0-9a-f]{16}")
 _LONGEST_NAME = 120  # bytes
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
@@ -123,12 +124,14 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for part in (folder, folder / "jobs", folder / "uploads"):
-            make_folder(part)
-        os.chmod(folder, 0o700)
+        make_private_folder(folder)
+        for part in (folder / "jobs", folder / "uploads"):
+            make_private_folder(part)
         self._jobs: dict[str, Job] = {}
-        for left in (*(folder / "uploads").iterdir(), *(folder / "jobs").glob(".deleted-*")):
-            _remove(left)  # of a server that was killed
+        for name, left in (("uploads", _UPLOAD), ("jobs", _DELETED)):  # of a server that was killed
+            for path in (folder / name).iterdir():
+                if left.fullmatch(path.name):
+                    _remove(path)
         for path in (folder / "jobs").iterdir():
             try:
                 job = Job.parse((path / "job.json").read_text(encoding="utf-8"))
@@ -255,6 +258,18 @@ def clean_name(name: str) -> str:
     if not stem or len(suffix.encode()) > 16:
         raise PoseMambaError("the name of the file is empty, or ends strangely; expected a name such as walk.mp4")
     return f"_{stem}{suffix}" if _RESERVED.fullmatch(name) else f"{stem}{suffix}"
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder for the user alone, unless it is there already.
+
+    Raises:
+        PoseMambaError: it cannot be made or written to.
+    """
+    if not folder.exists():
+        make_folder(folder)
+        folder.chmod(0o700)
+    make_folder(folder)
 
 
 def _remove(path: Path) -> None:

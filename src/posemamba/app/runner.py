@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import subprocess
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ class Runner:
         except OSError as error:
             code, job.message = 1, f"the work cannot be started ({error.strerror or error})"
         except Exception as error:  # a fault of this program: the job must not run for ever, nor its worker
-            traceback.print_exception(error)
+            logging.getLogger(__name__).exception("job %s", job.id)
             await self._end(job.id)
             code, job.message = 1, f"the work cannot be followed ({type(error).__name__}: {error})"
         finally:

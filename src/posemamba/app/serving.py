@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
+import os
+import re
 import secrets
 import socket
 import sys
-import threading
-import webbrowser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 
-from posemamba.app.guard import Keys, is_loopback
-from posemamba.app.jobs import Store
+from posemamba.app.guard import Keys
+from posemamba.app.jobs import Store, make_private_folder
 from posemamba.app.routes import Api, Check
 from posemamba.app.runner import Runner
 from posemamba.app.server import make_application
 from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.files import atomic_path, lock
+from posemamba.utils.files import lock
 
+Opened = Callable[[str, bool], None]
+"""Called with the address of the page, which holds the token, and whether another server serves it already."""
 _WAITING = 32  # connections at the same time; a page has a few
 _LONGEST_HEAD = 16_384  # bytes of a request's head
 
@@ -37,9 +38,9 @@ def serve(
     any_port: bool,
     at_once: int,
     largest: int,
-    open_page: bool,
+    opened: Opened,
 ) -> None:
-    """Serve the application until it is ended.
+    """Serve the application until it is ended; where another server uses the folder already, that one is told.
 
     Args:
         folder: of the jobs; one server at a time uses it.
@@ -49,51 +50,41 @@ def serve(
         any_port: take a free port where the given one is taken.
         at_once: so many jobs run at the same time.
         largest: bytes of the largest upload.
-        open_page: open the page in the browser.
+        opened: called when the server answers.
 
     Raises:
         PoseMambaError: the folder cannot be used, or nobody can listen there.
     """
-    store = Store(folder)
+    make_private_folder(folder)
     with (folder / "server.lock").open("a+") as held:
         if not lock(held.fileno()):
-            _show_other(folder, open_page)
+            opened(_other(folder), True)
             return
+        store = Store(folder)
         listener = _listen(host, port, any_port)
         with contextlib.closing(listener):
             port = listener.getsockname()[1]
             keys = Keys(secret=_secret(folder), cookie=f"posemamba_{port}")
             app = make_application(keys, Api(store, Runner(store, command, at_once), check, largest), host)
             address = f"http://{_name(host)}:{port}/?token={keys.token}"
-            with _private(folder / "address") as path:
-                path.write_text(address, encoding="utf-8")
-            _Server(_config(app), address, host, open_page).run(sockets=[listener])
-            (folder / "address").unlink(missing_ok=True)
+            _write_private(folder / "address", address)
+            try:
+                _Server(_config(app), lambda: opened(address, False)).run(sockets=[listener])
+            finally:
+                (folder / "address").unlink(missing_ok=True)
 
 
 class _Server(uvicorn.Server):
-    """A server that prints and opens its page once it answers, and says when it ends."""
+    """A server that calls a function once it answers."""
 
-    def __init__(self, config: uvicorn.Config, address: str, host: str, open_page: bool) -> None:
+    def __init__(self, config: uvicorn.Config, answers: Callable[[], None]) -> None:
         super().__init__(config)
-        self._address, self._host, self._open = address, host, open_page
+        self._answers = answers
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        if not self.started:
-            return
-        print(f"PoseMamba is at {self._address}")
-        if is_loopback(self._host):
-            print("Only this computer can open it. Ctrl-C ends it; what is not done goes on at the next start.")
-        else:
-            print(
-                f"Opened to the network at {self._host}: whoever reaches this computer and has that address, with its "
-                "token, can upload, see and remove everything here. The connection is not encrypted; use it in a "
-                "network that you trust. Ctrl-C ends it."
-            )
-        sys.stdout.flush()
-        if self._open:
-            threading.Thread(target=webbrowser.open, args=(self._address,), daemon=True).start()
+        if self.started:
+            self._answers()
 
 
 def _config(app: object) -> uvicorn.Config:
@@ -140,20 +131,22 @@ def _secret(folder: Path) -> str:
     path = folder / "secret"
     with contextlib.suppress(OSError, ValueError):
         known = path.read_text(encoding="ascii").strip()
-        if len(known) >= 32 and json.dumps(known) == f'"{known}"':
+        if re.fullmatch(r"[\w-]{32,128}", known, re.ASCII):
             return known
     made = secrets.token_urlsafe(32)
-    with _private(path) as temporary:
-        temporary.write_text(made, encoding="ascii")
+    _write_private(path, made)
     return made
 
 
-@contextlib.contextmanager
-def _private(path: Path):  # type: ignore[no-untyped-def]
-    """Yield a temporary path for a file that the user alone may read."""
-    with atomic_path(path) as temporary:
-        yield temporary
-    path.chmod(0o600)
+def _write_private(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, that the user alone may ever read."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _name(host: str) -> str:
@@ -163,16 +156,13 @@ def _name(host: str) -> str:
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
-def _show_other(folder: Path, open_page: bool) -> None:
-    """Show the page of the server that uses the folder already.
+def _other(folder: Path) -> str:
+    """Return the address of the server that uses the folder already.
 
     Raises:
         PoseMambaError: it is not known.
     """
     try:
-        address = (folder / "address").read_text(encoding="utf-8")
+        return (folder / "address").read_text(encoding="utf-8")
     except OSError as error:
         raise PoseMambaError(f"{folder}: another posemamba app uses it; end that, or name another --folder") from error
-    print(f"PoseMamba runs already, at {address}")
-    if open_page:
-        webbrowser.open(address)

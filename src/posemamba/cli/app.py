@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
+import webbrowser
 from dataclasses import dataclass, fields
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from posemamba.cli.options import option
 
@@ -41,8 +45,8 @@ def app(options: AppOptions) -> int:
     """
     from posemamba.utils.errors import PoseMambaError, require
 
-    for module in ("starlette", "uvicorn"):
-        require(module, "app")
+    require("starlette", "app")
+    require("uvicorn", "app")
     from posemamba.app.serving import serve
 
     folder = options.folder
@@ -51,18 +55,40 @@ def app(options: AppOptions) -> int:
             folder = Path.home() / "posemamba-app"
         except RuntimeError as error:
             raise PoseMambaError("the home folder is not known: name a folder with --folder") from error
-    serve(
-        folder.absolute(),
-        command=[sys.executable, "-m", "posemamba.cli.worker"],
-        check=check_arguments,
-        host=options.host,
-        port=PORT if options.port is None else options.port,
-        any_port=options.port is None,
-        at_once=options.at_once or max(1, (os.cpu_count() or 1) // 4),
-        largest=round(options.largest * 1e9),
-        open_page=options.open_page,
-    )
+    with contextlib.suppress(KeyboardInterrupt):  # the usual end
+        serve(
+            folder.absolute(),
+            command=[sys.executable, "-m", "posemamba.cli.worker"],
+            check=check_arguments,
+            host=options.host,
+            port=PORT if options.port is None else options.port,
+            any_port=options.port is None,
+            at_once=options.at_once or max(1, (os.cpu_count() or 1) // 4),
+            largest=round(options.largest * 1e9),
+            opened=partial(_tell, options),
+        )
     return 0
+
+
+def _tell(options: AppOptions, address: str, already: bool) -> None:
+    """Print where the page is and who can open it, and open it."""
+    from posemamba.app.guard import is_loopback
+
+    if already:
+        print(f"PoseMamba runs already, at {address}")
+    else:
+        print(f"PoseMamba is at {address}")
+        if is_loopback(options.host):
+            print("Only this computer can open it. Ctrl-C ends it; what is not done goes on at the next start.")
+        else:
+            print(
+                f"It is open to the network at {options.host}: whoever reaches this computer and has that address, "
+                "with its token, can upload, see and remove everything in it. The connection is not encrypted: use it "
+                "in a network that you trust. Ctrl-C ends it; what is not done goes on at the next start."
+            )
+    sys.stdout.flush()
+    if options.open_page:
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 
 
 def check_arguments(arguments: list[str]) -> None:
@@ -71,17 +97,13 @@ def check_arguments(arguments: list[str]) -> None:
     Raises:
         PoseMambaError: they do not.
     """
-    import typer
-
-    from posemamba.cli import make_app
     from posemamba.cli.lift.options import LiftOptions
     from posemamba.cli.lift.results import check_options
     from posemamba.io.inputs import find_inputs
     from posemamba.utils.errors import PoseMambaError
 
-    command = typer.main.get_command(make_app("lift")).commands["lift"]  # type: ignore[attr-defined]  # a group
     try:
-        given = command.make_context("lift", list(arguments)).params
+        given = _lift_command().make_context("lift", list(arguments)).params
     except Exception as error:
         if not hasattr(error, "format_message"):  # Typer's errors of usage have it
             raise
@@ -89,3 +111,13 @@ def check_arguments(arguments: list[str]) -> None:
     options = LiftOptions(**{field.name: given[field.name] for field in fields(LiftOptions)})
     assert options.out is not None
     check_options(options, find_inputs(options.sources, options.out, keypoints=options.format is not None))
+
+
+@cache
+def _lift_command() -> Any:
+    """Return ``posemamba lift`` as click's command."""
+    import typer
+
+    from posemamba.cli import make_app
+
+    return typer.main.get_command(make_app("lift")).commands["lift"]  # type: ignore[attr-defined]  # a group

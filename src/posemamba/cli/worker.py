@@ -65,8 +65,7 @@ class _Lines(io.TextIOBase):
 def main() -> int:
     """Run the command that stdin names; return its exit code."""
     request = json.loads(_first_line())
-    events = _Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
-    os.dup2(2, 1)  # whatever is printed goes to the log
+    events = _open_events()
     threading.Thread(target=_watch, name="watch", daemon=True).start()
     from posemamba import cli
 
@@ -79,6 +78,13 @@ def main() -> int:
             time.sleep(0.2)
         with listening(events), contextlib.redirect_stderr(_Lines(sys.stderr, events)):
             return cli.main(request["arguments"])
+
+
+def _open_events() -> _Events:
+    """Return events on stdout; whatever else is printed goes to stderr, the log, from now on."""
+    events = _Events(os.fdopen(os.dup(1), "w", encoding="utf-8"))
+    os.dup2(2, 1)
+    return events
 
 
 def _first_line() -> bytes:

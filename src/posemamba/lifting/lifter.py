@@ -208,7 +208,7 @@ class Lifter:
 
         Raises:
             PoseMambaError: there are no frames, infinite coordinates, or nobody in any frame; times do not rise; the
-                image has no size; or the skeleton has no conversion.
+                image has no size; the skeleton has no conversion; or the model gives metres.
         """
         return self.lift_people([keypoints], lens=lens, roll=roll, progress=progress)[0]
 
@@ -235,6 +235,11 @@ class Lifter:
 
         Warns, raises: as `__call__`.
         """
+        if self.metres:
+            raise PoseMambaError(
+                f"{self.name}: gives metres in the camera's frame (it was trained on VideoPose3D's files), which can be "
+                "evaluated and not lifted with; lift with weights trained on another kind of data, or the bundled ones"
+            )
         prepared = [_prepared(keypoints) for keypoints in people]
         spans = [split_at_gaps(p.seen, p.frame_times(), self.max_gap, find_jumps(p)) for p in prepared]
         cameras = [self._camera(p, own, lens or Lens(), roll) for p, own in zip(prepared, spans, strict=True)]

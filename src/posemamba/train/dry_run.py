@@ -13,7 +13,8 @@ from posemamba.models.registry import load_model
 from posemamba.train.export import export_weights
 from posemamba.train.recipe import Recipe
 from posemamba.train.run import TrainingResult, train
-from posemamba.train.sources import TrainingData, open_data
+from posemamba.train.sources import open_data
+from posemamba.train.training_data import TrainingData
 
 
 def fast_dev_run(

@@ -23,8 +23,8 @@ from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
 from posemamba.train.optimizers import make_optimizer
 from posemamba.train.recipe import Recipe
-from posemamba.train.sources import TrainingData
 from posemamba.train.step_graphs import Outcome, StepGraphs
+from posemamba.train.training_data import TrainingData
 from posemamba.utils.errors import PoseMambaError, install_command
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -12,19 +12,28 @@ from posemamba.train.muon import Muon, decay_groups, split_parameters, undecayed
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.plugins import Registry
 
-if TYPE_CHECKING:
-    from posemamba.train.recipe import Recipe
-
 Make = Callable[..., torch.optim.Optimizer]
 """(model, recipe, **recipe.optimizer_options) to an optimizer."""
 
 
-def _kept(model: nn.Module, recipe: Recipe) -> set[int]:
+class OptimizerSettings(Protocol):
+    """The fields of a `posemamba.train.recipe.Recipe` that an optimizer is made of."""
+
+    optimizer: Any
+    optimizer_options: dict[str, Any]
+    lr: float
+    matrix_lr: float
+    weight_decay: float
+    weight_decay_of: Any
+    muon_scans: bool
+
+
+def _kept(model: nn.Module, recipe: OptimizerSettings) -> set[int]:
     """Identities of the parameters that do not decay."""
     return set() if recipe.weight_decay_of == "all" else set(map(id, undecayed(model)))
 
 
-def _adamw(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _adamw(model: nn.Module, recipe: OptimizerSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
         decay_groups(model.parameters(), recipe.weight_decay, _kept(model, recipe)),
         lr=recipe.lr,
@@ -33,7 +42,7 @@ def _adamw(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     )
 
 
-def _muon(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def _muon(model: nn.Module, recipe: OptimizerSettings) -> torch.optim.Optimizer:
     r = recipe
     matrices, others = split_parameters(model, scans=r.muon_scans)
     kept = _kept(model, r)
@@ -64,7 +73,7 @@ def register_optimizer(name: str) -> Callable[[Make], Make]:
     return add
 
 
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(model: nn.Module, recipe: OptimizerSettings) -> torch.optim.Optimizer:
     """Make the optimizer of a recipe.
 
     Raises:

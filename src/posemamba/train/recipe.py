@@ -31,7 +31,7 @@ from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
 
 if TYPE_CHECKING:
-    from posemamba.train.sources import TrainingData
+    from posemamba.train.training_data import TrainingData
 
 _TOLD = 8
 """Problems of one recipe that a message names."""

@@ -24,7 +24,7 @@ from posemamba.utils.files import make_folder, writing
 from posemamba.weights.files import load_safely
 
 if TYPE_CHECKING:
-    from posemamba.train.sources import TrainingData
+    from posemamba.train.training_data import TrainingData
 
 _DISK = (errno.ENOSPC, errno.EFBIG, errno.EIO, errno.EROFS, getattr(errno, "EDQUOT", errno.ENOSPC))
 _NEVER = 10**12

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,35 +21,10 @@ from posemamba.evaluate.mocap.scenes import VARIANTS, make_scene
 from posemamba.evaluate.windows import lift_windows, window_starts
 from posemamba.models.inputs import prepare_input
 from posemamba.train.recipe import DataOptions, Human36MData, MocapData, MpiInf3dhpData, Recipe, VideoPose3DData
+from posemamba.train.training_data import TrainingData
 from posemamba.utils.errors import PoseMambaError
 
 VALIDATION_CAMERAS = (0, 2)
-
-
-class TrainingData(Protocol):
-    """A data set as `LiftingModule` uses it.
-
-    Attributes:
-        parts: how many parts validation has, each a step of its progress bar.
-    """
-
-    parts: int
-
-    def prepare(self, device: torch.device) -> None:
-        """Put it on the device; before clips or scores are asked for."""
-        ...
-
-    def steps_of_pass(self, clips: int) -> int | None:
-        """Return the steps, of `clips` clips of all processes, that see every clip once; None: there is no end."""
-        ...
-
-    def batch(self, step: int, size: int, *, rank: int, world: int) -> ClipBatch:
-        """Return the clips of a step: a pure function of the recipe's seed, step, rank and world."""
-        ...
-
-    def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
-        """Return sums and counts by name; the best weights are chosen by the mean ``p1_...``, in millimetres."""
-        ...
 
 
 def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) -> TrainingData:

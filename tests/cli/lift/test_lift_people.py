@@ -18,6 +18,7 @@ from posemamba.io.keypoints.detected import read_detected
 from posemamba.io.motion.npz import load_poses_npz
 from posemamba.poses.skeletons import H36M17
 from posemamba.poses.tracking import Detection
+from posemamba.utils.progress import listening
 
 FRAMES = 12
 
@@ -52,6 +53,35 @@ def detector(monkeypatch: pytest.MonkeyPatch) -> TwoPeople:
 def arguments(weights: Path, tmp_path: Path) -> list[Any]:
     video = write_video(tmp_path / "clip.mp4", frames=FRAMES)
     return [video, "-o", tmp_path / "out", "--weights", weights, "--no-overlay", "--no-viewer"]
+
+
+def test_it_stops_for_the_choice_of_a_person_and_goes_on_without_the_detection(
+    arguments: list[Any], detector: TwoPeople, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard: list[dict[str, Any]] = []
+    with listening(heard.append):
+        assert lifted(*arguments, "--people") == 0
+    assert names(tmp_path / "out") == ["keypoints.npz", "people.jpg"]
+    assert "2 people: 1 (seen in 12 frames, right), 2 (8 frames, left); see people.jpg" in capsys.readouterr().out
+    (people,) = (event["people"] for event in heard if event["event"] == "people")
+    assert [(one["person"], one["frames"], one["sides"]) for one in people] == [(1, 12, ["right"]), (2, 8, ["left"])]
+    assert heard[-1] == {"event": "choose"}
+    from PIL import Image
+
+    with Image.open(tmp_path / "out" / "people.jpg") as sheet:
+        light = np.asarray(sheet.convert("L")).astype(int)
+    for one in people:  # where the sheet shows each of them; above is paper
+        left, top, height = one["place"]
+        assert np.abs(light[top : top + height, left : left + 100] - 247).mean() > 50
+        assert np.abs(light[top - 6 : top - 2, left : left + 100] - 247).max() < 30
+    seen = detector.frames
+    heard.clear()
+    with listening(heard.append):
+        assert lifted(*arguments, "--people", "--person", "2") == 0
+    assert detector.frames == seen and heard[-1]["event"] == "result" and heard[-1]["people"][0]["person"] == 2
+    assert "poses.npz" in names(tmp_path / "out")
+    assert lifted(*arguments, "--person", "2") == 0
+    assert "done already" in capsys.readouterr().out  # --people is not among what results depend on
 
 
 def names(folder: Path) -> list[str]:

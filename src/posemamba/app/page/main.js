@@ -42,6 +42,7 @@ async function refresh() {
 }
 
 async function draw() {
+  if (!begun) return;
   const found = /^#\/job\/([0-9a-f]{16})$/.exec(location.hash);
   $("start").hidden = !!found;
   $("job").hidden = !found;

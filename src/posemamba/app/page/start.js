@@ -9,6 +9,25 @@ let count = 0, chain = Promise.resolve();
 let listed = ""; // what the lists show, so that they are drawn anew only if that changed
 let later = []; // new jobs, as the server tells
 
+// Files can be dropped as soon as the page is there: else the browser would open them in its place.
+const early = [];
+$("pick").addEventListener("click", () => $("files").click());
+$("files").addEventListener("change", () => { add([...$("files").files]); $("files").value = ""; });
+let depth = 0;
+const here = (event) => event.dataTransfer?.types.includes("Files");
+addEventListener("dragenter", (event) => { if (here(event)) { depth += 1; $("drop-here").hidden = false; event.preventDefault(); } });
+addEventListener("dragover", (event) => { if (here(event)) event.preventDefault(); });
+addEventListener("dragleave", (event) => { if (here(event) && --depth <= 0) { depth = 0; $("drop-here").hidden = true; } });
+addEventListener("drop", (event) => {
+  if (!here(event)) return;
+  event.preventDefault();
+  depth = 0;
+  $("drop-here").hidden = true;
+  location.hash = "#/";
+  const folders = [...event.dataTransfer.items].filter((item) => item.webkitGetAsEntry?.()?.isDirectory).length;
+  add([...event.dataTransfer.files], folders);
+});
+
 /** Set the page up. `refresh` is called when the list of jobs is no longer right. */
 export function begin(state, refresh) {
   server = state;
@@ -18,23 +37,8 @@ export function begin(state, refresh) {
   $("files").accept = ["video/*", ...accepted].join(",");
   $("drop-note").textContent = `Videos, pictures, and keypoint files (${accepted.filter((suffix) => state.suffixes[suffix] === "keypoints").join(" ")}), up to ${bytes(state.largest)} each. They stay on this computer.`;
   $("about").textContent = `PoseMamba ${state.version}. Files and results are in ${state.folder}; ${bytes(state.free)} are free there.`;
-  $("pick").addEventListener("click", () => $("files").click());
-  $("files").addEventListener("change", () => { add([...$("files").files]); $("files").value = ""; });
   $("go").addEventListener("click", start);
-  let depth = 0;
-  const here = (event) => event.dataTransfer?.types.includes("Files");
-  addEventListener("dragenter", (event) => { if (here(event)) { depth += 1; $("drop-here").hidden = false; event.preventDefault(); } });
-  addEventListener("dragover", (event) => { if (here(event)) event.preventDefault(); });
-  addEventListener("dragleave", (event) => { if (here(event) && --depth <= 0) { depth = 0; $("drop-here").hidden = true; } });
-  addEventListener("drop", (event) => {
-    if (!here(event)) return;
-    event.preventDefault();
-    depth = 0;
-    $("drop-here").hidden = true;
-    location.hash = "#/";
-    const folders = [...event.dataTransfer.items].filter((item) => item.webkitGetAsEntry?.()?.isDirectory).length;
-    add([...event.dataTransfer.files].slice(0, event.dataTransfer.files.length), folders);
-  });
+  for (const [files, folders] of early.splice(0)) add(files, folders);
   addEventListener("beforeunload", (event) => { if ([...sending.values()].some((one) => !one.error)) event.preventDefault(); });
 }
 
@@ -48,6 +52,7 @@ function reason(file, kinds) { // why a file cannot be taken, before it is sent;
 }
 
 function add(files, folders = 0) {
+  if (!server) { early.push([files, folders]); return; }
   if (folders) complain("Folders cannot be dropped; drop the files that are in them.");
   for (const file of files) {
     if (folders && file.size % 4096 === 0 && !/\.[^.]+$/.test(file.name)) continue; // a folder, as browsers show it
