@@ -52,6 +52,8 @@ MOST_DELAY = 13
 """The most: half of the window, more brings nothing."""
 _LOOKING, _PLACING = 5.0, 2.0  # seconds of the past that turn the virtual camera, and that give size and path
 _MOST_FRAMES = 200  # kept of these seconds
+_FADES = 0.1
+"""Seconds in which the difference between a pose and the one before it fades; measured, see docs/live.md."""
 _EVEN = 0.3  # of the usual step: steps that differ by less count as even
 
 
@@ -163,6 +165,7 @@ class LiveSession:
         self._frames: list[_Frame] = []
         self._lifted: list[_Lifted] = []
         self._segment, self._placed_segment = 0, -1
+        self._before: tuple[float, Array] | None = None  # the time of the pose before, and its joints
         self._given = -1  # index of the last frame whose pose was given
 
     @property
@@ -268,7 +271,7 @@ class LiveSession:
             return LivePose(frame.index, frame.time, False, self._image_size)
         own = [f for f in self._frames if f.segment == frame.segment]
         if frame.segment != self._placed_segment:
-            self._placed_segment, self._lifted = frame.segment, []
+            self._placed_segment, self._lifted, self._before = frame.segment, [], None
             self._placer.forget()
         window = self._window(own)
         keypoints = joined([f.keypoints for f in window], [f.time for f in window])
@@ -276,7 +279,25 @@ class LiveSession:
         camera = self._camera(own, keypoints)
         turned = camera.see(keypoints.xy).astype(np.float32)
         lifted = self.lifter.lift_window(turned, keypoints.confidence, self._image_size)
+        self._steady(lifted, camera, keypoints.frame_times(), target)
         return self._placed(frame, keypoints, camera, turned, lifted, target)
+
+    def _steady(self, lifted: NDArray[np.float32], camera: VirtualCamera, times: Array, target: int) -> None:
+        """Let the pose go on from the one before: windows differ from each other, and each is smooth in itself.
+
+        The movement since the frame before is the window's own. The difference from the pose that was given for that
+        frame fades within `_FADES` seconds. So nothing comes later, as it would by a filter.
+        """
+        time, before = float(times[target]), self._before
+        known = camera.turn_back(lifted[..., :3])  # in the real camera's axes, as virtual cameras turn
+        if before is not None and before[0] >= times[0] and time - before[0] < 1:
+            at = np.clip(np.searchsorted(times, before[0], "right"), 1, len(times) - 1)
+            share = (before[0] - times[at - 1]) / (times[at] - times[at - 1])
+            off = before[1] - ((1 - share) * known[at - 1] + share * known[at])
+            off *= math.exp(-(time - before[0]) / _FADES)
+            known = known + off
+            lifted[target:, :, :3] += camera.turn(np.broadcast_to(off, known.shape))[target:].astype(np.float32)
+        self._before = time, known[target]
 
     def _window(self, own: Sequence[_Frame]) -> list[_Frame]:
         """Return the last frames of a segment, from the network's window; none at its end without the person."""

@@ -142,7 +142,7 @@ $("run").addEventListener("click", () => (camera ? stop() : start()));
 $("record").addEventListener("click", () => camera?.say({ type: "record", on: !recording }));
 for (const name of SETTINGS) $(name).addEventListener("change", () => { const chosen = settings(); if (chosen && camera?.socket) camera.change(chosen); });
 $("camera").addEventListener("change", () => { if (camera) { stop(); start(); } });
-$("mirror").addEventListener("change", () => { scene.mirrored = $("mirror").checked; drawFlat(); });
+$("mirror").addEventListener("change", () => { scene.mirror($("mirror").checked); drawFlat(); drawSolid(); });
 $("discs").addEventListener("change", () => { scene.discs = $("discs").checked; drawSolid(); });
 $("settings").addEventListener("submit", (event) => event.preventDefault());
 addEventListener("theme", () => { setColours(); drawFlat(); drawSolid(); });

@@ -9,7 +9,13 @@ const scene = {
   init(joints, parents) {
     Object.assign(this, { joints, parents, joint: Object.fromEntries(joints.map((name, j) => [name, j])), pose: null, floor: null, middle: null });
     this.sides = joints.map((name) => (name.startsWith("left") ? 0 : name.startsWith("right") ? 1 : 2));
-    clip.joint = this.joint;
+    this.mirror(this.mirrored);
+  },
+  mirror(on) { // a mirrored body has left and right exchanged, else it would face away; colours stay with their limbs
+    this.mirrored = on;
+    const other = (name) => (on ? name.replace(/^(left|right)_/, (all, side) => (side === "left" ? "right_" : "left_")) : name);
+    clip.joint = Object.fromEntries(this.joints.map((name, j) => [other(name), j]));
+    setColours();
   },
 };
 const clip = { // what the drawing of the result page reads of a clip: one person, one frame
@@ -23,6 +29,7 @@ const space = {
     const at = scene.pose?.xyz?.[j];
     if (!at) return false;
     for (let a = 0; a < 3; a++) point[a] = at[a] - scene.middle[a];
+    if (scene.mirrored) point[0] = -point[0];
     return true;
   },
 };
@@ -32,7 +39,7 @@ function setColours() {
   const css = getComputedStyle(document.documentElement);
   for (const key of ["panel", "edge", "text", "soft", "grid", "floor", "shadow", "left", "right", "middle", "body"]) colours[key] = css.getPropertyValue("--" + key).trim();
   colours.tones = Object.fromEntries(["panel", "grid", "floor", "shadow"].map((key) => [key, rgb(colours[key])]));
-  const own = [colours.left, colours.right, colours.middle];
+  const own = scene.mirrored ? [colours.right, colours.left, colours.middle] : [colours.left, colours.right, colours.middle];
   clip.data.people[0] = { colours: { light: own, dark: own } };
 }
 
@@ -101,7 +108,7 @@ function follow() { // the middle of the view follows the pelvis, the floor the 
 }
 
 function onScreen(at) {
-  const [x, y, z] = at.map((v, a) => v - scene.middle[a]), x1 = x * eye.cy - z * eye.sy, z1 = x * eye.sy + z * eye.cy;
+  const [x, y, z] = at.map((v, a) => (v - scene.middle[a]) * (scene.mirrored && a === 0 ? -1 : 1)), x1 = x * eye.cy - z * eye.sy, z1 = x * eye.sy + z * eye.cy;
   const y1 = y * eye.cp - z1 * eye.sp, s = eye.away / Math.max(eye.away + y * eye.sp + z1 * eye.cp, 0.25);
   return [eye.x + x1 * eye.fit * s, eye.y + y1 * eye.fit * s, eye.fit * s];
 }
