@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from posemamba.models.counting import count, count_preset
+from posemamba.models.counting import count, count_matrix_products, count_preset
 from posemamba.models.posemamba import PoseMamba
 
 # variant: paper's parameters, paper's MACs at 243 frames, all parameters
@@ -53,3 +54,19 @@ def test_a_forward_pass_runs_the_modules_as_often_as_counted() -> None:
         model(torch.randn(1, 5, 17, 2))
     linear = sum(m.weight.numel() for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d))
     assert count(model, 5).paper_macs == 4 * sum(elements.values()) + 5 * 17 * linear
+
+
+def test_pytorchs_counter_sees_what_is_counted_here() -> None:
+    """Two operations for a multiply-accumulate, and those of the scan; its gradient is two of it."""
+    model, frames = PoseMamba.preset("s", depth=2, frames=27, drop_path=0.0), 9
+    counts, x = count(model, frames), torch.randn(2, frames, 17, 2)
+    wanted = 2 * (2 * counts.macs + counts.scan_flops)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(x)
+    assert counter.get_total_flops() == wanted
+    scans = counter.get_flop_counts()["Global"][torch.ops.posemamba.selective_scan]
+    assert counts.scan_flops * 2 < scans < wanted / 2
+    with FlopCounterMode(display=False) as counter:
+        model.train()(x).square().sum().backward()
+    assert counter.get_flop_counts()["Global"][torch.ops.posemamba.selective_scan_backward] == 2 * scans
+    assert count_matrix_products(model, frames)[1] == counts.macs

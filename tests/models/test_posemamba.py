@@ -14,6 +14,7 @@ from torch import nn
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, apply_block
 from posemamba.ops.runtime import settings
 from posemamba.ops.scan import ORDERS
+from posemamba.utils.errors import PoseMambaError
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -321,3 +322,24 @@ def test_a_learned_weight_of_the_limb_merge_lies_between_two_orders(tmp_path) ->
         torch.testing.assert_close(PoseMamba.from_pretrained(tmp_path)(x.float()), trial(x.float()))
     with pytest.raises(ValueError, match="merge_weight is for the scan order global_local"):
         PoseMambaConfig(merge_weight=True, scan_order="fs_ft")
+
+
+def test_jacobians_and_second_derivatives() -> None:
+    """torch.func in float32 by the reference; double backward in float64, and a clear word where kernels have none."""
+    torch.manual_seed(0)
+    model = PoseMamba(PoseMambaConfig(width=16, depth=1, frames=2, drop_path=0.0)).eval()
+    exact = PoseMamba(model.config).double().eval()
+    exact.load_state_dict(model.state_dict())
+    x = torch.randn(1, 1, 17, 2)
+    wanted = torch.autograd.functional.jacobian(exact, x.double())
+    for transform in (torch.func.jacrev, torch.func.jacfwd):
+        torch.testing.assert_close(transform(model)(x).double(), wanted, rtol=1e-4, atol=1e-5)
+
+    def loss(y: torch.Tensor) -> torch.Tensor:
+        return exact(y)[0, :, :2]
+
+    assert torch.autograd.gradgradcheck(loss, (x.double().requires_grad_(),), fast_mode=True)
+    y = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(model(y).square().sum(), y, create_graph=True)
+    with pytest.raises(PoseMambaError, match=r'no second derivative: compute in float64, or .*use\(scan="reference"\)'):
+        slope.sum().backward()

@@ -29,6 +29,7 @@ COLOURS = {
     "MotionAGFormer": "#009E73",
     "MixSTE": "#CC79A7",
     "STCFormer": "#E69F00",
+    "HGMamba": "#56B4E9",
     "scan": "#555555",
 }
 MARKERS = "osD^vP*X<>"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from posemamba.models.hgmamba import HGMamba
 from posemamba.models.mixste import MixSTE
 from posemamba.models.motionagformer import MotionAGFormer
 from posemamba.models.motionbert import MotionBERT
@@ -127,6 +128,7 @@ MODELS: dict[str, ModelSpec] = {
     "motionagformer-s": _motionagformer("s", own_frames=81),
     "motionagformer-b": _motionagformer("b"),
     "motionagformer-l": _motionagformer("l", published_p1=38.4),
+    "hgmamba": ModelSpec("HGMamba-B", lambda frames: HGMamba.preset(frames=frames), "HGMamba", by_layers=True),
     "mixste": ModelSpec("MixSTE", lambda frames: MixSTE.preset(frames=frames), "MixSTE", published_p1=40.9),
     "stcformer": ModelSpec("STCFormer", lambda frames: STCFormer.preset(frames=frames), "STCFormer", published_p1=41.0),
     "stcformer-l": ModelSpec(

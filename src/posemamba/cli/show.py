@@ -93,7 +93,7 @@ def compare(
         str | None,
         typer.Option(
             help="With commas: names, weights files, motionbert:FILE, motionagformer:FILE, mixste:FILE, "
-            "stcformer:FILE. Default for mocap: posemamba-s.",
+            "stcformer:FILE, hgmamba:FILE. Default for mocap: posemamba-s.",
             show_default=False,
         ),
     ] = None,

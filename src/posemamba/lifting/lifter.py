@@ -111,10 +111,10 @@ class Lifter:
         """
         expected = input_format(model)
         most = expected.frames
-        if expected.joints != len(H36M17):
+        if expected.joints != len(H36M17) or expected.skeleton != H36M17:
             raise PoseMambaError(
-                f"{name or 'the model'} was made for {expected.joints} joints, expected Human3.6M's {len(H36M17)}: "
-                "use other weights"
+                f"{name or 'the model'} was made for {expected.joints} joints ({expected.skeleton.name}), expected "
+                f"Human3.6M's {len(H36M17)}: use other weights, or from Python posemamba.lifting.joints.lift_joints"
             )
         window = most if window is None else window
         if window is None or window < 1 or (most is not None and window > most):

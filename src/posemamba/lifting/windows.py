@@ -120,7 +120,8 @@ def _lift_batch(
 
     y = run(given)
     if flip:
-        y = (y + mirror(run(mirror(given)))) / 2
+        skeleton = input_format(model).skeleton
+        y = (y + mirror(run(mirror(given, skeleton=skeleton)), skeleton=skeleton)) / 2
     y = y[:, more // 2 : more // 2 + T]
     relative = torch.cat([y[:, :, :, :3] - y[:, :, :1, :3], y[..., 3:]], -1) / zoom
     if estimator is None:

@@ -7,15 +7,16 @@ projections that depend on the input (x_proj, dt_proj), A, D and the whole scan.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, StateSpace2D
+from posemamba.ops.scan.operator import STEP_FLOPS, projection_flops
 
 _NORM_MACS = 4  # per element of a LayerNorm, in the paper's count
-_SCAN_FLOPS = 9  # per direction, channel, state and token, as the Mamba papers count a selective scan
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def count(model: PoseMamba, frames: int | None = None) -> Counts:
             norms += calls.get(module, 1) * _NORM_MACS * module.normalized_shape[0]
         elif isinstance(module, StateSpace2D):
             projections += module.x_proj_weight.numel() + module.dt_projs_weight.numel()
-            scan += _SCAN_FLOPS * module.A_logs.numel()
+            scan += STEP_FLOPS * module.A_logs.numel()
     tokens = frames * model.config.joints
     return Counts(
         frames=frames,
@@ -80,12 +81,13 @@ def count_preset(size: str, frames: int = 243) -> Counts:
 def count_matrix_products(model: nn.Module, frames: int) -> tuple[int, int]:
     """(parameters, multiply-accumulate operations of all matrix products in one forward pass of `frames` frames).
 
-    Nothing is computed, as it runs on PyTorch's meta device. Attention's products and graphs' are in it; norms and
-    other work on single elements are not. Not for PoseMamba, whose scans are no matrix products: it has
-    `posemamba.models.counting`.
+    Nothing is computed, as it runs on PyTorch's meta device. Attention's products and graphs' are in it, and the
+    projections of scans, but not their recurrence; norms and other work on single elements are not.
     """
+    only_projections = {torch.ops.posemamba.selective_scan: projection_flops}
     with torch.device("meta"):
-        copy = type(model)(model.config).eval()  # type: ignore[operator]
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            copy(torch.empty(1, frames, 17, 2))
+        config: Any = model.config
+        copy = type(model)(config).eval()  # type: ignore[call-arg]
+        with FlopCounterMode(display=False, custom_mapping=only_projections) as counter, torch.no_grad():
+            copy(torch.empty(1, frames, config.joints, 3 if config.confidence else 2))
     return sum(p.numel() for p in model.parameters()), counter.get_total_flops() // 2

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from posemamba.poses.skeletons import H36M17, Skeleton
+from posemamba.poses.skeletons import H36M17, Skeleton, get_skeleton
 
 
 def with_confidence(x_BTJC: Tensor, centred: bool) -> Tensor:
@@ -38,11 +38,13 @@ class InputFormat:
         frames: the most frames T, or None for a model without a limit.
         joints: the joints J.
         confidence: True if the model takes the joints' confidence as third number.
+        skeleton: which joints these are.
     """
 
     frames: int | None
     joints: int
     confidence: bool
+    skeleton: Skeleton = H36M17
 
 
 def input_format(model: nn.Module) -> InputFormat:
@@ -52,6 +54,7 @@ def input_format(model: nn.Module) -> InputFormat:
         frames=getattr(config, "frames", None),
         joints=getattr(config, "joints", len(H36M17)),
         confidence=bool(getattr(config, "confidence", False)),
+        skeleton=get_skeleton(getattr(config, "skeleton", H36M17.name)),
     )
 
 
@@ -119,20 +122,21 @@ def at_one_size(joints: Tensor, size: float | None) -> tuple[Tensor, Tensor | fl
 
 
 @lru_cache(maxsize=8)
-def _mirrored_joints(device: torch.device) -> Tensor:
+def _mirrored_joints(device: torch.device, skeleton: Skeleton) -> Tensor:
     """Joint that each joint swaps places with, kept on the device: copying it there would wait for the device."""
     with torch.inference_mode(False):  # or it could not be used in training afterwards
-        return torch.tensor(H36M17.mirrored, device=device)
+        return torch.tensor(skeleton.mirrored, device=device)
 
 
-def mirror(positions: Tensor, axis: int = 0) -> Tensor:
+def mirror(positions: Tensor, axis: int = 0, skeleton: Skeleton = H36M17) -> Tensor:
     """Mirror bodies or pictures: coordinate `axis` changes its sign, left and right joints change places.
 
     Args:
         positions: (..., J, C) in any frame in which `axis` is horizontal.
         axis: the coordinate to turn round.
+        skeleton: which joints these are.
     """
-    swapped = positions.index_select(-2, _mirrored_joints(positions.device))
+    swapped = positions.index_select(-2, _mirrored_joints(positions.device, skeleton))
     return torch.cat([swapped[..., :axis], -swapped[..., axis : axis + 1], swapped[..., axis + 1 :]], -1)
 
 

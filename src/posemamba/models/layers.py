@@ -30,6 +30,25 @@ def drop_path(branch: Tensor, rate: float, clips: int | None = None) -> Tensor:
     return scale.view(-1, *[1] * (branch.ndim - 1)) * branch
 
 
+def filled(lift: Callable[[Tensor], Tensor], x_BTJC: Tensor, frames: int) -> Tensor:
+    """Lift clips by a function of clips of `frames` frames: of shorter ones each frame is shown as often as fills them.
+
+    Args:
+        lift: (B, `frames`, J, C) to (B, `frames`, J, 3).
+        x_BTJC: T up to `frames`.
+        frames: of the clips that `lift` takes.
+
+    Returns:
+        (B, T, J, 3): of each frame the first time that it was shown.
+    """
+    given = x_BTJC.shape[1]
+    if given == frames:
+        return lift(x_BTJC)
+    shown = torch.arange(frames, device=x_BTJC.device) * given // frames
+    first = -(torch.arange(given, device=x_BTJC.device) * frames // -given)
+    return lift(x_BTJC[:, shown])[:, first]
+
+
 class MLP(nn.Module):
     """Linear, GELU, linear, on each token."""
 

@@ -33,6 +33,7 @@ class MixSTEConfig(PeerConfig):
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}}
 
     depth: int = Field(8, ge=1, le=512, description="pairs of a spatial and a temporal block, the paper's d_l")
+    heads: int = Field(8, ge=1, le=1024, description="attention heads")
     drop_path: float = Field(0.1, ge=0, lt=1, description="drop rate of the last pair of blocks, linear from 0")
 
     @model_validator(mode="after")

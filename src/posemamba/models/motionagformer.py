@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from torch import Tensor, nn
 
 from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop_path, matrices_between_layers
+from posemamba.models.layers import MLP, drop_path, filled, matrices_between_layers
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
@@ -114,6 +114,17 @@ def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
     return (similarity_GLL >= least_GL1).to(x_GLE.dtype)
 
 
+class BlockConfig(Protocol):
+    """What a block asks of a config."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def mlp_ratio(self) -> int: ...
+    @property
+    def drop_path(self) -> float: ...
+
+
 class GraphConv(nn.Module):
     """Graph convolution among the tokens of each group, batch norm per token, residual. (G, L, E).
 
@@ -122,7 +133,7 @@ class GraphConv(nn.Module):
 
     graph: Tensor
 
-    def __init__(self, config: MotionAGFormerConfig, tokens: int, neighbours: int | None) -> None:
+    def __init__(self, config: BlockConfig, tokens: int, neighbours: int | None) -> None:
         super().__init__()
         self.neighbours = neighbours
         self.U = nn.Linear(config.width, config.width)
@@ -143,7 +154,7 @@ class GraphConv(nn.Module):
 class Block(nn.Module):
     """Norm, mixer, scale, residual; norm, MLP, scale, residual. (G, L, E) of `clips` clips, one after the other."""
 
-    def __init__(self, config: MotionAGFormerConfig, mixer: nn.Module) -> None:
+    def __init__(self, config: BlockConfig, mixer: nn.Module) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.width)
         self.mixer = mixer
@@ -263,13 +274,7 @@ class MotionAGFormer(nn.Module):
             raise ValueError(
                 f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {frames} frames, {JOINTS} joints, 2 or 3)"
             )
-        x_BTJC = with_confidence(x_BTJC, self.config.centred)
-        given = x_BTJC.shape[1]
-        if given < frames:
-            shown = torch.arange(frames, device=x_BTJC.device) * given // frames
-            first = -(torch.arange(given, device=x_BTJC.device) * frames // -given)
-            return self._lift(x_BTJC[:, shown])[:, first]
-        return self._lift(x_BTJC)
+        return filled(self._lift, with_confidence(x_BTJC, self.config.centred), frames)
 
     def _lift(self, x_BTJC: Tensor) -> Tensor:
         x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)

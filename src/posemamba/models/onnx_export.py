@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from posemamba.models.onnx_graph import ERRORS, INPUT, OUTPUT, build_graph
 from posemamba.models.posemamba import PoseMamba
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.skeletons import get_skeleton
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path, writing
 from posemamba.utils.onnx_runtime import load_onnx_runtime
@@ -80,10 +80,11 @@ def _facts(model: PoseMamba, frames: int) -> dict[str, str]:
         "normalisation": "x / W * 2 - 1, y / W * 2 - H / W; output times W / 2 is in pixels; W, H image size in pixels",
         "missing": "every x and y must be finite: fill joints that were not found, by interpolation over time",
     }
-    if config.joints == len(H36M17):
-        facts["skeleton"] = H36M17.name
-        facts["joints"] = json.dumps(H36M17.joints)
-        facts["mirrored"] = json.dumps(H36M17.mirrored)
+    skeleton = get_skeleton(config.skeleton)
+    if config.joints == len(skeleton):
+        facts["skeleton"] = skeleton.name
+        facts["joints"] = json.dumps(skeleton.joints)
+        facts["mirrored"] = json.dumps(skeleton.mirrored)
     if config.confidence:
         facts["confidence"] = "the detector's, from 0 (not found) to 1; 1 where it is not known"
     if isinstance(size, int | float):

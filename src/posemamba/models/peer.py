@@ -36,7 +36,6 @@ class PeerConfig(BaseModel):
     depth: int = Field(8, ge=1, le=512, description="layers")
     frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip")
     joints: int = Field(17, ge=1, le=1000, description="J")
-    heads: int = Field(8, ge=1, le=1024, description="attention heads")
     mlp_ratio: int = Field(2, ge=1, le=64, description="hidden width of an MLP by E")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth")
     confidence: bool = Field(False, description="take each joint's confidence as a third number (not as published)")

@@ -28,7 +28,7 @@ from posemamba.ops.conv_silu import conv_silu
 from posemamba.ops.fused.weights import EndWeights, LayerWeights, ModelLayout, centre
 from posemamba.ops.scan import OrderName, project, scan
 from posemamba.ops.scan.orders import DIRECTIONS, check_order
-from posemamba.poses.skeletons import LIMB_ORDER
+from posemamba.poses.skeletons import H36M17, LIMB_ORDER, get_skeleton
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import cause
 from posemamba.weights import hub
@@ -64,6 +64,7 @@ class PoseMambaConfig(BaseModel):
     depth: int = Field(10, ge=1, le=512, description="pairs of a spatial and a temporal block")
     frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip: entries of the temporal embedding")
     joints: int = Field(17, ge=1, le=1000, description="J")
+    skeleton: str = Field(H36M17.name, description="which joints these are, by a known or registered skeleton's name")
     confidence: bool = Field(False, description="take each joint's confidence as a third number (not the paper's)")
     centred: bool = Field(False, description="see x and y relative to their mean over the clip (not the paper's)")
     error_width: int = Field(
@@ -91,6 +92,21 @@ class PoseMambaConfig(BaseModel):
     def _is_no_giant(self) -> PoseMambaConfig:
         check_extent(self.width, self.depth, self.frames, self.mlp_ratio)
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _skeleton_tells_joints_and_limbs(cls, fields: Any) -> Any:
+        name = fields.get("skeleton", H36M17.name) if isinstance(fields, dict) else H36M17.name
+        if not isinstance(name, str) or name == H36M17.name:
+            return fields
+        try:
+            skeleton = get_skeleton(name)
+        except PoseMambaError as error:
+            raise ValueError(str(error)) from error
+        told = {"joints": len(skeleton), "limb_order": skeleton.limb_order, **fields, "skeleton": skeleton.name}
+        if told["joints"] != len(skeleton):
+            raise ValueError(f"skeleton {skeleton.name} has {len(skeleton)} joints, not {told['joints']}")
+        return told
 
     @model_validator(mode="after")
     def _limb_order_fits(self) -> PoseMambaConfig:

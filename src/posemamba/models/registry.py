@@ -24,15 +24,17 @@ from posemamba.weights.names import find
 from posemamba.weights.writing import write_weights
 
 if TYPE_CHECKING:
+    from posemamba.models.hgmamba import HGMamba, HGMambaConfig
     from posemamba.models.mixste import MixSTE, MixSTEConfig
     from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
     from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
     from posemamba.models.posemamba import PoseMambaConfig
     from posemamba.models.stcformer import STCFormer, STCFormerConfig
 
-AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT | MixSTE | STCFormer"
+AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT | MixSTE | STCFormer | HGMamba"
 AnyConfig: TypeAlias = (
-    "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig | MixSTEConfig | STCFormerConfig | ModelConfig"
+    "PoseMambaConfig | MotionAGFormerConfig | MotionBERTConfig | MixSTEConfig | STCFormerConfig | HGMambaConfig | "
+    "ModelConfig"
 )
 Model = TypeVar("Model", bound=type[nn.Module])
 
@@ -127,6 +129,7 @@ ARCHITECTURES: plugins.Registry[Architecture] = plugins.Registry(
         "motionbert": Architecture("MotionBERT", "posemamba.models.motionbert", ("base", "lite"), "temp_embed"),
         "mixste": Architecture("MixSTE", "posemamba.models.mixste", ("base",), "Temporal_pos_embed"),
         "stcformer": Architecture("STCFormer", "posemamba.models.stcformer", ("base", "l"), None),
+        "hgmamba": Architecture("HGMamba", "posemamba.models.hgmamba", ("b", "s", "xs"), None),
     },
 )
 """All architectures, by the name of `model.kind` in recipes."""
@@ -165,7 +168,7 @@ def describe(config: AnyConfig) -> str:
     name = next(entry.label for entry in ARCHITECTURES.values() if entry.made(config, "Config"))
     if isinstance(config, ModelConfig):
         return f"a {name}, {config.frames} frames"
-    layers = "layers" if name in ("MotionAGFormer", "STCFormer") else "pairs of blocks"
+    layers = "layers" if name in ("MotionAGFormer", "STCFormer", "HGMamba") else "pairs of blocks"
     return f"a {name} of width {config.width}, {config.depth} {layers}, {config.frames} frames"
 
 

@@ -40,6 +40,7 @@ class STCFormerConfig(PeerConfig):
     width: int = Field(256, ge=1, le=8192, description="E: channels of a joint's feature")
     depth: int = Field(6, ge=1, le=512, description="layers")
     mlp_ratio: int = Field(4, ge=1, le=64, description="hidden width of an MLP by E")
+    heads: int = Field(8, ge=1, le=1024, description="attention heads of each axis")
     dropout: float = Field(0.1, ge=0, lt=1, description="of an MLP's hidden and outgoing channels")
 
     @model_validator(mode="after")

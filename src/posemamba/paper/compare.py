@@ -25,7 +25,7 @@ from posemamba.utils.files import atomic_path
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-OTHERS = ("motionbert", "motionagformer", "mixste", "stcformer")
+OTHERS = ("motionbert", "motionagformer", "mixste", "stcformer", "hgmamba")
 """Architectures whose authors' checkpoints are read."""
 BASELINES = ("depth zero", "mean depth")
 _TRUTH = "#9aa1ad"

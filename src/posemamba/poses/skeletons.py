@@ -32,6 +32,13 @@ class Skeleton:
         return tuple((p, j) for j, p in enumerate(self.parents) if p >= 0)
 
     @property
+    def limb_order(self) -> tuple[int, ...]:
+        """The joint that a PoseMamba merges with each joint by default: of Human3.6M's the paper's, else its parent."""
+        if self.name == "h36m17":
+            return LIMB_ORDER
+        return tuple(max(parent, 0) if parent >= 0 else joint for joint, parent in enumerate(self.parents))
+
+    @property
     def mirrored(self) -> tuple[int, ...]:
         """The index of the joint that takes each joint's place in a mirrored image."""
         order = list(range(len(self.joints)))
@@ -200,7 +207,53 @@ MPI3DHP17 = Skeleton(
     pairs=_left_right_pairs(_3DHP17_JOINTS),
 )
 
+HAND21 = Skeleton(
+    name="hand21",
+    joints=(
+        "wrist",
+        *(f"thumb_{part}" for part in ("cmc", "mcp", "ip", "tip")),
+        *(
+            f"{finger}_{part}"
+            for finger in ("index", "middle", "ring", "little")
+            for part in ("mcp", "pip", "dip", "tip")
+        ),
+    ),
+    parents=(-1, 0, 1, 2, 3, 0, 5, 6, 7, 0, 9, 10, 11, 0, 13, 14, 15, 0, 17, 18, 19),
+    pairs=(),
+)
+"""A hand's joints in the order of OpenPose and MediaPipe. It has no sides: a mirrored left hand is a right one."""
+
 SKELETONS: dict[str, Skeleton] = {s.name: s for s in (H36M17, COCO17, BLAZEPOSE33, HALPE26, BODY25, MPI3DHP17)}
+"""Bodies, into each of which keypoint files are converted."""
+OTHERS: dict[str, Skeleton] = {HAND21.name: HAND21}
+"""Skeletons that a model may have, and no reader converts into: hands, and registered ones."""
+
+
+def register_skeleton(skeleton: Skeleton) -> Skeleton:
+    """Make a skeleton known by its name, to models, weights files and keypoint files.
+
+    Raises:
+        PoseMambaError: the name is taken or is none, or joints, parents and pairs do not fit each other.
+    """
+    name, joints = skeleton.name, len(skeleton)
+    if not (name.isascii() and name.isalnum() and name.islower()):
+        raise PoseMambaError(f"skeleton {name[:100]!r}: expected a name of lower-case letters and digits")
+    if name in SKELETONS or OTHERS.get(name, skeleton) != skeleton:
+        raise PoseMambaError(f"skeleton '{name}' is registered already: choose another name")
+    if not joints or len(set(skeleton.joints)) < joints or len(skeleton.parents) != joints:
+        raise PoseMambaError(f"skeleton '{name}': expected joints of different names, and a parent for each")
+    for joint in range(joints):
+        way, above = set(), joint
+        while above >= 0:
+            if above in way or above >= joints:
+                raise PoseMambaError(f"skeleton '{name}': the parents of joint {joint} lead to no root")
+            way.add(above)
+            above = skeleton.parents[above]
+    sides = [joint for pair in skeleton.pairs for joint in pair]
+    if len(set(sides)) < len(sides) or any(not 0 <= joint < joints for joint in sides):
+        raise PoseMambaError(f"skeleton '{name}': pairs name a joint twice, or one that is not there")
+    OTHERS[name] = skeleton
+    return skeleton
 
 
 def get_skeleton(name: str) -> Skeleton:
@@ -210,6 +263,7 @@ def get_skeleton(name: str) -> Skeleton:
         PoseMambaError: there is no such skeleton.
     """
     plain = "".join(c for c in name.lower() if c.isalnum())
-    if plain not in SKELETONS:
-        raise PoseMambaError(f"unknown skeleton '{name}': the known ones are {', '.join(SKELETONS)}")
-    return SKELETONS[plain]
+    known = {**SKELETONS, **OTHERS}
+    if plain not in known:
+        raise PoseMambaError(f"unknown skeleton '{name}': the known ones are {', '.join(known)}")
+    return known[plain]

@@ -65,7 +65,7 @@ def _initialise_from(model: AnyModel, source: str) -> None:
     if isinstance(model, PoseMamba) or is_safetensors(path) or not hasattr(architecture.model, "from_pretrained"):
         given = load_model(path)
     else:  # a checkpoint of its authors' code, which does not hold the number of heads
-        given = architecture.model.from_pretrained(path, heads=model.config.heads)
+        given = architecture.model.from_pretrained(path, heads=getattr(model.config, "heads", 8))
     if type(given) is not type(model):
         raise PoseMambaError(f"{path}: weights of {describe(given.config)}, the recipe's model is {describe(config)}")
     state, notes = given.state_dict(), []

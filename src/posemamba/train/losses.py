@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from posemamba.poses.skeletons import H36M17
+from posemamba.poses.skeletons import H36M17, Skeleton
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.plugins import Registry
 
@@ -53,34 +53,35 @@ def velocity(pred: Tensor, target: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def _temporal_weights(device: torch.device, dtype: torch.dtype) -> Tensor:
+def _temporal_weights(device: torch.device, dtype: torch.dtype, skeleton: Skeleton) -> Tensor:
+    weights = TEMPORAL_WEIGHTS if skeleton == H36M17 else (1.0,) * len(skeleton)
     with torch.inference_mode(False):  # kept on the device: copying it each time would wait for the device
-        return torch.tensor(TEMPORAL_WEIGHTS, device=device, dtype=dtype)
+        return torch.tensor(weights, device=device, dtype=dtype)
 
 
-def temporal_consistency(pred: Tensor) -> Tensor:
+def temporal_consistency(pred: Tensor, skeleton: Skeleton = H36M17) -> Tensor:
     """Mean of the weighted squared differences between frames: jumps cost, whatever the target does.
 
-    Weighted by TEMPORAL_WEIGHTS, so only for Human3.6M's 17 joints; 0 for clips of one frame.
+    Weighted by TEMPORAL_WEIGHTS, of other skeletons by 1; 0 for clips of one frame.
     """
     if pred.shape[1] < 2:
         return pred.new_zeros(())
-    return (pred.diff(dim=1).square() * _temporal_weights(pred.device, pred.dtype)[:, None]).mean()
+    return (pred.diff(dim=1).square() * _temporal_weights(pred.device, pred.dtype, skeleton)[:, None]).mean()
 
 
 @lru_cache(maxsize=8)
-def _bones(device: torch.device) -> tuple[Tensor, Tensor]:
+def _bones(device: torch.device, skeleton: Skeleton) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False):  # kept on the device, as above
-        starts, ends = zip(*H36M17.bones, strict=True)
+        starts, ends = zip(*skeleton.bones, strict=True)
         return torch.tensor(starts, device=device), torch.tensor(ends, device=device)
 
 
-def bone_direction(pred: Tensor, target: Tensor) -> Tensor:
+def bone_direction(pred: Tensor, target: Tensor, skeleton: Skeleton = H36M17) -> Tensor:
     """Mean distance of the bones' unit directions, which is their angle in radians while it is small.
 
-    Only for Human3.6M's 17 joints. A bone without length has no direction and costs nothing.
+    A bone without length has no direction and costs nothing.
     """
-    starts, ends = _bones(pred.device)
+    starts, ends = _bones(pred.device, skeleton)
     directions = []
     for joints in (pred, target):
         bones = joints.index_select(-2, ends) - joints.index_select(-2, starts)
@@ -99,6 +100,11 @@ LOSSES: Registry[Loss] = Registry(
     },
 )
 """All losses, by name."""
+_OF_SKELETONS: Mapping[str, Callable[[Tensor, Tensor, Skeleton], Tensor]] = {
+    "temporal_consistency": lambda pred, target, skeleton: temporal_consistency(pred, skeleton),
+    "bone_direction": bone_direction,
+}
+"""Losses that depend on which joints these are."""
 
 
 def register_loss(name: str) -> Callable[[Loss], Loss]:
@@ -120,7 +126,10 @@ def register_loss(name: str) -> Callable[[Loss], Loss]:
 
 
 def total_loss(
-    pred: Tensor, target: Tensor, weights: Mapping[str, float] | Mapping[str, float | Tensor] = PAPER_WEIGHTS
+    pred: Tensor,
+    target: Tensor,
+    weights: Mapping[str, float] | Mapping[str, float | Tensor] = PAPER_WEIGHTS,
+    skeleton: Skeleton = H36M17,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and its parts without their weights (detached).
 
@@ -128,6 +137,7 @@ def total_loss(
         pred, target: (B, T, J, 3).
         weights: by name, of LOSSES; a loss of weight 0, or not named, is not computed. A tensor's value is not
             looked at: that would wait for the device.
+        skeleton: which joints these are.
 
     Raises:
         ValueError: no weight is positive, or a name is unknown.
@@ -140,7 +150,8 @@ def total_loss(
     for name, weight in weights.items():
         if not isinstance(weight, Tensor) and weight == 0:
             continue
-        value = LOSSES[name](pred, target)
+        of_joints = _OF_SKELETONS.get(name)
+        value = LOSSES[name](pred, target) if of_joints is None else of_joints(pred, target, skeleton)
         if not isinstance(value, Tensor) or value.ndim:
             found = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else type(value).__name__
             raise PoseMambaError(f"loss '{name}' returned a value {found}, expected a scalar tensor")

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from posemamba.data.clips import ClipBatch
-from posemamba.models.inputs import prepare_input
+from posemamba.models.inputs import input_format, prepare_input
 from posemamba.models.layers import in_full_precision
 from posemamba.models.posemamba import PoseMamba
 from posemamba.train.losses import total_loss
@@ -174,7 +174,7 @@ class LiftingModule(pl.LightningModule):
         if r.loss_unit == "body":
             scale = (clips.mm_per_unit.mean(1) / TYPICAL_MM_PER_UNIT)[:, None, None, None]
             pred, target = pred * scale, target * scale
-        loss, parts = total_loss(pred, target, weights)
+        loss, parts = total_loss(pred, target, weights, input_format(self.model).skeleton)
         error = (pred - target).detach().norm(dim=-1).mean((1, 2))
         unit = TYPICAL_MM_PER_UNIT if r.loss_unit == "body" else clips.mm_per_unit.mean(1)
         return Outcome(loss, (error * unit).mean(), parts)

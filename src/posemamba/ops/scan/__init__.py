@@ -14,6 +14,7 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from posemamba.ops.runtime import settings
 from posemamba.ops.runtime.settings import constant_for_compiler
@@ -54,6 +55,8 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
         return "cuda", "NVIDIA GPU: CUDA kernels, compiled at first use by the NVRTC that comes with PyTorch"
     if device.type == "cpu":
         return "numba", "CPU: vectorised Numba kernels"
+    if device.type == "meta":
+        return "numba", "meta tensors: shapes alone, which the operator tells without a kernel"
     return "reference", f"no kernel for device type '{device.type}': slow, use a CPU or an NVIDIA GPU"
 
 
@@ -61,6 +64,11 @@ def why(device: torch.device | str, dtype: torch.dtype = torch.float32) -> tuple
 def _warn_of_reference(reason: str) -> None:
     """Warn that the slow reference runs, once for each reason."""
     warnings.warn(f"the scan runs step by step in plain PyTorch: {reason}", stacklevel=4)
+
+
+def _is_transformed() -> bool:
+    """Tell whether torch.func or forward-mode derivatives are at work, which follow single operations."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
 
 
 @constant_for_compiler
@@ -71,6 +79,8 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
         PoseMambaError: the name is unknown, or that backend cannot run on this device.
     """
     name = asked if asked not in (None, "auto") else settings.scan_backend()
+    if name == "auto" and _is_transformed():
+        return "reference"
     if name == "auto":
         chosen, reason = why(device, dtype)
         if chosen == "reference" and dtype != torch.float64:
@@ -78,7 +88,7 @@ def choose_backend(device: torch.device, dtype: torch.dtype, asked: str | None =
         return chosen
     if name not in BACKENDS:
         raise PoseMambaError(f"unknown scan backend '{name}', expected auto, {' or '.join(BACKENDS)}")
-    needs = {"cuda": device.type == "cuda", "numba": device.type == "cpu", "reference": True}
+    needs = {"cuda": device.type == "cuda", "numba": device.type in ("cpu", "meta"), "reference": True}
     if not needs[name]:
         raise PoseMambaError(f"the scan backend '{name}' does not run on device '{device}': leave it on auto")
     return str(name)

@@ -9,8 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import register_flop_formula
 
 from posemamba.ops.scan.orders import ScanMap, scan_map
+from posemamba.utils.errors import PoseMambaError
+
+STEP_FLOPS = 9
+"""Floating-point operations of a scan per direction, channel, state and token, as the Mamba papers count them."""
 
 
 def merges_inside(backend: str, limb_gradient: bool) -> bool:
@@ -123,3 +128,41 @@ def _gradient(ctx: Any, dy: Tensor, _: Tensor) -> tuple[Any, ...]:
 
 
 scan_op.register_autograd(_gradient, setup_context=_setup)
+
+
+def _no_second_derivative(ctx: Any, *gradients: Tensor) -> None:
+    raise PoseMambaError(
+        "the scan's kernels have no second derivative: compute in float64, or within "
+        'posemamba.ops.runtime.settings.use(scan="reference")'
+    )
+
+
+scan_backward_op.register_autograd(_no_second_derivative)
+
+
+def projection_flops(
+    u: tuple[int, ...], proj: object, dt_weight: tuple[int, ...], *rest: object, **more: object
+) -> int:
+    """Count the operations of the step sizes' projection by the shapes of `scan_op`'s arguments, two for a MAC."""
+    K, D, R = dt_weight
+    B, T, J, _ = u
+    return 2 * B * T * J * K * D * R
+
+
+def _flops(
+    u: tuple[int, ...], proj: object, dt_weight: tuple[int, ...], dt_bias: object, A: tuple[int, ...], *rest: object,
+    **more: object,
+) -> int:  # fmt: skip
+    """Count the operations of a scan, for PyTorch's FlopCounterMode."""
+    B, T, J, _ = u
+    K, D, N = A
+    return projection_flops(u, proj, dt_weight) + STEP_FLOPS * B * T * J * K * D * N
+
+
+def _backward_flops(dy: object, *forward: Any, **more: object) -> int:
+    """Count the gradient as twice the scan, as that of a matrix product is two of its kind."""
+    return 2 * _flops(*forward)
+
+
+register_flop_formula(torch.ops.posemamba.selective_scan)(_flops)
+register_flop_formula(torch.ops.posemamba.selective_scan_backward)(_backward_flops)

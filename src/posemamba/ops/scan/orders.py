@@ -95,6 +95,11 @@ ORDERS: Registry[Order] = Registry(
 """All scan orders, by name: 'global_local' is the paper's, then come its Table 4's ablations and registered ones."""
 
 
+SEQUENCE = "sequence"
+"""One walk over the tokens as they lie, for scans of other models: K = 1, and no order of a PoseMamba."""
+_SEQUENCE = _of_directions((_SPATIAL,))
+
+
 def register_order(
     name: str, *, merged: tuple[bool, bool, bool, bool] = (False, False, False, False)
 ) -> Callable[[Tables], Tables]:
@@ -206,7 +211,7 @@ class ScanMap:
 @constant_for_compiler
 def merges(order: str) -> bool:
     """Return True if any direction of the order merges limb partners."""
-    return any(ORDERS[order].merged)
+    return order != SEQUENCE and any(ORDERS[order].merged)
 
 
 @lru_cache(maxsize=64)
@@ -216,10 +221,12 @@ def scan_map(
     """Return the index tables for `order` on a (frames, joints) grid.
 
     Args:
-        order: one of `ORDERS`.
+        order: one of `ORDERS`, or `SEQUENCE`.
         limb: for each joint the joint merged with it (skeleton.LIMB_ORDER for Human3.6M's skeleton).
     """
     with torch.inference_mode(False):  # the tables are cached, and used in training too
+        if order == SEQUENCE:
+            return _scan_map(_SEQUENCE.tables(frames, joints), _SEQUENCE.merged, frames, joints, limb, device)
         tables = ORDERS[order].tables(frames, joints) if order in _DIRECTIONS else _tables(order, frames, joints)
         return _scan_map(tables, ORDERS[order].merged, frames, joints, limb, device)
 
