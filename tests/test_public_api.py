@@ -14,7 +14,14 @@ import posemamba
 from fixtures.command_line import keypoints, write_video
 from posemamba.io.keypoints import write_keypoints_npz
 
-NAMESPACES = ("posemamba", "posemamba.train", "posemamba.evaluate", "posemamba.bench", "posemamba.ops")
+NAMESPACES = (
+    "posemamba",
+    "posemamba.train",
+    "posemamba.evaluate",
+    "posemamba.bench",
+    "posemamba.cluster",
+    "posemamba.ops",
+)
 
 
 def test_every_name_is_there_and_nothing_heavy_is_imported_before_it_is_used() -> None:

@@ -5,9 +5,9 @@
 >>> poses.xyz  # (frames, 17, 3) metres from the camera
 
 The names of `__all__` are the public API: they change by the rules of semantic versions, and what is removed warns
-for one minor release before. The namespaces `posemamba.train`, `posemamba.evaluate`, `posemamba.bench` and
-`posemamba.ops` with the names that they list are for researchers and follow the same rules. All other modules may move
-in any release.
+for one minor release before. The namespaces `posemamba.train`, `posemamba.evaluate`, `posemamba.bench`,
+`posemamba.cluster` and `posemamba.ops` with the names that they list are for researchers and follow the same rules. All
+other modules may move in any release.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
     from posemamba.models.registry import load_model as load_model
     from posemamba.pipeline.lift import lift as lift
+    from posemamba.pipeline.many import lift_many as lift_many
     from posemamba.poses import Keypoints2D as Keypoints2D
     from posemamba.poses import NetworkPoses as NetworkPoses
     from posemamba.poses import Poses3D as Poses3D
@@ -83,6 +84,7 @@ _HOMES = {
     "judge": "posemamba.quality.trust",
     "judge_quality": "posemamba.quality.verdict:verdict",
     "lift": "posemamba.pipeline.lift",
+    "lift_many": "posemamba.pipeline.many",
     "load_model": "posemamba.models.registry",
     "measure_quality": "posemamba.quality",
     "read_keypoints": "posemamba.io.keypoints",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -165,7 +166,9 @@ def _motions(options: EvaluateOptions) -> Motions:
 def _score_mocap(choices: EvaluateOptions) -> None:
     """Score weights on the mocap benchmark; print the tables, write the files."""
     from posemamba.evaluate.mocap.benchmark import model_predictor
+    from posemamba.evaluate.mocap.devices import Loading, predictors_on
     from posemamba.lifting.lifter import Lifter
+    from posemamba.ops.runtime.device import gpus_for
     from posemamba.utils.files import make_folder
 
     if choices.report is not None:
@@ -185,8 +188,15 @@ def _score_mocap(choices: EvaluateOptions) -> None:
     )
     if choices.robustness:
         _print_robustness(lifter, predict, motions, choices)
-    else:
-        _print_benchmark(lifter, predict, motions, choices)
+        return
+    devices = gpus_for(choices.device)
+    if len(devices) < 2:
+        _print_benchmark(lifter, [predict], motions, choices)
+        return
+    overlap, batch = lifter.overlap if choices.overlap else 0, _clips_at_once(lifter.device)
+    loading = Loading(choices.weights, choices.window, overlap, choices.flip, batch, choices.half)
+    with predictors_on(devices, loading) as predictors:
+        _print_benchmark(lifter, predictors, motions, choices)
 
 
 def _print_robustness(lifter: Lifter, predict: Predict, motions: Motions, choices: EvaluateOptions) -> None:
@@ -202,7 +212,7 @@ def _print_robustness(lifter: Lifter, predict: Predict, motions: Motions, choice
         disturbed.save_json(choices.json_file)
 
 
-def _print_benchmark(lifter: Lifter, predict: Predict, motions: Motions, choices: EvaluateOptions) -> None:
+def _print_benchmark(lifter: Lifter, predict: Sequence[Predict], motions: Motions, choices: EvaluateOptions) -> None:
     import torch
 
     from posemamba.data.mocap.motions import load_motions
@@ -212,7 +222,7 @@ def _print_benchmark(lifter: Lifter, predict: Predict, motions: Motions, choices
     from posemamba.evaluate.mocap.report import Measurements, write_report
     from posemamba.utils.progress import Stages
 
-    predictors = [(lifter.name, predict)]
+    predictors: list[tuple[str, Predict | Sequence[Predict]]] = [(lifter.name, predict)]
     if choices.baselines:
         depths = mean_depths(load_motions(choices.data, "train"))
         predictors += [("depth zero", flat_baseline), ("mean depth", mean_depth_baseline(depths))]

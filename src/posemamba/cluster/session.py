@@ -63,7 +63,13 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
     try:
         if host is not None:
             socket.create_connection(host, timeout=10).close()
-        ray.init(address=address, **quiet)
+        try:
+            ray.init(address=address, **quiet)
+        except Exception as error:
+            if address != "local" or "timed out" not in str(error):
+                raise
+            ray.shutdown()  # Ray waits half a minute for its own processes, which a busy machine may take longer for
+            ray.init(address=address, **quiet)
     except Exception as error:  # Ray's and the system's own
         raise PoseMambaError(_why_not(address, error)) from error
     _quieten()

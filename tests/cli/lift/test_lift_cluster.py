@@ -19,7 +19,7 @@ import pytest
 
 import posemamba
 from fixtures.clips import BAD, write_clips
-from fixtures.command_line import lifted, refused, snapshot
+from fixtures.command_line import lifted, refused, snapshot, write_video
 from posemamba.cli.lift.cluster import Record, collect, list_all, plan, rows_of
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.stages import Setup
@@ -106,6 +106,20 @@ def test_a_lost_node_and_a_killed_driver_lose_and_repeat_nothing(cluster: Any, w
         assert sum(line.startswith("error: ") and name in line for line in again.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
+def test_an_input_that_ends_its_process_fails_alone(weights: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray.data", reason="needs the extra 'cluster'")
+    folder = write_clips(tmp_path / "clips", 4, 1)
+    write_video(folder / "bright.mp4", 6, 240)
+    command = _command(folder, tmp_path / "out", weights, "--cluster", "local")
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert run.returncode == 1, run.stderr
+    assert len(_done(tmp_path / "out")) == 5
+    failed = {Path(row["source"]).name: row["error"] for row in _table(tmp_path / "out" / "failed.csv")}
+    assert failed.keys() == {*BAD, "bright.mp4"} and "ended 3 times" in failed["bright.mp4"]
+    assert "Traceback" not in run.stderr and "Warning" not in run.stderr, run.stderr
+
+
 def _through(rows: list[Any], setup: Setup) -> list[Any]:
     """The three stages of machines with GPUs, each in a process of its own as far as its memory shows."""
     for stage in plan(setup, 1):
@@ -175,8 +189,21 @@ def restoring_detectors() -> Iterator[None]:
 def test_what_is_wrong_is_told_in_one_line(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr("posemamba.cluster.session.load_ray", lambda: None)
     assert "--retry-failed is for --cluster" in refused(capsys, "lift", source, "--retry-failed")
     assert "which --cluster takes" in refused(capsys, "lift", "s3://bucket/clip.mp4")
+    for address, words in (
+        ("memory://nothing.npz", "no such file or folder"),
+        ("nowhere://a/b.npz", "cannot be opened"),
+    ):
+        assert words in refused(capsys, "lift", address, "-o", tmp_path / "o", "--cluster", "local")
+    (tmp_path / "file").touch()
+    assert "is a file, expected a folder" in refused(
+        capsys, "lift", source, "-o", tmp_path / "file", "--cluster", "local"
+    )
+    assert "memory of one process" in refused(capsys, "lift", source, "-o", "memory://out", "--cluster", "local")
+    assert not (tmp_path / "o").exists()
+    monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "ray", None)
     said = refused(capsys, "lift", source, "-o", tmp_path / "o", "--cluster", "local")
     assert 'install "ray[data]' in said and not (tmp_path / "o").exists()

@@ -202,16 +202,17 @@ def _lift_in_jobs(
 
 def _lift_rows(inputs: Sequence[Input], options: LiftOptions, jobs: int, outcomes: Outcomes) -> int:
     """Lift inputs, several at a time; return the exit code."""
-    from posemamba.cli.lift.jobs import devices_of, lift_rows
+    from posemamba.cli.lift.jobs import lift_rows
     from posemamba.cli.lift.run import FatalError
     from posemamba.cli.lift.stages import DONE, FAILED, FATAL, Setup, row_of
+    from posemamba.ops.runtime.device import gpus_for
     from posemamba.utils.installation import __version__
     from posemamba.utils.plugins import loaded
 
     start, said = time.monotonic(), set[str]()
     setup = Setup(replace(options, sources=[]), str(options.out), os.getcwd(), "", tuple(loaded()), __version__)
     rows = (row_of(index, one, len(inputs)) for index, one in enumerate(inputs))
-    with contextlib.closing(lift_rows(rows, jobs, setup, devices_of(options.device))) as done:
+    with contextlib.closing(lift_rows(rows, jobs, setup, gpus_for(options.device))) as done:
         for row in done:
             one = inputs[row["index"]]
             for text in row.get("warned", ()):

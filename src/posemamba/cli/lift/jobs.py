@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from multiprocessing.connection import wait as wait_for
@@ -44,19 +44,6 @@ def default_jobs(inputs: Sequence[Input], cores: int | None = None) -> int:
     return max(1, min((cores or processors()) // CORES_OF_A_JOB, useful))
 
 
-def devices_of(device: str) -> list[str]:
-    """Return the GPUs to lift on: all for ``auto`` and ``cuda``, where there are any; else none."""
-    if device not in ("auto", "cuda"):
-        return [device] if device.startswith("cuda:") else []
-    from posemamba.ops.runtime.device import choose_device
-
-    if choose_device(None).type != "cuda":
-        return []
-    import torch
-
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
-
-
 def lift_rows(rows: Iterable[Row], jobs: int, setup: Setup, devices: Sequence[str] = ()) -> Generator[Row, None, None]:
     """Lift rows, so many at a time, and yield them in the order in which they are done.
 
@@ -67,7 +54,7 @@ def lift_rows(rows: Iterable[Row], jobs: int, setup: Setup, devices: Sequence[st
         rows: see `posemamba.cli.lift.stages`.
         jobs: processes.
         setup: what each process is given.
-        devices: GPUs, with a lifter each in this process; none: each process lifts what it finds.
+        devices: GPUs, with a lifting process each beside them; none: each process lifts what it finds.
     """
     left = iter(rows)
     while True:
@@ -86,36 +73,43 @@ def lift_rows(rows: Iterable[Row], jobs: int, setup: Setup, devices: Sequence[st
 def _lift_rows(rows: Iterator[Row], jobs: int, setup: Setup, devices: Sequence[str], lost: list[Row]) -> Iterator[Row]:
     """Lift rows until all are done, or a process ends: those that are under way then are put into `lost`."""
     first = "find" if devices else "lift"
-    free = [LiftJoints(replace(setup, options=replace(setup.options, device=device))) for device in devices]
     found: list[Row] = []
-    under_way: dict[Future[list[Row]], tuple[list[Row], LiftJoints | None]] = {}
-    with _pool(jobs, setup) as pool, ThreadPoolExecutor(max(1, len(devices))) as threads:
+    under_way: dict[Future[list[Row]], tuple[list[Row], ProcessPoolExecutor | None]] = {}
+    with contextlib.ExitStack() as pools:
+        pool = pools.enter_context(_pool(jobs, setup))
+        # a process for each GPU: within one, graphs that are captured on a GPU forbid the others to work
+        of_device = [replace(setup, options=replace(setup.options, device=device)) for device in devices]
+        free = [pools.enter_context(_pool(1, each)) for each in of_device]
 
-        def work(name: str, row: Row) -> None:
-            under_way[pool.submit(_run, name, row)] = [row], None
+        def work(name: str, batch: list[Row], lifter: ProcessPoolExecutor | None = None) -> None:
+            try:
+                under_way[(lifter or pool).submit(_run, name, batch)] = batch, lifter
+            except BrokenProcessPool:
+                lost.extend(map(_anew, batch))
+                raise
 
         try:
             while True:
                 while free and found:
-                    batch, found, chosen = found[:TOGETHER], found[TOGETHER:], free.pop()
-                    under_way[threads.submit(chosen, batch)] = batch, chosen
+                    batch, found = found[:TOGETHER], found[TOGETHER:]
+                    work("lift only", batch, free.pop())
                 while len(under_way) < ROWS_OF_A_JOB * jobs and (row := next(rows, None)) is not None:
-                    work(first, row)
+                    work(first, [row])
                 if not under_way:
                     return
                 done, _ = wait(under_way, return_when=FIRST_COMPLETED)
                 for future in done:
                     results = future.result()
-                    _, lifter = under_way.pop(future)
-                    if lifter is not None:
-                        free.append(lifter)
+                    _, of = under_way.pop(future)
+                    if of is not None:
+                        free.append(of)
                     for row in results:
                         if "job" not in row:
                             yield row
-                        elif lifter is None:
+                        elif of is None:
                             found.append(row)
                         else:
-                            work("write", row)
+                            work("write", [row])
         except BrokenProcessPool:
             lost += [_anew(row) for each, _ in under_way.values() for row in each] + [_anew(row) for row in found]
 
@@ -148,8 +142,14 @@ def _start(setup: Setup) -> None:
     """Make the stages of a process of the pool; they load what they need when they are used."""
     os.environ.setdefault("GOMP_SPINCOUNT", "2000")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # while nothing is done
-    for name, stage in (("find", FindJoints), ("write", WriteResults), ("lift", LiftInputs)):
-        _stages[name] = stage(setup)
+    _stages.update(
+        {
+            "find": FindJoints(setup),
+            "lift only": LiftJoints(setup),
+            "write": WriteResults(setup),
+            "lift": LiftInputs(setup),
+        }
+    )
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -162,13 +162,15 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(name: str, row: Row) -> list[Row]:
+def _run(name: str, rows: list[Row]) -> list[Row]:
+    """Send rows through a stage of this process, which an interruption ends."""
+
     def interrupt(number: int, frame: Any) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once: what was found is kept now
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
     try:
-        return _stages[name]([row])
+        return _stages[name](rows)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -8,7 +8,10 @@ Shapes: F frames, K cameras, J = 17 joints.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import queue
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -105,7 +108,7 @@ class BenchmarkResult:
 
 
 def run_benchmark(
-    predict: Predict,
+    predict: Predict | Sequence[Predict],
     *,
     name: str = "predictor",
     directory: str | Path | None = None,
@@ -122,7 +125,8 @@ def run_benchmark(
 
     Args:
         predict: see `Predict`; F is from 58 to 1009, and the pelvis need not be at 0. `one_by_one` adapts a function
-            of one sequence, `model_predictor` a model.
+            of one sequence, `model_predictor` a model. Of several, as of several GPUs (`devices.predictors_on`), each
+            has a scene at a time; the scores do not depend on their number.
         name: for the table.
         directory: of the mocap files (`posemamba.data.mocap.motions.mocap_directory`).
         motions: in place of the split's.
@@ -140,9 +144,10 @@ def run_benchmark(
     motions = load_motions(directory, split) if motions is None else motions
     sums: dict[tuple[str, str, str], dict[str, list[NDArray[np.float64]]]] = {}
     angles = {variant: AngleMeasurements() for variant in variants}
-    for scene in scenes(motions, quick=quick, aside=aside, look=look):
-        for variant in variants:
-            pred = checked(predict, scene.inputs(variant), f"{name}: prediction for {scene.name}")
+    predictors = [predict] if callable(predict) else list(predict)
+    all_scenes = scenes(motions, quick=quick, aside=aside, look=look)
+    for scene, predictions in _predicted(predictors, all_scenes, variants, name):
+        for variant, pred in zip(variants, predictions, strict=True):
             errors = scene.errors(pred)
             angles[variant].observe(scene, variant, pred)
             if observe is not None:
@@ -177,6 +182,42 @@ def run_benchmark(
         actions=by("action"),
         angles={variant: measured.scores() for variant, measured in angles.items()},
     )
+
+
+def _predicted(
+    predictors: Sequence[Predict], all_scenes: Iterable[Scene], variants: Sequence[str], name: str
+) -> Iterator[tuple[Scene, list[NDArray[np.floating]]]]:
+    """Yield scenes in order, each with the predictions for its variants."""
+
+    def predict(predictor: Predict, scene: Scene) -> list[NDArray[np.floating]]:
+        what = f"{name}: prediction for {scene.name}"
+        return [checked(predictor, scene.inputs(variant), what) for variant in variants]
+
+    if len(predictors) == 1:
+        for scene in all_scenes:
+            yield scene, predict(predictors[0], scene)
+        return
+    free: queue.Queue[Predict] = queue.Queue()
+    for predictor in predictors:
+        free.put(predictor)
+
+    def predict_on_a_free_one(scene: Scene) -> list[NDArray[np.floating]]:
+        predictor = free.get()
+        try:
+            return predict(predictor, scene)
+        finally:
+            free.put(predictor)
+
+    waiting: deque[tuple[Scene, Future[list[NDArray[np.floating]]]]] = deque()
+    with ThreadPoolExecutor(len(predictors)) as threads:
+        for scene in all_scenes:
+            waiting.append((scene, threads.submit(predict_on_a_free_one, scene)))
+            if len(waiting) > 2 * len(predictors):
+                first, future = waiting.popleft()
+                yield first, future.result()
+        while waiting:
+            first, future = waiting.popleft()
+            yield first, future.result()
 
 
 def checked(predict: Predict, joints: NDArray[np.float32], what: str) -> NDArray[np.floating]:

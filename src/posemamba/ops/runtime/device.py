@@ -29,6 +29,15 @@ def choose_device(device: torch.device | str | None = None) -> torch.device:
     return chosen
 
 
+def gpus_for(device: str) -> list[str]:
+    """Return the GPUs to use for a device's name: all of this machine for ``auto`` and ``cuda``, else the one named."""
+    if device not in ("auto", "cuda"):
+        return [device] if device.startswith("cuda:") else []
+    if choose_device(None).type != "cuda":
+        return []
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
 def is_out_of_memory(error: BaseException | None) -> bool:
     """Return True if an error, or an error that caused it (compilers wrap them), is of memory that ran out."""
     while error is not None:
