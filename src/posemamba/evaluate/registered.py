@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,8 +18,17 @@ if TYPE_CHECKING:
 
 Evaluation: TypeAlias = "Callable[[Lifter, Path | None], Mapping[str, float]]"
 """(lifter, folder of --data) to scores by name, with the unit in the name: ``P1 mm``."""
-EVALUATIONS: Registry[Evaluation] = Registry("evaluation", {})
-"""Registered evaluations, by name."""
+
+
+def _across(name: str, lifter: Lifter, folder: Path | None) -> Mapping[str, float]:
+    """Score on another data set; what reads it is imported when it is used."""
+    from posemamba.evaluate.across.benchmark import score
+
+    return score(name, lifter, folder)
+
+
+EVALUATIONS: Registry[Evaluation] = Registry("evaluation", {name: partial(_across, name) for name in ("aist", "pw3d")})
+"""Evaluations by name: those of other data sets, and registered ones."""
 
 
 def register_evaluation(name: str) -> Callable[[Evaluation], Evaluation]:

@@ -184,6 +184,21 @@ def register_data(name: str) -> Callable[[Options], Options]:
     return add
 
 
+@register_data("motionbert_slices")
+class MotionBERTSlices(DataOptions):
+    """Human3.6M as MotionBERT's sliced folder, one pickle a clip; validation errors are approximate millimetres."""
+
+    frames: int = Field(default=243, ge=1, le=100_000, description="frames of each slice")
+    flip: bool = Field(default=True, description="mirror half of the clips; test-time flip averaging")
+
+    def open(self, recipe: Recipe) -> TrainingData:
+        from posemamba.data.human36m.slices import Slices
+
+        if self.directory is None:
+            raise PoseMambaError(f"recipe {recipe.name} needs MotionBERT's slices: give their folder by --data")
+        return Slices(self.directory, self.frames, recipe.seed, self.flip, recipe.batch)
+
+
 def _kind_of(value: Any) -> str:
     kind = value.get("kind", "mocap") if isinstance(value, dict) else getattr(value, "kind", None)
     return kind if kind in _OWN else "registered"

@@ -1,0 +1,1 @@
+"""Scores across data sets: weights on AIST++ and 3DPW, which they were not trained on."""
