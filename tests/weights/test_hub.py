@@ -34,6 +34,23 @@ def same(a: PoseMamba, b: PoseMamba) -> bool:
     return a.config == b.config and all(torch.equal(t, theirs[name]) for name, t in a.state_dict().items())
 
 
+def test_the_cards_of_the_bundled_weights_have_the_fields_of_the_hub() -> None:
+    import yaml
+
+    from posemamba.weights import shards
+    from posemamba.weights.layout import readme
+    from posemamba.weights.names import bundled
+
+    for name, path in bundled().items():
+        metadata, _ = shards.read(path, tensors=False)
+        front = yaml.safe_load(readme(metadata).split("---\n")[1])
+        assert front["license"] == "apache-2.0" and front["library_name"] == "posemamba", name
+        (entry,) = front["model-index"]
+        metrics = {score["name"]: score["value"] for score in entry["results"][0]["metrics"]}
+        said = json.loads(metadata["card"])["benchmark_mm"]
+        assert metrics["P1, noisy 2D joints, mm"] == said["noisy"]["P1"] and len(metrics) == 6, name
+
+
 def refusal(source: str | Path) -> str:
     with pytest.raises(PoseMambaError) as caught:
         load_model(source)

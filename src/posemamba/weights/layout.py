@@ -81,9 +81,11 @@ def readme(metadata: Mapping[str, str]) -> str:
     """Write a model card of a weights file's header: tags, use, input, config, and the card's fields."""
     config, card = json.loads(metadata["config"]), json.loads(metadata["card"])
     tags = ["3d-human-pose-estimation", "pose-lifting", metadata["model"]]
-    front = ["---", "library_name: posemamba", "tags:", *(f"- {tag}" for tag in tags)]
-    licence = str(card.get("license") or card.get("licence") or "").lower()
+    front = ["---", "library_name: posemamba", "pipeline_tag: keypoint-detection", "tags:"]
+    front += [f"- {tag}" for tag in tags]
+    licence = str(card.get("license") or card.get("licence") or "").lower().partition(";")[0].strip()
     front += [f"license: {licence}"] if re.fullmatch(r"[a-z][a-z0-9.+-]*[0-9.][a-z0-9.+-]*|mit|isc", licence) else []
+    front += _scores(str(card.get("name") or metadata["model"]), card.get("benchmark_mm"))
     confidence = ", confidence from 0 (not found) to 1" if config.get("confidence") else ""
     size = card.get("person_size")
     scale = (
@@ -122,6 +124,26 @@ def readme(metadata: Mapping[str, str]) -> str:
         lines += ["", f"## {key.replace('_', ' ').capitalize()}", ""]
         lines += [_shown(value)] if not isinstance(value, dict | list) else ["```json", _shown(value), "```"]
     return "\n".join(lines) + "\n"
+
+
+def _scores(name: str, benchmark: object) -> list[str]:
+    """Write a card's scores on the motion capture benchmark as the Hub's `model-index`; nothing where it has none."""
+    if not isinstance(benchmark, dict):
+        return []
+    scores = [
+        {"name": f"{metric}, {joints} 2D joints, mm", "type": metric.lower(), "value": value}
+        for joints in ("exact", "noisy")
+        if isinstance(benchmark.get(joints), dict)
+        for metric, value in benchmark[joints].items()
+        if isinstance(value, int | float)
+    ]
+    result = {
+        "task": {"type": "keypoint-detection", "name": "3D human pose lifting"},
+        "dataset": {"type": "cmu-mocap", "name": "CMU motion capture, posemamba's benchmark"},
+        "metrics": scores,
+    }
+    index = [{"name": name, "results": [result]}]
+    return [f"model-index: {json.dumps(index, ensure_ascii=False)}"] if scores else []  # JSON is YAML
 
 
 def _shown(value: object) -> str:
