@@ -265,6 +265,12 @@ class Record:
             return [join(self._address, name) for name in written]
         return [str(self._local / name) for name in written]
 
+    def discard(self) -> None:
+        """Write nothing, and remove what was kept meanwhile."""
+        self._spool.close()
+        if self._address:
+            shutil.rmtree(self._local, ignore_errors=True)
+
     def _rows(self) -> Iterator[Sequence[str]]:
         """Yield the summary's rows: of this call's inputs in their order, then of earlier ones in the same folder."""
         often = Counter(one.path.name for one in self.inputs)
@@ -318,6 +324,8 @@ def collect(rows: Iterable[Row], record: Record, tell: Callable[[str], Any] = pr
         if counts.done or counts.failed:
             for path in record.write():
                 tell(f"  {path}")
+        else:
+            record.discard()
     if counts.lifted:
         speed = f"{counts.frames / max(seconds, 1e-3):,.0f} frames a second"
         tell(f"{counts.lifted} clips, {counts.frames:,} frames in {seconds:.1f} s: {speed}")
