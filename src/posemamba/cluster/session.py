@@ -16,6 +16,8 @@ from posemamba.utils.reading import cause
 
 STORE_BYTES = 300 << 20
 """Ray's shared memory of a local cluster: joints and poses pass through it, pictures never do."""
+STARTS = 3
+"""Times that a local cluster is started until it is given up."""
 INIT_DEATHS = 20
 """Processes of a stage, one after another, that may end before their first input, until the work is given up."""
 _SETTINGS = {
@@ -66,15 +68,7 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
     try:
         if host is not None:
             socket.create_connection(host, timeout=10).close()
-        try:
-            with _nothing_said():
-                ray.init(address=address, **quiet)
-        except Exception as error:
-            if address != "local" or "timed out" not in str(error):
-                raise
-            ray.shutdown()  # Ray waits half a minute for its own processes, which a busy machine may take longer for
-            with _nothing_said():
-                ray.init(address=address, **quiet)
+        _begin(ray, address, quiet)
     except Exception as error:  # Ray's and the system's own
         raise PoseMambaError(_why_not(address, error)) from error
     _quieten()
@@ -82,6 +76,19 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(Exception):
+            ray.shutdown()
+
+
+def _begin(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Connect; a local cluster is tried again, as Ray waits for its own processes no longer than a busy machine takes."""
+    for left in reversed(range(STARTS if address == "local" else 1)):
+        try:
+            with _nothing_said():
+                ray.init(address=address, **options)
+            return
+        except Exception as error:
+            if not left or "timed out" not in str(error):
+                raise
             ray.shutdown()
 
 

@@ -79,6 +79,8 @@ def lift_on_cluster(options: LiftOptions) -> int:
     else:
         check_writable(address)
     record = Record(str(out), inputs, options.retry_failed)
+    if sys.stderr.isatty():  # there are no bars
+        print(f"{len(inputs)} inputs; each is told when it is done", file=sys.stderr)
     with connect(options.cluster or "local"), _mark(None if address else out) as mark:
         setup = Setup(
             replace(options, sources=[], cluster=None, retry_failed=False, jobs=None),
@@ -115,13 +117,16 @@ def _mark(out: Path | None) -> Iterator[str]:
 
 
 def plan(setup: Setup, gpus: int) -> list[Stage]:
-    """Return the stages: with GPUs one for each kind of work, else one, which needs no way between processes."""
+    """Return the stages: with GPUs one for each kind of work, else one, which needs no way between processes.
+
+    One process of each must find room on two processors, or nothing would ever begin.
+    """
     if not gpus:
         return [Stage("lift", LiftInputs, {"setup": setup})]
     return [
         Stage("find", FindJoints, {"setup": setup}),
-        Stage("lift", LiftJoints, {"setup": setup}, batch=TOGETHER, cpus=0.5, gpus=GPU_SHARE),
-        Stage("write", WriteResults, {"setup": setup}),
+        Stage("lift", LiftJoints, {"setup": setup}, batch=TOGETHER, cpus=0.25, gpus=GPU_SHARE),
+        Stage("write", WriteResults, {"setup": setup}, cpus=0.5),
     ]
 
 
@@ -328,7 +333,7 @@ def collect(rows: Iterable[Row], record: Record, tell: Callable[[str], Any] = pr
             record.discard()
     if counts.lifted:
         speed = f"{counts.frames / max(seconds, 1e-3):,.0f} frames a second"
-        tell(f"{counts.lifted} clips, {counts.frames:,} frames in {seconds:.1f} s: {speed}")
+        tell(f"{counts.lifted} clip{'s' * (counts.lifted != 1)}, {counts.frames:,} frames in {seconds:.1f} s: {speed}")
     total = len(record.inputs)
     if counts.failed:
         print(
