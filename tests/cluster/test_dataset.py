@@ -39,17 +39,20 @@ def test_the_poses_of_lift_also_of_an_address(weights: Path, tmp_path: Path) -> 
     assert [row["path"] for row in rows] == [str(folder / "clip_000.npz"), str(folder / "bad_cut.npz"), address]
 
 
-def test_a_cluster_that_is_not_there_is_told_in_a_line() -> None:
-    for address, words in (
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
         ("somewhere", "expected local, auto or the HOST:PORT"),
         ("ray://head:10001", "expected local, auto or the HOST:PORT"),
-        ("127.0.0.1:1", "nothing answers there (Connection refused)"),
-        ("auto", "no Ray cluster runs on this machine"),
-    ):
-        if "HOST" not in words:
-            pytest.importorskip("ray.data", reason="needs the extra 'cluster'")
-        with pytest.raises(PoseMambaError, match=re.escape(words)), connect(address):
-            pass
+        pytest.param("127.0.0.1:1", "nothing answers there (Connection refused)", marks=pytest.mark.slow),
+        pytest.param("auto", "no Ray cluster runs on this machine", marks=pytest.mark.slow),
+    ],
+)
+def test_a_cluster_that_is_not_there_is_told_in_a_line(address: str, words: str) -> None:
+    if "HOST" not in words:
+        pytest.importorskip("ray.data", reason="needs the extra 'cluster'")
+    with pytest.raises(PoseMambaError, match=re.escape(words)), connect(address):
+        pass
 
 
 @pytest.mark.slow

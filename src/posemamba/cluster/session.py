@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,10 @@ from posemamba.utils.reading import cause
 
 STORE_BYTES = 300 << 20
 """Ray's shared memory of a local cluster: joints and poses pass through it, pictures never do."""
+STARTS = 3
+"""Times that a local cluster is started until it is given up."""
+INIT_DEATHS = 20
+"""Processes of a stage, one after another, that may end before their first input, until the work is given up."""
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no report to Ray's makers
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else a warning of Ray's own change
@@ -63,13 +68,7 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
     try:
         if host is not None:
             socket.create_connection(host, timeout=10).close()
-        try:
-            ray.init(address=address, **quiet)
-        except Exception as error:
-            if address != "local" or "timed out" not in str(error):
-                raise
-            ray.shutdown()  # Ray waits half a minute for its own processes, which a busy machine may take longer for
-            ray.init(address=address, **quiet)
+        _begin(ray, address, quiet)
     except Exception as error:  # Ray's and the system's own
         raise PoseMambaError(_why_not(address, error)) from error
     _quieten()
@@ -77,6 +76,19 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(Exception):
+            ray.shutdown()
+
+
+def _begin(ray: Any, address: str, options: dict[str, Any]) -> None:
+    """Connect; a local cluster is tried again, as Ray waits for its own processes no longer than a busy machine takes."""
+    for left in reversed(range(STARTS if address == "local" else 1)):
+        try:
+            with _nothing_said():
+                ray.init(address=address, **options)
+            return
+        except Exception as error:
+            if not left or "timed out" not in str(error):
+                raise
             ray.shutdown()
 
 
@@ -114,5 +126,20 @@ def _quieten() -> None:
     ray = load_ray()
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    context.max_consecutive_actor_init_deaths = INIT_DEATHS  # processes that begin on a machine while it is lost
     for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised, and told in a line
+
+
+@contextlib.contextmanager
+def _nothing_said() -> Iterator[None]:
+    """Drop what native code prints on stderr within the block, which names no file and nothing to do."""
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from posemamba.cluster.session import load_ray
+from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.reading import cause
 
 Row = dict[str, Any]
 
@@ -64,6 +66,9 @@ def stream(rows: Iterable[Row], stages: Sequence[Stage]) -> Iterator[Row]:
     Args:
         rows: the first stage's; they wait in Ray's memory.
         stages: each gets the rows of the one before.
+
+    Raises:
+        PoseMambaError: the cluster has gone, or has no room for a stage.
     """
     ray = load_ray()
     waiting = [{"row": pickle.dumps(row)} for row in rows]
@@ -73,9 +78,14 @@ def stream(rows: Iterable[Row], stages: Sequence[Stage]) -> Iterator[Row]:
     del waiting
     for stage in stages:
         data = attach(data, stage, _Batches, {"work": stage.work, "arguments": dict(stage.arguments)})
-    for batch in data.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
-        for row in batch["row"]:
-            yield pickle.loads(row)
+    try:
+        for batch in data.iter_batches(batch_size=None, batch_format="numpy", prefetch_batches=0):
+            for row in batch["row"]:
+                yield pickle.loads(row)
+    except Exception as error:  # Ray's own: stages return theirs in rows
+        raise PoseMambaError(
+            f"the cluster ended the work ({cause(error)}): what is done is kept; give the same command again"
+        ) from error
 
 
 def attach(data: Any, stage: Stage, work: type, arguments: Mapping[str, Any]) -> Any:

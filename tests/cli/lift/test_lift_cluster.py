@@ -35,13 +35,20 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     pytest.importorskip("ray.data", reason="needs the extra 'cluster'")
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 80 << 20, "include_dashboard": False}
-    made = Cluster(initialize_head=True, head_node_args=node)
-    try:
-        made.others = [made.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(2)]
-        yield made
-    finally:
-        made.shutdown()
+    node = {"num_cpus": 1, "object_store_memory": 80 << 20}
+    made = None
+    for left in (2, 1, 0):  # Ray waits fifteen seconds for its own processes, and a busy machine may need more
+        try:
+            made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+            made.others = [made.add_node(**node) for _ in range(2)]
+            break
+        except Exception:
+            if made is not None:
+                made.shutdown()
+            if not left:
+                raise
+    yield made
+    made.shutdown()
 
 
 def _command(folder: Path, out: Path, weights: Path, *more: str) -> list[str]:

@@ -148,7 +148,9 @@ class Outcomes:
         if self._clips:
             speed = f"{self._frames / max(seconds, 1e-3):,.0f} frames a second"
             try:
-                print(f"{self._clips} clips, {self._frames:,} frames in {seconds:.1f} s: {speed}")
+                print(
+                    f"{self._clips} clip{'s' * (self._clips != 1)}, {self._frames:,} frames in {seconds:.1f} s: {speed}"
+                )
             except OSError as error:  # the reader of the output has gone
                 drop_output()
                 self._unprinted = error
@@ -211,6 +213,8 @@ def _lift_rows(inputs: Sequence[Input], options: LiftOptions, jobs: int, outcome
 
     start, said = time.monotonic(), set[str]()
     setup = Setup(replace(options, sources=[]), str(options.out), os.getcwd(), "", tuple(loaded()), __version__)
+    if sys.stderr.isatty():  # there are no bars
+        print(f"{len(inputs)} inputs, {jobs} at a time; each is told when it is done", file=sys.stderr)
     rows = (row_of(index, one, len(inputs)) for index, one in enumerate(inputs))
     with contextlib.closing(lift_rows(rows, jobs, setup, gpus_for(options.device))) as done:
         for row in done:

@@ -79,6 +79,8 @@ def lift_on_cluster(options: LiftOptions) -> int:
     else:
         check_writable(address)
     record = Record(str(out), inputs, options.retry_failed)
+    if sys.stderr.isatty():  # there are no bars
+        print(f"{len(inputs)} inputs; each is told when it is done", file=sys.stderr)
     with connect(options.cluster or "local"), _mark(None if address else out) as mark:
         setup = Setup(
             replace(options, sources=[], cluster=None, retry_failed=False, jobs=None),
@@ -115,13 +117,16 @@ def _mark(out: Path | None) -> Iterator[str]:
 
 
 def plan(setup: Setup, gpus: int) -> list[Stage]:
-    """Return the stages: with GPUs one for each kind of work, else one, which needs no way between processes."""
+    """Return the stages: with GPUs one for each kind of work, else one, which needs no way between processes.
+
+    One process of each must find room on two processors, or nothing would ever begin.
+    """
     if not gpus:
         return [Stage("lift", LiftInputs, {"setup": setup})]
     return [
         Stage("find", FindJoints, {"setup": setup}),
-        Stage("lift", LiftJoints, {"setup": setup}, batch=TOGETHER, cpus=0.5, gpus=GPU_SHARE),
-        Stage("write", WriteResults, {"setup": setup}),
+        Stage("lift", LiftJoints, {"setup": setup}, batch=TOGETHER, cpus=0.25, gpus=GPU_SHARE),
+        Stage("write", WriteResults, {"setup": setup}, cpus=0.5),
     ]
 
 
@@ -265,6 +270,12 @@ class Record:
             return [join(self._address, name) for name in written]
         return [str(self._local / name) for name in written]
 
+    def discard(self) -> None:
+        """Write nothing, and remove what was kept meanwhile."""
+        self._spool.close()
+        if self._address:
+            shutil.rmtree(self._local, ignore_errors=True)
+
     def _rows(self) -> Iterator[Sequence[str]]:
         """Yield the summary's rows: of this call's inputs in their order, then of earlier ones in the same folder."""
         often = Counter(one.path.name for one in self.inputs)
@@ -318,9 +329,11 @@ def collect(rows: Iterable[Row], record: Record, tell: Callable[[str], Any] = pr
         if counts.done or counts.failed:
             for path in record.write():
                 tell(f"  {path}")
+        else:
+            record.discard()
     if counts.lifted:
         speed = f"{counts.frames / max(seconds, 1e-3):,.0f} frames a second"
-        tell(f"{counts.lifted} clips, {counts.frames:,} frames in {seconds:.1f} s: {speed}")
+        tell(f"{counts.lifted} clip{'s' * (counts.lifted != 1)}, {counts.frames:,} frames in {seconds:.1f} s: {speed}")
     total = len(record.inputs)
     if counts.failed:
         print(
