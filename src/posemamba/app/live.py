@@ -43,9 +43,9 @@ async def _page(request: Request) -> Response:
 
 async def _settings(request: Request) -> Response:
     """Answer with the settings that the page offers."""
-    from posemamba.live.session import DELAY, MOST_DELAY, SIZES
+    from posemamba.live.session import DELAY, DETECTOR, SIZES
 
-    return JSONResponse({"detectors": list(SIZES), "delay": DELAY, "most_delay": MOST_DELAY})
+    return JSONResponse({"detectors": list(SIZES), "detector": DETECTOR, "delay": DELAY})
 
 
 async def _part(request: Request) -> Response:

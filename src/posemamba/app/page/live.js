@@ -149,9 +149,9 @@ addEventListener("theme", () => { setColours(); drawFlat(); drawSolid(); });
 addEventListener("resize", () => { drawFlat(); drawSolid(); });
 addEventListener("pagehide", () => camera?.stop());
 setInterval(() => recording && showRecorded(), 500);
-fetch("/live/settings").then((answer) => answer.json()).then(({ detectors, delay }) => {
+fetch("/live/settings").then((answer) => answer.json()).then(({ detectors, detector, delay }) => {
   for (const option of [...$("detector").options]) if (!detectors.includes(option.value)) option.remove();
-  if (!camera) $("delay").value = String(delay);
+  if (!camera) { $("detector").value = detector; $("delay").value = String(delay); }
 });
 setColours();
 listenToPointer();
