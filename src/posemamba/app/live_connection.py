@@ -76,7 +76,7 @@ class Connection:
         self._recorder: Recorder | None = None
         self._recording_ends = math.inf
         self._detector = ""
-        self._broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serve the page until it goes."""
@@ -152,7 +152,8 @@ class Connection:
             TimeoutError: nothing came for long.
         """
         receiving = asyncio.ensure_future(self._socket.receive())
-        done, _ = await asyncio.wait({receiving, self._broken}, timeout=_SILENT, return_when=asyncio.FIRST_COMPLETED)
+        waiting: set[asyncio.Future[Any]] = {receiving, self._broken}
+        done, _ = await asyncio.wait(waiting, timeout=_SILENT, return_when=asyncio.FIRST_COMPLETED)
         if self._broken in done or not done:
             receiving.cancel()
             if done:

@@ -55,8 +55,8 @@ MOST_DELAY = 13
 _LOOKING, _PLACING = 5.0, 2.0  # seconds of the past that turn the virtual camera, and that give size and path
 _MOST_FRAMES = 200  # kept of these seconds
 _FADES = 0.1
-"""Seconds in which the difference between a pose and the one before it fades. Measured on a real clip: without it there is
-a third more jitter at a delay of 0, and 1 mm less error."""
+"""Seconds in which the difference between a pose and the one before it fades. Measured on a real clip: without
+it there is a third more jitter at a delay of 0, and 1 mm less error."""
 _EVEN = 0.3  # of the usual step: steps that differ by less count as even
 
 
