@@ -104,6 +104,17 @@ def shown(chromium: Any, state: str, timeout: float = 240) -> None:
     chromium.until(f"document.getElementById('job').className === '{state}'", timeout)
 
 
+def nameless(chromium: Any) -> list[str]:
+    """What a screen reader cannot name among all that can be operated."""
+    roles = ("button", "link", "textbox", "checkbox", "combobox", "progressbar", "Iframe", "image", "img")
+    nodes = chromium.send("Accessibility.getFullAXTree")["nodes"]
+    return [
+        node["role"]["value"]
+        for node in nodes
+        if not node["ignored"] and node["role"]["value"] in roles and not node.get("name", {}).get("value")
+    ]
+
+
 def ready(chromium: Any, files: int = 1) -> None:
     """Wait until so many files are uploaded."""
     chromium.until(
@@ -158,6 +169,8 @@ def test_two_people_from_drop_to_download(
     chromium.drop("#drop", clip)
     ready(chromium)
     choose(chromium, detector="lite", end="3", height="1.80")
+    chromium.value("document.querySelector('#options details').open = true")
+    assert nameless(chromium) == []
     start(chromium)
     shown(chromium, "running")
     chromium.until("/frame \\d+ of \\d+/.test(document.getElementById('frames').textContent)", 120)
@@ -166,12 +179,14 @@ def test_two_people_from_drop_to_download(
     chromium.until("document.readyState === 'complete'")
     shown(chromium, "choose")
     chromium.until("document.querySelectorAll('.person svg.strip').length >= 2")
+    assert nameless(chromium) == []
     assert len(server.jobs[clip.name].people) >= 2
     chromium.click_on(".person:nth-child(2)")
     shown(chromium, "done")
     assert server.jobs[clip.name].person == "2"
     assert "1.80" in server.log(clip.name) or server.jobs[clip.name].options["height"] == "1.80"
     chromium.until("document.querySelector('iframe') !== null")
+    assert nameless(chromium) == []
     folder = tmp_path / "saved"
     folder.mkdir()
     chromium.download_to(folder)

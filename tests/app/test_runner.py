@@ -84,7 +84,8 @@ def test_the_person_is_chosen_when_there_are_several(
     assert client.post("/api/start", json={"jobs": [id], "options": {"smooth": False}}).status_code == 200
     assert until(client, id, "done")["person"] == "2"
     assert client.post("/api/start", json={"jobs": [id], "options": {"detector": "lite"}}).status_code == 200
-    assert until(client, id, "choose")["person"] == ""
+    job = until(client, id, "choose")
+    assert job["person"] == "" and job["files"] == {}  # else its pictures would be of the earlier people
 
 
 def test_an_error_is_told_in_the_words_of_the_form(
@@ -161,6 +162,42 @@ def test_what_runs_when_the_server_ends_goes_on_at_the_next_start(
     until(again, running, "done")
     until(again, waiting, "done")
     client.__enter__()  # which the fixture leaves
+
+
+def test_a_keypoint_file_is_given_its_video(opened: Callable[..., Any], worker: Callable[[str], list[str]]) -> None:
+    client = opened(worker(LIFTS))
+    id = client.post("/api/files?name=k.npz", content=b"x").json()["id"]
+    for name in ("one.mp4", "two.mp4"):  # the second in place of the first
+        assert client.post(f"/api/jobs/{id}/video?name={name}", content=b"video").status_code == 201
+    assert client.post(f"/api/jobs/{id}/video?name=k.npz", content=b"x").status_code == 415
+    assert (
+        client.post("/api/start", json={"jobs": [id], "options": {"detector": "lite", "fps": "25"}}).status_code == 200
+    )
+    until(client, id, "done")
+    store = client.app.state.store
+    arguments = json.loads(client.get(f"/jobs/{id}/poses.npz").content)
+    assert arguments[-1] == f"--video={store.path(store.get(id)) / 'video' / 'two.mp4'}"
+    assert "--fps=25" in arguments and not [one for one in arguments if "detector" in one]
+    assert [path.name for path in (store.path(store.get(id)) / "video").iterdir()] == ["two.mp4"]
+    other = client.post("/api/files?name=a.mp4", content=b"x").json()["id"]
+    assert client.post(f"/api/jobs/{other}/video?name=one.mp4", content=b"x").status_code == 409
+
+
+def test_a_full_disk_stops_no_other_job(
+    opened: Callable[..., Any], worker: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = opened(worker(LIFTS))
+    ids = [client.post(f"/api/files?name={name}.mp4", content=b"x").json()["id"] for name in "ab"]
+
+    def full(job: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(client.app.state.store, "save", full)
+    answer = client.post("/api/files?name=c.mp4", content=b"x")
+    assert answer.status_code == 507 and "No space left" in answer.json()["error"]
+    assert client.post("/api/start", json={"jobs": ids, "options": {}}).status_code == 200
+    for id in ids:
+        until(client, id, "done")
 
 
 def test_the_result_page_cannot_reach_the_application(

@@ -74,6 +74,8 @@ def test_a_huge_an_endless_and_an_empty_upload_are_refused_before_they_are_read(
         ({"content-length": "1e3"}, 411),
         ({}, 411),
         ({"content-length": "0"}, 400),
+        ({"content-length": "5", "transfer-encoding": "chunked"}, 411),  # which the body then follows, without end
+        ({"content-length": "150"}, 400),  # more comes
     ):
         answer = client.post("/api/files?name=a.mp4", content=endless(), headers=headers)
         assert answer.status_code == code, answer.text

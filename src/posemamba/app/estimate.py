@@ -11,10 +11,10 @@ from posemamba.io.inputs import Kind
 FINDING, LIFTING, REFINING, DRAWING, PAGE, WRITING = (
     "finding joints", "lifting", "refining", "drawing", "page", "writing",
 )  # fmt: skip
-COSTS = {"": 70.0, "full": 35.0, "lite": 25.0, "rtmpose": 120.0}
-"""Milliseconds of each frame that detectors take, on two cores."""
+_DETECTORS = {"": 53.0, "full": 25.0, "lite": 20.0, "rtmpose": 120.0}
 _MODELS = {"": 1.0, "posemamba-b": 2.2, "posemamba-l": 4.5}
-_LIFTING, _DRAWING, _REFINING, _PAGE, _WRITING = 1.6, 9.0, 0.3, 0.6, 1.5  # milliseconds a frame
+_LIFTING, _DRAWING, _REFINING, _PAGE, _WRITING, _DECODING = 0.8, 14.0, 0.3, 0.3, 0.5, 6.0
+# milliseconds a frame on two cores, roughly: what counts is how they compare, as the pace of the job scales them
 _START = 2.0  # seconds until the model is there
 
 
@@ -22,7 +22,8 @@ def plan(options: Mapping[str, Any], kind: Kind) -> dict[str, float]:
     """Return the stages of a job in their order, and the milliseconds a frame that each takes on two cores."""
     every = int(options.get("every") or 1)
     twice = 2 if options.get("flip", True) else 1
-    stages = {} if kind == "keypoints" else {FINDING: COSTS.get(str(options.get("detector")), 70.0) / every + 3}
+    searched = _DETECTORS.get(str(options.get("detector")), 53.0) / every + _DECODING
+    stages = {} if kind == "keypoints" else {FINDING: searched}
     stages[LIFTING] = _LIFTING / 2 * twice * _MODELS.get(str(options.get("weights")), 1.0)
     stages[REFINING] = _REFINING
     if options.get("overlay", True) and kind != "keypoints":

@@ -235,6 +235,10 @@ class Store:
         with atomic_path(self.path(job) / "job.json") as path:
             path.write_text(json.dumps(asdict(job), indent=1), encoding="utf-8")
 
+    def clear(self, job: Job) -> None:
+        """Remove a job's results, which are of other people than the next ones."""
+        _remove(self.results(job))
+
     def remove(self, job: Job) -> None:
         """Remove a job with all its files. It vanishes at once, also where the disk is slow."""
         gone = self.path(job).with_name(f".deleted-{job.id}")

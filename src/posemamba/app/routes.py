@@ -132,6 +132,7 @@ class Api:
         for job in jobs:
             if job.options and not options.same_people(job.options, chosen):
                 job.person, job.people = "", []
+                await anyio.to_thread.run_sync(self.store.clear, job)
             if chosen["person"] != job.options.get("person", chosen["person"]):
                 job.person = ""
             job.options = chosen

@@ -58,14 +58,14 @@ class Runner:
         job.state, job.queued, job.begun, job.ended = "waiting", time.time(), 0.0, 0.0
         job.stage, job.done, job.total, job.frames, job.seconds = "", 0, 0, 0, {}
         job.message, job.notes, job.result = "", [], {}
-        self._store.save(job)
+        self._save(job)
         self._fill()
 
     async def cancel(self, job: Job) -> None:
         """Stop a job; what its worker has found so far is kept, and used when it goes on."""
         if job.state == "waiting":
             job.state = "cancelled"
-            self._store.save(job)
+            self._save(job)
         elif (task := self._tasks.get(job.id)) is not None:
             self._cancelled.add(job.id)
             await self._end(job.id)
@@ -84,7 +84,7 @@ class Runner:
         for job in waiting[: max(0, self._at_once - len(self._tasks))]:
             if not self._stopping:
                 job.state, job.begun = "running", time.time()
-                self._store.save(job)
+                self._save(job)
                 self.clocks[job.id] = Clock()
                 self._tasks[job.id] = asyncio.create_task(self._work(job))
 
@@ -193,7 +193,14 @@ class Runner:
             if not job.message:
                 how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
                 job.message = f"the work {how}; perhaps memory ran out. The log says more: {self._store.path(job)}"
-        self._store.save(job)
+        self._save(job)
+
+    def _save(self, job: Job) -> None:
+        """Write a job's state; on a full disk the work goes on, and the next start has an earlier state."""
+        try:
+            self._store.save(job)
+        except OSError as error:
+            logging.getLogger(__name__).warning("job %s: its state cannot be written: %s", job.id, error)
 
 
 class Clock:

@@ -58,7 +58,7 @@ def make_application(keys: Keys, api: Api, host: str = "127.0.0.1") -> Starlette
         ],
         middleware=[Middleware(Guard, keys=keys, host=host)],
         lifespan=running,
-        exception_handlers={PoseMambaError: _complain, HTTPException: _refuse},
+        exception_handlers={PoseMambaError: _complain, HTTPException: _refuse, OSError: _fail},
     )
     app.state.store = api.store
     api.has_live = bool(live)
@@ -80,6 +80,11 @@ async def _page(request: Request) -> Response:
 async def _complain(request: Request, error: Exception) -> Response:
     """Answer with an error that the user can fix."""
     return JSONResponse({"error": str(error)}, 400)
+
+
+async def _fail(request: Request, error: Exception) -> Response:
+    """Answer where the system refused something, such as a disk that is full."""
+    return JSONResponse({"error": getattr(error, "strerror", None) or str(error)}, 500)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

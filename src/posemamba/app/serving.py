@@ -24,7 +24,7 @@ from posemamba.utils.files import lock
 
 Opened = Callable[[str, bool], None]
 """Called with the address of the page, which holds the token, and whether another server serves it already."""
-_WAITING = 32  # connections at the same time; a page has a few
+_WAITING = 256  # connections at the same time; a page has a few
 _LONGEST_HEAD = 16_384  # bytes of a request's head
 
 

@@ -47,7 +47,8 @@ async def receive(request: Request, store: Store, largest: int, kinds: tuple[Kin
         words = {"video": "videos", "pictures": "pictures", "keypoints": "files of 2D keypoints"}
         raise HTTPException(415, f"{name}: expected {', '.join(words[kind] for kind in kinds)}")
     length = request.headers.get("content-length", "")
-    if not length.isascii() or not length.isdigit():
+    # a body that comes in chunks can be longer than that
+    if not length.isascii() or not length.isdigit() or "transfer-encoding" in request.headers:
         raise HTTPException(411, f"{name}: the upload does not say how large it is")
     size = int(length[:20])
     if size > largest:
@@ -59,7 +60,7 @@ async def receive(request: Request, store: Store, largest: int, kinds: tuple[Kin
         raise HTTPException(507, f"{name}: the disk has {free / 1e9:.1f} GB left, which is too little; make room")
     path = store.upload_path()
     try:
-        received = await _write(request, path)
+        received = await _write(request, path, size)
         if received != size:
             raise HTTPException(400, f"{name}: {received} of {size} bytes arrived")
     except BaseException as error:
@@ -77,8 +78,8 @@ async def receive(request: Request, store: Store, largest: int, kinds: tuple[Kin
     return name, path
 
 
-async def _write(request: Request, path: Path) -> int:
-    """Write the body of a request to a new file; return its length."""
+async def _write(request: Request, path: Path, size: int) -> int:
+    """Write the body of a request to a new file, up to the first byte too many; return how much came."""
     received, batch = 0, bytearray()
     pieces = request.stream().__aiter__()
     with path.open("xb") as file:
@@ -86,6 +87,8 @@ async def _write(request: Request, path: Path) -> int:
             with anyio.fail_after(STALLED):
                 piece = await anext(pieces, None)
             batch += piece or b""
+            if received + len(batch) > size:
+                return received + len(batch)
             if batch and (piece is None or len(batch) >= _BATCH):
                 await anyio.to_thread.run_sync(file.write, bytes(batch))
                 received += len(batch)

@@ -173,6 +173,7 @@ function draw() {
   $("new").hidden = rows.length === 0;
   form.showFor(new Set(later.length ? later.map((job) => job.kind) : ["video"]));
   const open = [...sending.values()].filter((one) => !one.error).length;
+  $("options").hidden = $("go").hidden = open === 0 && later.length === 0; // only refused ones are left
   $("go").disabled = open > 0 || later.length === 0;
   $("go").textContent = open ? "Uploading…" : later.length > 1 ? `Lift ${later.length} files` : "Lift to 3D";
 }
