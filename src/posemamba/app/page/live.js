@@ -44,7 +44,7 @@ function stop(text = "Stopped.", bad = false) {
   $("run").textContent = "Start the camera";
   Object.assign(measured, { delays: [], times: [], drawn: 0 });
   showNumbers();
-  tell(text, bad);
+  if (bad || !$("message").querySelector("a")) tell(text, bad); // the way to a recording stays
 }
 async function listCameras() {
   const all = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput"), now = $("camera").value;
