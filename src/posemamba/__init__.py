@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from posemamba.io.motion.npz import save_poses_npz as save_poses
     from posemamba.io.video.clip import Clip as Clip
     from posemamba.lifting.lifter import Lifter as Lifter
+    from posemamba.live.poses import LivePose as LivePose
+    from posemamba.live.session import LiveSession as LiveSession
     from posemamba.models.onnx_export import export_onnx as export_onnx
     from posemamba.models.posemamba import PoseMamba as PoseMamba
     from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
@@ -63,6 +65,8 @@ _HOMES = {
     "Keypoints2D": "posemamba.poses",
     "Lens": "posemamba.poses.virtual_camera",
     "Lifter": "posemamba.lifting.lifter",
+    "LivePose": "posemamba.live.poses",
+    "LiveSession": "posemamba.live.session",
     "Poses3D": "posemamba.poses",
     "PoseMamba": "posemamba.models.posemamba",
     "PoseMambaConfig": "posemamba.models.posemamba",

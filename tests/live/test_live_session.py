@@ -33,7 +33,7 @@ def figure() -> np.ndarray:
 def seen_at(time: float, shift: float = 0.0, there: bool = True) -> Any:
     from posemamba.live.session import Seen
 
-    points = figure() + [shift, 0, 0]
+    points = figure() + np.array([shift, 0, 0])
     xy = (points[:, :2] / points[:, 2:] * FOCAL + np.array(SIZE) / 2).astype(np.float32)
     return Seen(time, SIZE, Detection(xy, np.ones(33, np.float32), 1) if there else None)
 

@@ -20,6 +20,8 @@ __all__ = ["routes"]
 _PAGE = Path(__file__).with_name("page")
 _BODY = ("body.js", "webgl.js")
 """The parts of the result page's program that draw the body."""
+_DELAY = 0
+"""Frames, unless the page's user asks for more: who watches their own movement wants to see it at once."""
 
 
 def routes() -> list[BaseRoute]:
@@ -43,9 +45,9 @@ async def _page(request: Request) -> Response:
 
 async def _settings(request: Request) -> Response:
     """Answer with the settings that the page offers."""
-    from posemamba.live.session import DELAY, MOST_DELAY, SIZES
+    from posemamba.live.session import DETECTOR, SIZES
 
-    return JSONResponse({"detectors": list(SIZES), "delay": DELAY, "most_delay": MOST_DELAY})
+    return JSONResponse({"detectors": list(SIZES), "detector": DETECTOR, "delay": _DELAY})
 
 
 async def _part(request: Request) -> Response:

@@ -14,7 +14,7 @@ import math
 import shutil
 import struct
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, cast
 
 import anyio
@@ -76,7 +76,7 @@ class Connection:
         self._recorder: Recorder | None = None
         self._recording_ends = math.inf
         self._detector = ""
-        self._began = clock.monotonic()
+        self._broken: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serve the page until it goes."""
@@ -91,8 +91,10 @@ class Connection:
                 await self._receive_all()
             except PoseMambaError as error:
                 self._put({"type": "error", "text": str(error)})
-            except (WebSocketDisconnect, TimeoutError):
-                pass
+            except Exception as error:
+                if not isinstance(error, (WebSocketDisconnect, TimeoutError)):
+                    self._put({"type": "error", "text": f"a fault of this program: {type(error).__name__}"})
+                    raise
             finally:
                 await anyio.to_thread.run_sync(self._stop, abandon_on_cancel=False)
                 with_end = asyncio.shield(self._end(sending))
@@ -127,7 +129,10 @@ class Connection:
         def give(pose: LivePose) -> None:
             loop.call_soon_threadsafe(self._pose, pose)
 
-        self._runner = LiveRunner(session, give)
+        def fail(error: BaseException) -> None:
+            loop.call_soon_threadsafe(self._fail, error)
+
+        self._runner = LiveRunner(session, give, on_error=fail)
         self._put(messages.header(delay=session.delay, detector=session.detector))
 
     def _pose(self, pose: LivePose) -> None:
@@ -135,10 +140,31 @@ class Connection:
         late = 0.0 if runner is None else runner.counts.seconds
         self._put(messages.message(pose, late_ms=round(1000 * late, 1)))
 
+    def _fail(self, error: BaseException) -> None:
+        if not self._broken.done():
+            self._broken.set_exception(error)
+
+    async def _received(self) -> MutableMapping[str, Any]:
+        """Return what the page sends next.
+
+        Raises:
+            PoseMambaError: a picture could not be looked at or lifted meanwhile.
+            TimeoutError: nothing came for long.
+        """
+        receiving = asyncio.ensure_future(self._socket.receive())
+        waiting: set[asyncio.Future[Any]] = {receiving, self._broken}
+        done, _ = await asyncio.wait(waiting, timeout=_SILENT, return_when=asyncio.FIRST_COMPLETED)
+        if self._broken in done or not done:
+            receiving.cancel()
+            if done:
+                self._broken.result()
+            raise TimeoutError
+        return receiving.result()
+
     async def _message(self) -> dict[str, Any]:
         """Return the next message of JSON; pictures before it are of an earlier session, and left out."""
         while True:
-            received = await asyncio.wait_for(self._socket.receive(), _SILENT)
+            received = await self._received()
             if received["type"] == "websocket.disconnect":
                 raise WebSocketDisconnect(received.get("code", 1000))
             if (text := received.get("text")) is not None:
@@ -150,7 +176,7 @@ class Connection:
         assert runner is not None
         loop = asyncio.get_running_loop()
         while True:
-            received = await asyncio.wait_for(self._socket.receive(), _SILENT)
+            received = await self._received()
             if received["type"] == "websocket.disconnect":
                 return
             if (data := received.get("bytes")) is not None:
@@ -251,7 +277,7 @@ def read_settings(message: dict[str, Any]) -> dict[str, Any]:
         )
         raise PoseMambaError(f"the page's first message is wrong, expected {what}")
     settings: dict[str, Any] = {
-        "detector": message.get("detector", "lite"),
+        "detector": message.get("detector", "full"),
         "delay": message.get("delay", 0),
         "flip": message.get("flip", False),
     }

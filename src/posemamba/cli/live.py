@@ -51,10 +51,10 @@ class LiveOptions:
     fast: Annotated[
         bool, option("A video as quickly as possible, with all of its frames, not at its own rate.", "--fast")
     ] = False
-    detector: Annotated[str, option("lite, full or heavy: slower and better.", panel=_MODEL, default=True)] = "lite"
+    detector: Annotated[str, option("lite, full or heavy: slower and better.", panel=_MODEL, default=True)] = "full"
     delay: Annotated[
         int | None,
-        option("Frames by which a pose comes later, 0 to 13: more is more accurate (default: 5).", panel=_MODEL),
+        option("Frames by which a pose comes later, 0 to 13: more is more accurate (default: 2).", panel=_MODEL),
     ] = None
     weights: Annotated[str | None, option("A name or file (default: posemamba-s27).", panel=_MODEL)] = None
     flip: Annotated[

@@ -44,7 +44,7 @@ function stop(text = "Stopped.", bad = false) {
   $("run").textContent = "Start the camera";
   Object.assign(measured, { delays: [], times: [], drawn: 0 });
   showNumbers();
-  tell(text, bad);
+  if (bad || !$("message").querySelector("a")) tell(text, bad); // the way to a recording stays
 }
 async function listCameras() {
   const all = (await navigator.mediaDevices.enumerateDevices()).filter((one) => one.kind === "videoinput"), now = $("camera").value;
@@ -149,9 +149,9 @@ addEventListener("theme", () => { setColours(); drawFlat(); drawSolid(); });
 addEventListener("resize", () => { drawFlat(); drawSolid(); });
 addEventListener("pagehide", () => camera?.stop());
 setInterval(() => recording && showRecorded(), 500);
-fetch("/live/settings").then((answer) => answer.json()).then(({ detectors, delay }) => {
+fetch("/live/settings").then((answer) => answer.json()).then(({ detectors, detector, delay }) => {
   for (const option of [...$("detector").options]) if (!detectors.includes(option.value)) option.remove();
-  if (!camera) $("delay").value = String(delay);
+  if (!camera) { $("detector").value = detector; $("delay").value = String(delay); }
 });
 setColours();
 listenToPointer();
