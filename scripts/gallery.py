@@ -51,11 +51,6 @@ def hero(results: Path) -> None:
     first.save(IMAGES / "hero.webp", save_all=True, append_images=rest, **options)
 
 
-def people(results: Path) -> None:
-    """Copy the contact sheet."""
-    shutil.copy(results / "people.jpg", IMAGES / "people.jpg")
-
-
 def knee(results: Path) -> None:
     """Draw the knees of person 2 from the table of angles, with their expected errors."""
     import numpy as np
@@ -117,9 +112,9 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--results", type=Path, help="a folder that posemamba lift --person all has written")
     parser.add_argument("--blender", metavar="PYTHON", help="a Python with the package bpy")
-    parser.add_argument("--only", help="some of hero, people, knee, blender, viewer, with commas")
+    parser.add_argument("--only", help="some of hero, knee, blender, viewer, with commas")
     given = parser.parse_args()
-    wanted = given.only.split(",") if given.only else ["hero", "people", "knee", "blender", "viewer"]
+    wanted = given.only.split(",") if given.only else ["hero", "knee", "blender", "viewer"]
     with tempfile.TemporaryDirectory() as name:
         results = given.results or (lift(given.video, Path(name)) if set(wanted) - {"viewer"} else Path(name))
         for each in wanted:
@@ -129,7 +124,7 @@ def main() -> None:
                 if given.blender:
                     blender(results, given.blender)
             else:
-                {"hero": hero, "people": people, "knee": knee}[each](results)
+                {"hero": hero, "knee": knee}[each](results)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Measure the live page in Chromium with a video as its camera: ``python scripts/live_page.py VIDEO``.
 
 Prints a line for each detector and delay: poses a second, and milliseconds from the camera's picture to the drawn pose
-(median and 95 %). With ``--picture`` it also writes docs/images/live_page.png. Needs Chromium or Chrome on PATH, and
+(median and 95 %). With ``--picture`` it also writes docs/images/live_page.png, the camera's picture blurred. Needs Chromium or Chrome on PATH, and
 the extras `app` and `test`.
 """
 
@@ -24,7 +24,7 @@ from typing import Any
 
 import av
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
@@ -37,6 +37,10 @@ START = (
     "document.getElementById('detector').value = '{}'; document.getElementById('delay').value = '{}'; "
     "document.getElementById('run').click(); 0"
 )
+
+
+PLACE = """(() => { const { left, top, right, bottom } = document.getElementById('flat').getBoundingClientRect();
+    return JSON.stringify([left, top, right, bottom].map(Math.round)); })()"""
 
 
 def write_camera(video: Path, path: Path, width: int = 640) -> None:
@@ -80,6 +84,8 @@ def take(chromium: Any) -> None:
         print("no pose without doubt in 20 s; the picture shows one that is doubted")
     shot = chromium.send("Page.captureScreenshot", format="png")["data"]
     picture = Image.open(io.BytesIO(base64.b64decode(shot))).convert("RGB")
+    place = json.loads(chromium.value(PLACE))
+    picture.paste(picture.crop(place).filter(ImageFilter.GaussianBlur(3)), place)  # no frames of the video in the guide
     small = picture.resize((960, round(960 * picture.height / picture.width)), Image.Resampling.LANCZOS)
     path = ROOT / "docs" / "images" / "live_page.png"
     small.quantize(192, dither=Image.Dither.NONE).save(path, optimize=True)

@@ -80,7 +80,7 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
 
 
 def _begin(ray: Any, address: str, options: dict[str, Any]) -> None:
-    """Connect; a local cluster is tried again, as Ray waits for its own processes no longer than a busy machine takes."""
+    """Connect; a local cluster is tried again, as Ray may wait too short for its own processes on a busy machine."""
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
             with _nothing_said():
