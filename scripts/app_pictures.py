@@ -1,7 +1,7 @@
 """Take the pictures of the application's guide: ``python scripts/app_pictures.py VIDEO`` writes docs/images/app_*.png.
 
-The video should show several people; its pictures are blurred, so that the guide holds no frames of it. The result is that
-of the demo's walker. Needs Chromium or Chrome on PATH, and the extras `app` and `test`.
+The video should show several people; its pictures are blurred, so that the guide holds no frames of it. The result is
+that of the demo's walker. Needs Chromium or Chrome on PATH, and the extras `app` and `test`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measure the live page in Chromium with a video as its camera: ``python scripts/live_page.py VIDEO``.
 
 Prints a line for each detector and delay: poses a second, and milliseconds from the camera's picture to the drawn pose
-(median and 95 %). With ``--picture`` it also writes docs/images/live_page.png, the camera's picture blurred. Needs Chromium or Chrome on PATH, and
-the extras `app` and `test`.
+(median and 95 %). With ``--picture`` it also writes docs/images/live_page.png, the camera's picture blurred. Needs
+Chromium or Chrome on PATH, and the extras `app` and `test`.
 """
 
 from __future__ import annotations
