@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from posemamba.evaluate.views.scores import SCORED, pose_errors
 from posemamba.io.video.reading import read_frames
 from posemamba.lifting.lifter import Lifter
+from posemamba.live import session
 from posemamba.live.session import LiveSession, Seen
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import BLAZEPOSE33
@@ -47,14 +48,14 @@ class Scored:
 
 def detect(video: Path, detector: str) -> list[Seen]:
     """Find the person in all frames of a video as a live session does."""
-    session = LiveSession(detector=detector, lifter=_LIFTERS["posemamba-s27", False])
-    return [session.detect(frame.rgb, frame.time) for frame in read_frames(video)]
+    watching = LiveSession(detector=detector, lifter=_LIFTERS["posemamba-s27", False])
+    return [watching.detect(frame.rgb, frame.time) for frame in read_frames(video)]
 
 
 def live(seen: list[Seen], delay: int, lifter: Lifter) -> Array:
     """Return the live poses of these frames, (F, 17, 3) metres in the camera's axes; NaN where nobody was seen."""
-    session = LiveSession(delay=delay, lifter=lifter)
-    poses = [pose for one in seen if (pose := session.lift(one)) is not None] + session.finish()
+    watching = LiveSession(delay=delay, lifter=lifter)
+    poses = [pose for one in seen if (pose := watching.lift(one)) is not None] + watching.finish()
     return np.stack([np.full((17, 3), np.nan) if pose.xyz is None else pose.xyz for pose in poses]).astype(np.float64)
 
 
@@ -154,7 +155,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--flip", choices=["no", "yes", "both"], default="no", help="test-time flip")
     parser.add_argument("--drop", type=float, default=0.0, help="share of the frames that is left out at random")
     parser.add_argument("--weights", default="posemamba-s27", help="a bundled name, or a weights file")
+    parser.add_argument("--as-they-come", action="store_true", help="do not make uneven frames even")
     given = parser.parse_args(arguments)
+    if given.as_they_come:
+        session.EVEN = float("inf")
     flips = {"no": [False], "yes": [True], "both": [False, True]}[given.flip]
     return report(lambda: print(score(given.folder, given.detector, given.step, flips, given.drop, given.weights)))
 

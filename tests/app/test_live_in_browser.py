@@ -53,8 +53,9 @@ def page(shared: Callable[..., Path], tmp_path: Path) -> Iterator[Any]:
 def test_poses_are_drawn_recorded_and_become_a_result(page: Any) -> None:
     page.value("document.getElementById('height').value = '1,78'; document.getElementById('run').click(); 0")
     page.until("measured.drawn > 5 && scene.pose !== null", 120)
-    shown = page.value("['rate', 'late', 'away', 'off', 'trust'].map((id) => document.getElementById(id).textContent)")
-    assert all(re.search(r"\d|used|trust|Look", text) for text in shown), shown
+    shown = "['rate', 'late', 'away', 'off'].every((id) => /\\d/.test(document.getElementById(id).textContent))"
+    page.until(shown, 60)
+    assert page.value("document.getElementById('trust').textContent.length > 10")
     assert page.value("scene.pose.xyz.length >= 17")
     page.value("document.getElementById('discs').click(); document.getElementById('mirror').click(); 0")
     page.value("document.getElementById('record').click(); 0")

@@ -161,20 +161,39 @@ def _outputs(options: LiveOptions, source: Source, stack: contextlib.ExitStack) 
     if options.osc is not None:
         senders.append(messages.OscSender(*messages.parse_address(options.osc), axes).send)
     if options.out is not None or options.osc is None:
-        stream = stack.enter_context(_stream(options.out))
-
-        def write(message: dict[str, Any]) -> None:
-            stream.write(messages.line(message))
-            stream.flush()
-
-        write(messages.header(axes, source=source.name))
-        senders.append(lambda pose: write(messages.message(pose, axes)))
+        senders.append(_lines(stack.enter_context(_stream(options.out)), options, source.name))
 
     def give(pose: LivePose) -> None:
         for send in senders:
             send(pose)
 
     return give
+
+
+def _lines(stream: IO[str], options: LiveOptions, source: str) -> Callable[[LivePose], None]:
+    """Return a function that writes a pose as a line; before the first one it names the fields."""
+    from posemamba.live import messages
+
+    axes: Any = options.axes
+    begun = False
+
+    def write(pose: LivePose) -> None:
+        nonlocal begun
+        told = (
+            [messages.message(pose, axes)]
+            if begun
+            else [messages.header(axes, source=source), messages.message(pose, axes)]
+        )
+        begun = True
+        try:
+            stream.writelines(map(messages.line, told))
+            stream.flush()
+        except OSError as error:
+            if options.out is None:
+                raise
+            raise PoseMambaError(f"{options.out}: cannot be written ({error.strerror or error})") from error
+
+    return write
 
 
 @contextlib.contextmanager
@@ -187,8 +206,11 @@ def _stream(path: Path | None) -> Iterator[IO[str]]:
         file = path.open("w", encoding="utf-8")
     except OSError as error:
         raise PoseMambaError(f"{path}: cannot be written ({error.strerror or error})") from error
-    with file:
+    try:
         yield file
+    finally:
+        with contextlib.suppress(OSError):  # of what a full disk did not take, which was told already
+            file.close()
 
 
 def _check_record(folder: Path, source: Source) -> None:

@@ -57,7 +57,8 @@ _MOST_FRAMES = 200  # kept of these seconds
 _FADES = 0.1
 """Seconds in which the difference between a pose and the one before it fades. Measured on a real clip: without
 it there is a third more jitter at a delay of 0, and 1 mm less error."""
-_EVEN = 0.3  # of the usual step: steps that differ by less count as even
+EVEN = 0.3
+"""Share of the usual step by which steps may differ and still count as even; measured, see docs/live.md."""
 
 
 @dataclass(frozen=True)
@@ -412,7 +413,7 @@ def even(keypoints: Keypoints2D, time: float, most: int) -> tuple[Keypoints2D, i
     times = keypoints.frame_times()
     target = int(np.searchsorted(times, time))
     step = usual_step(times)
-    if step is None or (np.abs(np.diff(times) - step) <= _EVEN * step).all():
+    if step is None or (np.abs(np.diff(times) - step) <= EVEN * step).all():
         return keypoints, target
     after = math.floor((times[-1] - time) / step + 1e-6)
     before = min(math.floor((time - times[0]) / step + 1e-6), most - 1 - after)
