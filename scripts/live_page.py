@@ -32,7 +32,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from fixtures.browser import NAMES, Chromium  # noqa: E402
 
 SIZE = (1280, 720)
-CASES = (("lite", 0), ("full", 0), ("full", 2))
+CASES = (("lite", 0), ("full", 2), ("full", 0))
 START = (
     "document.getElementById('detector').value = '{}'; document.getElementById('delay').value = '{}'; "
     "document.getElementById('run').click(); 0"

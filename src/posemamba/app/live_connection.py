@@ -106,6 +106,8 @@ class Connection:
 
     async def _end(self, sending: asyncio.Task[None]) -> None:
         self._put(None)
+        if self._broken.done():
+            self._broken.exception()  # told already, or of no interest to a page that has gone
         try:
             await asyncio.wait_for(sending, 5)
             await self._socket.close()
@@ -220,7 +222,7 @@ class Connection:
                 job = store.add(name, video)
                 await anyio.to_thread.run_sync(recorder.write_joints, store.input(job), store.results(job))
                 self._put({"type": "recorded", "job": job.id, "frames": recorder.frames})
-            except PoseMambaError as error:
+            except (PoseMambaError, OSError) as error:
                 self._put({"type": "not recorded", "text": str(error)})
             finally:
                 shutil.rmtree(recorder.folder, ignore_errors=True)

@@ -60,18 +60,20 @@ class Recorder:
         self._shape: tuple[int, ...] = ()
         self._waiting: queue.Queue[tuple[NDArray[np.uint8], float] | None] = queue.Queue(_WAITING)
         self._error: BaseException | None = None
+        self._taking, self._closed = threading.Lock(), False
         self._thread = threading.Thread(target=self._write, name="record", daemon=True)
         self._thread.start()
 
     def take(self, rgb: NDArray[np.uint8], seen: Seen) -> None:
         """Take a picture and what was found in it; pictures of another size than the first are left out."""
-        if not self._shape:
-            self._shape, self._first = rgb.shape, seen.time
-        if rgb.shape != self._shape or self._error is not None:
-            return
-        self._waiting.put((rgb, seen.time - self._first))
-        self._found.append(seen.found)
-        self.frames += 1
+        with self._taking:
+            if not self._shape:
+                self._shape, self._first = rgb.shape, seen.time
+            if rgb.shape != self._shape or self._error is not None or self._closed:
+                return
+            self._waiting.put((rgb, seen.time - self._first))
+            self._found.append(seen.found)
+            self.frames += 1
 
     def close(self) -> Path:
         """End; return the video. What was found in it is written by `write_joints`, where the video lies in the end.
@@ -80,9 +82,9 @@ class Recorder:
             PoseMambaError: no picture came, nobody was seen, or something cannot be written.
         """
         self._end()
-        if self._error is not None:
-            self._abandon(self._error)
-            raise self._error
+        if (failed := self._error) is not None:
+            self._abandon(failed)
+            raise PoseMambaError(f"{self.folder}: the recording cannot be written ({failed})") from failed
         if not self.frames or all(found is None for found in self._found):
             error = PoseMambaError(
                 f"{self.folder}: nothing is recorded, as " + ("nobody was seen" if self.frames else "no picture came")
@@ -98,6 +100,8 @@ class Recorder:
         self._abandon(PoseMambaError("the recording was discarded"))
 
     def _end(self) -> None:
+        with self._taking:  # a picture that is being taken in another thread is the last one
+            self._closed = True
         self._waiting.put(None)
         self._thread.join()
 
