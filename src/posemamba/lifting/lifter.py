@@ -237,8 +237,8 @@ class Lifter:
         """
         if self.metres:
             raise PoseMambaError(
-                f"{self.name}: gives metres in the camera's frame (it was trained on VideoPose3D's files), which can be "
-                "evaluated and not lifted with; lift with weights trained on another kind of data, or the bundled ones"
+                f"{self.name}: gives metres in the camera's frame (it was trained on VideoPose3D's files), which can "
+                "be evaluated and not lifted with; lift with weights trained on other data, or the bundled ones"
             )
         prepared = [_prepared(keypoints) for keypoints in people]
         spans = [split_at_gaps(p.seen, p.frame_times(), self.max_gap, find_jumps(p)) for p in prepared]

@@ -1,8 +1,8 @@
 """AIST++'s annotations: dances before nine cameras, 60 frames a second, triangulated from a detector's joints.
 
 The folder of the annotations has `keypoints3d/SEQUENCE.pkl` (COCO's 17 joints, cm), `keypoints2d/SEQUENCE.pkl` (of
-nine cameras), `cameras/mapping.txt` and `cameras/SETTING.json`; sequences of `ignore_list.txt` are left out. The annotations are Google's, under CC BY 4.0; the
-videos, which are not needed, are AIST's, with terms of their own.
+nine cameras), `cameras/mapping.txt` and `cameras/SETTING.json`; sequences of `ignore_list.txt` are left out. The
+annotations are Google's, under CC BY 4.0; the videos, which are not needed, are AIST's, with terms of their own.
 """
 
 from __future__ import annotations
