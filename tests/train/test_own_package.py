@@ -117,7 +117,10 @@ def test_a_posemamba_with_an_order_of_a_package_named_in_the_recipe(package):
         ("data: {kind: own, other: 1}", "data: other: Extra inputs are not permitted"),
         ("data: {kind: own, frames: 300}", "data.frames is 300, the model takes 243 at most"),
         ("data: {kind: own}\nperson_size: 0.2", "person_size are for mocap"),
-        ("data: {kind: missing}", "unknown data set missing; known: mocap, human36m, videopose3d, mpi_inf_3dhp, own"),
+        (
+            "data: {kind: missing}",
+            "unknown data set missing; known: mocap, human36m, videopose3d, mpi_inf_3dhp, motionbert_slices, own",
+        ),
         ("data: 3", "data: expected fields and values of a data set"),
         ("optimizer: lion", "optimizer: unknown optimizer lion; known: adamw, muon"),
         ("optimizer_options: {momentum: 1}", "optimizer_options are for registered optimizers"),

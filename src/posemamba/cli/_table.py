@@ -59,7 +59,7 @@ def table(options: Options) -> None:
     if options.run:
         run_table(
             chosen,
-            _wanted(chosen, options.only),
+            _wanted(chosen, options.only, trials=options.recipe is not None),
             options.runs,
             seeds=options.seeds,
             settings=options.settings,
@@ -83,11 +83,12 @@ def table(options: Options) -> None:
     print(f"  {options.out}")
 
 
-def _wanted(table: Table, only: str | None) -> tuple[str, ...]:
+def _wanted(table: Table, only: str | None, trials: bool) -> tuple[str, ...]:
+    """Return the names of the runs to make: of all, or those in `only`; on motion capture the trials, too."""
     if not table.runs:
         raise PoseMambaError(f"table {table.number} is counted, there is nothing to train: leave out --run")
     if only is None:
-        return tuple(table.runs)
+        return (*table.runs, *(name for row in table.trials if trials for name in row.runs))
     names = tuple(name.strip() for name in only.split(","))
     unknown = [name for name in names if name not in table.all_runs]
     if unknown:
