@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies.real_video import View
 
 from studies import live_delay
-from studies.real_video import View
 
 
 def test_errors_are_those_that_were_put_in() -> None:

@@ -6,8 +6,10 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,7 +37,9 @@ def load_ray() -> Any:
         PoseMambaError: it is not installed.
     """
     os.environ.update(_SETTINGS)
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # else notes on the terminal that users cannot act on
+    # notes on the terminal that users cannot act on, as of work that is repeated
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
     ray = require("ray", "cluster")
     require("ray.data", "cluster")
     return ray
@@ -80,10 +84,10 @@ def connect(address: str, cpus: int | None = None) -> Iterator[None]:
 
 
 def _begin(ray: Any, address: str, options: dict[str, Any]) -> None:
-    """Connect; a local cluster is tried again, as Ray may wait too short for its own processes on a busy machine."""
+    """Connect; a local cluster is tried again, as a busy machine starts Ray's processes later than Ray waits for."""
     for left in reversed(range(STARTS if address == "local" else 1)):
         try:
-            with _nothing_said():
+            with _nothing_said(), _same_signals():
                 ray.init(address=address, **options)
             return
         except Exception as error:
@@ -129,6 +133,15 @@ def _quieten() -> None:
     context.max_consecutive_actor_init_deaths = INIT_DEATHS  # processes that begin on a machine while it is lost
     for name in ("ray", "ray.data"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # errors are raised, and told in a line
+
+
+@contextlib.contextmanager
+def _same_signals() -> Iterator[None]:
+    """Put back what SIGTERM does: Ray's own handler ends the process with another exit code."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if before is not None and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager

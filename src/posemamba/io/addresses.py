@@ -21,14 +21,17 @@ from posemamba.utils.reading import cause
 
 _ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)  # two letters: one is a drive
 
+_LOCAL = ("file", "local")
+"""Protocols whose addresses have no host, but a path from the root on."""
+
 
 def address_of(path: str | Path) -> str | None:
     """Return the address that a path stands for; None: it is a path of this machine."""
     text = str(path).replace("\\", "/")
     found = _ADDRESS.fullmatch(text)
-    if found is None or found[1] == "file" or os.path.lexists(path):
+    if found is None or os.path.lexists(path):
         return None
-    return f"{found[1]}://{found[2]}"
+    return f"{found[1]}:{'///' if found[1] in _LOCAL else '//'}{found[2]}"
 
 
 def join(address: str, *names: str) -> str:
@@ -88,7 +91,8 @@ def list_inputs(address: str) -> list[tuple[str, Kind]]:
 
 
 def _address(system: Any, name: str) -> str:
-    return str(system.unstrip_protocol(name))
+    address = str(system.unstrip_protocol(name))
+    return address_of(address) or address
 
 
 def _is_input(name: str) -> bool:

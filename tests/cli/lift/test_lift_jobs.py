@@ -62,7 +62,7 @@ def test_the_same_files_and_an_input_that_ends_its_process_fails_alone(weights: 
 
 @pytest.mark.slow
 def test_with_a_lifter_on_each_of_two_devices(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """CPUs in the place of GPUs: what is found in processes is lifted in this one, in batches of several inputs."""
+    """CPUs in the place of GPUs: what is found in two processes is lifted in two others, several inputs in a batch."""
     folder = write_clips(tmp_path / "clips", 14, 3)
     assert _lift(tmp_path, *sorted(folder.iterdir()), "-o", "alone", "--weights", weights).wait() == 1
     monkeypatch.chdir(tmp_path)
@@ -71,11 +71,7 @@ def test_with_a_lifter_on_each_of_two_devices(weights: Path, tmp_path: Path, mon
     inputs = find_inputs(sorted(folder.iterdir()), out)
     setup = Setup(options, str(out), str(tmp_path), "", ("walkers",), posemamba.__version__)
     rows = [row_of(index, one, len(inputs)) for index, one in enumerate(inputs)]
-    made = posemamba.pipeline.lift.Reading.make_detector
-    try:
-        done = list(lift_rows(rows, 2, setup, ("cpu", "cpu")))
-    finally:
-        posemamba.pipeline.lift.Reading.make_detector = made  # the plugin's, in this process too
+    done = list(lift_rows(rows, 2, setup, ("cpu", "cpu")))
     assert sorted(row["index"] for row in done) == list(range(len(inputs)))
     assert sum(row["status"] == "failed" for row in done) == len(BAD)
     single = snapshot(tmp_path / "alone")
