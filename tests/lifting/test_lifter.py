@@ -388,6 +388,22 @@ def test_bad_keypoints_are_refused_in_one_line(lifter: Lifter) -> None:
         assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("frames", [27, 70])  # one window, and several
+def test_frames_that_a_camera_left_out_hardly_matter(lifter: Lifter, frames: int) -> None:
+    """Two people, of whom one lacks frames: each is lifted as if alone, and poses are near those of the whole clip."""
+    whole = walker_keypoints(frames, fps=200)
+    there = np.flatnonzero(
+        (np.random.default_rng(0).random(frames) >= 0.4) | np.isin(np.arange(frames), [0, frames - 1])
+    )
+    times = whole.frame_times()[there]
+    some = replace(whole, xy=whole.xy[there], confidence=whole.confidence[there], times=times)
+    wanted, (first, found) = lifter(whole), lifter.lift_people([whole, some])
+    np.testing.assert_allclose(first.xyz, wanted.xyz, atol=1e-3)
+    usual = np.abs(lifter(replace(some, times=None, fps=80.0)).xyz - wanted.xyz[there]).mean()
+    assert np.abs(found.xyz - wanted.xyz[there]).mean() < 0.2 * usual
+    assert found.keypoints.frame_times().tolist() == times.tolist()
+
+
 def test_weights_that_give_metres_are_refused(tmp_path: Path) -> None:
     save_model(tmp_path / "metres.safetensors", tiny_model(), {"unit": "metres"})
     lifter = Lifter.from_pretrained(tmp_path / "metres.safetensors", device="cpu")

@@ -30,6 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from posemamba.lifting.even_frames import even_frames
 from posemamba.lifting.feet import lift_feet
 from posemamba.lifting.looking import look_at_person
 from posemamba.lifting.windows import Window, batch_size, lift_batch_with_errors, windows
@@ -252,7 +253,6 @@ class Lifter:
         segments = [(person, start, end) for person, own in enumerate(spans) for start, end in own]
         # longest first, then in order: windows of one length can be lifted together
         segments.sort(key=lambda s: -min(s[2] - s[1], self.window))
-        total, done = sum(end - start for _, start, end in segments), 0
         told = turned
         if interpolated is not None:
             told = [
@@ -261,8 +261,21 @@ class Lifter:
                 )
                 for p, mask in zip(turned, interpolated, strict=True)
             ]
-        for (person, start, _), at, piece in self._lift_segments(told, segments):
-            lifted[person][start + at : start + at + len(piece)] = piece
+        # frames that a camera left out are put in, in stretches of their own behind the people
+        given, wanted = list(told), {}
+        for i, (person, start, end) in enumerate(segments):
+            if (even := even_frames(told[person], start, end)) is not None:
+                wanted[len(given)] = person, start + np.arange(end - start), even[1]
+                segments[i] = len(given), 0, len(even[0])
+                given.append(even[0])
+        total, done = sum(end - start for _, start, end in segments), 0
+        for (person, start, _), at, piece in self._lift_segments(given, segments):
+            if person in wanted:
+                owner, frames, places = wanted[person]
+                now = (places >= at) & (places < at + len(piece))
+                lifted[owner][frames[now]] = piece[places[now] - at]
+            else:
+                lifted[person][start + at : start + at + len(piece)] = piece
             done += len(piece)
             if progress is not None:
                 progress(done, total)
