@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import json
 import struct
+import threading
 import time as clock
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,12 @@ class Session:
 
 
 @pytest.fixture
-def client(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Any:
+def client(opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr("posemamba.live.session.LiveSession", Session)
     monkeypatch.setattr("posemamba.app.live_connection._SILENT", 5.0)
-    return opened()
+    yield opened()
+    left = [thread.name for thread in threading.enumerate() if thread.name in ("look", "lift", "record")]
+    assert not left, "however a page goes, its threads end"
 
 
 def picture(time: float, brightness: int = 90, size: tuple[int, int] = (320, 240), format: str = "JPEG") -> bytes:

@@ -96,9 +96,9 @@ class Connection:
                     self._put({"type": "error", "text": f"a fault of this program: {type(error).__name__}"})
                     raise
             finally:
-                await anyio.to_thread.run_sync(self._stop, abandon_on_cancel=False)
-                with_end = asyncio.shield(self._end(sending))
-                await with_end
+                with anyio.CancelScope(shield=True):  # also where the server ends: threads must not stay behind
+                    await anyio.to_thread.run_sync(self._stop)
+                    await self._end(sending)
 
     async def _refuse(self, text: str) -> None:
         await self._socket.send_json({"type": "error", "text": text})
