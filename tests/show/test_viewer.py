@@ -518,30 +518,35 @@ def test_every_button_and_key_does_what_it_says(
 
 
 @pytest.mark.slow
-def test_five_people_and_ten_thousand_frames_are_smooth(
+def test_ten_thousand_frames_of_five_people_are_drawn_as_quickly_as_few(
     tmp_path: Path, walker_clip: Callable[..., Poses3D], chromium: Any
 ) -> None:
-    poses = crowd(walker_clip, 5, 10_000)
-    angles = [{f"angle_{k}": np.sin(np.arange(10_000) / 50 + k) * 60 for k in range(12)} for _ in range(5)]
-    page = tmp_path / "long.html"
-    write_viewer(page, poses, angles=angles)
-    chromium.open(page.as_uri() + "#frame=0&theme=light")
-    chromium.value("pin(2, 5), setSpace('pelvis')")
-    chromium.settle()
-    spent = chromium.value(
-        "(() => { const all = []; for (let k = 0; k < 300; k++) { const t = performance.now();"
-        "seek((k * 7919) % F); draw(); areas.flat.c.getImageData(0, 0, 1, 1); areas.solid.c.getImageData(0, 0, 1, 1);"
-        "all.push(performance.now() - t); } all.sort((a, b) => a - b); return [all[150], all[285]]; })()"
-    )
+    """What a frame takes does not grow with the clip, and playing keeps the clip's time however slow the machine is."""
+    spent = {}
+    for frames in (100, 10_000):
+        poses = crowd(walker_clip, 5, frames)
+        angles = [{f"angle_{k}": np.sin(np.arange(frames) / 50 + k) * 60 for k in range(12)} for _ in range(5)]
+        page = tmp_path / f"{frames}.html"
+        write_viewer(page, poses, angles=angles)
+        chromium.open(page.as_uri() + "#frame=0&theme=light")
+        chromium.value("pin(2, 5), setSpace('pelvis')")
+        chromium.settle()
+        spent[frames] = chromium.value(
+            "(() => { const all = []; for (let k = 0; k < 300; k++) { const t = performance.now();"
+            "seek((k * 7919) % F); draw(); areas.flat.c.getImageData(0, 0, 1, 1);"
+            "areas.solid.c.getImageData(0, 0, 1, 1); all.push(performance.now() - t); }"
+            "all.sort((a, b) => a - b); return [all[150], all[285]]; })()"
+        )
+        print(f"\n{frames} frames, {page.stat().st_size / 1e6:.1f} MB; drawing one: {spent[frames]} ms (median, 95 %)")
+    assert spent[10_000][0] < 3 * spent[100][0] + 1
     chromium.value(
-        "(() => { window.gaps = []; let last = 0; const next = (now) => { if (last) gaps.push(now - last); last = now;"
-        "if (gaps.length < 200) requestAnimationFrame(next); }; seek(0); play(true); requestAnimationFrame(next); })()"
+        "(() => { window.kept = []; let first = 0; const next = (now) => { first ||= now; kept.push([now - first,"
+        "times[state.frame]]); if (kept.length < 60) requestAnimationFrame(next); };"
+        "seek(0); play(true); requestAnimationFrame(next); })()"
     )
-    chromium.until("gaps.length >= 200", timeout=60)
-    played = chromium.value("gaps.sort((a, b) => a - b), [gaps[100], gaps[190]]")
-    print(f"\n{page.stat().st_size / 1e6:.1f} MB; drawing any frame: median {spent[0]:.1f}, 95 % {spent[1]:.1f} ms;")
-    print(f"playing, from one picture to the next: median {played[0]:.1f}, 95 % {played[1]:.1f} ms")
-    assert spent[0] < 33 and played[0] < 40  # in software on two slow cores
+    chromium.until("kept.length >= 60", timeout=60)
+    (begun, from_time), (ended, to_time) = chromium.value("[kept[10], kept[59]]")
+    assert to_time - from_time == pytest.approx((ended - begun) / 1000, rel=0.1, abs=0.1)
 
 
 @pytest.mark.slow
