@@ -78,6 +78,23 @@ def test_a_network_is_opened_with_a_warning(
     )
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--host", "", "is empty"), ("--host", "ä..b", "cannot listen"), ("--largest", "inf", "--largest")],
+)
+def test_nonsense_opens_nothing_to_anybody(
+    option: str,
+    value: str,
+    words: str,
+    served: list[dict[str, Any]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert start(tmp_path, "--port", "0", option, value) == 2 and not served
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and words in said
+
+
 def test_keys_are_long_and_never_the_same() -> None:
     keys = [Keys() for _ in range(3)]
     assert len({key for one in keys for key in (one.token, one.secret)}) == 6 and len(keys[0].token) >= 43

@@ -27,6 +27,8 @@ from posemamba.cli import main
         (["VIDEO", "--seconds", "-1"], "--seconds"),
         (["VIDEO", "-o", "no/folder/poses.jsonl"], "cannot be written"),
         (["VIDEO", "--record", "VIDEO"], "is a file"),
+        (["VIDEO", "-o", "VIDEO"], "would be overwritten"),
+        ([""], "the source is empty"),
         (["VIDEO", "--delay", "40"], "0 to 13"),
         (["VIDEO", "--detector", "huge"], "huge"),
         (["VIDEO", "--height", "17"], "height"),
@@ -46,14 +48,21 @@ def test_nonsense_is_refused_in_a_line(
     printed = capsys.readouterr()
     assert words in printed.err.splitlines()[-1] and printed.err.splitlines()[-1].startswith("error:")
     assert [path.name for path in tmp_path.iterdir()] == ["walk.mp4"]
+    assert (tmp_path / "walk.mp4").read_bytes() == b"no video"
 
 
-def test_a_file_that_is_no_video_leaves_no_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("earlier", [None, "poses of before"])
+def test_a_file_that_is_no_video_leaves_nothing(
+    earlier: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "walk.mp4").write_bytes(b"no video")
-    out = tmp_path / "out"
-    assert main(["live", str(tmp_path / "walk.mp4"), "--record", str(out), "-o", str(tmp_path / "poses.jsonl")]) == 2
+    out, poses = tmp_path / "out", tmp_path / "poses.jsonl"
+    if earlier is not None:
+        poses.write_text(earlier)
+    assert main(["live", str(tmp_path / "walk.mp4"), "--record", str(out), "-o", str(poses)]) == 2
     assert "not a video" in capsys.readouterr().err
     assert not list(out.iterdir())
+    assert (poses.read_text() if poses.exists() else None) == earlier
 
 
 @pytest.mark.slow

@@ -86,10 +86,19 @@ def test_osc_arrives_in_packets_that_fit(pose: LivePose) -> None:
     assert [m.params for m in bundles.OscBundle(last)] == [[8, pytest.approx(1.3), 0, 2]]
 
 
-@pytest.mark.parametrize("text", ["9000", "localhost", "localhost:", "host:0", "host:70000", "host:x", ":9000"])
+@pytest.mark.parametrize(
+    "text", ["9000", "localhost", "localhost:", "host:0", "host:70000", "host:x", ":9000", "host:9" + 5000 * "0"]
+)
 def test_addresses_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(PoseMambaError, match="HOST:PORT"):
         messages.parse_address(text)
+
+
+@pytest.mark.parametrize("host", [300 * "a", "ä..b"])
+def test_a_name_that_no_host_can_have_is_refused(host: str) -> None:
+    pytest.importorskip("pythonosc")
+    with pytest.raises(PoseMambaError, match="cannot be reached"):
+        messages.OscSender(host, 9000)
 
 
 def test_frames_are_judged_by_what_was_seen_and_expected() -> None:

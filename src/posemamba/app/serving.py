@@ -107,6 +107,8 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
     Raises:
         PoseMambaError: nobody can listen there.
     """
+    if not host.strip():  # sockets take it for all addresses
+        raise PoseMambaError("--host is empty, expected an address of this computer; leave it out for 127.0.0.1")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for number in (port, 0) if any_port else (port,):
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -115,7 +117,7 @@ def _listen(host: str, port: int, any_port: bool) -> socket.socket:
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host.strip("[]"), number))
             return listener
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, TypeError, ValueError) as error:  # the last two: a name no host can have
             listener.close()
             if number and any_port and getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES):
                 continue

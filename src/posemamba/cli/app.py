@@ -34,7 +34,7 @@ class AppOptions:
     at_once: Annotated[
         int | None, option("So many files are lifted at the same time (default: one for each 4 processors).", min=1)
     ] = None
-    largest: Annotated[float, option("The largest upload in GB.", min=0.001, default=True)] = 20.0
+    largest: Annotated[float, option("The largest upload in GB.", min=0.001, max=1e6, default=True)] = 20.0
     open_page: Annotated[bool, option("Open the page in the browser.", "--open/--no-open")] = True
 
 

@@ -89,7 +89,10 @@ def live(options: LiveOptions) -> int:
             raise PoseMambaError(f"--{name} is {value:g}, expected seconds, a number from 0 on")
     source = find_source(options.source)
     if options.fast and source.kind != "file":
-        raise PoseMambaError(f"--fast is for videos, and {source.name} is a {source.kind}; leave it out")
+        kind = {"camera": "a camera", "address": "an address"}[source.kind]
+        raise PoseMambaError(f"--fast is for videos, and {source.name} is {kind}; leave it out")
+    if options.out is not None and source.kind == "file" and _same(options.out, source.opened):
+        raise PoseMambaError(f"{source.name}: would be overwritten by the poses; choose another file (--out)")
     if options.record is not None:
         _check_record(options.record, source)
     with contextlib.ExitStack() as stack:
@@ -184,8 +187,10 @@ def _lines(stream: IO[str], options: LiveOptions, source: str) -> Callable[[Live
             if begun
             else [messages.header(axes, source=source), messages.message(pose, axes)]
         )
-        begun = True
         try:
+            if not begun and options.out is not None and options.out.is_file():  # no pipe or device
+                stream.truncate(0)
+            begun = True
             stream.writelines(map(messages.line, told))
             stream.flush()
         except OSError as error:
@@ -198,12 +203,13 @@ def _lines(stream: IO[str], options: LiveOptions, source: str) -> Callable[[Live
 
 @contextlib.contextmanager
 def _stream(path: Path | None) -> Iterator[IO[str]]:
-    """Open the file for lines, or the terminal."""
+    """Open the file for lines, or the terminal; what the file holds stays until there is a line to write."""
     if path is None:
         yield sys.stdout
         return
+    there = path.exists()
     try:
-        file = path.open("w", encoding="utf-8")
+        file = path.open("a", encoding="utf-8")
     except OSError as error:
         raise PoseMambaError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
@@ -211,6 +217,14 @@ def _stream(path: Path | None) -> Iterator[IO[str]]:
     finally:
         with contextlib.suppress(OSError):  # of what a full disk did not take, which was told already
             file.close()
+        with contextlib.suppress(OSError):
+            if not there and path.is_file() and not path.stat().st_size:
+                path.unlink()
+
+
+def _same(one: Path, other: str) -> bool:
+    """Tell whether two paths are one file that exists."""
+    return one.exists() and one.samefile(other)
 
 
 def _check_record(folder: Path, source: Source) -> None:
@@ -219,7 +233,7 @@ def _check_record(folder: Path, source: Source) -> None:
     from posemamba.live.recording import VIDEO
 
     check_out(folder, folder / VIDEO, "video")
-    if source.kind == "file" and (folder / VIDEO).exists() and (folder / VIDEO).samefile(source.opened):
+    if source.kind == "file" and _same(folder / VIDEO, source.opened):
         raise PoseMambaError(f"{source.name}: would be overwritten by the recording; choose another folder (--record)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -83,7 +84,7 @@ def parse_address(text: str) -> tuple[str, int]:
         PoseMambaError: it is none.
     """
     host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    if not host or not re.fullmatch("[0-9]{1,5}", port) or not 0 < int(port) < 65536:
         raise PoseMambaError(f"--osc is '{text}', expected HOST:PORT, e.g. 127.0.0.1:9000")
     return host.strip("[]"), int(port)
 
@@ -104,8 +105,9 @@ class OscSender:
         client = require("pythonosc.udp_client", "osc")
         try:
             self._client = client.UDPClient(host, port)
-        except OSError as error:
-            raise PoseMambaError(f"--osc {host}:{port}: cannot be reached ({error.strerror or error})") from error
+        except (OSError, ValueError) as error:  # ValueError: such a name no host can have
+            reason = getattr(error, "strerror", None) or error
+            raise PoseMambaError(f"--osc {host}:{port}: cannot be reached ({reason})") from error
         self._axes: Axes = axes
         self._bundles = require("pythonosc.osc_bundle_builder", "osc")
         self._messages = require("pythonosc.osc_message_builder", "osc")

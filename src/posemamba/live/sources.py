@@ -82,6 +82,8 @@ def find_source(text: str, system: str = sys.platform) -> Source:
                 raise PoseMambaError(f"{text}: on Windows cameras have names, expected video=NAME of the camera")
             return Source("camera", f"camera {text}", opened, format)
         return Source("camera", text, text, format)
+    if not text.strip():
+        raise PoseMambaError("the source is empty, expected a camera (0, 1, ...), an address (rtsp://...) or a video")
     if not Path(text).exists():
         raise PoseMambaError(f"{text}: no such file, and no camera (0, 1, ...) nor address (rtsp://...)")
     if Path(text).is_dir():

@@ -67,7 +67,7 @@ def test_what_is_there_is_read(tmp_path: Path, suffix: str, damage: Callable[[by
         for look in (probe, lambda p: list(read_frames(p))):
             if look is probe and damage is hole:
                 continue  # an index that is whole shows no damage
-            with pytest.raises(PoseMambaError, match=r"cut short or damaged.*what can be decoded: --allow-damaged$"):
+            with pytest.raises(PoseMambaError, match=r"cut short or damaged.*: posemamba lift --allow-damaged$"):
                 look(path)
     info = probe(Clip(path, allow_damaged=True))
     frames = list(read_frames(Clip(path, allow_damaged=True)))

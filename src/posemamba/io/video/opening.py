@@ -241,7 +241,7 @@ def cut_short(path: Path, problem: str) -> PoseMambaError:
     """Return the error for a video that was cut short."""
     return PoseMambaError(
         f"{path}: the video is cut short or damaged ({problem}); copy or download it again, or take "
-        "what can be decoded: --allow-damaged"
+        "what can be decoded: posemamba lift --allow-damaged"
     )
 
 
