@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -76,6 +77,16 @@ def test_a_network_is_opened_with_a_warning(
     assert (
         "It is open to the network at 0.0.0.0" in said and "not encrypted" in said and "Only this computer" not in said
     )
+
+
+def test_it_serves_on_where_nobody_reads_what_it_prints(
+    served: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with contextlib.suppress(OSError), open(write, "w", encoding="utf-8") as nobody:
+        monkeypatch.setattr("sys.stdout", nobody)
+        assert start(tmp_path, "--port", "0") == 0 and len(served) == 1
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -104,15 +105,29 @@ def test_the_command_takes_weights_of_any_kind_and_refuses_in_one_line(model, tm
         export_for_authors("c.bin", "d.bin")
 
 
-def test_a_training_run_becomes_a_folder_with_its_card(tmp_path: Path) -> None:
+def test_no_line_advises_to_load_a_file_that_runs_code(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    torch.save({"state_dict": os.system}, tmp_path / "code.pt")
+    (tmp_path / "film.pt").write_bytes(b"\0\0\0\x18ftypmp42")
+    for name, words in (("code.pt", "would run code"), ("film.pt", "not what torch.save writes")):
+        assert cli.main(["export", str(tmp_path / name), "-o", str(tmp_path / "a.safetensors")]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1 and "weights_only" not in said and len(said) < 300
+    assert not (tmp_path / "a.safetensors").exists()
+
+
+def test_a_training_run_becomes_a_folder_with_its_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     settings = ["model.options.width=16", "model.options.depth=1", "person_size=0.3"]
     recipe = load_recipe("mocap_27", settings=settings)
     kept = {"state_dict": build_model(recipe).state_dict(), "recipe": recipe.model_dump(mode="json"), "step": 7}
     (tmp_path / "run").mkdir()
     torch.save({**kept, "details": {"val_p1_test": 50.0}}, tmp_path / "run" / "weights.pt")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("of somebody")
     for folder, options in (("a", ()), ("b", ("--half",))):
         line = ["export", str(tmp_path / "run"), "--format", "huggingface", "-o", str(tmp_path / folder), *options]
         assert cli.main(line) == 0
+        said = [Path(file.strip()).name for file in capsys.readouterr().out.splitlines()]
+        assert said == ["README.md", "config.json", "model.safetensors"]
         model = load_model(tmp_path / folder)
         assert model.card["person_size"] == 0.3 and model.card["validation_p1_mm"] == {"test": 50.0}
     assert cli.main(["export", str(tmp_path / "run"), "-o", str(tmp_path / "c.safetensors")]) == 0

@@ -73,20 +73,26 @@ def app(options: AppOptions) -> int:
 def _tell(options: AppOptions, address: str, already: bool) -> None:
     """Print where the page is and who can open it, and open it."""
     from posemamba.app.guard import is_loopback
+    from posemamba.cli.terminal import cannot_print, drop_output
 
     if already:
-        print(f"PoseMamba runs already, at {address}")
+        lines = [f"PoseMamba runs already, at {address}"]
     else:
-        print(f"PoseMamba is at {address}")
+        lines = [f"PoseMamba is at {address}"]
         if is_loopback(options.host):
-            print("Only this computer can open it. Ctrl-C ends it; what is not done goes on at the next start.")
+            lines.append("Only this computer can open it. Ctrl-C ends it; what is not done goes on at the next start.")
         else:
-            print(
+            lines.append(
                 f"It is open to the network at {options.host}: whoever reaches this computer and has that address, "
                 "with its token, can upload, see and remove everything in it. The connection is not encrypted: use it "
                 "in a network that you trust. Ctrl-C ends it; what is not done goes on at the next start."
             )
-    sys.stdout.flush()
+    try:
+        print("\n".join(lines), flush=True)
+    except OSError as error:  # the reader of the output has gone; the page can be opened all the same
+        if not cannot_print(error):
+            raise
+        drop_output()
     if options.open_page:
         threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
 

@@ -283,10 +283,11 @@ def _export_onnx(path: Path, out: Path, frames: int | None) -> None:
 
 def _export_folder(path: Path, out: Path, half: bool) -> None:
     from posemamba.train.export import load_any
+    from posemamba.weights import layout
 
     load_any(path).save_pretrained(out, half=half)
-    for file in sorted(out.iterdir()):
-        print(f"  {file}")
+    for name in sorted((layout.CONFIG, layout.README, layout.WEIGHTS)):
+        print(f"  {out / name}")
 
 
 def _read_card_fields(path: Path | None) -> dict[str, Any]:

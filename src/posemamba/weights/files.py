@@ -136,12 +136,6 @@ def read_checkpoint(path: Path, key: str) -> dict[str, Tensor]:
         checkpoint = load_safely(path)
     except PoseMambaError:
         raise
-    except pickle.UnpicklingError as error:
-        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
-            raise PoseMambaError(
-                f"{path}: refused: the file would run code when loaded, as it holds more than tensors"
-            ) from error
-        raise PoseMambaError(f"{path}: not a checkpoint: {first_line(error)}") from error
     except Exception as error:  # bytes that are no pickle make the reader raise any kind of error
         raise PoseMambaError(
             f"{path}: not a checkpoint or other weights file, or truncated (safetensors or torch.save)"
@@ -206,7 +200,8 @@ def load_safely(path: str | Path, *, mmap: bool = False) -> Any:
     """Read what `torch.save` wrote: tensors, plain containers, numbers and text; no code runs.
 
     Raises:
-        PoseMambaError: it is packed more than such files are. Other exceptions come as PyTorch raises them.
+        PoseMambaError: it would run code when loaded, or is packed more than such files are.
+        pickle.UnpicklingError: it is no such file. Other exceptions come as PyTorch raises them.
     """
     path = Path(path)
     if zipfile.is_zipfile(path):
@@ -217,8 +212,15 @@ def load_safely(path: str | Path, *, mmap: bool = False) -> Any:
                 f"{path}: unpacks to {size:,} bytes, more than a checkpoint of its size holds: damaged, or made to "
                 "fill the memory"
             )
-    with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    try:
+        with torch.serialization.safe_globals(_NUMPY_NUMBERS):
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:  # whose text advises to load the file unsafely
+        if "Weights only load failed" in str(error) and "GLOBAL" in str(error):
+            raise PoseMambaError(
+                f"{path}: refused: the file would run code when loaded, as it holds more than tensors"
+            ) from error
+        raise pickle.UnpicklingError("not what torch.save writes, or damaged") from error
 
 
 def _is_plain(tensor: Tensor) -> bool:
