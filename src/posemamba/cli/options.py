@@ -192,7 +192,7 @@ class ExportOptions(RefinementOptions):
 
     @property
     def world_name(self) -> str | None:
-        """Where the person is in exports, as `posemamba.io.motion.write_motion` takes it."""
+        """Return the place of the person in exports, as `posemamba.io.motion.write_motion` takes it."""
         return None if self.world is None else self.world.strip().lower()
 
     @property

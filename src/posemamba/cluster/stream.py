@@ -23,7 +23,7 @@ BLOCKS = 2000
 
 
 class Work(Protocol):
-    """What a stage does; made once in each of its processes."""
+    """Work of a stage; made once in each of its processes."""
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Return the rows that the next stage gets."""

@@ -29,7 +29,7 @@ Watcher = Callable[[NDArray[np.uint8], Seen], None]
 
 @dataclass
 class Counts:
-    """What has happened to the pictures so far.
+    """Counts of the pictures so far.
 
     Attributes:
         offered: pictures that came.

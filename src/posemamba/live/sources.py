@@ -17,7 +17,7 @@ __all__ = ["Source", "Taken", "find_source", "read_source"]
 
 _SCHEMES = ("rtsp", "rtsps", "http", "https", "rtmp", "rtmps", "udp", "rtp", "tcp", "srt")
 _PROTOCOLS = "rtsp,rtsps,rtp,srtp,rtmp,rtmps,udp,tcp,tls,http,https,httpproxy,crypto,srt"
-"""What an address may lead to: never to files of this computer."""
+"""Protocols to which an address may lead: never to files of this computer."""
 _OPEN_SECONDS, _READ_SECONDS = 10.0, 5.0
 _WAITS = (0.5, 1.0, 2.0, 3.0)
 """Seconds between attempts to reach a camera again."""

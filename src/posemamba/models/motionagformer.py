@@ -115,7 +115,7 @@ def similarity_graph(x_GLE: Tensor, neighbours: int) -> Tensor:
 
 
 class BlockConfig(Protocol):
-    """What a block asks of a config."""
+    """Fields of a config that a block reads."""
 
     @property
     def width(self) -> int: ...

@@ -1,4 +1,4 @@
-"""What lifters of other authors have in common here: config, input, training's questions, their checkpoints.
+"""Common parts of other authors' lifters: config, input, what training calls, their checkpoints.
 
 Shapes: B clips, T frames, J joints, C numbers of a joint, E model width.
 """

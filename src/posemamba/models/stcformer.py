@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 PARTS = (0, 1, 1, 1, 2, 2, 2, 0, 0, 0, 0, 3, 3, 3, 4, 4, 4)
 """The part of the body of each of Human3.6M's joints: trunk and head, right leg, left leg, left arm, right arm."""
 PART_WEIGHTS = {"joints": 1e-4, "frames": 1e-9}
-"""What the embedding of parts counts beside each axis's attention."""
+"""Weight of the embedding of parts beside each axis's attention."""
 PART_DROP = 0.5
 """The share of training steps in which a layer leaves its embedding of parts out, for all clips together."""
 

@@ -23,7 +23,7 @@ SCORE = "test.json"
 """Scores by ``posemamba evaluate WEIGHTS DATA --json``, put into a run's folder: they go before the run's own."""
 
 SEED = "_seed"
-"""What stands between a run's name and the seed in the name of the folder of a further seed."""
+"""Separator between a run's name and the seed, in the name of a further seed's folder."""
 _SCORES = {
     "p1": "val_p1_test",
     "p2": "val_p2_test",

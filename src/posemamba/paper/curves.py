@@ -13,7 +13,7 @@ from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_path
 
 Points = dict[int, list[float]]
-"""By step the scores of those seeds that were scored there, millimetres."""
+"""Scores in millimetres, by step, of the seeds that were scored there."""
 SCORES = ("val_p1_test", "val_p1_exact", "val_p1_noisy")
 
 

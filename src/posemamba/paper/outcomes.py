@@ -1,4 +1,4 @@
-"""What is put beside the paper's numbers: counts of models, and scores of runs, several seeds of a run together."""
+"""Outcomes beside the paper's numbers: counts of models, and scores of runs, several seeds of a run together."""
 
 from __future__ import annotations
 

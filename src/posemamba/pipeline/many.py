@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Lifted:
-    """What became of one file.
+    """Outcome of one file.
 
     Attributes:
         path: the file, or folder.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from posemamba.io.video.reading import Frame
 
 PAGE_BYTES = 15_000_000
-"""Of a page with pictures. What its poses and angles leave is for the pictures, which as text take a third more."""
+"""Size of a page with pictures. Poses and angles leave the rest to the pictures, which as text take a third more."""
 _BYTES_OF_FRAME = 470  # of a person, with angles and expected errors, as text
 _LEAST_BYTES = 2_000_000
 LONG = 2_000

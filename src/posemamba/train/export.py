@@ -85,7 +85,7 @@ def _card(model: AnyModel, recipe: Recipe, details: Mapping[str, Any]) -> dict[s
 
 
 def _registered(data: Any) -> str:
-    """What a registered data set's class says of it in its docstring's first line."""
+    """Return the first line of the docstring of a registered data set's class."""
     return (type(data).__doc__ or "").strip().partition("\n")[0] or str(data.kind)
 
 

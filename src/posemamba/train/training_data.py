@@ -1,4 +1,4 @@
-"""What training asks of a data set."""
+"""Methods that training needs of a data set."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _check_paths(options: LiftOptions) -> None:
 
 
 class Outcomes:
-    """What becomes of each of several inputs: one that fails is reported in a line, and the others go on."""
+    """Outcomes of several inputs: one that fails is reported in a line, and the others go on."""
 
     def __init__(self, inputs: Sequence[Input], worker: Worker, summary: Summary) -> None:
         self._inputs, self._worker, self._summary = inputs, worker, summary

@@ -169,7 +169,7 @@ class _Counts:
 
 
 class Record:
-    """What became of each input: failures in a file as they come, the rest in a temporary one until the summary.
+    """Outcomes of the inputs: failures in a file as they come, the rest in a temporary one until the summary.
 
     The memory that it takes does not grow with what is done.
 

@@ -29,7 +29,7 @@ FEWEST = 24
 """Keypoint files for each process at the least: it takes as long to start as a few dozen take to lift."""
 
 _stages: dict[str, Callable[[list[Row]], list[Row]]] = {}
-"""Of this process, by name, where it is one of a pool's."""
+"""Stages of a pool's process, by name; empty in other processes."""
 
 
 def default_jobs(inputs: Sequence[Input], cores: int | None = None) -> int:

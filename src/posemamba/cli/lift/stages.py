@@ -47,7 +47,7 @@ class Counter(Protocol):
 
 @dataclass(frozen=True)
 class Setup:
-    """What each process of a stage is given.
+    """Settings that each process of a stage is given.
 
     Attributes:
         options: of the command.
@@ -70,7 +70,7 @@ class Setup:
 
 @dataclass
 class _Place:
-    """Where the files of a row are on this machine."""
+    """Place of the files of a row on this machine."""
 
     one: Input
     remote: RemoteFolder | None = None
@@ -90,7 +90,7 @@ class _Place:
 
 
 class _Stage:
-    """What all stages share: the worker, places of files, and errors, which end a row and nothing else."""
+    """Base of all stages: the worker, places of files, and errors, which end a row and nothing else."""
 
     lifts = True
 

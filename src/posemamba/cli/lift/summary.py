@@ -22,7 +22,7 @@ PAGE, TABLE = "summary.html", "summary.csv"
 
 
 class Summary:
-    """What became of the inputs of a call, and of earlier ones into the same folder.
+    """Outcomes of the inputs of a call, and of earlier ones into the same folder.
 
     Args:
         out: the folder that holds the folders of results.

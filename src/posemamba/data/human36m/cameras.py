@@ -63,7 +63,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a camera stood: the turn from its frame to the world, a unit quaternion (w, x, y, z), and millimetres."""
+    """Place of a camera: the turn from its frame to the world, a unit quaternion (w, x, y, z), and millimetres."""
 
     turn: tuple[float, float, float, float]
     position: tuple[float, float, float]

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from posemamba.evaluate.mocap.benchmark import Predict, model_predictor
 
 _predictor: list[Predict] = []
-"""Of this process, where it is one of `predictors_on`."""
+"""Predictor of this process, if `predictors_on` started it."""
 
 
 @dataclass(frozen=True)
 class Loading:
-    """What is needed to make a predictor of weights: see `model_predictor`.
+    """Settings from which a predictor of weights is made; see `model_predictor`.
 
     Attributes:
         weights: name or file.

@@ -61,7 +61,7 @@ EXPORTS: dict[str, Export] = {
 }
 """The export formats by name."""
 WORLDS = ("floor", "camera")
-"""Where an exported person is: on the floor, or where the poses are."""
+"""Place of an exported person: on the floor, or where the poses are."""
 
 
 def write_motion(

@@ -169,7 +169,7 @@ def are_poses(path: Path) -> bool:
 
 _BODY = [bone for bone in H36M17.bones if bone[1] <= 10]  # without the arms
 _SMALLEST = 1e-6
-"""Of the bones in them together, in metres, pixels or the network's unit: refinement divides by a body's length."""
+"""Smallest length of these bones together, in metres, pixels or the network's unit: refinement divides by it."""
 _LARGEST = float(np.finfo(np.float32).max)
 _FAR = {"metre": 1e6, "pixel": 1e8}
 """How far from the origin a joint may be."""

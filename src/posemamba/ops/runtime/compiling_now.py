@@ -1,4 +1,4 @@
-"""Whether a kernel is being compiled, for a line that tells why the first call takes longer; loads nothing."""
+"""State of compilation, for a line that tells why the first call takes longer; loads nothing."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.plugins import Registry
 
 OrderName: TypeAlias = str
-"""One of `ORDERS`."""
+"""Name of a scan order, a key of `ORDERS`."""
 DIRECTIONS = 4
 Tables = Callable[[int, int], Any]
 """(frames, joints) to the tokens (4, L) that the steps of the four directions visit."""
