@@ -84,6 +84,7 @@ def test_no_value_is_taken_for_another_option(tmp_path: Any) -> None:
 def test_errors_speak_the_words_of_the_form() -> None:
     told = in_words("--height is '9', leave --fov out; choose another folder (-o); --no-such stays")
     assert told == "“Height of the person” is '9', leave “Field of view” out; --no-such stays"
+    assert in_words("take it: posemamba lift --allow-damaged") == "take it: “Use damaged videos”"
 
 
 def test_options_of_the_detection_decide_whether_people_are_chosen_anew() -> None:

@@ -147,6 +147,7 @@ def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
         ("table 4 --run --seeds 0", "--seeds is 0, expected 1 or more"),
         ("table 4 --recipe mpi_inf_3dhp", "its data are mpi_inf_3dhp, expected motion capture"),
         ("table 2 --recipe mocap_81", "table 2 is counted, there is nothing to train: leave out --recipe"),
+        (f"table 4 --runs {__file__}", "is a file, expected a folder with a folder for each run"),
         ("table 4 --curves runs.gif", "expected a name that ends with .png, .svg, .pdf or .csv"),
     ],
 )

@@ -247,5 +247,5 @@ def in_words(message: str) -> str:
     """Return an error of ``posemamba lift`` with the form's words for its options."""
     labels = {f"--{name.replace('_', '-')}": field.label for name, field in FIELDS.items()}
     labels |= {"--no-flip": FIELDS["flip"].label, "--export": FILES}
-    text = message.replace("; choose another folder (-o)", "")
+    text = message.replace("; choose another folder (-o)", "").replace("posemamba lift --", "--")
     return _OPTION.sub(lambda found: f"“{labels[found[0]]}”" if found[0] in labels else found[0], text)

@@ -50,6 +50,8 @@ def table(options: Options) -> None:
         raise PoseMambaError(f"--device is '{options.device}', expected auto, cpu or gpu")
     if options.max_minutes is not None and options.max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {options.max_minutes:g}, expected a positive number")
+    if options.runs.exists() and not options.runs.is_dir():
+        raise PoseMambaError(f"{options.runs}: is a file, expected a folder with a folder for each run (--runs)")
     given: dict[str, object] = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
     given |= {"--set": options.settings or None, "--seeds": options.seeds if options.seeds != 1 else None}
     if not options.run and (alone := [name for name, value in given.items() if value is not None]):

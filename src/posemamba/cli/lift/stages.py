@@ -12,6 +12,7 @@ import contextlib
 import io
 import os
 import shutil
+import sys
 import tempfile
 import traceback
 import warnings
@@ -165,13 +166,18 @@ class _Stage:
     @contextlib.contextmanager
     def _trying(self, row: Row) -> Iterator[None]:
         """Collect what the block prints and warns of; an error ends the row."""
-        said = io.StringIO()
+        said, aside = io.StringIO(), io.StringIO()
         with warnings.catch_warnings(record=True) as warned, contextlib.redirect_stdout(said):
             warnings.simplefilter("ignore")
             warnings.filterwarnings("always", category=UserWarning, module=r"posemamba\.")
             try:
-                with contextlib.redirect_stderr(io.StringIO()):  # bars; errors are told by the row
+                with contextlib.redirect_stderr(aside):  # bars; errors are told by the row
                     yield
+            except KeyboardInterrupt:  # nobody gets the row
+                with contextlib.suppress(OSError, ValueError):
+                    lines = [line for line in aside.getvalue().splitlines() if line.startswith("interrupted")]
+                    print(*lines, sep="\n", end="\n" if lines else "", file=sys.stderr, flush=True)
+                raise
             except FatalError as error:
                 row |= {"status": FATAL, "error": str(error)}
             except PoseMambaError as error:
