@@ -35,6 +35,9 @@ def _resident() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_drivers_memory_is_flat(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("ray.data", reason="needs the extra 'cluster'")
+    from ray import cloudpickle
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # Ray's processes do not find this file by its name
     from posemamba.cluster.session import connect
     from posemamba.cluster.stream import Stage, stream
 
