@@ -40,6 +40,7 @@ def video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "clip.mp4"
 
 
+@pytest.mark.slow
 def test_pipelines_run_in_turns_and_failures_have_their_reason(video: Path, tmp_path: Path) -> None:
     order = tmp_path / "order"
     note = "open({!r}, 'a').write({!r});".format

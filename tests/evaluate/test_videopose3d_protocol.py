@@ -140,6 +140,7 @@ def test_clips_cover_each_video_and_the_earlier_one_counts(folder: Path) -> None
     assert long.mpjpe_mm == pytest.approx(evaluate(two_layers, data, frames=10).mean.mpjpe_mm, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_commands(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
     model = PoseMamba.preset("s", width=16, depth=1, frames=9).eval()

@@ -324,6 +324,7 @@ def test_a_learned_weight_of_the_limb_merge_lies_between_two_orders(tmp_path) ->
         PoseMambaConfig(merge_weight=True, scan_order="fs_ft")
 
 
+@pytest.mark.slow
 def test_jacobians_and_second_derivatives() -> None:
     """torch.func in float32 by the reference; double backward in float64, and a clear word where kernels have none."""
     torch.manual_seed(0)

@@ -109,6 +109,7 @@ def test_a_model_is_shown_the_confidence_that_it_takes() -> None:
     assert not np.allclose(weight(joints[..., :2], 0.5), expected.joints, rtol=1e-3)  # without it all are certain
 
 
+@pytest.mark.slow
 def test_a_figure_is_written_or_refused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     model = PoseMamba(small("global_local", depth=2)).eval()
