@@ -24,7 +24,7 @@ def page(shared: Callable[..., Path], tmp_path: Path) -> Iterator[Any]:
     pytest.importorskip("uvicorn", reason="the extra 'app'")
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:
-        pytest.skip("no Chromium")
+        pytest.skip("needs Chromium or Chrome on PATH: the page is driven in it")
     sys.path.insert(0, str(ROOT / "scripts"))
     try:
         from live_page import write_camera

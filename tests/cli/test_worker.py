@@ -65,7 +65,7 @@ def test_an_error_is_an_event_and_a_closed_stdin_an_interruption(tmp_path: Path)
     assert worker.wait(60) == 130
 
 
-@pytest.mark.skipif(os.name == "nt", reason="no locks of files")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fcntl, which locks a job's folder")
 def test_a_worker_waits_for_an_earlier_one_of_the_same_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from posemamba.cli import worker
 

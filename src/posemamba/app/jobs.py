@@ -189,16 +189,7 @@ class Store:
         """
         job = Job(secrets.token_hex(8), name, SUFFIXES[Path(name).suffix.lower()], created=time.time())
         job.size = uploaded.stat().st_size
-        folder = self.path(job)
-        try:
-            (folder / "input").mkdir(parents=True)
-            uploaded.replace(self.input(job))
-            self.save(job)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self._jobs[job.id] = job
-        return job
+        return self._take(job, uploaded, self.input(job))
 
     def add_results(self, name: str, results: Path, result: dict[str, Any] | None = None) -> Job:
         """Make a job that is done of a folder of results, which is moved into its folder; such as of a recording.
@@ -210,13 +201,16 @@ class Store:
         """
         job = Job(secrets.token_hex(8), clean_name(name), "video", created=time.time(), state="done")
         job.ended, job.result = time.time(), result or {}
-        folder = self.path(job)
+        return self._take(job, results, self.results(job))
+
+    def _take(self, job: Job, given: Path, place: Path) -> Job:
+        """Move a file or folder to its place in a new job's folder, and list the job; whole or not at all."""
         try:
-            folder.mkdir(parents=True)
-            results.replace(self.results(job))
+            place.parent.mkdir(parents=True)
+            given.replace(place)
             self.save(job)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(self.path(job), ignore_errors=True)
             raise
         self._jobs[job.id] = job
         return job

@@ -150,12 +150,12 @@ class MotionBERT(nn.Module):
 
     @classmethod
     def preset(cls, size: str = "base", **changes: object) -> MotionBERT:
-        """A fresh MotionBERT of a published size; `changes` override single config fields."""
+        """Make a fresh MotionBERT of a published size; `changes` override single config fields."""
         return cls(MotionBERTConfig.preset(size, **changes))
 
     @classmethod
     def from_pretrained(cls, path: str | Path, heads: int = 8) -> MotionBERT:
-        """A trained MotionBERT in evaluation mode, from a checkpoint of the authors' code (`model_pos`).
+        """Load a trained MotionBERT in evaluation mode, from a checkpoint of the authors' code (`model_pos`).
 
         Args:
             path: the checkpoint; everything but the number of heads is read off the shapes in it.

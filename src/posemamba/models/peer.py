@@ -113,12 +113,12 @@ class Peer(nn.Module, Generic[Config]):
 
     @classmethod
     def preset(cls, size: str | None = None, **changes: object) -> Self:
-        """A fresh model of a published size; `changes` override single config fields."""
+        """Make a fresh model of a published size; `changes` override single config fields."""
         return cls(cls.config_class.preset(size, **changes))  # type: ignore[arg-type]
 
     @classmethod
     def from_pretrained(cls, path: str | Path, heads: int = 8) -> Self:
-        """A trained model in evaluation mode, from a checkpoint of its authors' code.
+        """Load a trained model in evaluation mode, from a checkpoint of its authors' code.
 
         Args:
             path: the checkpoint; everything but the number of heads is read off the shapes in it.

@@ -79,7 +79,7 @@ def test_with_a_lifter_on_each_of_two_devices(weights: Path, tmp_path: Path, mon
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="signals")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
 def test_an_interruption_ends_all_processes_and_keeps_the_joints(weights: Path, tmp_path: Path) -> None:
     folder = write_clips(tmp_path / "clips", 0, 0)
     videos = [write_video(folder / f"long_{i}.mp4", 200, 10) for i in range(2)]
