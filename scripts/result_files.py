@@ -1,10 +1,13 @@
 """Files of benchmarks/results: a race or a score each, read, checked and written in one layout.
 
-A file has `title`, `command`, `machine`, `date`, `commit` and `source` (where the numbers come from, if the report itself
-was not kept), `columns` and `rows`; `heading` is that of the rows' labels. A column has a `label`, its `unit`, `decimals`
-(of its floats; whole numbers have none) or `digits`, `signed`, and a `form` if more than the number is printed:
-``{} %``, or ``{p1} / {p2}`` of other columns. A row has a `label`, a `short` one, a `unit` behind all of its numbers,
-`signed` ones, `bold` columns, and a number or a text for each column that it has.
+A file has `title`, `command`, `machine`, `date`, `commit` and `source` (where the numbers come from, if the report
+itself was not kept), `columns` and `rows`; `heading` is that of the rows' labels.
+
+A column has a `label`, its `unit`, `decimals` (of its floats; whole numbers have none) or significant `digits`,
+`signed`, and a `form` if more than the number is printed: ``{} %``, or ``{p1} / {p2}`` of other columns.
+
+A row has a `label`, a `short` one, a `unit` behind all of its numbers, `signed`, `bold` columns, and a number or a text
+for each column that it has.
 """
 
 from __future__ import annotations
@@ -65,12 +68,15 @@ def layout(content: dict[str, Any]) -> str:
     def line(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
 
+    first = ("label", "short", "unit", "signed", *content["columns"], "bold")
+    rows = {name: {key: row[key] for key in first if key in row} for name, row in content["rows"].items()}
+
     def lines(entries: dict[str, Any]) -> str:
         return ",\n".join(f"    {line(key)}: {line(value)}" for key, value in entries.items())
 
     parts = [
         f"  {line(key)}: {{\n{lines(value)}\n  }}" if key in ("columns", "rows") else f"  {line(key)}: {line(value)}"
-        for key, value in content.items()
+        for key, value in {**content, "rows": rows}.items()
     ]
     return "{\n" + ",\n".join(parts) + "\n}\n"
 

@@ -107,9 +107,10 @@ def take(name: str, options: dict[str, str], text: str) -> None:
         for (parts, _), written in zip(columns, line, strict=True):
             if any("." in part for part in parts):
                 raise ResultsError(f"{name}: {', '.join(parts)} are of other files; give a page that shows those")
-            texts = written.removesuffix(f" {unit}").split(" / ") if len(parts) > 1 else [written.removesuffix(f" {unit}")]
-            for part, plain in zip(parts, texts, strict=len(texts) > 1):
-                bold += _take_cell(content, entry, part, plain)
+            plain = written.removesuffix(f" {unit}")
+            texts = plain.split(" / ") if len(parts) > 1 else [plain]
+            for part, piece in zip(parts, texts, strict=len(texts) > 1):
+                bold += _take_cell(content, entry, part, piece)
         if bold and "best" not in options:
             entry["bold"] = bold
     save(name, content)
@@ -158,9 +159,7 @@ def _home(name: str, column: str) -> tuple[dict[str, Any], str]:
     return content, column
 
 
-def _chosen(
-    name: str, options: dict[str, str]
-) -> tuple[dict[str, Any], list[tuple[list[str], str]], list[str]]:
+def _chosen(name: str, options: dict[str, str]) -> tuple[dict[str, Any], list[tuple[list[str], str]], list[str]]:
     """The file, and the columns (with their headings) and rows that a mark asks for."""
     content = load(name)
     joined = {part for about in content["columns"].values() for part in PART.findall(about.get("form", ""))}
@@ -182,7 +181,8 @@ def _list(options: dict[str, str], key: str, every: list[str]) -> list[str]:
 
 def _labels(content: dict[str, Any], rows: list[str], short: bool) -> list[str]:
     """The rows' labels; a label of several rows stands at the first one."""
-    labels = [str(content["rows"][row].get("short", content["rows"][row]["label"]) if short else content["rows"][row]["label"]) for row in rows]
+    entries = [content["rows"][row] for row in rows]
+    labels = [str(entry["short"] if short and "short" in entry else entry["label"]) for entry in entries]
     return [label if label != before else "" for label, before in zip(labels, [None, *labels], strict=False)]
 
 

@@ -1,11 +1,12 @@
 """Numbers of pages, written from the files of benchmarks/results.
 
-    python scripts/results.py                       # list what pages say otherwise than the files; exit code 1 if anything
+    python scripts/results.py                       # list what pages say otherwise than the files, and exit with 1
     python scripts/results.py --write               # write the pages' tables and numbers anew
     python scripts/results.py --take docs/onnx.md   # read the tables of a page into the files, then write all pages
 
-After a new measurement either change the file, and `--write`; or put the table that a study prints into the page between
-its marks, and `--take`. Command, machine, date and commit are changed in the file by hand.
+After a new measurement change the file, and `--write`; or put the table that a study prints between the marks of a
+page, and `--take`. Command, machine, date and commit are changed in the file by hand. The layout of a file is in
+`result_files.py`.
 
 A table stands between two marks. Columns and rows are chosen by their names, all where none are named. `a/b` puts two
 columns into one, `name=Heading` gives it another heading, `file.column` is one of another file. `turned` has a line for
@@ -15,9 +16,9 @@ each column, `best` prints the least number of each column bold, `short` names r
     ...
     <!-- end -->
 
-`<!-- source: real_clip -->` writes what was run, likewise up to `<!-- end -->`, and `<!-- files -->` a list of all files. A
-number in a sentence is followed by a mark that says what it is: ``50.2<!-- = real_clip posemamba-s p1 -->``, or
-``50.2 / 37.3<!-- = ... p1/p2 -->``.
+`<!-- source: real_clip -->` writes what was run, likewise up to `<!-- end -->`, and `<!-- files -->` a list of all
+files. A number in a sentence is followed by a mark that says what it is: ``50.2<!-- = real_clip posemamba-s p1 -->``,
+or ``50.2 / 37.3<!-- = ... p1/p2 -->``.
 
 A table of measured numbers without marks is a fault; ``<!-- by hand: why -->`` before it says that it is none. So is a
 number with a unit without a mark in the sentences of the pages in `SENTENCES`.
@@ -41,7 +42,10 @@ SENTENCES = ("README.md", "docs/results.md")
 BLOCK = re.compile(r"(<!-- (results|source|files)(?:: (.+?))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 MARKED = re.compile(rf"({NUMBER}(?: / {NUMBER})*)(<!-- = (\S+) (.+?) (\S+) -->)")
 ANY_MARK = re.compile(r"<!-- (?:= |results: |source: |files)")
-GENERATED = re.compile(r"<!-- \w+(?:: [^\n]+?)? -->\n.*?<!-- end -->\n|^```.*?^```$", re.DOTALL | re.MULTILINE)
+GENERATED = re.compile(
+    r"<!-- (?:results|source|files|angles)\b[^\n]* -->\n.*?<!-- end -->\n|^```.*?^```$", re.DOTALL | re.MULTILINE
+)
+"""What a command writes (docs/angles.md has tables of the weights' own card), and code."""
 TABLE = re.compile(r"(?:^\|.*\n){3,}", re.MULTILINE)
 UNIT = r"\s?(?:mm|cm|ms|m/s²|kB|MB|GB|MiB|dB|s\b|px|%|times\b|degrees\b)"
 MEASURED = re.compile(rf"(?<![\w.-]){NUMBER}{UNIT}(?!\w)")
@@ -116,16 +120,21 @@ def pages() -> list[Path]:
     return [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
 
 
-def _home(page: Path) -> str:
-    return "../" * (len(page.relative_to(ROOT).parts) - 1)
+def _both(page: Path) -> tuple[str, str]:
+    """A page's text as it is and as the files would have it."""
+    text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
+    try:
+        return text, rewritten(text, "../" * (len(name.parts) - 1))
+    except ResultsError as error:
+        raise ResultsError(f"{name}: {error}") from error
 
 
 def differences() -> list[str]:
     """Each line of a page that the files would write otherwise."""
     found = []
     for page in pages():
-        text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
-        new = rewritten(text, _home(page))
+        name = page.relative_to(ROOT)
+        text, new = _both(page)
         for old, made in zip(text.splitlines(), new.splitlines(), strict=False):
             if old != made:
                 found.append(f"{name}: says {old!r}, the files of benchmarks/results {made!r}")
@@ -142,7 +151,7 @@ def unmarked(text: str, sentences: bool = False) -> list[str]:
     for match in TABLE.finditer(text):
         lines = [re.split(r"(?<!\\)\|", line.strip().strip("|"))[1:] for line in match[0].splitlines()[2:]]
         cells = [MARKED.sub("", cell) for line in lines for cell in line if cell.strip()]
-        count = sum(bool(FIGURES.search(c)) and len(re.findall(r"[^\W\d]+", FIGURES.sub("", c))) <= WORDS for c in cells)
+        count = sum(_is_figures(cell) for cell in cells)
         by_hand = text[: match.start()].rstrip().rsplit("\n", 1)[-1].startswith("<!-- by hand: ")
         if count >= 4 and count >= len(cells) / 3 and not by_hand:
             found.append(f"a table of {count} measured numbers without marks: {match[0].splitlines()[0]}")
@@ -152,11 +161,15 @@ def unmarked(text: str, sentences: bool = False) -> list[str]:
     return found
 
 
+def _is_figures(cell: str) -> bool:
+    return bool(FIGURES.search(cell)) and len(re.findall(r"[^\W\d]+", FIGURES.sub("", cell))) <= WORDS
+
+
 def write() -> None:
     """Write the pages' tables and numbers anew."""
     for page in pages():
-        text = page.read_text(encoding="utf-8")
-        if (new := rewritten(text, _home(page))) != text:
+        text, new = _both(page)
+        if new != text:
             page.write_text(new, encoding="utf-8")
             print(page.relative_to(ROOT))
 
