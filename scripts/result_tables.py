@@ -93,12 +93,16 @@ def take(name: str, options: dict[str, str], text: str) -> None:
         ResultsError: it has other lines or columns than its mark.
     """
     content, columns, rows = _chosen(name, options)
-    lines = [[entry.strip() for entry in line.strip().strip("|").split("|")] for line in text.strip().splitlines()]
-    cells = [line[1:] for line in lines[2:]]
-    if "turned" in options:
-        cells = [list(line) for line in zip(*cells, strict=True)]
-    if [len(line) for line in cells] != [len(columns)] * len(rows):
+    lines = [[entry.strip() for entry in line.strip()[1:-1].split("|")] for line in text.strip().splitlines()]
+    del lines[1:2]
+    if "turned" in options and len({len(line) for line in lines}) == 1:
+        lines = [list(line) for line in zip(*lines, strict=True)]
+    if [len(line) for line in lines] != [len(columns) + 1] * (len(rows) + 1):
         raise ResultsError(f"{name}: the table has not the {len(rows)} rows and {len(columns)} columns of its mark")
+    for line, row, label in zip(lines[1:], rows, _labels(content, rows, "short" in options), strict=True):
+        if line[0] not in (label, content["rows"][row]["label"]):
+            raise ResultsError(f"{name}: a row begins with {line[0]!r} where the file has {label!r}")
+    cells = [line[1:] for line in lines[1:]]
     for row, line in zip(rows, cells, strict=True):
         entry = content["rows"][row]
         unit = entry.get("unit", "")
