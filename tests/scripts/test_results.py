@@ -206,10 +206,10 @@ def test_the_benchmark_is_what_the_weights_cards_say() -> None:
 
 
 def test_means_over_seeds_are_those_of_the_seeds() -> None:
-    rows = dict(result_files.load("table4")["rows"])
-    mean = rows.pop("mean")
+    rows = result_files.load("table4")["rows"]
+    mean = rows["mean"]
     for order in ("merged", "bidirectional", "difference"):
         for which in ("exact", "noisy"):
-            values = [row[f"{order}_{which}"] for row in rows.values()]
+            values = [row[f"{order}_{which}"] for key, row in rows.items() if key.isdigit()]
             said, spread = map(float, mean[f"{order}_{which}"].split(" ± "))
             assert abs(statistics.mean(values) - said) < 0.11 and abs(statistics.stdev(values) - spread) < 0.11
