@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Collection
 from typing import Any
@@ -16,7 +17,7 @@ NUMBER = r"[-+]?\d(?:[\d,]*\d)?(?:\.\d+)?(?:e[-+]?\d+)?"
 
 
 def number(name: str, row: str, column: str) -> str:
-    """The number alone as pages print it; a text as it is, nothing where the row has none."""
+    """Print the number alone; a text as it is, nothing where the row has none."""
     content, column = _home(name, column)
     if row not in content["rows"]:
         raise ResultsError(f"{name} has no number of row {row!r}, column {column!r}")
@@ -35,7 +36,7 @@ def _printed(value: float, entry: dict[str, Any], about: dict[str, Any]) -> str:
 
 
 def cell(name: str, row: str, column: str, best: Collection[str] = ()) -> str:
-    """The number in its column's form, or the numbers of several columns."""
+    """Print the number in its column's form, which may hold the numbers of several columns."""
     content, key = _home(name, column)
     form = content["columns"][key].get("form", "{}")
     parts = [part or key for part in PART.findall(form)]
@@ -92,7 +93,8 @@ def take(name: str, options: dict[str, str], text: str) -> None:
     Raises:
         ResultsError: it has other lines or columns than its mark.
     """
-    content, columns, rows = _chosen(name, options)
+    content, columns, rows = copy.deepcopy(_chosen(name, options))
+    printed = {part for parts, _ in columns for column in parts for part in (column, *_numbers(content, column))}
     lines = [[entry.strip() for entry in line.strip()[1:-1].split("|")] for line in text.strip().splitlines()]
     del lines[1:2]
     if "turned" in options and len({len(line) for line in lines}) == 1:
@@ -106,16 +108,16 @@ def take(name: str, options: dict[str, str], text: str) -> None:
     for row, line in zip(rows, cells, strict=True):
         entry = content["rows"][row]
         unit = entry.get("unit", "")
-        entry.pop("bold", None)
-        bold: list[str] = []
+        bold = [column for column in entry.pop("bold", []) if column not in printed or "best" in options]
         for (parts, _), written in zip(columns, line, strict=True):
             if any("." in part for part in parts):
                 raise ResultsError(f"{name}: {', '.join(parts)} are of other files; give a page that shows those")
             plain = written.removesuffix(f" {unit}")
             texts = plain.split(" / ") if len(parts) > 1 else [plain]
             for part, piece in zip(parts, texts, strict=len(texts) > 1):
-                bold += _take_cell(content, entry, part, piece)
-        if bold and "best" not in options:
+                found = _take_cell(content, entry, part, piece)
+                bold += [] if "best" in options else found
+        if bold:
             entry["bold"] = bold
     save(name, content)
 
@@ -154,7 +156,7 @@ def _value(text: str) -> int | float | str:
 
 
 def _home(name: str, column: str) -> tuple[dict[str, Any], str]:
-    """The file of a column, which may be another one's (`file.column`), and its name there."""
+    """Find a column's file, which may be another one (`file.column`), and its name there."""
     if "." in column:
         name, column = column.split(".")
     content = load(name)
@@ -164,7 +166,7 @@ def _home(name: str, column: str) -> tuple[dict[str, Any], str]:
 
 
 def _chosen(name: str, options: dict[str, str]) -> tuple[dict[str, Any], list[tuple[list[str], str]], list[str]]:
-    """The file, and the columns (with their headings) and rows that a mark asks for."""
+    """Find the file, the columns (with their headings) and the rows that a mark asks for."""
     content = load(name)
     joined = {part for about in content["columns"].values() for part in PART.findall(about.get("form", ""))}
     columns = []
@@ -184,14 +186,14 @@ def _list(options: dict[str, str], key: str, every: list[str]) -> list[str]:
 
 
 def _labels(content: dict[str, Any], rows: list[str], short: bool) -> list[str]:
-    """The rows' labels; a label of several rows stands at the first one."""
+    """List the rows' labels; a label of several rows stands at the first one."""
     entries = [content["rows"][row] for row in rows]
     labels = [str(entry["short"] if short and "short" in entry else entry["label"]) for entry in entries]
     return [label if label != before else "" for label, before in zip(labels, [None, *labels], strict=False)]
 
 
 def _numbers(content: dict[str, Any], column: str) -> list[str]:
-    """The columns whose numbers a column prints."""
+    """List the columns whose numbers a column prints."""
     if "." in column:
         return []
     return [part or column for part in PART.findall(content["columns"][column].get("form", "{}"))]

@@ -63,7 +63,7 @@ def _options(words: list[str]) -> dict[str, str]:
 
 
 def _blocks(text: str) -> list[tuple[str, dict[str, str], str]]:
-    """The tables of a page: file, options and text of each."""
+    """List the tables of a page: file, options and text of each."""
     return [
         (match[3].split("|")[0].strip(), _options(match[3].split("|")[1:]), match[4])
         for match in BLOCK.finditer(text)
@@ -72,7 +72,7 @@ def _blocks(text: str) -> list[tuple[str, dict[str, str], str]]:
 
 
 def rewritten(text: str, home: str = "../") -> str:
-    """A page with its tables and marked numbers as the files have them; `home` leads from it to the root."""
+    """Write a page's tables and marked numbers as the files have them; `home` leads from it to the root."""
     known = 0
 
     def block(match: re.Match[str]) -> str:
@@ -116,12 +116,12 @@ def files(home: str) -> str:
 
 
 def pages() -> list[Path]:
-    """The pages that may hold marks."""
+    """List the pages that may hold marks."""
     return [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
 
 
 def _both(page: Path) -> tuple[str, str]:
-    """A page's text as it is and as the files would have it."""
+    """Read a page's text, and write it as the files would have it."""
     text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
     try:
         return text, rewritten(text, "../" * (len(name.parts) - 1))
@@ -130,7 +130,7 @@ def _both(page: Path) -> tuple[str, str]:
 
 
 def differences() -> list[str]:
-    """Each line of a page that the files would write otherwise."""
+    """List the lines that the files would write otherwise, and what has no mark."""
     found = []
     for page in pages():
         name = page.relative_to(ROOT)
@@ -174,13 +174,21 @@ def write() -> None:
             print(page.relative_to(ROOT))
 
 
+def _take_page(page: Path) -> None:
+    """Read the tables that a page has otherwise than the files into these."""
+    if not page.is_file():
+        raise ResultsError(f"no page {page}")
+    changed = [block for block in _blocks(page.read_text(encoding="utf-8")) if table(*block[:2]) != block[2]]
+    for block in changed:
+        take(*block)
+
+
 def main(arguments: list[str]) -> int:
     """Check the pages or write them anew."""
     try:
         if "--take" in arguments:
             for name in arguments[arguments.index("--take") + 1 :]:
-                for block in _blocks((ROOT / name).read_text(encoding="utf-8")):
-                    take(*block)
+                _take_page(ROOT / name)
         if "--take" in arguments or "--write" in arguments:
             write()
             return 0
