@@ -142,10 +142,14 @@ def _take_cell(content: dict[str, Any], entry: dict[str, Any], column: str, text
     for part, piece in zip(parts, found.groups(), strict=True):
         if plain := piece.strip("*"):
             value = _value(plain)
-            exact = isinstance(value, str) or _value(_printed(value, entry, content["columns"][part])) == value
-            entry[part] = value if exact else plain
+            again = value if isinstance(value, str) else _printed(value, entry, content["columns"][part])
+            entry[part] = value if _bare(again) == _bare(plain) else plain  # with other decimals it stays a text
     bold = [part for part, piece in zip(parts, found.groups(), strict=True) if piece.startswith("**")]
     return [column] if whole else bold
+
+
+def _bare(text: str) -> str:
+    return text.replace(",", "").removeprefix("+")
 
 
 def _value(text: str) -> int | float | str:

@@ -36,7 +36,7 @@ CONTENT = {
             "told": 48.3,
             "share": 7,
             "rise": 0.5,
-            "small": 6.24e-08,
+            "small": 6e-08,
             "bold": ["p1", "rise"],
         },
         "t": {"label": "S", "p1": 41.5, "told": 40.0, "share": 12, "rise": -1.25, "small": 721},
@@ -90,7 +90,7 @@ def test_any_changed_number_of_a_page_is_found() -> None:
         spans += [match.span(1) for match in results.MARKED.finditer(text)]
         broken = list(text)
         for start, end in spans:
-            last = max(place for place in range(start, end) if text[place].isdigit())
+            last = max(place for place in range(start, end) if text[place].isdecimal())
             broken[last] = str((int(text[last]) + 1) % 10)
         changed += len(spans)
         home = "../" * (len(page.relative_to(results.ROOT).parts) - 1)
@@ -106,6 +106,8 @@ def test_a_check_fails_and_names_page_and_both_numbers(repository: Path, capsys:
     said = capsys.readouterr().out
     assert "docs/deep/page.md" in said and "41.4<" in said and "41.5<" in said
     assert results.main(["--write"]) == 0 and results.main([]) == 0
+    page.write_text(f"{_pages(repository)}\n{TABLE}", encoding="utf-8")
+    assert results.main([]) == 1 and "without marks" in capsys.readouterr().out
 
 
 def test_a_changed_file_changes_table_and_sentence(repository: Path) -> None:
