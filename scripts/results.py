@@ -105,13 +105,13 @@ def files(home: str) -> str:
     entries: dict[str, list[str]] = {}
     for name in names():
         where = sorted(shown.get(name, []), key=lambda page: (page in SENTENCES, "decisions" in page, page))
-        page = where[0] if where and where[0] not in SENTENCES else "docs/results.md"
-        entries.setdefault(page, []).append(f"[{load(name)['title']}]({home}benchmarks/results/{name}.json)")
+        home_page = where[0] if where and where[0] not in SENTENCES else "docs/results.md"
+        entries.setdefault(home_page, []).append(f"[{load(name)['title']}]({home}benchmarks/results/{name}.json)")
     lines = []
-    for page in sorted(entries, key=lambda page: (page not in SENTENCES, "decisions" in page, page)):
-        title = (ROOT / page).read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ")
-        link = "this page" if page == "docs/results.md" else f"[{title}]({page.removeprefix('docs/')})"
-        lines.append(f"| {link} | {'; '.join(entries[page])} |\n")
+    for name in sorted(entries, key=lambda page: (page not in SENTENCES, "decisions" in page, page)):
+        title = (ROOT / name).read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ")
+        link = "this page" if name == "docs/results.md" else f"[{title}]({name.removeprefix('docs/')})"
+        lines.append(f"| {link} | {'; '.join(entries[name])} |\n")
     return "".join(["| page | what was measured |\n|---|---|\n", *lines])
 
 
