@@ -1,10 +1,12 @@
 """Numbers of pages, written from the files of benchmarks/results.
 
-    python scripts/results.py            # list what pages say otherwise than the files; exit code 1 if anything
-    python scripts/results.py --write    # write the pages' tables and numbers anew
+    python scripts/results.py                       # list what pages say otherwise than the files, and exit with 1
+    python scripts/results.py --write               # write the pages' tables and numbers anew
+    python scripts/results.py --take docs/onnx.md   # read the tables of a page into the files, then write all pages
 
-A file holds a race or a score: what was run, by which command, on which machine, in which commit (the one that wrote it
-down, where the report itself was not kept: `source`), its columns and its rows. Pages have marks.
+After a new measurement change the file, and `--write`; or put the table that a study prints between the marks of a
+page, and `--take`. Command, machine, date and commit are changed in the file by hand. The layout of a file is in
+`result_files.py`.
 
 A table stands between two marks. Columns and rows are chosen by their names, all where none are named. `a/b` puts two
 columns into one, `name=Heading` gives it another heading, `file.column` is one of another file. `turned` has a line for
@@ -14,185 +16,181 @@ each column, `best` prints the least number of each column bold, `short` names r
     ...
     <!-- end -->
 
-`<!-- source: real_clip -->` writes what was run, likewise up to `<!-- end -->`. A number in a sentence is followed by a
-mark that says what it is: ``50.2<!-- = real_clip posemamba-s p1 -->``, or ``50.2 / 37.3<!-- = ... p1/p2 -->``.
+`<!-- source: real_clip -->` writes what was run, likewise up to `<!-- end -->`, and `<!-- files -->` a list of all
+files. A number in a sentence is followed by a mark that says what it is: ``50.2<!-- = real_clip posemamba-s p1 -->``,
+or ``50.2 / 37.3<!-- = ... p1/p2 -->``.
+
+A table of measured numbers without marks is a fault; ``<!-- by hand: why -->`` before it says that it is none. So is a
+number with a unit without a mark in the sentences of the pages in `SENTENCES`.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results"
+sys.path[:0] = [str(ROOT)]
+
+from scripts.result_files import RESULTS, ResultsError, load, names  # noqa: E402
+from scripts.result_tables import NUMBER, OPTIONS, number, source, table, take  # noqa: E402
+
+__all__ = ["RESULTS", "ResultsError", "differences", "load", "pages", "rewritten", "unmarked"]
 PAGES = ("README.md", "docs/**/*.md")
-NEEDED = {"title", "command", "machine", "date", "commit", "source", "columns", "rows"}
-BLOCK = re.compile(r"(<!-- (results|source): (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-_ONE = r"[-+]?[\d,]*\d(?:\.\d+)?"
-NUMBER = re.compile(rf"({_ONE}(?: / {_ONE})*)(<!-- = (\S+) (.+?) (\S+) -->)")
-MEASURED = ("mm", "mm/frame", "degrees", "ms", "s", "MB", "GB")
-"""Units of columns in which less is better."""
-
-
-class ResultsError(Exception):
-    """A mark or a file that does not fit."""
-
-
-@cache
-def load(name: str) -> dict[str, Any]:
-    """Read a file of results and check its fields.
-
-    Raises:
-        ResultsError: there is no such file, or a field is missing or unknown.
-    """
-    path = RESULTS / f"{name}.json"
-    if not path.is_file():
-        raise ResultsError(f"no file {path.relative_to(ROOT)}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    if set(content) != NEEDED:
-        raise ResultsError(f"{path.name}: missing or unknown: {', '.join(sorted(set(content) ^ NEEDED))}")
-    if not (content["command"] and content["machine"] and content["source"]):
-        raise ResultsError(f"{path.name}: command, machine and source must say something")
-    for key, row in content["rows"].items():
-        if strange := set(row) - {"label", "short", "unit"} - set(content["columns"]):
-            raise ResultsError(f"{path.name}: row {key}: no such column: {', '.join(sorted(strange))}")
-    return content
-
-
-def shown(name: str, row: str, column: str) -> str:
-    """The number as pages print it: decimals of its column, none from a hundred on where it has none itself."""
-    if "." in column:
-        name, column = column.split(".")
-    content = load(name)
-    if row not in content["rows"] or column not in content["columns"]:
-        raise ResultsError(f"{name} has no number of row {row!r}, column {column!r}")
-    value, about = content["rows"][row].get(column), content["columns"][column]
-    if value is None or isinstance(value, str):
-        return value or ""
-    decimals = 0 if isinstance(value, int) else about.get("decimals", 1)
-    return f"{value:{'+' if about.get('signed') else ''},.{decimals}f}"
-
-
-def table(name: str, options: dict[str, str]) -> str:
-    """Write a table of a file, as its mark wants it."""
-    content = load(name)
-    columns = [_column(entry, content) for entry in _list(options, "columns", content["columns"])]
-    rows = _list(options, "rows", content["rows"])
-    cells = [[" / ".join(shown(name, row, part) for part in parts).strip(" /") for parts, _ in columns] for row in rows]
-    if "best" in options:
-        least = [parts[0] if _about(parts[0], content).get("unit") in MEASURED else "" for parts, _ in columns]
-        _embolden(cells, [[content["rows"][row].get(column) for column in least] for row in rows])
-    units = [content["rows"][row].get("unit") for row in rows]
-    cells = [
-        [f"{cell} {unit}" if unit and cell else cell for cell in line] for line, unit in zip(cells, units, strict=True)
-    ]
-    labels = [_label(content["rows"][row], "short" in options) for row in rows]
-    headings = [heading for _, heading in columns]
-    if "turned" in options:
-        headings, labels, cells = labels, headings, [list(line) for line in zip(*cells, strict=True)]
-    lines = [["", *headings], ["---"] * (len(headings) + 1)]
-    lines += [[label, *line] for label, line in zip(labels, cells, strict=True)]
-    return "".join("|" + "|".join(f" {cell} " if cell else " " for cell in line) + "|\n" for line in lines).replace(
-        "| --- " * (len(headings) + 1) + "|", "|---" * (len(headings) + 1) + "|"
-    )
-
-
-def _label(row: dict[str, Any], short: bool) -> str:
-    return str(row.get("short", row["label"]) if short else row["label"])
-
-
-def _list(options: dict[str, str], key: str, every: dict[str, Any]) -> list[str]:
-    return [word.strip() for word in options[key].split(",")] if key in options else list(every)
-
-
-def _column(entry: str, content: dict[str, Any]) -> tuple[list[str], str]:
-    names, _, heading = entry.partition("=")
-    parts = [part.strip() for part in names.split("/")]
-    return parts, heading or " / ".join(_about(part, content)["label"] for part in parts)
-
-
-def _about(column: str, content: dict[str, Any]) -> dict[str, Any]:
-    if "." in column:
-        name, column = column.split(".")
-        content = load(name)
-    if column not in content["columns"]:
-        raise ResultsError(f"no column {column} in {content['title']!r}")
-    about: dict[str, Any] = content["columns"][column]
-    return about
-
-
-def _embolden(cells: list[list[str]], values: list[list[Any]]) -> None:
-    for column in range(len(cells[0])):
-        numbers = [line[column] for line in values if isinstance(line[column], int | float)]
-        for line, row in zip(cells, values, strict=True):
-            if numbers and row[column] == min(numbers):
-                line[column] = f"**{line[column]}**"
-
-
-def source(name: str) -> str:
-    """Write what was run, and where."""
-    content = load(name)
-    where = f", on {content['machine']}" if content["machine"] != "not recorded" else "; the machine was not recorded"
-    commands = [content["command"]] if isinstance(content["command"], str) else content["command"]
-    run = ", then ".join(f"`{command}`" for command in commands)
-    return f"{run}{where} ([data](../benchmarks/results/{name}.json)). {content['source']}\n"
+SENTENCES = ("README.md", "docs/results.md")
+BLOCK = re.compile(r"(<!-- (results|source|files)(?:: (.+?))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+MARKED = re.compile(rf"({NUMBER}(?: / {NUMBER})*)(<!-- = (\S+) (.+?) (\S+) -->)")
+ANY_MARK = re.compile(r"<!-- (?:= |results: |source: |files)")
+GENERATED = re.compile(
+    r"<!-- (?:results|source|files|angles)\b[^\n]* -->\n.*?<!-- end -->\n|^```.*?^```$", re.DOTALL | re.MULTILINE
+)
+"""What a command writes (docs/angles.md has tables of the weights' own card), and code."""
+TABLE = re.compile(r"(?:^\|.*\n){3,}", re.MULTILINE)
+UNIT = r"\s?(?:mm|cm|ms|m/s²|kB|MB|GB|MiB|dB|s\b|px|%|times\b|degrees\b)"
+MEASURED = re.compile(rf"(?<![\w.-]){NUMBER}{UNIT}(?!\w)")
+FIGURES = re.compile(rf"(?<![\w.-]){NUMBER}(?:{UNIT})?(?!\w)")
+WORDS = 2
+"""As many words a cell of a table may have beside its numbers; with more it is a sentence."""
 
 
 def _options(words: list[str]) -> dict[str, str]:
     pairs = (word.strip().partition(":") for word in words)
     found = {key: value.strip() for key, _, value in pairs}
-    if strange := set(found) - {"columns", "rows", "turned", "best", "short"}:
+    if strange := set(found) - OPTIONS:
         raise ResultsError(f"unknown in a mark: {', '.join(sorted(strange))}")
     return found
 
 
-def rewritten(text: str) -> str:
-    """A page with its tables and marked numbers as the files have them."""
+def _blocks(text: str) -> list[tuple[str, dict[str, str], str]]:
+    """List the tables of a page: file, options and text of each."""
+    return [
+        (match[3].split("|")[0].strip(), _options(match[3].split("|")[1:]), match[4])
+        for match in BLOCK.finditer(text)
+        if match[2] == "results"
+    ]
+
+
+def rewritten(text: str, home: str = "../") -> str:
+    """Write a page's tables and marked numbers as the files have them; `home` leads from it to the root."""
+    known = 0
 
     def block(match: re.Match[str]) -> str:
-        name, *words = match[3].split("|")
-        made = table(name.strip(), _options(words)) if match[2] == "results" else source(name.strip())
+        nonlocal known
+        known += 1
+        name, *words = (match[3] or "").split("|")
+        if match[2] == "files":
+            made = files(home)
+        else:
+            made = table(name.strip(), _options(words)) if match[2] == "results" else source(name.strip(), home)
         return f"{match[1]}{made}{match[5]}"
 
-    text = BLOCK.sub(block, text)
+    def value(match: re.Match[str]) -> str:
+        nonlocal known
+        known += 1
+        return " / ".join(number(match[3], match[4], column) for column in match[5].split("/")) + match[2]
 
-    def number(match: re.Match[str]) -> str:
-        return " / ".join(shown(match[3], match[4], column) for column in match[5].split("/")) + match[2]
+    new = MARKED.sub(value, BLOCK.sub(block, text))
+    if known != len(ANY_MARK.findall(text)):
+        raise ResultsError("a mark without `<!-- end -->`, or without a number before it")
+    return new
 
-    return NUMBER.sub(number, text)
+
+def files(home: str) -> str:
+    """Write a list of all files: the pages that show them, and their data."""
+    shown: dict[str, list[str]] = {}
+    for page in pages():
+        for name in {name for name, _, _ in _blocks(page.read_text(encoding="utf-8"))}:
+            shown.setdefault(name, []).append(page.relative_to(ROOT).as_posix())
+    entries: dict[str, list[str]] = {}
+    for name in names():
+        where = sorted(shown.get(name, []), key=lambda page: (page in SENTENCES, "decisions" in page, page))
+        home_page = where[0] if where and where[0] not in SENTENCES else "docs/results.md"
+        entries.setdefault(home_page, []).append(f"[{load(name)['title']}]({home}benchmarks/results/{name}.json)")
+    lines = []
+    for name in sorted(entries, key=lambda page: (page not in SENTENCES, "decisions" in page, page)):
+        title = (ROOT / name).read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ")
+        link = "this page" if name == "docs/results.md" else f"[{title}]({name.removeprefix('docs/')})"
+        lines.append(f"| {link} | {'; '.join(entries[name])} |\n")
+    return "".join(["| page | what was measured |\n|---|---|\n", *lines])
 
 
 def pages() -> list[Path]:
-    """The pages that may hold marks."""
+    """List the pages that may hold marks."""
     return [path for pattern in PAGES for path in sorted(ROOT.glob(pattern))]
 
 
+def _both(page: Path) -> tuple[str, str]:
+    """Read a page's text, and write it as the files would have it."""
+    text, name = page.read_text(encoding="utf-8"), page.relative_to(ROOT)
+    try:
+        return text, rewritten(text, "../" * (len(name.parts) - 1))
+    except ResultsError as error:
+        raise ResultsError(f"{name}: {error}") from error
+
+
 def differences() -> list[str]:
-    """Each line of a page that the files would write otherwise."""
+    """List the lines that the files would write otherwise, and what has no mark."""
     found = []
     for page in pages():
-        text = page.read_text(encoding="utf-8")
-        for old, new in zip(text.splitlines(), rewritten(text).splitlines(), strict=False):
-            if old != new:
-                found.append(f"{page.relative_to(ROOT)}: says {old!r}, the files of benchmarks/results {new!r}")
-        if len(text.splitlines()) != len(rewritten(text).splitlines()):
-            found.append(f"{page.relative_to(ROOT)}: a table has another number of lines than its file")
+        name = page.relative_to(ROOT)
+        text, new = _both(page)
+        for old, made in zip(text.splitlines(), new.splitlines(), strict=False):
+            if old != made:
+                found.append(f"{name}: says {old!r}, the files of benchmarks/results {made!r}")
+        if len(text.splitlines()) != len(new.splitlines()):
+            found.append(f"{name}: a table has another number of lines than its file")
+        found += [f"{name}: {fault}" for fault in unmarked(text, sentences=name.as_posix() in SENTENCES)]
     return found
+
+
+def unmarked(text: str, sentences: bool = False) -> list[str]:
+    """Name the tables of measured numbers, and with `sentences` also the numbers, that no file answers for."""
+    text = GENERATED.sub("\n", text)
+    found = []
+    for match in TABLE.finditer(text):
+        lines = [re.split(r"(?<!\\)\|", line.strip().strip("|"))[1:] for line in match[0].splitlines()[2:]]
+        cells = [MARKED.sub("", cell) for line in lines for cell in line if cell.strip()]
+        count = sum(_is_figures(cell) for cell in cells)
+        by_hand = text[: match.start()].rstrip().rsplit("\n", 1)[-1].startswith("<!-- by hand: ")
+        if count >= 4 and count >= len(cells) / 3 and not by_hand:
+            found.append(f"a table of {count} measured numbers without marks: {match[0].splitlines()[0]}")
+    if sentences:
+        plain = re.sub(r"`[^`]*`|\]\([^)]*\)|<!-- (?!= ).*?-->", "", TABLE.sub("", MARKED.sub("", text)))
+        found += [f"a number without a mark: {match[0]!r}" for match in MEASURED.finditer(plain)]
+    return found
+
+
+def _is_figures(cell: str) -> bool:
+    return bool(FIGURES.search(cell)) and len(re.findall(r"[^\W\d]+", FIGURES.sub("", cell))) <= WORDS
+
+
+def write() -> None:
+    """Write the pages' tables and numbers anew."""
+    for page in pages():
+        text, new = _both(page)
+        if new != text:
+            page.write_text(new, encoding="utf-8")
+            print(page.relative_to(ROOT))
+
+
+def _take_page(page: Path) -> None:
+    """Read the tables that a page has otherwise than the files into these."""
+    if not page.is_file():
+        raise ResultsError(f"no page {page}")
+    changed = [block for block in _blocks(page.read_text(encoding="utf-8")) if table(*block[:2]) != block[2]]
+    for block in changed:
+        take(*block)
 
 
 def main(arguments: list[str]) -> int:
     """Check the pages or write them anew."""
     try:
-        if "--write" in arguments:
-            for page in pages():
-                text = page.read_text(encoding="utf-8")
-                if (new := rewritten(text)) != text:
-                    page.write_text(new, encoding="utf-8")
-                    print(page.relative_to(ROOT))
+        if "--take" in arguments:
+            for name in arguments[arguments.index("--take") + 1 :]:
+                _take_page(ROOT / name)
+        if "--take" in arguments or "--write" in arguments:
+            write()
             return 0
         found = differences()
     except ResultsError as error:

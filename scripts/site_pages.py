@@ -31,6 +31,8 @@ LINKED = (
     "benchmarks/results/*.json",
 )
 """Other files outside docs/ that pages may link to: copied as they are."""
+COMMENT = re.compile(r"^<!--(?:(?!-->).)*-->\n|<!--.*?-->", re.DOTALL | re.MULTILINE)
+"""A comment; one on lines of its own goes with the end of its line."""
 NAMESPACES = ("posemamba.train", "posemamba.evaluate", "posemamba.bench", "posemamba.ops")
 GROUPS = {
     "Lift": ("lift", "Lifter", "detect_people", "choose_people", "read_keypoints", "read_people", "write_keypoints"),
@@ -73,9 +75,7 @@ def on_page_markdown(markdown: str, page: Any, **unused: Any) -> str:
 def _without_comments(markdown: str) -> str:
     """Drop comments outside of code: marks of generated tables would keep the table behind them from being one."""
     parts = re.split(r"(^```.*?^```$)", markdown, flags=re.DOTALL | re.MULTILINE)
-    return "".join(
-        part if part.startswith("```") else re.sub(r"<!--.*?-->\n?", "", part, flags=re.DOTALL) for part in parts
-    )
+    return "".join(part if part.startswith("```") else COMMENT.sub("", part) for part in parts)
 
 
 def _relink(link: str, source: str, page: str) -> str:

@@ -41,6 +41,12 @@ def test_links_between_docs_and_the_rest() -> None:
     assert relink("https://a.example/b", "docs/scan.md", "scan.md") == "https://a.example/b"
 
 
+def test_marks_leave_words_apart_and_tables_whole() -> None:
+    page = "It is 40.8<!-- = a b c -->\n([how](x.md)).\n\n<!-- results: a -->\n| a |\n|---|\n| 1<!-- = a b c --> |\n"
+    read = "It is 40.8\n([how](x.md)).\n\n| a |\n|---|\n| 1 |\n"
+    assert site_pages._without_comments(f"{page}<!-- end -->\n") == read
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning_and_asks_no_host(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="the extra 'docs'")
