@@ -95,9 +95,10 @@ def _told(answer: Any) -> Any:
     from posemamba.utils.errors import PoseMambaError
 
     assert answer.status_code < 500 or answer.status_code == 507, f"{answer.status_code}: {answer.text[:200]}"
+    plain = answer.headers.get("content-type") != "application/json"
     if answer.status_code < 400:
-        return answer.json() if answer.headers["content-type"] == "application/json" else None
-    said = answer.json()["error"]
+        return None if plain else answer.json()
+    said = answer.text if plain else answer.json()["error"]
     assert said.strip() and len(said.splitlines()) == 1, f"{answer.status_code}: {said[:200]!r}"
     raise PoseMambaError(said)
 
