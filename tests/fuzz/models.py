@@ -82,7 +82,7 @@ def _start_from(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
     from posemamba.train.initialisation import build_model
     from posemamba.train.recipe import load_recipe
 
-    changes = draw.choice(((), (), ("model.options.depth=2",), ("model.options.frames=9",)))
+    changes = draw.choice(((), (), ("model.options.depth=2",)))
     build_model(load_recipe(seeds / "recipe.yaml", settings=(f"start_from={file}", *changes)))
 
 

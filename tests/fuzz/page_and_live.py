@@ -221,9 +221,9 @@ def _settings(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
     whole = (seeds / "picture.jpg").read_bytes()
     first, picture = (file.read_bytes(), whole) if file.suffix == ".json" else (b"", file.read_bytes())
     if not first:
-        times = (0.04, 0.04, 0.04, *(value for value in (*NUMBERS, *FLOATS) if abs(value) < 1e308 or value != value))
-        time = struct.pack("<d", draw.choice(times))
-        decode(split(time[: draw.choice((8, 8, 8, 3))] + picture)[1])
+        odd = [value for value in (*NUMBERS, *FLOATS) if abs(value) < 1e308 or value != value]
+        time = struct.pack("<d", draw.choice(odd) if draw.random() < 0.1 else 0.04)
+        decode(split(time[: 3 if draw.random() < 0.05 else 8] + picture)[1])
         if draw.random() < 0.7:
             return
         first = (seeds / "app" / "live.json").read_bytes()
