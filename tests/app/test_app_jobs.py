@@ -37,6 +37,14 @@ def test_jobs_are_there_again_and_damaged_ones_do_not_harm(store: Store) -> None
         good.replace('"new"', '"lost"'),
         good.replace('"size": 7', '"size": "7"'),
         good.replace('"people": []', '"people": 1'),
+        good.replace('"people": []', '"people": ["1"]'),
+        good.replace('"size": 7', '"size": NaN'),
+        good.replace('"size": 7', f'"size": 1{"0" * 400}'),
+        good.replace('"frames": 0', '"frames": 1e999'),
+        good.replace('"message": ""', '"message": "\\ud800"'),
+        good.replace('"options": {}', '"options": {"every": ["2"]}'),
+        good.replace('"seconds": {}', '"seconds": {"lifting": "1"}'),
+        good.replace('"notes": []', '"notes": [{}]'),
     ]
     for number, text in enumerate(damaged):
         folder = store.folder / "jobs" / f"{number:016x}"
@@ -50,6 +58,7 @@ def test_jobs_are_there_again_and_damaged_ones_do_not_harm(store: Store) -> None
     assert [asdict(job) for job in again] == [asdict(job) for job in reversed(jobs)]
     assert all(again.input(job).read_bytes() == b"a video" for job in again)
     assert (store.folder.stat().st_mode & 0o777) == 0o700
+    assert len({*damaged, good}) == len(damaged) + 1, "each is damaged in its own way"
     assert len(list((store.folder / "jobs").iterdir())) == 3 + len(damaged) + 2  # kept, to be looked at
 
 

@@ -63,12 +63,18 @@ def test_every_value_of_the_form_is_one_that_the_command_takes(kind: Any, tmp_pa
     [
         {"no such": 1}, [], "height", {"smooth": "yes"}, {"detector": "heavy --out=/"}, {"height": "1\n2"},
         {"fov": "0"}, {"fov": "nan"}, {"fov": "1e999"}, {"fov": "wide"}, {"person": "3"}, {"height": ["1"]},
-        {"every": 2}, {"height": "\ud800"}, {"height": "x" * 300},
+        {"every": 2}, {"height": "\ud800"}, {"height": "x" * 300}, {"fov": 10**400}, {"fov": -(10**400)},
     ],
 )  # fmt: skip
 def test_other_values_are_refused(given: Any) -> None:
     with pytest.raises(PoseMambaError):
         checked(given)
+
+
+def test_options_of_an_earlier_version_are_completed() -> None:
+    """A job goes on after an update, by which the form has more fields."""
+    for given in ({}, {"height": "1.78"}, {"csv": False, "rig": "mixamo"}):
+        assert arguments(given, "video") == arguments(checked(given), "video")
 
 
 def test_no_value_is_taken_for_another_option(tmp_path: Any) -> None:

@@ -29,6 +29,16 @@ def test_larger_models_and_more_frames_cost_more() -> None:
     assert large[LIFTING] > 4 * small[LIFTING] and list(small) == list(large)
     assert FINDING not in plan(checked({}), "keypoints")
     assert plan(checked({"every": "3"}), "video")[FINDING] < small[FINDING] / 2
+    for odd in ("0", "x", "-1", "9" * 5000, "2.5"):
+        assert plan({"every": odd}, "video") == plan({}, "video")
+
+
+def test_times_of_stages_that_a_kind_has_not_do_not_count() -> None:
+    one = job(LIFTING, 1, 100)
+    one.kind, one.seconds = "keypoints", {FINDING: 9.0}
+    told = seconds_left(one, 0.1, 1)
+    one.seconds = {}
+    assert told == seconds_left(one, 0.1, 1) and told is not None
 
 
 def test_frames_of_an_earlier_run_do_not_count_for_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,6 +148,8 @@ def test_a_page_that_goes_in_mid_recording_leaves_nothing(client: Any) -> None:
         ([{"type": "start", "detector": 3}], "no meaning"),
         ([{"type": "start", "delay": 2.5}], "whole number"),
         ([{"type": "start", "height": "1.8"}], "height is no number"),
+        ([{"type": "start", "height": 10**400}], "height is no number up to"),
+        (['{"type": "start", "field_of_view": NaN}'], "field of view is no number up to"),
         ([{"type": "start", "weights": "../../secret.safetensors"}], "'weights'"),
         (["no JSON"], "JSON"),
         (["[" * 3_000], "JSON"),

@@ -15,6 +15,7 @@ pytest.importorskip("uvicorn", reason="the extra 'app'")
 from posemamba import cli
 from posemamba.app import serving
 from posemamba.app.guard import Keys
+from posemamba.utils.errors import PoseMambaError
 
 
 @pytest.fixture
@@ -121,3 +122,9 @@ def test_without_the_extra_a_line_says_what_to_install(
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "'uvicorn'" in said and "starlette>=" in said
     assert not (tmp_path / "folder").exists()
+
+
+def test_a_damaged_address_of_another_server_is_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "address").write_bytes(b"http://\xff")
+    with pytest.raises(PoseMambaError, match="another posemamba app uses it"):
+        serving._other(tmp_path)

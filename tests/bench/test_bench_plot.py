@@ -106,6 +106,33 @@ def test_nothing_to_draw_is_said(draw: Any, found: Report, message: str, tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+def test_numbers_that_no_run_has_are_refused(tmp_path: Path, capsys: Any) -> None:
+    from posemamba import cli
+
+    whole = json.loads(report("s motionbert", lengths=LENGTHS).model_dump_json())
+    file = tmp_path / "a.json"
+    for name, value in (("frames", 0), ("clips", -1), ("window", 0), ("times_ms", [0.0]), ("peak_bytes", 10**400)):
+        whole["rows"][0], before = {**whole["rows"][0], name: value}, whole["rows"][0]
+        file.write_text(json.dumps(whole))
+        whole["rows"][0] = before
+        assert cli.main(["bench", "--from", str(file)]) == 2
+        assert "not a file that posemamba bench --json wrote" in capsys.readouterr().err
+    one = {**whole, "rows": [{**whole["rows"][0], "model": "unknown"}]}
+    file.write_text(json.dumps(one))
+    command = [
+        "bench",
+        "--from",
+        str(file),
+        "--plot-lengths",
+        str(tmp_path / "a.png"),
+        "--json",
+        str(tmp_path / "b.json"),
+    ]
+    assert cli.main(command) == 2
+    assert "nothing to draw" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
 @pytest.mark.slow
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     from posemamba import cli

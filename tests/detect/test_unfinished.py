@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from fixtures.command_line import write_video
+from posemamba.detect import detect_people
+from posemamba.detect.blazepose import BlazePoseDetector
 from posemamba.detect.unfinished import FILE, Unfinished
 from posemamba.poses.tracking import Detection
+from posemamba.utils.errors import PoseMambaError
 
 
 def frames(count: int) -> list[list[Detection]]:
@@ -105,3 +111,42 @@ def test_folders_are_made_for_something_only_and_a_full_disk_is_a_warning(
         part.save(frames(3), [0.0, 0.1, 0.2], None)
     part.discard()
     assert not (tmp_path / "a").exists()
+
+
+def spoil(change: Any) -> dict[str, Any]:
+    """The state of a detector that follows one person, spoiled."""
+    points = [[float(i), 2.0 * i] for i in range(33)]
+    landmarks = {"xy": points, "visibility": [1.0] * 33, "presence": [1.0] * 33, "score": 0.9}
+    person = {"landmarks": landmarks | {"hips": [5.0, 5.0], "circle": [5.0, 1.0]}, "speed": [0.0, 0.0]}
+    state: dict[str, Any] = {"people": [[1, person | {"moved": 0.0, "age": 2}]], "lost": [], "sure": [1], "looks": 1}
+    state |= {"frame": 1, "last_look": 0, "searching": -1, "count": 1}
+    change(state, state["people"][0][1]["landmarks"])
+    return state
+
+
+SPOILED: dict[str, Callable[[dict[str, Any], dict[str, Any]], Any]] = {
+    "missing": lambda state, landmarks: state.pop("lost"),
+    "joints": lambda state, landmarks: landmarks["xy"].pop(),
+    "a word": lambda state, landmarks: landmarks.update(hips="x"),
+    "far": lambda state, landmarks: landmarks.update(circle=[1e300, 0.0]),
+    "count": lambda state, landmarks: state.update(count=10**12),
+    "looks": lambda state, landmarks: state.update(looks=[]),
+}
+
+
+@pytest.mark.parametrize("kind", [*SPOILED, "skeleton", "times"])
+def test_what_is_left_of_another_detector_is_told_in_a_line(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("posemamba.detect.blazepose.PersonFinder", lambda: lambda *given: [])
+    monkeypatch.setattr("posemamba.detect.blazepose.LandmarkNetwork", lambda size: lambda *given: None)
+    video = write_video(tmp_path / "video.mp4")
+    joints = 32 if kind == "skeleton" else 33
+    found = [[Detection(np.ones((joints, 2), "f4"), np.ones(joints, "f4"), 1)] for _ in range(2)]
+    part = Unfinished(tmp_path / FILE, "a")
+    state = spoil(SPOILED.get(kind, lambda state, landmarks: None))
+    part.save(found, [0.04, 0.0] if kind == "times" else [0.0, 0.04], state)
+    part.close()
+    with pytest.raises(PoseMambaError, match=r"keypoints\.unfinished: .*--restart") as caught:
+        detect_people(video, detector=BlazePoseDetector(), unfinished=Unfinished(tmp_path / FILE, "a"))
+    assert "\n" not in str(caught.value)

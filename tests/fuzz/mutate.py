@@ -10,6 +10,7 @@ import re
 import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -429,6 +430,33 @@ def mutate_pickle(draw: Random, content: bytes) -> bytes:
         return b"\x80\x02" + b"]" * 5000 + b"."
 
 
+def mutate_npy(draw: Random, content: bytes) -> bytes:
+    """Change an array, its header, or bytes."""
+    action = draw.random()
+    if action < 0.3:
+        return mutate_bytes(draw, content)
+    return declared(draw) if action < 0.4 else npy_bytes(odd_array(draw, np.load(io.BytesIO(content))))
+
+
+def mutate_records(draw: Random, content: bytes) -> bytes:
+    """Change records, each a line of length and CRC-32 and then a line of JSON and numbers; the sums fit mostly."""
+    if draw.random() < 0.2:
+        return mutate_bytes(draw, content)
+    stream, records = io.BytesIO(content), []
+    while words := stream.readline().split():
+        records.append(stream.read(int(words[0])))
+    at = draw.randrange(len(records))
+    head, _, values = records[at].partition(b"\n")
+    if draw.random() < 0.8:
+        head = json.dumps(mutate_value(draw, json.loads(head))).encode("utf-8", "replace")
+    else:
+        values = mutate_bytes(draw, values)
+    records[at] = head + b"\n" + values
+    if draw.random() < 0.1:
+        draw.shuffle(records)
+    return b"".join(b"%d %d\n" % (len(one), zlib.crc32(one)) + one for one in records)
+
+
 # --- HDF5
 
 
@@ -560,6 +588,8 @@ def odd_tensor(draw: Random, tensor: Any) -> Any:
 MUTATORS: dict[str, Callable[[Random, bytes], bytes]] = {
     "json": mutate_json,
     "npz": mutate_npz,
+    "npy": mutate_npy,
+    "records": mutate_records,
     "csv": mutate_text,
     "text": mutate_text,
     "yaml": mutate_yaml,

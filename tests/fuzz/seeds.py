@@ -24,7 +24,8 @@ from posemamba.poses.skeletons import BLAZEPOSE33, BODY25, COCO17, FEET, H36M17,
 FRAMES = 12
 
 
-def _people(skeleton: Skeleton = H36M17, count: int = 2, frames: int = FRAMES) -> list[Keypoints2D]:
+def people_of(skeleton: Skeleton = H36M17, count: int = 2, frames: int = FRAMES) -> list[Keypoints2D]:
+    """Make people who walk beside each other."""
     xy = walk(frames, 25)[..., [0, 2]] * np.float32([80, -80]) + np.float32([160, 200])
     names = [name if name in H36M17.joints else "nose" for name in skeleton.joints]
     index = [H36M17.joints.index(name) for name in names]
@@ -38,6 +39,8 @@ def _people(skeleton: Skeleton = H36M17, count: int = 2, frames: int = FRAMES) -
 
 def make(folder: Path) -> None:
     """Write all seeds into a folder."""
+    from tests.fuzz import datasets, models, page_and_live, records
+
     folder.mkdir(parents=True, exist_ok=True)
     _keypoints(folder)
     _poses(folder)
@@ -47,10 +50,12 @@ def make(folder: Path) -> None:
     _pictures(folder)
     _calibrations(folder)
     _views(folder)
+    for module in (datasets, models, records, page_and_live):
+        module.make(folder)
 
 
 def _keypoints(folder: Path) -> None:
-    people = _people()
+    people = people_of()
     write_keypoints_npz(folder / "one.npz", people[0])
     feet = Feet2D(np.ones((FRAMES, len(FEET), 2)), np.ones((FRAMES, len(FEET))))
     times = np.arange(FRAMES) / 25
@@ -59,18 +64,18 @@ def _keypoints(folder: Path) -> None:
     )
     write_keypoints_npz(folder / "feet.npz", whole)
     write_keypoints_npz(folder / "two.npz", people)
-    write_detected(folder / "detected.npz", Detected(_people(BLAZEPOSE33), "blazepose track", "0" * 24))
+    write_detected(folder / "detected.npz", Detected(people_of(BLAZEPOSE33), "blazepose track", "0" * 24))
     write_people(folder / "table.csv", people)
-    write_people(folder / "mmpose.json", _people(COCO17), to="mmpose")
-    write_people(folder / "alphapose.json", _people(HALPE26), to="alphapose")
-    write_people(folder / "openpose", _people(BODY25)[:1], to="openpose")
-    blaze = _people(BLAZEPOSE33, 1)[0]
+    write_people(folder / "mmpose.json", people_of(COCO17), to="mmpose")
+    write_people(folder / "alphapose.json", people_of(HALPE26), to="alphapose")
+    write_people(folder / "openpose", people_of(BODY25)[:1], to="openpose")
+    blaze = people_of(BLAZEPOSE33, 1)[0]
     landmarks = [[{"x": x / 320, "y": y / 240, "visibility": 0.9} for x, y in frame.tolist()] for frame in blaze.xy]
     frames = [{"frame": i, "pose_landmarks": [person]} for i, person in enumerate(landmarks)]
     (folder / "mediapipe.json").write_text(json.dumps({"fps": 25, "width": 320, "height": 240, "frames": frames}))
     rows = [f"{i},{j},{p['x']},{p['y']},0.9" for i, person in enumerate(landmarks) for j, p in enumerate(person)]
     (folder / "long.csv").write_text("\n".join(["frame,landmark,x,y,visibility", *rows]))
-    coco = _people(COCO17, 1)[0]
+    coco = people_of(COCO17, 1)[0]
     head = ["scorer," + ",".join(["D"] * 51), "bodyparts," + ",".join(n for n in COCO17.joints for _ in "xyl")]
     head.append("coords," + ",".join(["x", "y", "likelihood"] * 17))
     lines = [f"{i}," + ",".join(f"{x:.2f},{y:.2f},0.9" for x, y in frame) for i, frame in enumerate(coco.xy)]
@@ -118,7 +123,7 @@ def _whole_bodies(folder: Path, xy: Any) -> None:
 
 def _frames(folder: Path, xy: Any) -> None:
     """Folders of one file a frame; their files' names are no other folder's."""
-    halpe = _people(HALPE26, 1)[0]
+    halpe = people_of(HALPE26, 1)[0]
     for name in ("pose2sim", "results", "labels", "predictions"):
         (folder / name).mkdir()
     for i, one in enumerate(xy):
@@ -161,8 +166,8 @@ def _views(folder: Path) -> None:
 
 
 def _poses(folder: Path) -> None:
-    save_poses_npz(folder / "poses.npz", poses_of(_people()[0]))
-    write_motion(folder / "own.bvh", poses_of(_people(frames=30)[0]), "bvh")
+    save_poses_npz(folder / "poses.npz", poses_of(people_of()[0]))
+    write_motion(folder / "own.bvh", poses_of(people_of(frames=30)[0]), "bvh")
 
 
 def _weights(folder: Path) -> None:

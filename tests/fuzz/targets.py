@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from tests.fuzz import datasets, models, page_and_live, records
 from tests.fuzz.mutate import Random
+from tests.fuzz.target import Target, command
 
 KEYPOINTS = {
     "one.npz": "npz",
@@ -41,31 +41,6 @@ PICTURES = dict.fromkeys(
 )
 MOVING = dict.fromkeys(("moving.webp", "moving.gif", "moving.png", "moving.tif"), "bytes")
 VIDEOS = dict.fromkeys([f"video.{suffix}" for suffix in ("mp4", "avi", "mkv", "ts", "webm", "mov", "y4m")], "bytes")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A reader or command.
-
-    Attributes:
-        seeds: names of whole files, and how each is damaged.
-        run: run(file, folder, seeds' folder, draw); returns an exit code, or None. It may raise `PoseMambaError`.
-        share: how often it is drawn.
-        draws: it draws each frame of a clip, so that a file that is read takes as long as it has frames.
-        place: the name that the damaged file gets in its folder; "": the seed's.
-    """
-
-    seeds: dict[str, str]
-    run: Callable[[Path, Path, Path, Random], int | None]
-    share: float = 1.0
-    place: str = ""
-    draws: bool = False
-
-
-def command(*words: object) -> int:
-    from posemamba import cli
-
-    return cli.main([str(word) for word in words])
 
 
 def _read_keypoints(file: Path, folder: Path, seeds: Path, draw: Random) -> None:
@@ -323,4 +298,8 @@ TARGETS: dict[str, Target] = {
     "moving pictures": Target(MOVING, _read_video, 2),
     "lift video": Target({"video.mp4": "bytes", "picture.png": "bytes"}, _lift_video, 0.7),
     "lift, kept joints": Target({"detected.npz": "npz", "poses.npz": "npz"}, _kept, 0.7),
+    **datasets.TARGETS,
+    **models.TARGETS,
+    **records.TARGETS,
+    **page_and_live.TARGETS,
 }

@@ -12,10 +12,11 @@ from tests.fuzz.worker import run_case
 
 REFUSED_WHOLE = {
     *("recipe", "lift video", "lift, kept joints", "curves", "export", "lift, overlay"),
-    *("read keypoints", "lift keypoints", "convert keypoints", "folders of frames"),
+    *("read keypoints", "lift keypoints", "convert keypoints", "folders of frames", "start from weights"),
+    *("jobs of the app", "requests to the app", "live in the app", "live"),
 }
-"""Targets that refuse some of the whole files, too: there are no data to train on, nobody is in a picture, an option or
-a further file's name does not fit."""
+"""Targets that refuse some of the whole files, too: there are no data to train on, nobody is in a picture, an option, a
+further file's name, a request or a time does not fit, weights are of another model, a camera ends."""
 
 
 @pytest.mark.slow

@@ -122,6 +122,32 @@ def test_runs_of_other_data_and_wrong_settings_are_refused(tmp_path):
         collect(TABLES[1], tmp_path)
 
 
+def test_a_damaged_run_leaves_no_curves(tmp_path, capsys):
+    kept(tmp_path / "human36m_s", load_recipe("human36m").of_pass(10), 970, 1200, p1=41.5, p2=34.9)
+    log = tmp_path / "human36m_s" / "logs" / "from_step_0" / "metrics.csv"
+    log.parent.mkdir(parents=True)
+    log.write_text("step,val_p1_test\n5,41.5\n")
+    line = ["table", "1", "--runs", str(tmp_path), "--curves", str(tmp_path / "c.csv"), "-o", str(tmp_path / "t.txt")]
+    (tmp_path / "human36m_s" / "best.pt").write_bytes(b"no weights")
+    assert cli.main(line) == 2
+    assert "best.pt" in capsys.readouterr().err
+    assert not (tmp_path / "c.csv").exists() and not (tmp_path / "t.txt").exists()
+    content = {"state_dict": {}, "recipe": load_recipe("human36m").model_dump(mode="json"), "step": 1}
+    torch.save({**content, "details": {"val_p1_test": [1.0]}}, tmp_path / "human36m_s" / "best.pt")
+    assert cli.main(line) == 2
+    assert "best.pt: cannot be read as the scores that training kept" in capsys.readouterr().err
+
+
+def test_names_of_scores_are_one_line_of_any_encoding(tmp_path):
+    scores = {"format": "posemamba-human36m-1", "name": "a\nb\ud800", "protocol": "paper", "inputs": "detected"}
+    scores |= {"flip": True, "clip_frames": 243, "p1_mm": 38.5, "p2_mm": 32.6}
+    (tmp_path / "runs" / "human36m_s").mkdir(parents=True)
+    (tmp_path / "runs" / "human36m_s" / "test.json").write_text(json.dumps(scores))
+    line = ["table", "1", "--runs", str(tmp_path / "runs"), "-o", str(tmp_path / "t.txt")]
+    assert cli.main(line) == 0
+    assert "evaluated: a b\\ud800" in (tmp_path / "t.txt").read_text()
+
+
 def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
     (tmp_path / "human36m_s").mkdir()
     recipe = load_recipe("human36m").model_copy(update={"budget_minutes": 2.0})

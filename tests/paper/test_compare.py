@@ -104,3 +104,14 @@ def test_the_worst_joint_is_the_one_that_is_moved(tmp_path: Path) -> None:
     assert len(starred) == 1 and starred[0].split() == ["left_wrist", "120.0", "*"]
     plot_comparison(tmp_path / "moved.pdf", made, parse_frames("0, 1", 3))
     assert (tmp_path / "moved.pdf").exists()
+
+
+def test_a_model_of_other_joints_is_refused(tmp_path: Path) -> None:
+    import torch
+
+    from posemamba.models.mixste import MixSTE
+
+    model = MixSTE.preset(None, width=16, depth=1, frames=9, joints=16, heads=8)
+    torch.save({"model_pos": model.state_dict()}, tmp_path / "mixste.bin")
+    with pytest.raises(PoseMambaError, match=r"mixste\.bin: a model of 16 joints, expected 17"):
+        compare_module._predictor(f"mixste:{tmp_path / 'mixste.bin'}", "cpu")

@@ -53,8 +53,10 @@ def test_problems_are_one_line(run: Path, tmp_path: Path, capsys: pytest.Capture
     assert cli.main(["curves", str(run), "-o", str(tmp_path / "x.gif")]) == 2
     assert "expected a name that ends with .png" in capsys.readouterr().err and not (tmp_path / "x.gif").exists()
     log(tmp_path / "other", 0, "step,train_mm\n1,abc\n")
-    with pytest.raises(PoseMambaError, match="not a log"):
-        read_curves(tmp_path / "other")
+    log(tmp_path / "far", 0, f"step,train_mm\n1{'0' * 400},5\n")
+    for name in ("other", "far"):
+        with pytest.raises(PoseMambaError, match="not a log"):
+            read_curves(tmp_path / name)
     log(tmp_path / "empty", 0, "step,lr\n1,0.1\n")
     pytest.importorskip("matplotlib")
     with pytest.raises(PoseMambaError, match="nothing to draw"):

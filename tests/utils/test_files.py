@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import multiprocessing
 import os
 from pathlib import Path
@@ -118,3 +119,18 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(PoseMambaError, match="is a pipe or device"), atomic_path(pipe):
         raise AssertionError
     assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+@pytest.mark.parametrize("name", ["", ".", "..", "../mine.txt", "a\0b", "\ud800", "x" * 300])
+def test_a_damaged_record_of_an_exchange_moves_and_removes_nothing(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "there"
+    left = folder / ".unfinished.abc"
+    left.mkdir(parents=True)
+    for path in (tmp_path / "mine.txt", folder / "mine.txt"):
+        path.write_text("old")
+    for moved, removed in (([name], ["mine.txt"]), ([], ["mine.txt", name])):
+        left.mkdir(exist_ok=True)
+        (left / ".journal").write_text(json.dumps({"moved": moved, "removed": removed}))
+        finish_exchange(folder)
+        assert [path.name for path in folder.iterdir()] == ["mine.txt"] and (tmp_path / "mine.txt").exists()

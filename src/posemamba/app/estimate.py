@@ -20,7 +20,8 @@ _START = 2.0  # seconds until the model is there
 
 def plan(options: Mapping[str, Any], kind: Kind) -> dict[str, float]:
     """Return the stages of a job in their order, and the milliseconds a frame that each takes on two cores."""
-    every = int(options.get("every") or 1)
+    text = str(options.get("every"))
+    every = max(1, int(text)) if text.isdecimal() and len(text) < 6 else 1
     twice = 2 if options.get("flip", True) else 1
     searched = _DETECTORS.get(str(options.get("detector")), 53.0) / every + _DECODING
     stages = {} if kind == "keypoints" else {FINDING: searched}
@@ -48,6 +49,6 @@ def seconds_left(job: Job, pace: float | None, elapsed: float) -> float | None:
     own = max(0.0, expected[job.stage] - elapsed) if pace is None else pace * (frames - job.done)
     # the first stage tells how fast this computer is; the others are too short to
     measured = pace * frames if pace is not None and job.stage == FINDING else job.seconds.get(FINDING)
-    speed = 1.0 if measured is None else min(max(measured / expected[FINDING], 0.2), 5.0)
+    speed = 1.0 if measured is None or FINDING not in expected else min(max(measured / expected[FINDING], 0.2), 5.0)
     later = sum(expected[name] for name in names[names.index(job.stage) + 1 :])
     return own + speed * later + (_START if job.stage == FINDING else 0.0)

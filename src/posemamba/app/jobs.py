@@ -98,18 +98,31 @@ class Job:
         given = json.loads(text)
         if not isinstance(given, dict):
             raise ValueError("not an object")
+        json.dumps(given, ensure_ascii=False, allow_nan=False).encode()  # as the page is told of it
         job = cls(**{one.name: given[one.name] for one in fields(cls) if one.name in given})
         for one in fields(cls):
             default = one.default_factory() if callable(one.default_factory) else one.default
             value = getattr(job, one.name)
             wanted = type(default) if isinstance(default, (str, int, float, dict, list)) else str
-            if not isinstance(value, (int, float) if wanted in (int, float) else wanted):
+            number = wanted in (int, float)
+            if not (_is_number(value) if number else isinstance(value, wanted)):
                 raise ValueError(f"'{one.name}' is {value!r}")
         if not ID.fullmatch(job.id) or job.state not in get_args(State) or job.kind not in get_args(Kind):
             raise ValueError("unknown id, state or kind")
         if any(text and clean_name(text) != text for text in (job.name, job.video)):
             raise ValueError("names that are none")
+        if not all(isinstance(value, (str, bool)) for value in job.options.values()):
+            raise ValueError("options that are none")
+        if not all(isinstance(person, dict) for person in job.people):
+            raise ValueError("people who are none")
+        if not all(map(_is_number, job.seconds.values())) or not all(isinstance(note, str) for note in job.notes):
+            raise ValueError("times or notes that are none")
         return job
+
+
+def _is_number(value: object) -> bool:
+    """Tell whether a value is a number that can be reckoned with."""
+    return isinstance(value, (int, float)) and abs(value) < 1e15
 
 
 class Store:

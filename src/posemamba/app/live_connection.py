@@ -289,8 +289,9 @@ def read_settings(message: dict[str, Any]) -> dict[str, Any]:
         raise PoseMambaError("the delay is no whole number of frames")
     for name in ("height", "field_of_view"):
         value = message.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
-            raise PoseMambaError(f"{name.replace('_', ' ')} is no number")
+        # an int may be too long for a float
+        if value is not None and (type(value) not in (int, float) or not abs(value) <= 1e6):
+            raise PoseMambaError(f"{name.replace('_', ' ')} is no number up to 1000000")
         settings[name] = None if value is None else float(value)
     return settings
 

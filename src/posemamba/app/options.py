@@ -182,7 +182,7 @@ def _checked(field: Field, value: object) -> str | bool:
             raise PoseMambaError(f"{field.label}: expected yes or no")
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool) and field.type == "number":
-        value = f"{value:.10g}"
+        value = f"{value:.10g}" if not abs(value) > 1e300 else "a huge number"  # an int may be too long for a float
     if not isinstance(value, str) or len(value) > _LONGEST or re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", value):
         raise PoseMambaError(f"{field.label}: expected a short text")
     value = value.strip()
@@ -210,11 +210,12 @@ def arguments(options: Mapping[str, Any], kind: Kind, person: str = "") -> list[
     Each value is one argument with its option's name, so that none can be taken for another option.
 
     Args:
-        options: as of `checked`.
+        options: as of `checked`; those that are not there, as in the jobs of an earlier version, by their defaults.
         kind: of the file; fields for other kinds are left out.
         person: who was chosen on the contact sheet; "": nobody yet.
     """
     given: list[str] = []
+    options = {name: options.get(name, field.default) for name, field in FIELDS.items()}
     exports = [name for name in _EXPORTS if options[name]]
     for name, field in FIELDS.items():
         value = options[name]

@@ -166,5 +166,5 @@ def _other(folder: Path) -> str:
     """
     try:
         return (folder / "address").read_text(encoding="utf-8")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: damaged, no text
         raise PoseMambaError(f"{folder}: another posemamba app uses it; end that, or name another --folder") from error

@@ -238,7 +238,7 @@ def _settings(row: Row) -> str:
 
 def _title(row: Row) -> str:
     own = f", clips of {row.window}" if row.window != row.frames else ""
-    return f"{MODELS[row.model].label}{own}, {_settings(row)}"
+    return f"{_model(row.spec).label}{own}, {_settings(row)}"
 
 
 def _where(report: Report) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field
 
@@ -18,6 +18,9 @@ from posemamba.utils.files import atomic_path, writing
 if TYPE_CHECKING:
     from rich.table import Table
 
+_MOST = 10**15
+"""The most of anything that is counted, in a file that is no damaged one."""
+Milliseconds = Annotated[float, Field(ge=1e-6, le=_MOST)]
 Status = Literal["not run", "ok", "out of memory", "over the limit", "wrong", "failed"]
 
 
@@ -33,13 +36,13 @@ class Row(BaseModel):
     graph: bool
     group: str = Field("", description="part of a preset, or sweep")
     task: Task
-    frames: int = Field(description="frames of each clip of the case")
-    clips: int = Field(description="clips of the case, at once")
-    window: int = Field(description="frames of the clips that the model takes, as many frames in total")
+    frames: int = Field(ge=1, le=_MOST, description="frames of each clip of the case")
+    clips: int = Field(ge=1, le=_MOST, description="clips of the case, at once")
+    window: int = Field(ge=1, le=_MOST, description="frames of the clips that the model takes, as many frames in total")
     status: Status = "not run"
     note: str = Field("", description="the reason why there is no figure, or why there are fewer times than usual")
-    times_ms: list[float] = Field(default_factory=list, description="times of single calls, in order")
-    peak_bytes: int | None = Field(None, description="beyond weights and optimizer; null on a CPU")
+    times_ms: list[Milliseconds] = Field(default_factory=list, description="times of single calls, in order")
+    peak_bytes: int | None = Field(None, ge=0, le=_MOST, description="beyond weights and optimizer; null on a CPU")
     parameters: int | None = None
     setup_s: float | None = Field(None, description="building, compiling, checking and warming up, the first time")
     speed: float | None = Field(None, description="in multiples of the reference in its case")
@@ -95,7 +98,7 @@ class Check(BaseModel):
 
     what: str
     error: float
-    bound: float
+    bound: float = Field(gt=0)
 
 
 class Run(BaseModel):

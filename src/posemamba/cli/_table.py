@@ -71,9 +71,9 @@ def table(options: Options) -> None:
             progress_bar=options.progress_bar,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
+    text = render(chosen, collect(chosen, options.runs), cast(Format, options.format))
     if options.curves is not None:
         write_table_curves(chosen, options.runs, options.curves)
-    text = render(chosen, collect(chosen, options.runs), cast(Format, options.format))
     if options.out is None:
         print(text, end="")
         return

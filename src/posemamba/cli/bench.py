@@ -95,13 +95,14 @@ def bench(options: BenchOptions) -> int:
         print("\n".join(dict.fromkeys(headline(run) for run in report.runs)))
         for rows in cases(report.rows):
             _show(rows, reference)
-        report.save(options.json_file)
     else:
         report = _measure(options)
     if options.plot is not None:
         plot_error_against_cost(report, options.plot)
     if options.plot_lengths is not None:
         plot_cost_against_length(report, options.plot_lengths)
+    if options.earlier:
+        report.save(options.json_file)
     return int(any(row.status in ("wrong", "failed") for row in report.rows))
 
 

@@ -29,6 +29,7 @@ from posemamba.poses.tracking import Detection, Track, track
 from posemamba.utils.ahead import ahead
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress
+from posemamba.utils.reading import reading
 
 __all__ = [
     "DETECTION",
@@ -173,9 +174,10 @@ def detect_people(
         resumable = detector if isinstance(detector, ResumableDetector) else None
         if following is not resumable:
             unfinished = None
-        found, times = ([], []) if unfinished is None else unfinished.take()
+        found, times = ([], []) if unfinished is None else _left(unfinished, detector, info)
         if resumable is not None and unfinished is not None and unfinished.state is not None:
-            resumable.resume(rate, unfinished.state)
+            with reading(unfinished.path, _LEFT):
+                resumable.resume(rate, unfinished.state)
         elif following is not None:
             following.begin(rate)
         if unfinished is None or not unfinished.complete:
@@ -202,6 +204,25 @@ def detect_people(
     first = choose_people(people, "longest")[0]
     people.sort(key=lambda person: person is not first)  # the others stay in their order
     return [replace(person, person=number) for number, person in enumerate(people, start=1)]
+
+
+_LEFT = "the joints that an interrupted run left (--restart begins anew)"
+
+
+def _left(unfinished: Unfinished, detector: Detector, info: VideoInfo) -> tuple[list[list[Detection]], list[float]]:
+    """Return the people of each frame that an interrupted run left, and the frames' times.
+
+    Raises:
+        PoseMambaError: they are not those of this detector, or damaged.
+    """
+    with reading(unfinished.path, _LEFT):
+        found, times = unfinished.take()
+        for person in (person for people in found for person in people):
+            if person.xy.shape != (len(detector.skeleton), 2) or not isinstance(person.id, int | str | None):
+                raise ValueError("joints of another skeleton, or ids that are none")
+        if not np.isfinite(times).all() or (np.diff(times) < 0).any():
+            raise ValueError("times that do not rise")
+        return [[inside_picture(person, info.image_size) for person in people] for people in found], times
 
 
 def _detect(

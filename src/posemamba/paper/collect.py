@@ -16,7 +16,8 @@ from posemamba.train.checkpoints import BEST, LAST, load_weights
 from posemamba.train.initialisation import build_model
 from posemamba.train.recipe import Human36MData, MocapData, Recipe, load_recipe
 from posemamba.train.run import train
-from posemamba.utils.errors import PoseMambaError
+from posemamba.utils.errors import PoseMambaError, one_line
+from posemamba.utils.reading import reading
 from posemamba.weights.files import load_safely
 
 SCORE = "test.json"
@@ -127,7 +128,8 @@ def _outcome(folder: Path, row: Row, run: str, table: Table) -> Outcome:
         return Outcome(state="begun, no validation yet") if (folder / LAST).exists() else NOT_RUN
     _, recipe, details = load_weights(folder / BEST)
     intended = recipe_of(table, run)
-    values = {score: float(details[name]) for score, name in _SCORES.items() if name in details}
+    with reading(folder / BEST, "the scores that training kept"):
+        values = {score: float(details[name]) for score, name in _SCORES.items() if name in details}
     if not values or recipe.data.kind != intended.data.kind:
         raise PoseMambaError(f"{folder}: a run on {recipe.data.kind}, not on the table's data")
     done = _progress(folder / LAST)[0] if (folder / LAST).exists() else int(details["step"])
@@ -183,12 +185,13 @@ def _evaluated(path: Path, row: Row, exact: bool) -> Outcome:
                 values["given_xy_p1"] = float(given)
         elif content["format"].startswith("posemamba-mocap"):
             values = {variant: float(content["overall"][variant]["p1_mm"]) for variant in ("exact", "noisy")}
-            return Outcome(values, f"evaluated: {content['name']}, {content['split']}, {content['cameras']}")
+            name = one_line(f"{content['name']}, {content['split']}, {content['cameras']}")
+            return Outcome(values, f"evaluated: {name}")
         else:
             said = [f"T {content['frames']}"] if content["frames"] != row.frames else []
             values = {"p1": float(content["overall"]["mpjpe"]), "p2": float(content["overall"]["p_mpjpe"])}
         said += [] if content["flip"] else ["no flip averaging"]
-        return Outcome(values, "; ".join([f"evaluated: {content['name']}", *said]))
+        return Outcome(values, one_line("; ".join([f"evaluated: {content['name']}", *said])))
     except Exception as error:  # whatever its structure leads to
         raise PoseMambaError(f"{path}: not scores that posemamba evaluate --json wrote ({error})") from error
 

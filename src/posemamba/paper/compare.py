@@ -162,6 +162,8 @@ def _predictor(name: str, device: str) -> tuple[str, Callable[[NDArray[np.float3
         from posemamba.models.registry import ARCHITECTURES
 
         other: Any = ARCHITECTURES[kind].model.from_pretrained(file)
+        if other.config.joints != len(H36M17):
+            raise PoseMambaError(f"{file}: a model of {other.config.joints} joints, expected {len(H36M17)}")
         frames: int = other.config.frames
         predict = model_predictor(other.to(choose_device(device)), window=frames)
 

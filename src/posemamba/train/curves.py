@@ -20,6 +20,7 @@ LOGS = "logs/from_step_*/metrics.csv"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C564B", "#7F3C8D")
 Style = Literal["-", "--", ":"]
 STYLES: dict[str, Style] = {"exact": "-", "test": "-", "noisy": "--"}
+_MOST_STEPS = 10**15  # no training has more, and no axis shows them
 _SMOOTH = 9  # values that the running median of the training error is of: a batch of single frames errs by far more
 
 
@@ -65,6 +66,8 @@ def read_curves(run: Path) -> Curves:
             with path.open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file):
                     step = int(row["step"])
+                    if abs(step) > _MOST_STEPS:
+                        raise ValueError(f"step {row['step'][:40]}")
                     for name, text in row.items():
                         if name not in ("step", "epoch") and text:
                             curves.values.setdefault(name, {})[step] = float(text)

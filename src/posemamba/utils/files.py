@@ -179,7 +179,7 @@ def _exchange(directory: Path, folder: Path) -> None:
         moved, removed = (list(map(str, journal[key])) for key in ("moved", "removed"))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # not written by this program: nothing is to be completed
-    if any(Path(name).name != name for name in (*moved, *removed)):
+    if not all(_is_name(name) for name in (*moved, *removed)):
         return
     for name in moved:
         with contextlib.suppress(FileNotFoundError):
@@ -187,6 +187,11 @@ def _exchange(directory: Path, folder: Path) -> None:
     for name in removed:
         (directory / name).unlink(missing_ok=True)
     (folder / _JOURNAL).unlink(missing_ok=True)
+
+
+def _is_name(name: str) -> bool:
+    """Tell whether a text is the name of a file in a folder, and no path."""
+    return name.isprintable() and Path(name).name == name and name not in ("", ".", "..") and len(name.encode()) < 256
 
 
 def lock(handle: int) -> bool:

@@ -24,6 +24,7 @@ from posemamba.cli.lift.cluster import Record, collect, list_all, plan, rows_of
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.stages import Setup
 from posemamba.pipeline.lift import Reading
+from posemamba.utils.errors import PoseMambaError
 
 CLIPS, VIDEOS = 188, 8
 
@@ -214,3 +215,11 @@ def test_what_is_wrong_is_told_in_one_line(
     monkeypatch.setitem(sys.modules, "ray", None)
     said = refused(capsys, "lift", source, "-o", tmp_path / "o", "--cluster", "local")
     assert 'install "ray[data]' in said and not (tmp_path / "o").exists()
+
+
+def test_a_damaged_table_of_failures_is_told_in_a_line_and_kept(tmp_path: Path) -> None:
+    damaged = f'source,error,digest\n"{"x" * 200_000}'
+    (tmp_path / "failed.csv").write_text(damaged)
+    with pytest.raises(PoseMambaError, match=r"failed\.csv: cannot be read as a table of posemamba lift"):
+        Record(str(tmp_path), [])
+    assert (tmp_path / "failed.csv").read_text() == damaged

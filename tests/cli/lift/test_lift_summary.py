@@ -112,6 +112,10 @@ def test_a_summary_of_results_of_an_earlier_version(weights: Path, tmp_path: Pat
     np.savez(path, **{**arrays, "header": np.array(json.dumps(header))})
     assert lifted(*sources, *options) == 0
     assert table(out) == before
+    nothing = {name: arrays[name][:0] for name in ("seen", "times")}
+    np.savez(path, **{**arrays, **nothing, "header": np.array(json.dumps(header))})
+    assert lifted(*sources, *options) == 0
+    assert "has no frames" in table(out)[str(sources[0])]["error"]
 
 
 def test_files_of_the_users_and_calls_without_results(

@@ -16,6 +16,7 @@ import torch
 from fixtures import human36m_files as files
 from posemamba import cli
 from posemamba.data.human36m import cache as human36m_cache
+from posemamba.data.human36m.cache import in_memory
 from posemamba.data.human36m.dataset import TYPICAL_MM_PER_UNIT, Human36M, cut_clips
 from posemamba.data.human36m.file import Video, read_file
 from posemamba.poses.skeletons import H36M17
@@ -175,6 +176,26 @@ def test_a_changed_file_or_a_damaged_copy_is_converted_again(file: Path) -> None
     Human36M.open(file)
     assert json.loads((folder / "index.json").read_text()) == index
     assert sorted(p.name for p in file.parent.iterdir()) == [file.name, folder.name]
+
+
+@pytest.mark.parametrize("kind", ["channels", "type", "no factor", "camera", "name", "start", "length"])
+def test_a_copy_whose_parts_do_not_fit_is_converted_again(file: Path, kind: str) -> None:
+    whole = Human36M.open(file).test
+    folder = file.with_name(file.name + ".posemamba")
+    index = json.loads((folder / "index.json").read_text())
+    video = index["videos"]["test"][0]
+    if kind in ("channels", "type"):
+        joints = np.array(whole.joints)
+        (folder / "test.npy").unlink()  # mapped, as above
+        np.save(folder / "test.npy", joints[..., :5] if kind == "channels" else joints.astype(np.float64))
+    elif kind == "no factor":
+        (folder / "test_factor.npy").unlink()
+    else:
+        video[kind] = {"camera": "1", "name": "x", "start": 1, "length": float(video["length"])}[kind]
+        (folder / "index.json").write_text(json.dumps(index))
+    again = Human36M.open(file).test
+    assert again.videos == whole.videos and again.factor is not None
+    np.testing.assert_array_equal(again.joints, in_memory(file)["test"].joints)
 
 
 def test_where_nothing_can_be_written_the_users_cache_is_taken(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,10 @@ SPOILED_2D: dict[str, tuple[Any, str]] = {
         spoiled(lambda m: m["S1"]["Walking"].__setitem__(1, np.ones((40, 16, 2))), "detections"),
         r"shape \(40, 16, 2\), expected \(frames, 17, 2\)",
     ),
+    "far": (
+        spoiled(lambda m: m["S1"]["Walking"].__setitem__(1, np.full((40, 17, 2), 1e300)), "detections"),
+        r"camera 1: a joint is at 1e\+300 pixels, expected up to 1e\+07",
+    ),
 }
 
 

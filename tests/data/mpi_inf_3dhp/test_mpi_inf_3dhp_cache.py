@@ -43,6 +43,12 @@ def test_a_damaged_copy_is_made_again(mpi_folder: Path) -> None:
     np.testing.assert_array_equal(MpiInf3dhp.open(mpi_folder).test.mm, whole)
     (copy / "names.npy").unlink()
     np.testing.assert_array_equal(MpiInf3dhp.open(mpi_folder).test.mm, whole)
+    for name, made in (("mm", whole[:, :, :2]), ("sizes", np.zeros((2, 2), int)), ("xy", whole[..., :2].astype(str))):
+        (copy / f"{name}.npy").unlink()  # it is mapped
+        np.save(copy / f"{name}.npy", made)
+        test = MpiInf3dhp.open(mpi_folder).test
+        np.testing.assert_array_equal(test.mm, whole)
+        assert test.sizes.min() > 1000 and test.xy.dtype == np.float32
 
 
 def test_the_users_cache_folder_and_memory_where_nothing_can_be_written(

@@ -196,6 +196,38 @@ def test_what_is_wrong_with_files_is_one_line(aist_folder: Path, pw3d_folder: Pa
         benchmark.score("pw3d", None, None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("size", [float("nan"), 1080], "nanx1080 pixels"),
+        ("size", [1e9, 1080], "expected positive numbers of pixels"),
+        ("matrix", [[0, 0, 960], [0, 1500, 540], [0, 0, 1]], "focal lengths"),
+        ("translation", [1e300, 0, 0], "numbers above 10^9"),
+        ("rotation", [float("nan"), 0, 0], "numbers above 10^9"),
+    ],
+)
+def test_cameras_that_are_none_are_refused(aist_folder: Path, field: str, value: Any, told: str) -> None:
+    path = aist_folder / "cameras" / "setting1.json"
+    cameras = json.loads(path.read_text())
+    cameras[1][field] = value
+    path.write_text(json.dumps(cameras))
+    with pytest.raises(PoseMambaError) as caught:
+        list(aist.clips(aist_folder))
+    assert str(path) in str(caught.value) and told in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["aist", "pw3d"])
+def test_joints_that_no_camera_sees_are_refused(name: str, request: Any) -> None:
+    folder = request.getfixturevalue(f"{name}_folder")
+    file = next(folder.rglob("keypoints3d/gBR*.pkl" if name == "aist" else "*.pkl"))
+    content = pickle.loads(file.read_bytes(), encoding="latin1")
+    joints = content["keypoints3d_optim"] if name == "aist" else content["jointPositions"][0]
+    joints[3] = 1e30
+    file.write_bytes(pickle.dumps(content))
+    with pytest.raises(PoseMambaError, match=r"3D joints in metres go up to .*e\+\d\d, expected up to 10000"):
+        list(benchmark.READERS[name][1](folder))
+
+
 @pytest.mark.slow
 def test_the_command(aist_folder: Path, pw3d_folder: Path, tmp_path: Path, capsys: Any) -> None:
     torch.manual_seed(0)

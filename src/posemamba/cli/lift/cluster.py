@@ -42,6 +42,7 @@ from posemamba.io.inputs import TABLES, Input, default_folder, find_inputs, fold
 from posemamba.show.summary import COLUMNS, ClipRow, safe_cell, summary_cells, write_table
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import lock, make_folder, nobody_uses
+from posemamba.utils.reading import reading
 from posemamba.weights.names import find
 
 SUMMARY, FAILURES = TABLES
@@ -293,8 +294,14 @@ class Record:
 
 
 def _read_table(path: Path, columns: int) -> Iterator[list[str]]:
-    """Yield the whole rows of a table; none if there is none."""
-    with contextlib.suppress(OSError), path.open(encoding="utf-8", newline="", errors="replace") as file:
+    """Yield the whole rows of a table; none if there is none.
+
+    Raises:
+        PoseMambaError: it is damaged.
+    """
+    if not path.exists():
+        return
+    with reading(path, "a table of posemamba lift"), path.open(encoding="utf-8", newline="", errors="replace") as file:
         rows = csv.reader(file)
         next(rows, None)
         yield from (row for row in rows if len(row) == columns)

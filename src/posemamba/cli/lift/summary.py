@@ -109,8 +109,10 @@ def _person(path: Path, out: Path, name: str) -> ClipRow:
         arrays = read_npz(path, ("header", "times", "seen", "trust_level"))
         header = json.loads(str(arrays["header"]))
         times, frames = arrays["times"], len(arrays["seen"])
+        if not frames:
+            raise PoseMambaError(f"{path}: has no frames, expected at least one: lift the clip again")
         trust = Trust.from_card(header.get("trust"), arrays.get("trust_level"), frames)
-        seconds = float(times[-1] - times[0]) + 1 / float(header["fps"]) if frames else 0.0
+        seconds = float(times[-1] - times[0]) + 1 / float(header["fps"])
         person = int(header.get("person", 1))
     if trust is None:  # of an earlier version
         from posemamba.io.motion.npz import load_poses_npz

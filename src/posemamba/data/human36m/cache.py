@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.data.human36m.file import CHANNELS, SPLITS, RawSplit, Video, read_file
+from posemamba.data.human36m.file import CAMERAS, CHANNELS, SPLITS, RawSplit, Video, is_video, read_file
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.installation import known_cache_folders
 
@@ -144,11 +144,27 @@ def _open(folder: Path, stamp: dict[str, int]) -> dict[str, Split] | None:
             splits[name] = Split(
                 name, videos, np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False), *extra
             )
-            if sum(v.length for v in videos) != len(splits[name]):
+            if not _is_whole(splits[name]):
                 return None
         return splits
     except Exception:  # damaged: it is made again
         return None
+
+
+def _is_whole(split: Split) -> bool:
+    """Tell whether videos and arrays fit each other, as `read_file` checks them; their numbers are not looked at."""
+    start = 0
+    for video in split.videos:
+        if type(video.start) is not int or type(video.length) is not int or not isinstance(video.action, str):
+            return False
+        if video.start != start or video.length < 1 or video.camera not in CAMERAS or not is_video(video.name):
+            return False
+        start += video.length
+    parts: list[tuple[NDArray[np.float32] | None, tuple[int, ...]]] = [(split.joints, (start, 17, CHANNELS))]
+    parts += [(split.factor, (start,)), (split.target_mm, (start, 17, 3))]
+    if split.name == "test" and any(array is None for array, _ in parts):
+        return False
+    return all(array is None or (array.shape == shape and array.dtype == np.float32) for array, shape in parts)
 
 
 def _map(path: Path) -> NDArray[np.float32]:

@@ -185,6 +185,11 @@ def _numbers(where: str, field: str, values: Any, shape: tuple[int, ...]) -> NDA
     return array
 
 
+def is_video(name: object) -> bool:
+    """Tell whether this is a video's name, such as s_09_act_02_subact_01_ca_01."""
+    return isinstance(name, str) and _VIDEO.fullmatch(name) is not None
+
+
 def _texts(values: Any) -> list[str]:
     values = values.ravel().tolist() if isinstance(values, np.ndarray) else values
     return [v if type(v) is str else v.decode("latin1") if isinstance(v, bytes) else str(v) for v in values]

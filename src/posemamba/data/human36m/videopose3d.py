@@ -25,6 +25,7 @@ from posemamba.data.human36m.dataset import Human36MSource
 from posemamba.data.human36m.file import CAMERAS, CHANNELS, SUBJECTS, Video, find_file, normalise
 from posemamba.poses.keypoints import Keypoints2D
 from posemamba.poses.mapping import to_h36m17
+from posemamba.poses.ranges import FARTHEST
 from posemamba.poses.skeletons import COCO17, H36M17
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reading
@@ -277,6 +278,8 @@ def _detected(
     array = array[:frames].astype(np.float64)
     if not np.isfinite(array).all():
         raise PoseMambaError(f"{where}: is NaN or infinite in a frame; get the file again")
+    if (far := np.abs(array).max()) > FARTHEST:
+        raise PoseMambaError(f"{where}: a joint is at {far:.3g} pixels, expected up to {FARTHEST:g}; get it again")
     confidence = np.clip(array[..., 2], 0, 1) if array.shape[2] == 3 else np.ones(array.shape[:2])
     if files.layout == H36M17:
         return array[..., :2], confidence

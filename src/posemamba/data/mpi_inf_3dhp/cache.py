@@ -13,8 +13,10 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from posemamba.data.mpi_inf_3dhp.file import Videos, read_file
 from posemamba.utils.errors import PoseMambaError
@@ -61,11 +63,20 @@ def _load(folder: Path) -> Videos | None:
     try:
         small = {n: np.load(folder / f"{n}.npy", allow_pickle=False) for n in ("names", "lengths", "sizes")}
         large = {n: np.load(folder / f"{n}.npy", mmap_mode="r", allow_pickle=False) for n in ("xy", "mm", "valid")}
-        frames = int(small["lengths"].sum())
-        whole = len(small["names"]) == len(small["lengths"]) == len(small["sizes"])
+        return Videos(**small, **large) if _are_whole(small, large) else None
     except Exception:  # damaged: it is made again
         return None
-    return Videos(**small, **large) if whole and all(len(a) == frames for a in large.values()) else None
+
+
+def _are_whole(small: dict[str, NDArray[Any]], large: dict[str, NDArray[Any]]) -> bool:
+    """Tell whether arrays fit each other, as `read_file` makes them; the numbers of joints are not looked at."""
+    videos, frames = len(small["lengths"]), int(small["lengths"].sum())
+    kinds = {"names": "U", "lengths": "i", "sizes": "i", "xy": "f", "mm": "f", "valid": "b"}
+    shapes: dict[str, tuple[int, ...]] = {"names": (videos,), "lengths": (videos,), "sizes": (videos, 2)}
+    shapes |= {"xy": (frames, 17, 2), "mm": (frames, 17, 3), "valid": (frames,)}
+    arrays = small | large
+    fit = all(array.shape == shapes[name] and array.dtype.kind == kinds[name] for name, array in arrays.items())
+    return fit and all((small[name] > 0).all() for name in ("lengths", "sizes"))
 
 
 def _save(videos: Videos, folder: Path, name: str) -> None:

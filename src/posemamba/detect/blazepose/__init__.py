@@ -70,7 +70,7 @@ class BlazePoseDetector:
         """Go on within a clip, see `posemamba.detect.ResumableDetector`."""
         self.begin(fps)
         if self._mode == "track":
-            self._looks = state["looks"]
+            self._looks = int(state["looks"])
             self._follower.resume(state)
 
     @property

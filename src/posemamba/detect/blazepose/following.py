@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.detect.blazepose.finder import Found, overlap
-from posemamba.detect.blazepose.landmarks import Landmarks
+from posemamba.detect.blazepose.landmarks import JOINTS, Landmarks
 from posemamba.detect.blazepose.regions import Region
+from posemamba.poses.ranges import FARTHEST
 
 # Joints that tell whether two poses are one body: nose, shoulders, elbows, wrists, hips, knees, ankles, heels.
 _BODY = [0, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28, 29, 30]
@@ -37,6 +38,7 @@ _NEAR_HIPS, _ALIKE = 0.16, 1.67  # hips that near, as a share of the region, and
 _SPEED = 1.5  # movement in a second that is allowed beyond these
 _NEAR = 0.35  # distance from the last or expected place at which a lost person is found again
 _SLOWING = 0.95  # factor of the speed in each frame without a sight of the person
+_MOST_NUMBERS = 1_000_000  # of people in a clip; more are those of a damaged file
 
 
 @dataclass
@@ -53,10 +55,23 @@ class _Person:
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> _Person:
+        """Make a person of what `as_json` gave.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is none.
+        """
         values: dict[str, Any] = {
-            name: value if isinstance(value, float) else np.array(value) for name, value in kept["landmarks"].items()
+            name: value if isinstance(value, float) else np.array(value, np.float64)
+            for name, value in kept["landmarks"].items()
         }
-        return cls(Landmarks(**values), np.array(kept["speed"]), kept["moved"], kept["age"])
+        person = cls(Landmarks(**values), np.array(kept["speed"], np.float64), float(kept["moved"]), int(kept["age"]))
+        shapes = {"xy": (JOINTS, 2), "visibility": (JOINTS,), "presence": (JOINTS,), "hips": (2,), "circle": (2,)}
+        for array, shape in ((person.speed, (2,)), *((values[name], shape) for name, shape in shapes.items())):
+            if array.shape != shape or not (np.abs(array) <= FARTHEST).all():
+                raise ValueError(f"joints of shape {array.shape}, or numbers of no picture")
+        if not isinstance(person.landmarks.score, float):
+            raise ValueError("no score")
+        return person
 
     def expected(self, frames: int = 1) -> NDArray[np.float64]:
         """Predict the joints some frames later, (33, 2): moved at the last speed, slowing down."""
@@ -106,11 +121,18 @@ class Follower:
         }
 
     def resume(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`."""
-        self._people = {number: _Person.from_json(person) for number, person in state["people"]}
-        self._lost = {number: (frame, _Person.from_json(person)) for number, frame, person in state["lost"]}
-        self._frame, self._last_look = state["frame"], state["last_look"]
-        self._searching, self._count, self._sure = state["searching"], state["count"], set(state["sure"])
+        """Go on from a `state`.
+
+        Raises:
+            ValueError, TypeError, LookupError: it is none.
+        """
+        self._people = {int(number): _Person.from_json(person) for number, person in state["people"]}
+        self._lost = {int(number): (int(frame), _Person.from_json(one)) for number, frame, one in state["lost"]}
+        self._frame, self._last_look = int(state["frame"]), int(state["last_look"])
+        self._searching, self._count = int(state["searching"]), int(state["count"])
+        self._sure = set(map(int, state["sure"]))
+        if not 0 <= self._count <= _MOST_NUMBERS:
+            raise ValueError(f"{self._count} people")
 
     @property
     def doubtful(self) -> set[int]:

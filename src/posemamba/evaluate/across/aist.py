@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.evaluate.across.clips import Clip, make_clip
+from posemamba.evaluate.views.calibration import check_camera
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reader
@@ -106,7 +107,7 @@ def _read_cameras(path: Path) -> list[Camera]:
         raise PoseMambaError(f"{path}: not AIST++'s cameras ({error})") from error
     if not cameras or any(len(camera.distortions) > 5 for camera in cameras):
         raise PoseMambaError(f"{path}: no camera, or one with more than five distortions")
-    return cameras
+    return [check_camera(path, camera) for camera in cameras]
 
 
 def rotation(vector: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -50,7 +50,10 @@ def score(name: str, lifter: Lifter, folder: Path | None) -> dict[str, float]:
         for inputs, keypoints in (("detected", clip.detected), ("exact", clip.exact)):
             if keypoints is None or not np.isfinite(keypoints.xy).any():
                 continue
-            poses = to_metres(lifter(keypoints, lens=Lens.of_fov(keypoints.image_size, clip.fov)))
+            try:
+                poses = to_metres(lifter(keypoints, lens=Lens.of_fov(keypoints.image_size, clip.fov)))
+            except PoseMambaError as error:
+                raise PoseMambaError(f"{folder}: {clip.name}: {error}") from error
             errors = pose_errors(poses.xyz, clip.xyz, clip.valid)
             if errors.scored and np.isfinite(errors.p2):
                 added = errors.scored * np.array([errors.p1, errors.p2, errors.depth, 1.0])

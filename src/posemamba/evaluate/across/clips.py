@@ -13,10 +13,14 @@ from numpy.typing import NDArray
 
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.poses import Keypoints2D
+from posemamba.poses.ranges import FARTHEST
 from posemamba.poses.skeletons import COCO17, H36M17
+from posemamba.utils.errors import PoseMambaError
 
 SHARED = tuple(name for name in H36M17.joints if name.endswith(("hip", "knee", "ankle", "shoulder", "elbow", "wrist")))
 """Joints that COCO, SMPL and Human3.6M have under one name; what they mean by it differs by some centimetres."""
+_FARTHEST = 1e4
+"""Metres from the camera: no joint that it sees is farther away."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +61,17 @@ def make_clip(
         known: (F,) frames that may be scored.
         detected: (F, 17, 3) pixels and confidence, 0 where a joint was not found; None: there are none.
         fps: frames per second.
+
+    Raises:
+        PoseMambaError: joints farther away than any that a camera sees.
     """
+    for what, values, most in (("3D joints in metres", xyz, _FARTHEST), ("2D joints in pixels", detected, FARTHEST)):
+        if values is not None and (np.abs(values) > most).any():
+            found = np.nanmax(np.abs(values))
+            raise PoseMambaError(f"{name}: {what} go up to {found:.3g}, expected up to {most:g}; get the file again")
     size = (round(camera.size[0]), round(camera.size[1]))
     seen = camera.project(xyz)
+    seen = np.where(np.abs(seen) <= FARTHEST, seen, np.nan)  # beside the lens, and far outside of the picture
     exact = Keypoints2D(
         seen.astype(np.float32), np.isfinite(seen[..., 0]).astype(np.float32), COCO17, size, fps, source=name
     )

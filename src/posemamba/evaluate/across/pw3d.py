@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.evaluate.across.clips import Clip, make_clip
+from posemamba.evaluate.views.calibration import check_camera
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.poses.skeletons import COCO17
 from posemamba.utils.errors import PoseMambaError
@@ -63,10 +64,8 @@ def read_sequence(path: Path) -> list[Clip]:
         raise PoseMambaError(f"{path}: expected a sequence of 3DPW, missing: {named}")
     poses = _numbers(path, "cam_poses", content["cam_poses"], (None, 4, 4))
     matrix = _numbers(path, "cam_intrinsics", content["cam_intrinsics"], (3, 3))
-    size = (float(round(2 * matrix[0, 2])), float(round(2 * matrix[1, 2])))
-    if not (matrix[0, 0] > 0 and matrix[1, 1] > 0 and min(size) > 0):
-        raise PoseMambaError(f"{path}: cam_intrinsics are those of no camera")
-    camera = Camera(path.stem, size, matrix, np.zeros(0), np.eye(3), np.zeros(3))
+    size = (float(np.round(2 * matrix[0, 2])), float(np.round(2 * matrix[1, 2])))
+    camera = check_camera(path, Camera(path.stem, size, matrix, np.zeros(0), np.eye(3), np.zeros(3)))
     people = []
     for person, joints in enumerate(content["jointPositions"]):
         places = _numbers(path, "jointPositions", joints, (None, 72)).reshape(-1, 24, 3)

@@ -108,7 +108,7 @@ def _read_toml(path: Path) -> list[Camera]:
             numbers("translation", (3,)),
             fisheye,
         )
-        cameras.append(_checked(path, camera))
+        cameras.append(check_camera(path, camera))
     return cameras
 
 
@@ -155,7 +155,7 @@ def _read_qca(path: Path) -> list[Camera]:
         place = numbers("transform", "x", "y", "z") / 1000
         rotation = _orthogonal(path, name, np.diag([1.0, -1, -1]) @ turn)
         size = (right - left + 1, bottom - top + 1)
-        cameras.append(_checked(path, Camera(name, size, matrix, distortions, rotation, -rotation @ place)))
+        cameras.append(check_camera(path, Camera(name, size, matrix, distortions, rotation, -rotation @ place)))
     return cameras
 
 
@@ -170,7 +170,12 @@ def _orthogonal(path: Path, name: str, matrix: Array) -> Array:
     return np.asarray(u @ vt)
 
 
-def _checked(path: Path, camera: Camera) -> Camera:
+def check_camera(path: Path, camera: Camera) -> Camera:
+    """Return a camera of a file after a check of its numbers.
+
+    Raises:
+        PoseMambaError: a picture, focal lengths or a place that no camera has, or no numbers.
+    """
     (width, height), focal = camera.size, camera.matrix.diagonal()[:2]
     if not (width > 0 and height > 0 and (focal > 0).all()):
         raise PoseMambaError(
@@ -179,6 +184,6 @@ def _checked(path: Path, camera: Camera) -> Camera:
         )
     check_image_size(f"{path}: camera '{camera.name}': its picture", width, height)
     numbers = (camera.matrix, camera.distortions, camera.rotation, camera.translation)
-    if any((np.abs(array) > 1e9).any() for array in numbers):
+    if not all((np.abs(array) <= 1e9).all() for array in numbers):  # nor NaN
         raise PoseMambaError(f"{path}: camera '{camera.name}': numbers above 10^9; export the calibration again")
     return camera
