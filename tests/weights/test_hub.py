@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fixtures.command_line import keypoints
@@ -160,3 +161,14 @@ def test_no_other_name_leads_to_the_hub_and_without_its_package_one_line_says_so
     assert stand_in.asked == 0
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert '"huggingface_hub>=0.23"' in refusal("hf://me/small")
+
+
+@pytest.mark.parametrize("config", ["1.5", "[]", '"x"', "null"])
+def test_a_header_whose_config_is_no_object_is_refused(tmp_path: Path, config: str) -> None:
+    PoseMamba.preset("s", width=16, depth=1, frames=9).save_pretrained(tmp_path, {})
+    path = tmp_path / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file(load_file(path), path, {**metadata, "config": config})
+    with pytest.raises(PoseMambaError, match=r"model\.safetensors: the config in its header is a"):
+        PoseMamba.from_pretrained(tmp_path)

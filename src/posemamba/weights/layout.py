@@ -58,6 +58,10 @@ def completed(path: Path, metadata: dict[str, str]) -> dict[str, str]:
         return {**header, "model": str(fields.get("model_type")), "config": config, "card": card}
     with reading(path, "a weights file"):
         said = json.loads(metadata["config"])
+        if not isinstance(said, dict):
+            raise PoseMambaError(
+                f"{path}: the config in its header is a {type(said).__name__}, expected fields and values"
+            )
     if said != fields["config"]:
         differ = sorted(key for key in {**said, **fields["config"]} if said.get(key) != fields["config"].get(key))
         raise PoseMambaError(
