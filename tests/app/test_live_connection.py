@@ -98,7 +98,7 @@ def test_pictures_go_in_and_poses_come_out(client: Any) -> None:
 def test_a_recording_becomes_a_job_that_lifting_goes_on_from(client: Any) -> None:
     from posemamba.io.inputs import Input
     from posemamba.io.keypoints.detected import read_detected
-    from posemamba.pipeline.lift import Reading
+    from posemamba.pipeline.reading import Reading
 
     with client.websocket_connect(SOCKET, headers=ORIGIN) as socket:
         socket.send_json({"type": "start", "detector": "lite", "delay": 0})
