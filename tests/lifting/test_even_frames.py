@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,13 @@ def test_a_joint_that_a_neighbour_lacks_is_not_made_up() -> None:
     made = even_frames(given, 0, 6)
     assert made is not None
     assert np.isnan(made[0].xy[3, 5]).all() and np.isfinite(made[0].xy[3, 4]).all()
+
+
+def test_steps_of_which_none_is_near_the_small_ones_give_no_warning() -> None:
+    times = np.cumsum([0, 1, 3, 3, 3, 4.5, 7.5]) / 30
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert steps_between(times).tolist() == [1, 1, 1, 1, 2, 2]
 
 
 def test_a_pause_that_would_need_very_many_frames_gets_few() -> None:

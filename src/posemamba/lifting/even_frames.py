@@ -43,7 +43,8 @@ def steps_between(times: NDArray[np.floating]) -> NDArray[np.int64]:
     if _misfit(steps, usual) > _UNEVEN:
         small = float(np.quantile(steps, _SMALL))
         near = steps[np.abs(steps - small) <= 0.3 * small]
-        best = min((usual, float(near.mean())), key=lambda step: _misfit(steps, step))
+        if len(near):  # the quantile may lie between two kinds of steps, near none
+            best = min((usual, float(near.mean())), key=lambda step: _misfit(steps, step))
     for step in (best, usual):
         counts = _counts(steps, step)
         if counts.sum() < _MOST * len(times):
