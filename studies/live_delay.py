@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from posemamba.evaluate.views.scores import SCORED, pose_errors
 from posemamba.io.video.reading import read_frames
+from posemamba.lifting import even_frames
 from posemamba.lifting.lifter import Lifter
-from posemamba.live import session
 from posemamba.live.session import LiveSession, Seen
 from posemamba.poses import Keypoints2D
 from posemamba.poses.skeletons import BLAZEPOSE33
@@ -158,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--as-they-come", action="store_true", help="do not make uneven frames even")
     given = parser.parse_args(arguments)
     if given.as_they_come:
-        session.EVEN = float("inf")
+        even_frames.EVEN = float("inf")
     flips = {"no": [False], "yes": [True], "both": [False, True]}[given.flip]
     return report(lambda: print(score(given.folder, given.detector, given.step, flips, given.drop, given.weights)))
 

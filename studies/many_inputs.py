@@ -22,8 +22,9 @@ from posemamba.io.keypoints import write_keypoints_npz
 from posemamba.io.motion.npz import save_poses_json, save_poses_npz
 from posemamba.io.video.reading import read_frames
 from posemamba.lifting.lifter import Lifter
-from posemamba.pipeline.lift import Reading, lift_input
+from posemamba.pipeline.lift import lift_input
 from posemamba.pipeline.many import lift_many
+from posemamba.pipeline.reading import Reading
 from posemamba.show.overlay import write_overlay
 from posemamba.show.viewer import write_viewer
 from studies.command_line import report, study_parser

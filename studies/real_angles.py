@@ -19,7 +19,8 @@ from posemamba.evaluate.angles import angle_difference
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.evaluate.views.triangulate import triangulate
 from posemamba.lifting.lifter import Lifter
-from posemamba.pipeline.lift import DETECTORS, lift
+from posemamba.pipeline.lift import lift
+from posemamba.pipeline.reading import DETECTORS
 from posemamba.poses import Poses3D
 from posemamba.poses.angle_table import plain_name
 from posemamba.refine.angle_accuracy import angle_errors

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from posemamba.evaluate.views.cameras import Camera
 from posemamba.evaluate.views.scores import SCORED, pose_errors
 from posemamba.lifting.lifter import Lifter
-from posemamba.pipeline.lift import DETECTORS, lift
+from posemamba.pipeline.lift import lift
+from posemamba.pipeline.reading import DETECTORS
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 from studies.command_line import report, study_parser

@@ -26,11 +26,12 @@ from posemamba.poses.skeletons import H36M17
 from posemamba.poses.virtual_camera import Lens, VirtualCamera
 from posemamba.refine.bones import steady_bones
 from posemamba.refine.common import Mask, body_length, bone_lengths, true_spans
-from posemamba.refine.feet import STANDS_SECONDS, standing, steady_feet
+from posemamba.refine.feet import steady_feet
 from posemamba.refine.metres import to_metres
 from posemamba.refine.root_path import root_path
 from posemamba.refine.scale import BODY_LENGTH, scale
 from posemamba.refine.smooth import Method, smooth
+from posemamba.refine.stances import STANDS_SECONDS, standing
 from posemamba.refine.upright import level_axes, upright
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.tables import markdown_table

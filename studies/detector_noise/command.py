@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posemamba.detect import MODES, Detector
-from posemamba.pipeline.lift import BLAZEPOSE, DETECTORS, Reading
+from posemamba.pipeline.reading import BLAZEPOSE, DETECTORS, Reading
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import make_folder
 from studies.command_line import report, study_parser

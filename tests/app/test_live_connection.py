@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import threading
 import time as clock
@@ -97,7 +98,7 @@ def test_pictures_go_in_and_poses_come_out(client: Any) -> None:
 def test_a_recording_becomes_a_job_that_lifting_goes_on_from(client: Any) -> None:
     from posemamba.io.inputs import Input
     from posemamba.io.keypoints.detected import read_detected
-    from posemamba.pipeline.lift import Reading
+    from posemamba.pipeline.reading import Reading
 
     with client.websocket_connect(SOCKET, headers=ORIGIN) as socket:
         socket.send_json({"type": "start", "detector": "lite", "delay": 0})
@@ -187,11 +188,17 @@ def test_strangers_get_no_poses(client: Any) -> None:
 
 
 def test_the_page_and_its_parts_are_there_and_nothing_else(client: Any) -> None:
-    page = client.get("/live").text
-    for name in [part.split('"')[0] for part in page.split('src="')[1:] + page.split('href="')[1:]]:
-        assert client.get(name).status_code == 200, name
-    assert "class Renderer" in client.get("/live/webgl.js").text
+    styles: list[str] = []
+    for page in ("/", "/live"):
+        for name in re.findall(r'(?:src|href)="([^"#]+)"', client.get(page).text):
+            answer = client.get(name)
+            assert answer.status_code == 200, name
+            styles += [answer.text] if name.endswith(".css") and answer.text not in styles else []
+    roots = [re.findall(r"^:root[^{]*\{(.*?)\}", text, re.M | re.S) for text in styles]
+    colours = [name for root in roots for name in set(re.findall(r"(--[\w-]+):", "".join(root)))]
+    assert len(styles) == 3 and len(colours) == len(set(colours)) > 20  # none stands in two files
+    assert "class Renderer" in client.get("/result/webgl.js").text
     assert client.get("/live/settings").json()["detector"] == "full"
     for name in ("main.js", "page.html", "..%2f..%2fviewer.py", "%2e%2e/page.css"):
-        assert client.get(f"/live/{name}").status_code == 404
+        assert client.get(f"/result/{name}").status_code == 404
     assert (Path(__file__).parents[2] / "src/posemamba/show/page/main.js").is_file()

@@ -477,6 +477,27 @@ def test_several_inputs_go_on(weights: Path, tmp_path: Path, capsys: pytest.Capt
     assert (tmp_path / "out" / "better" / "poses.npz").is_file()
 
 
+def test_links_of_a_folder_that_lead_nowhere_are_named_and_the_others_go_on(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from posemamba import cli
+
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    for name in ("lost10.npz", "lost2.npz", ".hidden.npz", "notes.txt"):
+        (folder / name).symlink_to(tmp_path / "gone")
+    call = ["lift", str(folder), "-o", str(tmp_path / "out"), "--weights", str(weights), "--no-overlay", "--no-viewer"]
+    assert cli.main(call) == 2
+    assert "expected some of them; 2 links lead nowhere: lost2.npz, lost10.npz\n" in capsys.readouterr().err
+    write_keypoints_npz(tmp_path / "there.npz", keypoints())
+    (folder / "linked.npz").symlink_to(tmp_path / "there.npz")
+    write_keypoints_npz(folder / "good.npz", keypoints())
+    assert cli.main(call) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert told == [f"warning: {folder}: 2 links lead nowhere: lost2.npz, lost10.npz; left out"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir() if p.is_dir()) == ["good", "linked"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with a name")
 @pytest.mark.parametrize("name", ["k.npz", "k.json", "v.mp4", "p.png", "nothing", "r.yaml"])
 def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

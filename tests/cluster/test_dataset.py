@@ -13,7 +13,8 @@ from fixtures.clips import write_clips
 from posemamba import lift
 from posemamba.cluster.dataset import LiftFiles
 from posemamba.cluster.session import connect
-from posemamba.pipeline.lift import Reading, View
+from posemamba.pipeline.lift import View
+from posemamba.pipeline.reading import Reading
 from posemamba.utils.errors import PoseMambaError
 
 

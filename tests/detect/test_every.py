@@ -14,7 +14,7 @@ from posemamba.detect import Detection, Unfinished, detect_people
 from posemamba.detect.between import MOST_SECONDS, check_every, fill_between
 from posemamba.io.inputs import Input
 from posemamba.io.video.writer import VideoWriter
-from posemamba.pipeline.lift import Reading
+from posemamba.pipeline.reading import Reading
 from posemamba.poses.skeletons import COCO17, Skeleton
 from posemamba.utils.errors import PoseMambaError
 

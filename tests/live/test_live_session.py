@@ -128,24 +128,6 @@ def test_windows_end_with_the_delayed_frames_and_begin_with_a_segment(make_sessi
     assert lengths[:2] == [27, 27] and max(lengths[2:]) <= 9
 
 
-def test_uneven_frames_are_made_even_around_the_wanted_one() -> None:
-    from posemamba.live.session import even
-    from posemamba.poses import Keypoints2D
-
-    times = np.array([0, 1, 2, 4, 5, 6, 6.5, 7, 8, 11, 12]) / 30
-    xy = np.repeat((100 * times)[:, None, None], 17, 1) + np.arange(2)
-    keypoints = Keypoints2D(xy, np.ones((11, 17)), H36M17, SIZE, 30.0, times)
-    made, target = even(keypoints, times[8], 27)
-    at = made.frame_times()
-    assert np.allclose(np.diff(at), 1 / 30, rtol=0.1) and at[target] == times[8]
-    assert at[0] >= times[0] - 1e-9 and at[-1] <= times[-1] + 1e-9
-    assert np.allclose(made.xy[:, 0, 0], 100 * at, atol=1e-4)
-    made, target = even(keypoints, times[8], 5)
-    assert len(made) == 5 and made.frame_times()[target] == times[8]
-    steady = keypoints.select(np.arange(3))
-    assert even(steady, times[1], 27) == (steady, 1)
-
-
 @pytest.mark.slow
 def test_what_differs_from_window_to_window_does_not_shake(make_session: Callable[..., Any]) -> None:
     import torch

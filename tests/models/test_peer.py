@@ -12,6 +12,8 @@ import torch
 from posemamba.models.hgmamba import PARTS as HYPEREDGES
 from posemamba.models.hgmamba import HGMamba, HGMambaConfig
 from posemamba.models.mixste import MixSTE, MixSTEConfig
+from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
+from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
 from posemamba.models.peer import Peer
 from posemamba.models.registry import load_model, save_model
 from posemamba.models.stcformer import PARTS, STCFormer, STCFormerConfig
@@ -22,6 +24,16 @@ TINY = {
     MixSTE: ("mixste_tiny.bin", MixSTEConfig(width=32, depth=2, frames=9, heads=4), 4),
     STCFormer: ("stcformer_tiny.pth", STCFormerConfig(width=32, depth=2), 8),
     HGMamba: ("hgmamba_tiny.pth.tr", HGMambaConfig(width=32, depth=2, frames=9, rep_width=24), 8),
+    MotionBERT: (
+        "motionbert_tiny.bin",
+        MotionBERTConfig(width=32, representation=48, depth=2, heads=4, frames=27),
+        4,
+    ),
+    MotionAGFormer: (
+        "motionagformer_tiny.pth.tr",
+        MotionAGFormerConfig(width=32, depth=3, frames=27, heads=4, rep_width=48),
+        4,
+    ),
 }
 each = pytest.mark.parametrize("kind", TINY, ids=lambda kind: kind.title)
 
@@ -104,9 +116,12 @@ def test_settings_that_no_model_has() -> None:
         MixSTEConfig(width=32, heads=5)
     with pytest.raises(ValueError, match="for each of two axes"):
         STCFormerConfig(width=24, heads=8)
-    for config in (STCFormerConfig, HGMambaConfig):
+    for config in (STCFormerConfig, HGMambaConfig, MotionAGFormerConfig):
         with pytest.raises(ValueError, match="17 joints, not of 21"):
             config(joints=21)
+    for config, widest in ((MotionBERTConfig, "representation"), (MotionAGFormerConfig, "rep_width")):
+        with pytest.raises(ValueError, match="a model larger than any"):
+            config(**{"width": 8, "heads": 1, widest: 8192})
     assert {joint for part in HYPEREDGES for joint in part} == set(range(17))
     assert [j for j, part in enumerate(PARTS) if part == 1] == list(LIMBS["right leg"])
 

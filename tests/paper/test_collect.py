@@ -174,6 +174,7 @@ def test_a_run_ends_with_its_budget_in_minutes_and_not_with_its_steps(tmp_path):
         ("table 4 --recipe mpi_inf_3dhp", "its data are mpi_inf_3dhp, expected motion capture"),
         ("table 2 --recipe mocap_81", "table 2 is counted, there is nothing to train: leave out --recipe"),
         (f"table 4 --runs {__file__}", "is a file, expected a folder with a folder for each run"),
+        ("table 4 --runs none/of/these", "none/of/these: no such folder; expected one with a folder for each run"),
         ("table 4 --curves runs.gif", "expected a name that ends with .png, .svg, .pdf or .csv"),
     ],
 )
@@ -181,6 +182,12 @@ def test_the_command_refuses_in_one_line(line, named, capsys):
     assert cli.main(line.split()) == 2
     said = capsys.readouterr().err
     assert named in said and said.count("\n") == 1
+
+
+def test_without_runs_the_papers_numbers_are_shown(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["table", "4"]) == 0
+    assert "not run" in capsys.readouterr().out
 
 
 @pytest.mark.slow

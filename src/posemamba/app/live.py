@@ -5,7 +5,6 @@ The guard of the application stands before them, so that no other page reaches t
 
 from __future__ import annotations
 
-import importlib.resources
 from pathlib import Path
 
 from starlette.requests import Request
@@ -18,8 +17,6 @@ from posemamba.app.live_connection import Connection, Turn
 __all__ = ["routes"]
 
 _PAGE = Path(__file__).with_name("page")
-_BODY = ("body.js", "webgl.js")
-"""The parts of the result page's program that draw the body."""
 _DELAY = 0
 """Frames, unless the page's user asks for more: who watches their own movement wants to see it at once."""
 
@@ -34,7 +31,6 @@ def routes() -> list[BaseRoute]:
     return [
         Route("/live", _page),
         Route("/live/settings", _settings),
-        Route("/live/{name}", _part),
         WebSocketRoute("/live/poses", connect),
     ]
 
@@ -48,11 +44,3 @@ async def _settings(request: Request) -> Response:
     from posemamba.live.session import DETECTOR, SIZES
 
     return JSONResponse({"detectors": list(SIZES), "detector": DETECTOR, "delay": _DELAY})
-
-
-async def _part(request: Request) -> Response:
-    name = request.path_params["name"]
-    if name not in _BODY:
-        return JSONResponse({"error": "there is no such file"}, 404)
-    text = importlib.resources.files("posemamba.show").joinpath("page", name).read_text(encoding="utf-8")
-    return Response(text, media_type="text/javascript")

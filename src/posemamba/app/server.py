@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.resources
 import importlib.util
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from posemamba.app.routes import Api
 
 PAGE = Path(__file__).with_name("page")
+RESULT_PAGE = {"colours.css": "text/css", "body.js": "text/javascript", "webgl.js": "text/javascript"}
+"""The parts of the result page that the application's pages use, too: colours, and what draws the body."""
 LIVE = "posemamba.app.live"
 """The module of live poses, whose function ``routes()`` gives its routes; without it there are none."""
 
@@ -54,6 +57,7 @@ def make_application(keys: Keys, api: Api, host: str = "127.0.0.1") -> Starlette
             Route("/", _page),
             *api.routes,
             *live,
+            Route("/result/{name}", _part_of_result_page),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
         middleware=[Middleware(Guard, keys=keys, host=host)],
@@ -75,6 +79,14 @@ def live_routes() -> list[BaseRoute]:
 
 async def _page(request: Request) -> Response:
     return FileResponse(PAGE / "index.html")
+
+
+async def _part_of_result_page(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in RESULT_PAGE:
+        return JSONResponse({"error": "there is no such file"}, 404)
+    part = importlib.resources.files("posemamba.show").joinpath("page", name)
+    return Response(part.read_text(encoding="utf-8"), media_type=RESULT_PAGE[name])
 
 
 async def _complain(request: Request, error: Exception) -> Response:

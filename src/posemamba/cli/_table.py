@@ -12,13 +12,16 @@ from posemamba.paper.tables import Table
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 
+RUNS = Path("runs")
+"""The folder of runs if none is given; it need not be there, as the paper's numbers are shown without any."""
+
 
 @dataclass(frozen=True)
 class Options:
     """The command's options, in its order."""
 
     number: int
-    runs: Path
+    runs: Path | None
     format: str
     out: Path | None
     run: bool
@@ -50,8 +53,11 @@ def table(options: Options) -> None:
         raise PoseMambaError(f"--device is '{options.device}', expected auto, cpu or gpu")
     if options.max_minutes is not None and options.max_minutes <= 0:
         raise PoseMambaError(f"--max-minutes is {options.max_minutes:g}, expected a positive number")
-    if options.runs.exists() and not options.runs.is_dir():
-        raise PoseMambaError(f"{options.runs}: is a file, expected a folder with a folder for each run (--runs)")
+    runs = options.runs or RUNS
+    if runs.exists() and not runs.is_dir():
+        raise PoseMambaError(f"{runs}: is a file, expected a folder with a folder for each run (--runs)")
+    if options.runs is not None and not options.run and not runs.exists():
+        raise PoseMambaError(f"{runs}: no such folder; expected one with a folder for each run (--runs)")
     given: dict[str, object] = {"--only": options.only, "--data": options.data, "--max-minutes": options.max_minutes}
     given |= {"--set": options.settings or None, "--seeds": options.seeds if options.seeds != 1 else None}
     if not options.run and (alone := [name for name, value in given.items() if value is not None]):
@@ -62,7 +68,7 @@ def table(options: Options) -> None:
         run_table(
             chosen,
             _wanted(chosen, options.only, trials=options.recipe is not None),
-            options.runs,
+            runs,
             seeds=options.seeds,
             settings=options.settings,
             data=options.data,
@@ -71,9 +77,9 @@ def table(options: Options) -> None:
             progress_bar=options.progress_bar,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    text = render(chosen, collect(chosen, options.runs), cast(Format, options.format))
+    text = render(chosen, collect(chosen, runs), cast(Format, options.format))
     if options.curves is not None:
-        write_table_curves(chosen, options.runs, options.curves)
+        write_table_curves(chosen, runs, options.curves)
     if options.out is None:
         print(text, end="")
         return

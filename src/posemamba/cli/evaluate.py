@@ -322,7 +322,8 @@ def _score_views(options: EvaluateOptions) -> None:
 
 def _views_options(options: EvaluateOptions) -> ViewsOptions:
     from posemamba.evaluate.views.benchmark import ViewsOptions
-    from posemamba.pipeline.lift import Reading, View
+    from posemamba.pipeline.lift import View
+    from posemamba.pipeline.reading import Reading
 
     fov: float | str | None = options.fov
     if fov is not None and fov != "calibrated":

@@ -11,7 +11,9 @@ import typer
 
 def table(
     number: Annotated[int, typer.Argument(metavar="N", help="Which table of the paper: 1 to 6.", show_default=False)],
-    runs: Annotated[Path, typer.Option(help="Folder with a folder for each run.")] = Path("runs"),
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder with a folder for each run (default: runs).", show_default=False)
+    ] = None,
     format: Annotated[str, typer.Option(help="text, csv or latex.")] = "text",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write it there instead of printing it.", show_default=False)

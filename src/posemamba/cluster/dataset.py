@@ -13,7 +13,8 @@ from posemamba.cluster.session import load_ray
 from posemamba.cluster.stream import Stage, attach, gpus
 from posemamba.io.addresses import address_of, fetch, stand_in
 from posemamba.io.inputs import find_inputs
-from posemamba.pipeline.lift import Found, Reading, View, lift_found
+from posemamba.pipeline.lift import Found, View, lift_found
+from posemamba.pipeline.reading import Reading
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError
 
@@ -64,10 +65,7 @@ def lift_dataset(
         PoseMambaError: Ray is missing, or an option is wrong.
     """
     load_ray()
-    try:
-        chosen = Reading(person=str(person), **reading)
-    except TypeError as error:
-        raise PoseMambaError(f"lift_dataset: {error}; known are {', '.join(Reading.__dataclass_fields__)}") from None
+    chosen = Reading.by_keywords("lift_dataset", {"person": str(person), **reading})
     view = View(fov, camera_roll).checked()
     on_gpu = device != "cpu" and gpus() > 0
     stage = Stage("lift", LiftFiles, batch=TOGETHER, gpus=gpu_share if on_gpu else 0.0)

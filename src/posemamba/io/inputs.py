@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Input:
 def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) -> list[Input]:
     """List the inputs to lift, in order; missing and broken files are inputs too, and reported by their readers.
 
+    Links in a folder that lead nowhere are left out with a warning.
+
     Args:
         sources: files, or folders of keypoints by frame (one input), of videos (one each), of pictures (one input) or
             of keypoint files (one each).
@@ -70,6 +73,7 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         elif is_keypoint_file(source):
             found.append((source, "keypoints"))
         elif videos := sorted((f for f in contents if _is_video(f)), key=natural_key):
+            _warn_of_lost(source, _lost(contents, VIDEO_SUFFIXES))
             found += [(video, "video") for video in videos]
             many = True
         elif is_pictures(source):
@@ -77,6 +81,7 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
         elif not (results := _holds_results(source)) and (
             files := sorted((f for f in contents if _is_keypoints(f)), key=natural_key)
         ):
+            _warn_of_lost(source, _lost(contents, KEYPOINT_SUFFIXES))
             found += [(file, "keypoints") for file in files]
             many = True
         elif len(sources) > 1:
@@ -87,10 +92,12 @@ def find_inputs(sources: Sequence[Path], out: Path, *, keypoints: bool = False) 
                 "convert makes other files of them"
             )
         else:
+            lost = _lost(contents, (*VIDEO_SUFFIXES, *KEYPOINT_SUFFIXES))
             inner = [f.name for f in sorted(source.iterdir(), key=natural_key) if f.is_dir() and is_keypoint_file(f)]
             raise PoseMambaError(
                 f"{source}: is a directory without videos, pictures or keypoints; expected some of them"
                 + (f": give one or more of its folders of keypoints, {', '.join(inner[:5])}" if inner else "")
+                + (f"; {_told_of_lost(lost)}" if lost else "")
             )
     if not many:
         return [Input(path, out, kind) for path, kind in found]
@@ -124,6 +131,22 @@ def _is_keypoints(file: Path) -> bool:
     if file.name in TABLES or file.name.startswith("."):
         return False
     return file.suffix.lower() in KEYPOINT_SUFFIXES and file.is_file()
+
+
+def _lost(files: Sequence[Path], suffixes: Sequence[str]) -> list[Path]:
+    """Return the links to such files that lead nowhere, in order; hidden ones do not count."""
+    named = (f for f in files if f.suffix.lower() in suffixes and not f.name.startswith("."))
+    return sorted((f for f in named if f.is_symlink() and not f.exists()), key=natural_key)
+
+
+def _told_of_lost(links: Sequence[Path]) -> str:
+    names = ", ".join(link.name for link in links[:5]) + (", ..." if len(links) > 5 else "")
+    return f"{len(links)} link{'s lead' if len(links) > 1 else ' leads'} nowhere: {names}"
+
+
+def _warn_of_lost(folder: Path, links: Sequence[Path]) -> None:
+    if links:
+        warnings.warn(f"{folder}: {_told_of_lost(links)}; left out", stacklevel=3)
 
 
 def _holds_results(folder: Path) -> bool:

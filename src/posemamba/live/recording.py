@@ -130,7 +130,7 @@ class Recorder:
         from posemamba.io.inputs import Input
         from posemamba.io.keypoints.detected import FILE, Detected, write_detected
         from posemamba.io.video.reading import frame_times, probe
-        from posemamba.pipeline.lift import Reading
+        from posemamba.pipeline.reading import Reading
         from posemamba.poses import Keypoints2D
         from posemamba.poses.skeletons import BLAZEPOSE33
         from posemamba.utils.files import writing

@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.lifting.even_frames import even_window
 from posemamba.lifting.feet import lift_feet
 from posemamba.lifting.lifter import Lifter
 from posemamba.lifting.looking import slow_curves
 from posemamba.live.placing import Placer, joint_weights
 from posemamba.live.poses import LivePose, judge_frame
-from posemamba.models.inputs import fill_missing
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.times import usual_step
 from posemamba.poses.tracking import Detection
 from posemamba.poses.virtual_camera import Lens, VirtualCamera, check_roll, level_roll, look_along, mean_ray
 from posemamba.refine.angle_accuracy import expected_error, terms
@@ -57,8 +56,6 @@ _MOST_FRAMES = 200  # kept of these seconds
 _FADES = 0.1
 """Seconds in which the difference between a pose and the one before it fades. Measured on a real clip: without
 it there is a third more jitter at a delay of 0, and 1 mm less error."""
-EVEN = 0.3
-"""Share of the usual step by which steps may differ and still count as even; measured, see docs/live.md."""
 
 
 @dataclass(frozen=True)
@@ -279,7 +276,7 @@ class LiveSession:
             self._placer.forget()
         window = self._window(own)
         keypoints = joined([f.keypoints for f in window], [f.time for f in window])
-        keypoints, target = even(keypoints, frame.time, self.lifter.window)
+        keypoints, target = even_window(keypoints, frame.time, self.lifter.window)
         camera = self._camera(own, keypoints)
         turned = camera.see(keypoints.xy).astype(np.float32)
         lifted = self.lifter.lift_window(turned, keypoints.confidence, self._image_size)
@@ -397,35 +394,6 @@ def joined(frames: Sequence[Keypoints2D | None], times: Sequence[float]) -> Keyp
         if frame is not None:
             xy[i], confidence[i] = frame.xy[0], frame.confidence[0]
     return replace(known, xy=xy, confidence=confidence, times=np.array(times, np.float64), feet=None)
-
-
-def even(keypoints: Keypoints2D, time: float, most: int) -> tuple[Keypoints2D, int]:
-    """Return a window with even steps, and the index of the frame at `time`, which is one of its frames.
-
-    Cameras under load give uneven frames, and networks know only even ones. Where the steps differ much, joints are
-    interpolated to the usual step, from the wanted frame into both directions.
-
-    Args:
-        keypoints: n frames with times.
-        time: of the wanted frame.
-        most: the most frames.
-    """
-    times = keypoints.frame_times()
-    target = int(np.searchsorted(times, time))
-    step = usual_step(times)
-    if step is None or (np.abs(np.diff(times) - step) <= EVEN * step).all():
-        return keypoints, target
-    after = math.floor((times[-1] - time) / step + 1e-6)
-    before = min(math.floor((time - times[0]) / step + 1e-6), most - 1 - after)
-    at = time + step * np.arange(-before, after + 1)
-    xy = fill_missing(keypoints.xy)
-    confidence = np.where(keypoints.found, keypoints.confidence, 0)
-    right = np.clip(np.searchsorted(times, at), 1, len(times) - 1)
-    share = np.clip((at - times[right - 1]) / (times[right] - times[right - 1]), 0, 1)[:, None]
-    known = (1 - share) * confidence[right - 1] + share * confidence[right]
-    places = (1 - share[..., None]) * xy[right - 1] + share[..., None] * xy[right]
-    places[before], known[before] = keypoints.xy[target], confidence[target]
-    return replace(keypoints, xy=places.astype(np.float32), confidence=known.astype(np.float32), times=at), before
 
 
 def _told(frame: _Frame, poses: Poses3D, placed: Array) -> LivePose:

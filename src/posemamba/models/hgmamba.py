@@ -20,7 +20,6 @@ import torch.nn.functional as F
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import filled
 from posemamba.models.motionagformer import Block, GraphConv, stream
 from posemamba.models.peer import Peer, PeerConfig
@@ -210,6 +209,7 @@ class HGMamba(Peer[HGMambaConfig]):
     config_class = HGMambaConfig
     title = "HGMamba"
     key = "model"
+    embeds_confidence = True
 
     def __init__(self, config: HGMambaConfig | None = None) -> None:
         super().__init__(config or HGMambaConfig.preset())
@@ -238,14 +238,6 @@ class HGMamba(Peer[HGMambaConfig]):
             rep_width=len(state["rep_logit.fc.bias"]),
             mlp_ratio=hidden // width,
         )
-
-    def placed(self, x_BTJC: Tensor) -> Tensor:
-        c, shape = self.config, tuple(x_BTJC.shape)
-        if len(shape) != 4 or not 1 <= shape[1] <= c.frames or shape[2] != JOINTS or shape[3] not in (2, 3):
-            raise ValueError(
-                f"input is {shape}; expected (clips, 1 to {c.frames} frames, {JOINTS} joints, 2 or with confidence 3)"
-            )
-        return with_confidence(x_BTJC, c.centred)
 
     def forward(self, x_BTJC: Tensor) -> Tensor:
         return filled(self._lift, self.placed(x_BTJC), self.config.frames)

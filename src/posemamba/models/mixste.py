@@ -31,6 +31,7 @@ class MixSTEConfig(PeerConfig):
     """The configuration of a MixSTE; the defaults are the published size."""
 
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}}
+    counted: ClassVar[str] = "pairs of blocks"
 
     depth: int = Field(8, ge=1, le=512, description="pairs of a spatial and a temporal block, the paper's d_l")
     heads: int = Field(8, ge=1, le=1024, description="attention heads")

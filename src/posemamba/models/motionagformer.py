@@ -13,20 +13,21 @@ sees G groups of L tokens: the joints of each frame (G = B T, L = J) or the fram
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, drop_path, filled, matrices_between_layers
+from posemamba.models.layers import MLP, drop_path, filled
+from posemamba.models.peer import Peer, PeerConfig
 from posemamba.poses.skeletons import H36M17
-from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.reading import cause
-from posemamba.weights.files import build, check_extent, read_checkpoint
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 JOINTS = 17
 LAYER_SCALE = 1e-5
@@ -35,10 +36,15 @@ LAYER_SCALE = 1e-5
 ONE_WAY = {(0, 4), (8, 11), (8, 14)}
 
 
-class MotionAGFormerConfig(BaseModel):
-    """The configuration of a MotionAGFormer."""
+class MotionAGFormerConfig(PeerConfig):
+    """The configuration of a MotionAGFormer; the defaults are the published size B."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "b": {},
+        "xs": {"depth": 12, "width": 64, "frames": 27},
+        "s": {"depth": 26, "width": 64, "frames": 81},
+        "l": {"depth": 26},
+    }
 
     width: int = Field(128, ge=1, le=8192, description="E: channels of a joint's feature")
     depth: int = Field(16, ge=1, le=512, description="layers of both streams")
@@ -51,15 +57,11 @@ class MotionAGFormerConfig(BaseModel):
     mlp_ratio: int = Field(4, ge=1, le=64, description="hidden width of an MLP over E")
     drop_path: float = Field(0.0, ge=0, lt=1, description="rate of stochastic depth, of all layers; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
-    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
 
     @model_validator(mode="after")
-    def _is_no_giant(self) -> MotionAGFormerConfig:
-        check_extent(max(self.width, self.rep_width), self.depth, self.frames, self.mlp_ratio)
-        return self
-
-    @model_validator(mode="after")
-    def _fits(self) -> MotionAGFormerConfig:
+    def _fits(self) -> Self:
+        if self.joints != JOINTS:
+            raise ValueError(f"the graph of bones is that of {JOINTS} joints, not of {self.joints}")
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of the {self.heads} heads")
         if self.neighbours > self.frames:
@@ -67,16 +69,8 @@ class MotionAGFormerConfig(BaseModel):
         return self
 
     @property
-    def joints(self) -> int:
-        """J, which the graph of bones settles."""
-        return JOINTS
-
-    @classmethod
-    def preset(cls, size: str, **changes: object) -> MotionAGFormerConfig:
-        """The published variants: 'xs', 's', 'b' or 'l'; `changes` override single fields."""
-        sizes = {"xs": (12, 64, 27), "s": (26, 64, 81), "b": (16, 128, 243), "l": (26, 128, 243)}
-        depth, width, frames = sizes[size.lower()]
-        return cls.model_validate({"depth": depth, "width": width, "frames": frames, **changes})
+    def widest(self) -> int:
+        return max(self.width, self.rep_width)
 
 
 class Attention(nn.Module):
@@ -197,7 +191,7 @@ class Layer(nn.Module):
         return share_BTJ2[..., :1] * a_BTJE + share_BTJ2[..., 1:] * g_BTJE
 
 
-class MotionAGFormer(nn.Module):
+class MotionAGFormer(Peer[MotionAGFormerConfig]):
     """2D joints (B, T, 17, 2), or with confidence (B, T, 17, 3), to 3D joints (B, T, 17, 3), T up to `config.frames`.
 
     Without confidence every joint counts as certain (1). Coordinates are those of `posemamba.PoseMamba`. The
@@ -205,9 +199,14 @@ class MotionAGFormer(nn.Module):
     authors' demonstration, and the first time counts.
     """
 
+    config_class = MotionAGFormerConfig
+    title = "MotionAGFormer"
+    key = "model"
+    embeds_confidence = True
+
     def __init__(self, config: MotionAGFormerConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or MotionAGFormerConfig.preset("b")
+        config = config or MotionAGFormerConfig.preset()
+        super().__init__(config)
         E, R = config.width, config.rep_width
         self.joints_embed = nn.Linear(3, E)
         self.pos_embed = nn.Parameter(torch.zeros(1, JOINTS, E))
@@ -216,74 +215,28 @@ class MotionAGFormer(nn.Module):
         self.rep_logit = nn.ModuleDict({"fc": nn.Linear(E, R)})
         self.head = nn.Linear(R, 3)
 
-    def full_precision_layers(self) -> tuple[nn.Module, ...]:
-        """Return the layers that training must keep from autocast and TF32: those that read or make coordinates."""
+    def ends(self) -> tuple[nn.Module, ...]:
         return self.joints_embed, self.head
 
-    def matrix_parameters(self, scans: bool = False) -> list[nn.Parameter]:
-        """Return the matrices between layers, not those of the embedding, of gates and of the head. It has no scans."""
-        return matrices_between_layers(self, (self.joints_embed, self.head))
-
-    def compile_layers(self, **options: Any) -> None:
-        """Compile the layers by torch.compile, once for all that are alike: a whole model compiles for minutes.
-
-        Args:
-            options: of torch.compile.
-        """
-        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
-
-        allow_many_variants()
-        for module in self.modules():
-            if isinstance(module, Layer):
-                module.compile(dynamic=False, **options)
+    def blocks(self) -> list[nn.Module]:
+        return list(self.layers)
 
     @classmethod
-    def preset(cls, size: str, **changes: object) -> MotionAGFormer:
-        """A fresh MotionAGFormer of the published size 'xs', 's', 'b' or 'l'; `changes` override config fields."""
-        return cls(MotionAGFormerConfig.preset(size, **changes))
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path, heads: int = 8, neighbours: int = 2) -> MotionAGFormer:
-        """A trained MotionAGFormer in evaluation mode, of a checkpoint as the authors' training saves it.
+    def from_pretrained(cls, path: str | Path, heads: int = 8, neighbours: int = 2) -> Self:
+        """Load a trained model in evaluation mode, from a checkpoint of its authors' code.
 
         Args:
-            path: the checkpoint, with the parameters under the key 'model'.
-            heads: attention heads, which no shape tells; all published sizes have 8.
-            neighbours: frames that a frame gathers from, which no shape tells; all published sizes have 2.
+            path: the checkpoint; everything but the two numbers below is read off the shapes in it.
+            heads: attention heads, which change no shape; 8 in all published sizes.
+            neighbours: frames that a frame gathers from, which change no shape; 2 in all published sizes.
 
         Raises:
             PoseMambaError: no such file, a damaged or foreign one, names or shapes that do not fit.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionAGFormer")
-        state = read_checkpoint(path, "model")
-        config = _config_of(path, state, heads, neighbours)
-        what = f"a MotionAGFormer of width {config.width}, {config.depth} layers, {config.frames} frames"
-        model: MotionAGFormer = build(path, lambda: cls(config), config.depth, state, what)
-        return model.eval()
+        return cls._load(Path(path), heads=heads, neighbours=neighbours)
 
-    def forward(self, x_BTJC: Tensor) -> Tensor:
-        frames = self.config.frames
-        if (
-            x_BTJC.ndim != 4
-            or not 1 <= x_BTJC.shape[1] <= frames
-            or x_BTJC.shape[2] != JOINTS
-            or x_BTJC.shape[3] not in (2, 3)
-        ):
-            raise ValueError(
-                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {frames} frames, {JOINTS} joints, 2 or 3)"
-            )
-        return filled(self._lift, with_confidence(x_BTJC, self.config.centred), frames)
-
-    def _lift(self, x_BTJC: Tensor) -> Tensor:
-        x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)
-        return self.head(torch.tanh(self.rep_logit["fc"](self.norm(x_BTJE))))
-
-
-def _config_of(path: Path, state: dict[str, Tensor], heads: int, neighbours: int) -> MotionAGFormerConfig:
-    """The config that the parameters' shapes tell, and the two fields that they do not."""
-    try:
+    @classmethod
+    def config_of(cls, state: dict[str, Tensor], heads: int, neighbours: int = 2) -> MotionAGFormerConfig:
         hidden, width = state["layers.0.att_spatial.mlp.fc1.weight"].shape
         return MotionAGFormerConfig(
             width=width,
@@ -294,10 +247,10 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int, neighbours: int
             rep_width=len(state["rep_logit.fc.bias"]),
             mlp_ratio=hidden // max(width, 1),
         )
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise PoseMambaError(f"{path}: {' '.join([*map(str, first['loc']), first['msg']])}") from error
-    except Exception as error:  # whatever names and shapes lead to
-        raise PoseMambaError(
-            f"{path}: 'model' is not a MotionAGFormer of {len(state)} parameters: odd or missing ones ({cause(error)})"
-        ) from error
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        return filled(self._lift, self.placed(x_BTJC), self.config.frames)
+
+    def _lift(self, x_BTJC: Tensor) -> Tensor:
+        x_BTJE = self.layers(self.joints_embed(x_BTJC) + self.pos_embed)
+        return self.head(torch.tanh(self.rep_logit["fc"](self.norm(x_BTJE))))

@@ -10,24 +10,25 @@ of L tokens each, the joints of a frame or the frames of a joint.
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from posemamba.models.inputs import with_confidence
-from posemamba.models.layers import MLP, AxialAttention, Axis, drop_path, matrices_between_layers
-from posemamba.utils.errors import PoseMambaError
-from posemamba.utils.reading import cause
-from posemamba.weights.files import build, check_extent, read_checkpoint
+from posemamba.models.layers import MLP, AxialAttention, Axis, drop_path
+from posemamba.models.peer import Peer, PeerConfig
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
-class MotionBERTConfig(BaseModel):
-    """The configuration of a DSTformer; the defaults are the published size."""
+class MotionBERTConfig(PeerConfig):
+    """The configuration of a DSTformer; the defaults are the published base size of 42 million parameters."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {"base": {}, "lite": {"width": 256, "mlp_ratio": 4}}
+    counted: ClassVar[str] = "pairs of blocks"
 
     width: int = Field(512, ge=1, le=8192, description="E, the paper's C_f: channels of a joint's feature")
     representation: int = Field(
@@ -35,29 +36,19 @@ class MotionBERTConfig(BaseModel):
     )
     depth: int = Field(5, ge=1, le=512, description="the paper's N: pairs of blocks, one in each stream")
     heads: int = Field(8, ge=1, le=1024, description="H")
-    mlp_ratio: int = Field(2, ge=1, le=64, description="hidden width of the MLP by E")
     frames: int = Field(243, ge=1, le=100_000, description="most frames of one clip: entries of the temporal embedding")
-    joints: int = Field(17, ge=1, le=1000, description="J")
     drop_path: float = Field(0.0, ge=0, lt=1, description="drop rate of the last pair, linear from 0; 0 as published")
     confidence: bool = Field(False, description="ask for each joint's confidence; else every joint counts as certain")
-    centred: bool = Field(False, description="see x and y relative to their mean over the clip (not as published)")
 
     @model_validator(mode="after")
-    def _is_no_giant(self) -> MotionBERTConfig:
-        check_extent(max(self.width, self.representation), self.depth, self.frames, self.mlp_ratio)
-        return self
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> MotionBERTConfig:
+    def _heads_fit(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"a width of {self.width} does not divide into {self.heads} heads")
         return self
 
-    @classmethod
-    def preset(cls, size: str = "base", **changes: object) -> MotionBERTConfig:
-        """The published sizes: 'base' (42 million parameters) or 'lite' (16); `changes` override single fields."""
-        sizes = {"base": {"width": 512, "mlp_ratio": 2}, "lite": {"width": 256, "mlp_ratio": 4}}
-        return cls.model_validate({**sizes[size.lower()], **changes})
+    @property
+    def widest(self) -> int:
+        return max(self.width, self.representation)
 
 
 class Block(nn.Module):
@@ -91,16 +82,20 @@ class Block(nn.Module):
         return self._over_joints(self._over_frames(x_BTJE))
 
 
-class MotionBERT(nn.Module):
+class MotionBERT(Peer[MotionBERTConfig]):
     """2D joints with confidence (B, T, J, 3) to 3D joints (B, T, J, 3), T up to `config.frames`.
 
     Two channels (B, T, J, 2) are joints of confidence 1. Coordinates as PoseMamba's: both models were published for
     the same normalised Human3.6M.
     """
 
+    config_class = MotionBERTConfig
+    title = "MotionBERT"
+    embeds_confidence = True
+
     def __init__(self, config: MotionBERTConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or MotionBERTConfig.preset()
+        config = config or MotionBERTConfig.preset()
+        super().__init__(config)
         E = config.width
         self.joints_embed = nn.Linear(3, E)
         self.pos_embed = nn.Parameter(torch.empty(1, config.joints, E))
@@ -127,75 +122,14 @@ class MotionBERT(nn.Module):
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         nn.init.trunc_normal_(self.temp_embed, std=0.02)
 
-    def full_precision_layers(self) -> tuple[nn.Module, ...]:
-        """Return the layers that training must keep from autocast and TF32: those that read or make coordinates."""
+    def ends(self) -> tuple[nn.Module, ...]:
         return self.joints_embed, self.head
 
-    def matrix_parameters(self, scans: bool = False) -> list[nn.Parameter]:
-        """Return the matrices between layers, not those of the embedding, of gates and of the head. It has no scans."""
-        return matrices_between_layers(self, (self.joints_embed, self.head))
-
-    def compile_layers(self, **options: Any) -> None:
-        """Compile the layers by torch.compile, once for all that are alike: a whole model compiles for minutes.
-
-        Args:
-            options: of torch.compile.
-        """
-        from posemamba.ops.runtime.compiling import allow_many_variants  # torch._dynamo takes a second to import
-
-        allow_many_variants()
-        for module in self.modules():
-            if isinstance(module, Block):
-                module.compile(dynamic=False, **options)
+    def blocks(self) -> list[nn.Module]:
+        return [*self.blocks_st, *self.blocks_ts]
 
     @classmethod
-    def preset(cls, size: str = "base", **changes: object) -> MotionBERT:
-        """Make a fresh MotionBERT of a published size; `changes` override single config fields."""
-        return cls(MotionBERTConfig.preset(size, **changes))
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path, heads: int = 8) -> MotionBERT:
-        """Load a trained MotionBERT in evaluation mode, from a checkpoint of the authors' code (`model_pos`).
-
-        Args:
-            path: the checkpoint; everything but the number of heads is read off the shapes in it.
-            heads: attention heads, which change no shape; 8 in all that is published.
-
-        Raises:
-            PoseMambaError: no such file, a damaged or foreign one, names or shapes that do not fit.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise PoseMambaError(f"{path}: no such file; expected a checkpoint of MotionBERT")
-        state = read_checkpoint(path, "model_pos")
-        config = _config_of(path, state, heads)
-        what = f"a MotionBERT of width {config.width}, {config.depth} pairs of blocks, {config.frames} frames"
-        model: MotionBERT = build(path, lambda: cls(config), config.depth, state, what)
-        return model.eval()
-
-    def forward(self, x_BTJC: Tensor) -> Tensor:
-        return self.head(self.represent(x_BTJC))
-
-    def represent(self, x_BTJC: Tensor) -> Tensor:
-        """The motion representation, the paper's E: what the head reads. (B, T, J, 2 or 3) to (B, T, J, C_e)."""
-        T, J, C = x_BTJC.shape[1:]
-        if C not in (2, 3) or self.config.joints != J or not 1 <= T <= self.config.frames:
-            raise ValueError(
-                f"input is {tuple(x_BTJC.shape)}; expected (clips, 1 to {self.config.frames} frames, "
-                f"{self.config.joints} joints, 2 or with confidence 3)"
-            )
-        x_BTJE = self.joints_embed(with_confidence(x_BTJC, self.config.centred))
-        x_BTJE = x_BTJE + self.pos_embed[:, None] + self.temp_embed[:, :T]
-        for joints_first, frames_first, gate in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
-            st_BTJE, ts_BTJE = joints_first(x_BTJE), frames_first(x_BTJE)
-            weight_BTJ2 = gate(torch.cat([st_BTJE, ts_BTJE], dim=-1)).softmax(dim=-1)
-            x_BTJE = st_BTJE * weight_BTJ2[..., :1] + ts_BTJE * weight_BTJ2[..., 1:]
-        return torch.tanh(self.pre_logits["fc"](self.norm(x_BTJE)))
-
-
-def _config_of(path: Path, state: dict[str, Tensor], heads: int) -> MotionBERTConfig:
-    """The config read off the shapes of the parameters."""
-    try:
+    def config_of(cls, state: dict[str, Tensor], heads: int) -> MotionBERTConfig:
         hidden, width = state["blocks_st.0.mlp_s.fc1.weight"].shape
         return MotionBERTConfig(
             width=width,
@@ -206,11 +140,16 @@ def _config_of(path: Path, state: dict[str, Tensor], heads: int) -> MotionBERTCo
             frames=state["temp_embed"].shape[1],
             joints=state["pos_embed"].shape[1],
         )
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "config"
-        raise PoseMambaError(f"{path}: not a MotionBERT: {place}: {first['msg']}") from error
-    except Exception as error:  # whatever names and shapes lead to
-        raise PoseMambaError(
-            f"{path}: 'model_pos' is not a MotionBERT of {len(state)} parameters: odd or missing ones ({cause(error)})"
-        ) from error
+
+    def forward(self, x_BTJC: Tensor) -> Tensor:
+        return self.head(self.represent(x_BTJC))
+
+    def represent(self, x_BTJC: Tensor) -> Tensor:
+        """The motion representation, the paper's E: what the head reads. (B, T, J, 2 or 3) to (B, T, J, C_e)."""
+        x_BTJE = self.joints_embed(self.placed(x_BTJC))
+        x_BTJE = x_BTJE + self.pos_embed[:, None] + self.temp_embed[:, : x_BTJC.shape[1]]
+        for joints_first, frames_first, gate in zip(self.blocks_st, self.blocks_ts, self.ts_attn, strict=True):
+            st_BTJE, ts_BTJE = joints_first(x_BTJE), frames_first(x_BTJE)
+            weight_BTJ2 = gate(torch.cat([st_BTJE, ts_BTJE], dim=-1)).softmax(dim=-1)
+            x_BTJE = st_BTJE * weight_BTJ2[..., :1] + ts_BTJE * weight_BTJ2[..., 1:]
+        return torch.tanh(self.pre_logits["fc"](self.norm(x_BTJE)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from torch import Tensor, nn
 
+from posemamba.models.inputs import with_confidence
 from posemamba.models.layers import matrices_between_layers
 from posemamba.ops.fused.weights import centre
 from posemamba.utils.errors import PoseMambaError
@@ -27,10 +28,12 @@ class PeerConfig(BaseModel):
 
     Class attributes:
         sizes: fields of each published size; the first is the default.
+        counted: what `depth` counts, in the plural.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     sizes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    counted: ClassVar[str] = "layers"
 
     width: int = Field(512, ge=1, le=8192, description="E: channels of a joint's feature")
     depth: int = Field(8, ge=1, le=512, description="layers")
@@ -43,7 +46,7 @@ class PeerConfig(BaseModel):
 
     @model_validator(mode="after")
     def _is_no_giant(self) -> Self:
-        check_extent(self.width, self.depth, self.frames, self.mlp_ratio)
+        check_extent(self.widest, self.depth, self.frames, self.mlp_ratio)
         return self
 
     @classmethod
@@ -51,6 +54,11 @@ class PeerConfig(BaseModel):
         """The config of a published size; `changes` override single fields."""
         name = next(iter(cls.sizes)) if size is None else size.lower()
         return cls.model_validate({**cls.sizes[name], **changes})
+
+    @property
+    def widest(self) -> int:
+        """The largest number of channels of a layer, but for an MLP's hidden ones."""
+        return self.width
 
     @property
     def channels(self) -> int:
@@ -68,11 +76,13 @@ class Peer(nn.Module, Generic[Config]):
         config_class: of `config`.
         title: its name in sentences.
         key: where its authors' checkpoints have the parameters.
+        embeds_confidence: the embedding always takes three numbers: without confidence a joint counts as certain (1).
     """
 
     config_class: ClassVar[type[PeerConfig]]
     title: ClassVar[str]
     key: ClassVar[str] = "model_pos"
+    embeds_confidence: ClassVar[bool] = False
 
     def __init__(self, config: Config) -> None:
         super().__init__()
@@ -127,12 +137,16 @@ class Peer(nn.Module, Generic[Config]):
         Raises:
             PoseMambaError: no such file, a damaged or foreign one, names or shapes that do not fit.
         """
-        path = Path(path)
+        return cls._load(Path(path), heads=heads)
+
+    @classmethod
+    def _load(cls, path: Path, **told: int) -> Self:
+        """Load a checkpoint in evaluation mode; `told` are the config fields that change no shape."""
         if not path.is_file():
             raise PoseMambaError(f"{path}: no such file; expected a checkpoint of {cls.title}")
         state = read_checkpoint(path, cls.key)
         try:
-            config = cls.config_of(state, heads)
+            config = cls.config_of(state, **told)
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"])) or "config"
@@ -141,7 +155,7 @@ class Peer(nn.Module, Generic[Config]):
             raise PoseMambaError(
                 f"{path}: not a {cls.title} of {len(state)} parameters: odd or missing ones ({cause(error)})"
             ) from error
-        what = f"a {cls.title} of width {config.width}, {config.depth} layers, {config.frames} frames"
+        what = f"a {cls.title} of width {config.width}, {config.depth} {config.counted}, {config.frames} frames"
         model: Self = build(path, lambda: cls(config), config.depth, state, what)  # type: ignore[arg-type]
         return model.eval()
 
@@ -152,8 +166,11 @@ class Peer(nn.Module, Generic[Config]):
             ValueError: another shape than the model takes.
         """
         c, shape = self.config, tuple(x_BTJC.shape)
-        if len(shape) != 4 or not 1 <= shape[1] <= c.frames or shape[2:] != (c.joints, c.channels):
+        channels = (2, 3) if self.embeds_confidence else (c.channels,)
+        if len(shape) != 4 or not 1 <= shape[1] <= c.frames or shape[2] != c.joints or shape[3] not in channels:
+            numbers = "2 or with confidence 3" if self.embeds_confidence else c.channels
             raise ValueError(
-                f"input is {shape}; expected (clips, 1 to {c.frames} frames, {c.joints} joints, {c.channels})"
+                f"input is {shape}; expected (clips, 1 to {c.frames} frames, {c.joints} joints, {numbers})"
             )
-        return centre(x_BTJC) if c.centred else x_BTJC
+        x_BTJC = centre(x_BTJC) if c.centred else x_BTJC
+        return with_confidence(x_BTJC) if self.embeds_confidence else x_BTJC

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +59,7 @@ class PoseMambaConfig(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    counted: ClassVar[str] = "pairs of blocks"
 
     width: int = Field(64, ge=8, le=8192, description="E, the paper's d_m: channels of a joint's feature")
     depth: int = Field(10, ge=1, le=512, description="pairs of a spatial and a temporal block")

@@ -168,8 +168,7 @@ def describe(config: AnyConfig) -> str:
     name = next(entry.label for entry in ARCHITECTURES.values() if entry.made(config, "Config"))
     if isinstance(config, ModelConfig):
         return f"a {name}, {config.frames} frames"
-    layers = "layers" if name in ("MotionAGFormer", "STCFormer", "HGMamba") else "pairs of blocks"
-    return f"a {name} of width {config.width}, {config.depth} {layers}, {config.frames} frames"
+    return f"a {name} of width {config.width}, {config.depth} {config.counted}, {config.frames} frames"
 
 
 def layers_of(config: AnyConfig) -> int:

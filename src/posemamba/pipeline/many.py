@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from posemamba.io.inputs import Input, find_inputs
-from posemamba.pipeline.lift import Found, Reading, View, lift_found
+from posemamba.pipeline.lift import Found, View, lift_found
+from posemamba.pipeline.reading import Reading
 from posemamba.poses import Poses3D
 from posemamba.refine.scale import check_height
 from posemamba.utils.ahead import ahead
@@ -71,10 +72,7 @@ def lift_many(
             is in its `Lifted.error`.
     """
     inputs = find_inputs([Path(source) for source in sources], Path(), keypoints=reading.get("format") is not None)
-    try:
-        chosen = Reading(person=str(person), **reading)
-    except TypeError as error:
-        raise PoseMambaError(f"lift_many: {error}; known are {', '.join(Reading.__dataclass_fields__)}") from None
+    chosen = Reading.by_keywords("lift_many", {"person": str(person), **reading})
     if inputs:
         chosen.check(inputs)
     view = View(fov, camera_roll).checked()

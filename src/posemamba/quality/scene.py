@@ -21,8 +21,8 @@ from posemamba.quality.common import (
     percentile,
     true_spans,
 )
-from posemamba.refine.feet import STANDS_SECONDS, STANDS_SPEED, picture_speed
 from posemamba.refine.scale import ANKLE_HEIGHT, BODY_LENGTH
+from posemamba.refine.stances import STANDS_SECONDS, STANDS_SPEED, picture_speed
 
 FEET_GOAL = 20.0
 """Millimetres that a standing foot may move."""

@@ -28,6 +28,7 @@ _SCRIPTS = (
     "compare", "input", "main",
 )  # fmt: skip
 """The parts of the page's program in their order: one script, whose parts share their names."""
+_STYLES = ("colours.css", "page.css")
 
 
 def write_viewer(
@@ -102,11 +103,11 @@ def write_viewer(
         "pictures": sizes,
     }
     folder = importlib.resources.files(__package__).joinpath("page")
-    read = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", "page.css")}
+    read = {name: folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.html", *_STYLES)}
     script = "".join(folder.joinpath(f"{name}.js").read_text(encoding="utf-8") for name in _SCRIPTS)
     parts = {
         "title": html.escape(title),
-        "style": read["page.css"],
+        "style": "".join(read[name] for name in _STYLES),
         "pictures": strip,
         "script": script,
     }

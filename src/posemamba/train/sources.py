@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from posemamba.train.training_data import TrainingData
 from posemamba.utils.errors import PoseMambaError
 
 VALIDATION_CAMERAS = (0, 2)
+Data = TypeVar("Data", Human36MData, VideoPose3DData, MpiInf3dhpData)
 
 
 def open_data(recipe: Recipe, motions: tuple[Motions, Motions] | None = None) -> TrainingData:
@@ -135,24 +136,28 @@ def predictor(model: nn.Module) -> Callable[[Tensor], Tensor]:
     return lambda x: model(prepare_input(model, x.to(device))).float()
 
 
-class _Benchmark:
+class _Benchmark(Generic[Data]):
     """A benchmark: real passes over its clips, and one part of validation, the whole test set."""
 
     parts = 1
     needs = ""
 
-    def __init__(self, recipe: Recipe, directory: Path | None) -> None:
-        if directory is None:
+    def __init__(self, recipe: Recipe, data: Data) -> None:
+        if data.directory is None:
             raise PoseMambaError(f"recipe {recipe.name} needs {self.needs}: give its place by --data or data.directory")
-        self.recipe, self.directory = recipe, directory
-        self.files = self._open(directory)
+        self.recipe, self.directory = recipe, data.directory
+        self.data: Data = data
+        self.files = self._open(self.directory)
         self.source = self._clips(torch.device("cpu"))
 
     def _open(self, directory: Path) -> Any:
         raise NotImplementedError
 
-    def _clips(self, device: torch.device) -> Any:
-        raise NotImplementedError
+    def _clips(self, device: torch.device, **more: Any) -> Any:
+        d = self.data
+        return self.files.train_source(
+            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, device=device, **more
+        )
 
     def prepare(self, device: torch.device) -> None:
         if device.type != "cpu":
@@ -167,7 +172,7 @@ class _Benchmark:
         return self.source.batch(step, size, rank=rank, world=world)
 
 
-class Human36MBenchmark(_Benchmark):
+class Human36MBenchmark(_Benchmark[Human36MData]):
     """Human3.6M; scores are P1 and P2, means over actions, in millimetres.
 
     With exact joints also ``given_xy_p1`` and ``given_xy_p2``, the published column with a dagger.
@@ -175,20 +180,13 @@ class Human36MBenchmark(_Benchmark):
 
     needs = "Human3.6M's file"
 
-    def __init__(self, recipe: Recipe, data: Human36MData) -> None:
-        self.data = data
-        super().__init__(recipe, data.directory)
-
     def _open(self, directory: Path) -> Any:
         from posemamba.data.human36m.dataset import Human36M
 
         return Human36M.open(directory)
 
-    def _clips(self, device: torch.device) -> Any:
-        d = self.data
-        return self.files.train_source(
-            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, inputs=d.inputs, device=device
-        )
+    def _clips(self, device: torch.device, **more: Any) -> Any:
+        return super()._clips(device, inputs=self.data.inputs)
 
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         from posemamba.evaluate.human36m import evaluate
@@ -200,25 +198,15 @@ class Human36MBenchmark(_Benchmark):
         return {f"{name}_test": (torch.tensor(mm), 1.0) for name, mm in values.items() if mm is not None}
 
 
-class VideoPose3DBenchmark(_Benchmark):
+class VideoPose3DBenchmark(_Benchmark[VideoPose3DData]):
     """Human3.6M of VideoPose3D's files; scores are its MPJPE (named p1) and P-MPJPE (p2), means over actions, in mm."""
 
     needs = "VideoPose3D's files of Human3.6M"
-
-    def __init__(self, recipe: Recipe, data: VideoPose3DData) -> None:
-        self.data = data
-        super().__init__(recipe, data.directory)
 
     def _open(self, directory: Path) -> Any:
         from posemamba.data.human36m.videopose3d import VideoPose3D
 
         return VideoPose3D.open(directory, self.data.inputs)
-
-    def _clips(self, device: torch.device) -> Any:
-        d = self.data
-        return self.files.train_source(
-            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, device=device
-        )
 
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         from posemamba.evaluate.videopose3d import evaluate
@@ -228,25 +216,15 @@ class VideoPose3DBenchmark(_Benchmark):
         return {"p1_test": (torch.tensor(mean.mpjpe_mm), 1.0), "p2_test": (torch.tensor(mean.p_mpjpe_mm), 1.0)}
 
 
-class MpiInf3dhpBenchmark(_Benchmark):
+class MpiInf3dhpBenchmark(_Benchmark[MpiInf3dhpData]):
     """MPI-INF-3DHP; scores are MPJPE in millimetres (named p1), PCK and AUC in per cent."""
 
     needs = "MPI-INF-3DHP's files"
-
-    def __init__(self, recipe: Recipe, data: MpiInf3dhpData) -> None:
-        self.data = data
-        super().__init__(recipe, data.directory)
 
     def _open(self, directory: Path) -> Any:
         from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
 
         return MpiInf3dhp.open(directory)
-
-    def _clips(self, device: torch.device) -> Any:
-        d = self.data
-        return self.files.train_source(
-            frames=d.frames, stride=d.stride, seed=self.recipe.seed, flip=d.flip, device=device
-        )
 
     def score(self, model: nn.Module, part: int) -> dict[str, tuple[Tensor, float]]:
         from posemamba.evaluate.mpi_inf_3dhp import evaluate

@@ -23,7 +23,7 @@ from fixtures.command_line import lifted, refused, snapshot, write_video
 from posemamba.cli.lift.cluster import Record, collect, list_all, plan, rows_of
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.stages import Setup
-from posemamba.pipeline.lift import Reading
+from posemamba.pipeline.reading import Reading
 from posemamba.utils.errors import PoseMambaError
 
 CLIPS, VIDEOS = 188, 8

@@ -37,7 +37,7 @@ class Walker:
 def test_what_is_left_of_a_video_is_lifted(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused, **mode: Walker())
+    monkeypatch.setattr("posemamba.pipeline.reading.Reading.make_detector", lambda *unused, **mode: Walker())
     video, rng = tmp_path / "clip.mp4", np.random.default_rng(0)
     with VideoWriter(video, 25) as writer:
         for _ in range(30):

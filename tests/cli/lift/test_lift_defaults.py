@@ -87,7 +87,7 @@ def test_a_photos_overlay_is_a_picture(weights: Path, tmp_path: Path, monkeypatc
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused, **mode: Finds())
+    monkeypatch.setattr("posemamba.pipeline.reading.Reading.make_detector", lambda *unused, **mode: Finds())
     photo = tmp_path / "photo.jpg"
     image.new("RGB", (640, 480), (10, 200, 10)).save(photo)
     for _ in range(2):  # a second time into the folder with the photo, which stays one picture

@@ -14,7 +14,7 @@ import pytest
 import posemamba
 from fixtures.clips import BAD, write_clips
 from fixtures.command_line import refused, snapshot, write_video
-from posemamba.cli.lift.jobs import default_jobs, lift_rows
+from posemamba.cli.lift.jobs import default_jobs, lift_rows, most_jobs
 from posemamba.cli.lift.options import LiftOptions
 from posemamba.cli.lift.stages import Setup, row_of
 from posemamba.io.inputs import Input, Kind, find_inputs
@@ -29,7 +29,10 @@ def test_how_many_at_a_time(source: Path, capsys: pytest.CaptureFixture[str]) ->
     assert default_jobs(of("video", 9), 2) == 1, "two processors are busy with one input"
     assert default_jobs(of("video", 9), 16) == 8 and default_jobs(of("video", 3), 16) == 3
     assert default_jobs(of("keypoints", 20), 16) == 1 and default_jobs(of("keypoints", 200), 16) == 8
-    assert "--jobs is 0, expected" in refused(capsys, "lift", source, "--jobs", 0)
+    assert default_jobs(of("video", 500), 400) == 200 < most_jobs(400) == 1600 and most_jobs(1) == 8
+    for jobs in (0, -1, most_jobs() + 1, 1_000_000):
+        told = refused(capsys, "lift", source, "--jobs", jobs)
+        assert f"--jobs is {jobs}, expected a number of processes from 1 to {most_jobs()}" in told
     assert "--jobs is for one machine" in refused(capsys, "lift", source, "--jobs", 2, "--cluster", "local")
 
 

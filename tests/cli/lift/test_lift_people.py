@@ -45,7 +45,7 @@ class TwoPeople:
 @pytest.fixture
 def detector(monkeypatch: pytest.MonkeyPatch) -> TwoPeople:
     found = TwoPeople()
-    monkeypatch.setattr("posemamba.pipeline.lift.Reading.make_detector", lambda *unused, **mode: found)
+    monkeypatch.setattr("posemamba.pipeline.reading.Reading.make_detector", lambda *unused, **mode: found)
     return found
 
 

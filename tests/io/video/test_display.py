@@ -18,7 +18,7 @@ from posemamba.io.video.clip import Clip
 from posemamba.io.video.image_files import read_picture
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.io.video.writer import VideoWriter
-from posemamba.pipeline.lift import Reading
+from posemamba.pipeline.reading import Reading
 from posemamba.utils.errors import PoseMambaError
 
 av = pytest.importorskip("av", reason="videos need the extra 'video'")

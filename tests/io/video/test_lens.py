@@ -9,7 +9,8 @@ import pytest
 
 from posemamba.io.inputs import Input
 from posemamba.io.video.lens import focal_length_35mm
-from posemamba.pipeline.lift import Reading, View
+from posemamba.pipeline.lift import View
+from posemamba.pipeline.reading import Reading
 
 Image = pytest.importorskip("PIL.Image", reason="pictures need the extra 'video'")
 

@@ -56,8 +56,10 @@ def lift(options: LiftOptions) -> int:
     check_options(options, inputs)
     if understood := parse_heights(options.height)[1]:
         print(understood)
-    if options.jobs is not None and options.jobs < 1:
-        raise PoseMambaError(f"--jobs is {options.jobs}, expected a number of processes, from 1 on")
+    if options.jobs is not None:
+        from posemamba.cli.lift.jobs import check_jobs
+
+        check_jobs(options.jobs)
     worker = Worker(options)
     if len(inputs) == 1:
         check_out(inputs[0].out, inputs[0].path, inputs[0].kind)

@@ -17,10 +17,15 @@ from typing import Any
 
 from posemamba.cli.lift.stages import FAILED, FindJoints, LiftInputs, LiftJoints, Row, Setup, WriteResults
 from posemamba.io.inputs import Input
+from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.processors import processors
 
 CORES_OF_A_JOB = 2
 """Processors for each process by default: decoding, finding joints and drawing keep about two busy."""
+JOBS_OF_A_CORE, FEW_JOBS = 4, 8
+"""Processes for each processor at the most, and the number that is allowed anywhere: more of them only take memory."""
+WINDOWS_JOBS = 61
+"""The most processes of a pool on Windows, which waits for no more."""
 ROWS_OF_A_JOB = 2
 """Inputs that are under way for each process, one of which waits for it."""
 TOGETHER = 64
@@ -41,7 +46,27 @@ def default_jobs(inputs: Sequence[Input], cores: int | None = None) -> int:
     """
     long = sum(one.kind != "keypoints" for one in inputs)
     useful = long + (len(inputs) - long) // FEWEST
-    return max(1, min((cores or processors()) // CORES_OF_A_JOB, useful))
+    return max(1, min((cores or processors()) // CORES_OF_A_JOB, useful, most_jobs(cores)))
+
+
+def most_jobs(cores: int | None = None) -> int:
+    """Return how many processes may be asked for; `cores` as in `default_jobs`."""
+    most = max(FEW_JOBS, JOBS_OF_A_CORE * (cores or processors()))
+    return min(most, WINDOWS_JOBS) if os.name == "nt" else most
+
+
+def check_jobs(jobs: int) -> None:
+    """Reject a number of processes that this machine cannot run.
+
+    Raises:
+        PoseMambaError: it is none, or far more than there are processors.
+    """
+    most = most_jobs()
+    if not 1 <= jobs <= most:
+        raise PoseMambaError(
+            f"--jobs is {jobs}, expected a number of processes from 1 to {most} on this machine ({processors()} "
+            "processors); leave it out for what is fastest"
+        )
 
 
 def lift_rows(rows: Iterable[Row], jobs: int, setup: Setup, devices: Sequence[str] = ()) -> Generator[Row, None, None]:

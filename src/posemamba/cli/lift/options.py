@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 from posemamba.cli.options import RESULTS, ExportOptions, argument, option, parse_size, words
 
 if TYPE_CHECKING:
-    from posemamba.pipeline.lift import Reading, View
+    from posemamba.pipeline.lift import View
+    from posemamba.pipeline.reading import Reading
 
 _KEYPOINTS, _PEOPLE, _CAMERA = "Keypoint files and pictures", "People and detector", "Camera"
 _MODEL = "Model"
@@ -145,7 +146,7 @@ class LiftOptions(ExportOptions):
     def reading(self) -> Reading:
         """The options for finding or reading the joints of the inputs."""
         from posemamba.io.inputs import parse_time
-        from posemamba.pipeline.lift import Reading
+        from posemamba.pipeline.reading import Reading
 
         return Reading(
             start=parse_time("--start", self.start),

@@ -21,7 +21,8 @@ from posemamba.evaluate.views.reference import Reference, make_reference
 from posemamba.evaluate.views.report import PixelErrors, ViewScore, ViewsResult
 from posemamba.evaluate.views.scores import SCORED, AngleErrors, PoseErrors, angle_errors, pose_errors
 from posemamba.lifting.lifter import Lifter
-from posemamba.pipeline.lift import Reading, View, lift_input
+from posemamba.pipeline.lift import View, lift_input
+from posemamba.pipeline.reading import Reading
 from posemamba.poses import Keypoints2D, Poses3D
 from posemamba.poses.mapping import to_h36m17
 from posemamba.refine.angles import joint_angles

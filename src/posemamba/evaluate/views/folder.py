@@ -17,7 +17,7 @@ from posemamba.evaluate.views.cameras import Camera
 from posemamba.io.inputs import VIDEO_SUFFIXES, Input, find_inputs
 from posemamba.io.keypoints import is_keypoint_file
 from posemamba.io.keypoints.detected import FILE, Detected, read_detected, write_detected
-from posemamba.pipeline.lift import Reading
+from posemamba.pipeline.reading import Reading
 from posemamba.poses import Keypoints2D
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import writing
