@@ -232,6 +232,7 @@ def test_a_keypoint_file_becomes_a_result(serve: Callable[..., Server], browser:
     for size in ((1366, 768), (390, 844)):
         browser.screen(*size)
         fits()
+        assert browser.box("header")["height"] < 64  # one row
     browser.download_to(folder)
     browser.value(
         "[...document.querySelectorAll('.downloads a')].find((a) => a.textContent.startsWith('Joints')).click()"

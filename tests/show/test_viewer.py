@@ -1026,7 +1026,7 @@ def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], browser
     write_viewer(tmp_path / "a.html", crowd(walker_clip, 3, 100), trust=[TRUST] * 3)
     write_viewer(tmp_path / "b.html", walker_clip(100), title="another_name_that_is_long_and_has_no_spaces.mp4")
     browser.screen(390, 844, mobile=True)
-    browser.open((tmp_path / "a.html").as_uri() + f"#frame=10&theme={theme}")
+    browser.open((tmp_path / "a.html").as_uri() + f"#frame=50&theme={theme}")
 
     width = "document.documentElement.clientWidth"  # Firefox's scrollbar takes room
 
@@ -1038,6 +1038,7 @@ def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], browser
             "n.closest('#ranges') === null && n.getBoundingClientRect().height < 38).map(n => n.id || n.textContent)"
         )
         assert browser.value(small) == []
+        assert browser.value("[...document.querySelectorAll('.doubt')].every(n => n.scrollWidth <= n.clientWidth)")
 
     fits()
     solid, flat = browser.box("#solid"), browser.box("#flat")
@@ -1063,6 +1064,17 @@ def test_on_a_phone(tmp_path: Path, walker_clip: Callable[..., Poses3D], browser
     browser.settle()
     assert browser.value("document.documentElement.scrollWidth") == browser.value(width)
     assert browser.box("#solid")["height"] > 200
+
+    # beside each other on a laptop: the buttons leave the caption its room
+    browser.screen(1366, 768)
+    browser.settle()
+    assert browser.value("$('grid-size').textContent").startswith("side by side")
+    covered = (
+        "(() => { const a = $('grid-size').getBoundingClientRect(); "
+        "return [...document.querySelectorAll('.views button')].map(n => n.getBoundingClientRect()).some(b => "
+        "b.left < a.right && b.right > a.left && b.top < a.bottom - 1 && b.bottom > a.top + 1); })()"
+    )
+    assert browser.value(covered) is False
     assert browser.complaints() == []
 
 
