@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from PIL import Image, ImageFilter  # noqa: E402
 
-from fixtures.browser import NAMES, Chromium  # noqa: E402
+from fixtures.browsers.chromium import NAMES, Chromium  # noqa: E402
 
 IMAGES = ROOT / "docs" / "images"
 SIZE = (1280, 720)

@@ -86,7 +86,7 @@ def viewer(folder: Path) -> None:
     """Open the demo's page in Chromium at two seconds with the left wrist chosen, and take a picture."""
     import base64
 
-    from fixtures.browser import NAMES, Chromium
+    from fixtures.browsers.chromium import NAMES, Chromium
 
     program = next((found for name in NAMES if (found := shutil.which(name))), None)
     if program is None:

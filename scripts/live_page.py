@@ -29,7 +29,7 @@ from PIL import Image, ImageFilter
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from fixtures.browser import NAMES, Chromium  # noqa: E402
+from fixtures.browsers.chromium import NAMES, Chromium  # noqa: E402
 
 SIZE = (1280, 720)
 CASES = (("lite", 0), ("full", 2), ("full", 0))
@@ -104,11 +104,7 @@ def main() -> None:
         write_camera(given.video, Path(place) / "camera.y4m")
         command = [sys.executable, "-m", "posemamba", "app", "--folder", f"{place}/app", "--no-open", "--port=0"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        camera = (
-            f"--use-fake-device-for-media-stream --use-fake-ui-for-media-stream "
-            f"--use-file-for-fake-video-capture={place}/camera.y4m"
-        )
-        chromium = Chromium(program, f"{place}/browser", camera)
+        chromium = Chromium(program, f"{place}/browser", f"--use-file-for-fake-video-capture={place}/camera.y4m")
         try:
             assert server.stdout is not None
             address = re.search(r"http://\S+", server.stdout.readline())

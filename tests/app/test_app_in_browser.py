@@ -1,4 +1,4 @@
-"""The application from drop to download, driven in a real browser, with real detection and lifting."""
+"""The application from drop to download, driven in real browsers, with real detection and lifting."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fixtures.browsers.base import Browser, saved
+from fixtures.browsers.chromium import Chromium
 from fixtures.command_line import keypoints, write_video
 from posemamba.app.jobs import Job, Store
 
@@ -92,19 +94,19 @@ def clip(shared: Callable[..., Path]) -> Path:
     return shared("video", "sports2d_demo.mp4")
 
 
-def choose(chromium: Any, **options: str | bool) -> None:
+def choose(browser: Browser, **options: str | bool) -> None:
     """Fill in the form of new files."""
     for name, value in options.items():
         set = f"i.checked = {json.dumps(value)}" if isinstance(value, bool) else f"i.value = {json.dumps(value)}"
-        chromium.value(f"(() => {{ const i = document.getElementById('o-options-{name}'); {set}; }})()")
+        browser.value(f"(() => {{ const i = document.getElementById('o-options-{name}'); {set}; }})()")
 
 
-def shown(chromium: Any, state: str, timeout: float = 240) -> None:
+def shown(browser: Browser, state: str, timeout: float = 240) -> None:
     """Wait until the job of the page is in a state."""
-    chromium.until(f"document.getElementById('job').className === '{state}'", timeout)
+    browser.until(f"document.getElementById('job').className === '{state}'", timeout)
 
 
-def nameless(chromium: Any) -> list[str]:
+def nameless(chromium: Chromium) -> list[str]:
     """What a screen reader cannot name among all that can be operated."""
     roles = ("button", "link", "textbox", "checkbox", "combobox", "progressbar", "Iframe", "image", "img")
     nodes = chromium.send("Accessibility.getFullAXTree")["nodes"]
@@ -115,29 +117,18 @@ def nameless(chromium: Any) -> list[str]:
     ]
 
 
-def ready(chromium: Any, files: int = 1) -> None:
+def ready(browser: Browser, files: int = 1) -> None:
     """Wait until so many files are uploaded."""
-    chromium.until(
+    browser.until(
         "!document.getElementById('go').disabled && "
         f"document.querySelectorAll('#new-list [data-job]').length === {files}",
         60,
     )
 
 
-def start(chromium: Any) -> None:
-    chromium.value("document.getElementById('go').scrollIntoView()")
-    chromium.click_on("#go")
-
-
-def saved(folder: Path, pattern: str) -> Path:
-    """Wait for a file that the page saves."""
-    end = time.monotonic() + 30
-    while True:
-        found = [path for path in folder.glob(pattern) if path.suffix != ".crdownload"]
-        if found:
-            return found[0]
-        assert time.monotonic() < end, list(folder.iterdir())
-        time.sleep(0.05)
+def start(browser: Browser) -> None:
+    browser.value("document.getElementById('go').scrollIntoView()")
+    browser.click_on("#go")
 
 
 def same_as_the_command(server: Server, name: str, tmp_path: Path, person: str) -> None:
@@ -161,7 +152,7 @@ def same_as_the_command(server: Server, name: str, tmp_path: Path, person: str) 
 
 
 def test_two_people_from_drop_to_download(
-    serve: Callable[..., Server], chromium: Any, clip: Path, tmp_path: Path
+    serve: Callable[..., Server], chromium: Chromium, clip: Path, tmp_path: Path
 ) -> None:
     server = serve()
     chromium.go(server.address)
@@ -175,8 +166,7 @@ def test_two_people_from_drop_to_download(
     shown(chromium, "running")
     chromium.until("/frame \\d+ of \\d+/.test(document.getElementById('frames').textContent)", 120)
     chromium.until("/left$/.test(document.getElementById('left').textContent)", 120)
-    chromium.send("Page.reload")  # in mid-work
-    chromium.until("document.readyState === 'complete'")
+    chromium.reload()  # in mid-work
     shown(chromium, "choose")
     chromium.until("document.querySelectorAll('.person svg.strip').length >= 2")
     assert nameless(chromium) == []
@@ -222,8 +212,61 @@ def test_two_people_from_drop_to_download(
     assert not list((server.folder / "jobs").iterdir())
 
 
+def test_a_keypoint_file_becomes_a_result(serve: Callable[..., Server], browser: Browser, tmp_path: Path) -> None:
+    from posemamba.io.keypoints import write_keypoints_npz
+
+    server, points, folder = serve(), tmp_path / "points.npz", tmp_path / "saved"
+    write_keypoints_npz(points, keypoints(60))
+    folder.mkdir()
+    browser.go(server.address)
+    assert "token" not in browser.value("location.href")
+    browser.choose_file("#files", points)
+    ready(browser)
+    start(browser)
+    shown(browser, "done", 120)
+    browser.until("document.querySelector('iframe') !== null")
+
+    def fits() -> None:
+        assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+
+    for size in ((1366, 768), (390, 844)):
+        browser.screen(*size)
+        fits()
+        assert browser.box("header")["height"] < 64  # one row
+    browser.download_to(folder)
+    browser.value(
+        "[...document.querySelectorAll('.downloads a')].find((a) => a.textContent.startsWith('Joints')).click()"
+    )
+    table = saved(folder, "*poses.csv").read_bytes()
+    assert table == (server.results("points.npz") / "poses.csv").read_bytes() and table.count(b"\n") == 61
+
+    # the viewer in a page of its own, as the server gives it: it plays by itself, and saves
+    browser.screen(1200, 800)
+    browser.open(browser.value("document.querySelector('.viewer a').href"))
+    browser.until("state.playing && state.frame > 30")
+    browser.press(" ")
+    assert browser.value("state.playing") is False
+    browser.click_on("#save summary")
+    browser.click_on("[data-save=angles]")
+    assert saved(folder, "walker_angles.csv").read_bytes().count(b"\n") == 61
+    browser.screen(390, 844)
+    browser.settle()
+    fits()
+    browser.go(server.address.split("?")[0])
+    browser.until("document.querySelectorAll('#list .done').length === 1")
+    fits()
+    assert all(url.startswith((server.address.split("?")[0], "data:", "blob:")) for url in browser.requests())
+    assert browser.complaints() == []
+
+    # the page notices that the server goes, and that it is there again
+    server.kill()
+    browser.until("!document.getElementById('banner').hidden", 20)
+    serve(port=server.port)
+    browser.until("document.getElementById('banner').hidden", 20)
+
+
 def test_one_person_a_keypoint_file_and_a_broken_one_at_once(
-    serve: Callable[..., Server], chromium: Any, shared: Callable[..., Path], tmp_path: Path
+    serve: Callable[..., Server], chromium: Chromium, shared: Callable[..., Path], tmp_path: Path
 ) -> None:
     from posemamba.io.keypoints import write_keypoints_npz
 
@@ -257,7 +300,7 @@ def test_one_person_a_keypoint_file_and_a_broken_one_at_once(
 
 
 def test_a_job_is_stopped_and_goes_on_from_there_also_when_the_server_is_killed(
-    serve: Callable[..., Server], chromium: Any, clip: Path, tmp_path: Path
+    serve: Callable[..., Server], chromium: Chromium, clip: Path, tmp_path: Path
 ) -> None:
     server = serve()
     chromium.go(server.address)
@@ -291,28 +334,28 @@ def test_a_job_is_stopped_and_goes_on_from_there_also_when_the_server_is_killed(
 
 
 def test_a_large_upload_goes_to_the_disk_and_not_to_memory(
-    serve: Callable[..., Server], chromium: Any, tmp_path: Path
+    serve: Callable[..., Server], browser: Browser, tmp_path: Path
 ) -> None:
     server, large = serve("--largest", "0.4"), tmp_path / "large.mp4"
     with large.open("wb") as file:
         for _ in range(300):
             file.write(os.urandom(1_000_000))
-    chromium.go(server.address)
-    chromium.until("document.getElementById('about').textContent !== ''")
+    browser.go(server.address)
+    browser.until("document.getElementById('about').textContent !== ''")
     before = server.most_memory()
     begin = time.monotonic()
-    chromium.choose_file("#files", large)
-    ready(chromium)
+    browser.choose_file("#files", large)
+    ready(browser)
     print(f"300 MB in {time.monotonic() - begin:.1f} s; memory grew by {server.most_memory() - before} MB")
     assert server.most_memory() - before < 50
     (path,) = (server.folder / "jobs").glob("*/input/*")
     assert path.read_bytes() == large.read_bytes()
     with large.open("ab") as file:
         file.truncate(500_000_000)
-    chromium.choose_file("#files", large)
-    chromium.until("/more than the 400 MB/.test(document.querySelector('#new-list .error')?.textContent)")
-    start(chromium)
-    shown(chromium, "failed")
+    browser.choose_file("#files", large)
+    browser.until("/more than the 400 MB/.test(document.querySelector('#new-list .error')?.textContent)")
+    start(browser)
+    shown(browser, "failed")
     assert "large.mp4" in server.jobs["large.mp4"].message
 
 
@@ -353,12 +396,12 @@ const socket = () => new Promise((resolve, reject) => {
 <iframe src="http://127.0.0.1:PORT/"></iframe>"""
 
 
-def test_pages_of_strangers_do_nothing(serve: Callable[..., Server], chromium: Any, tmp_path: Path) -> None:
+def test_pages_of_strangers_do_nothing(serve: Callable[..., Server], browser: Browser, tmp_path: Path) -> None:
     """In the same browser, which has the cookie: from another port, to which it is sent, and from another host."""
     server = serve()
-    chromium.go(server.address)
-    chromium.choose_file("#files", write_video(tmp_path / "walk.mp4"))
-    ready(chromium)
+    browser.go(server.address)
+    browser.choose_file("#files", write_video(tmp_path / "walk.mp4"))
+    ready(browser)
     (id,) = (job.id for job in Store(server.folder))
     page = STRANGER.replace("PORT", str(server.port)).replace("ID", id)
 
@@ -377,15 +420,15 @@ def test_pages_of_strangers_do_nothing(serve: Callable[..., Server], chromium: A
     before = {path: path.stat().st_mtime_ns for path in server.folder.rglob("*")}
     with contextlib.closing(stranger.socket):
         for host in ("127.0.0.1", "localhost"):
-            chromium.go(f"http://{host}:{stranger.server_address[1]}/")
-            chromium.until("window.outcome !== undefined", 30)
-            outcome = chromium.value("outcome")
+            browser.go(f"http://{host}:{stranger.server_address[1]}/")
+            browser.until("window.outcome !== undefined", 30)
+            outcome = browser.value("outcome")
             assert {outcome.pop(name) for name in ("start", "upload")} <= {"refused", "opaque"}
             assert set(outcome.values()) == {"refused"}, outcome
-            chromium.value("document.getElementById('f').submit()")
-            chromium.until("document.title !== 'stranger'")
-            assert "refused" in chromium.value("document.body.textContent")
+            browser.value("document.getElementById('f').submit()")
+            browser.until("document.title !== 'stranger'")
+            assert "refused" in browser.value("document.body.textContent")
         stranger.shutdown()
     assert {path: path.stat().st_mtime_ns for path in server.folder.rglob("*")} == before
-    chromium.go(f"http://127.0.0.1:{server.port}/")  # a link or an address that is typed
-    ready(chromium)
+    browser.go(f"http://127.0.0.1:{server.port}/")  # a link or an address that is typed
+    ready(browser)

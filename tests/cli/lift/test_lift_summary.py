@@ -8,12 +8,12 @@ import os
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
+from fixtures.browsers.base import Browser
 from fixtures.command_line import keypoints, lifted, refused
 from posemamba.cli.lift.summary import PAGE, TABLE
 from posemamba.io.keypoints import write_keypoints_npz
@@ -140,14 +140,14 @@ def test_files_of_the_users_and_calls_without_results(
     assert not (tmp_path / "two").exists()
 
 
-def test_the_page_is_sorted_in_a_browser(weights: Path, tmp_path: Path, chromium: Any) -> None:
+def test_the_page_is_sorted_in_a_browser(weights: Path, tmp_path: Path, browser: Browser) -> None:
     sources, out = [clip(tmp_path / "b.npz"), clip(tmp_path / "a.npz", 40, legs=False)], tmp_path / "out"
     assert lifted(*sources, "--weights", weights, "--no-overlay", "--no-viewer", "-o", out) == 0
-    chromium.send("Page.navigate", url=(out / PAGE).as_uri())
-    chromium.until("document.readyState === 'complete' && document.querySelector('th button') !== null")
+    browser.go((out / PAGE).as_uri())
+    browser.until("document.querySelector('th button') !== null")
     names = "[...document.querySelectorAll('.name')].map(name => name.textContent).join()"
-    assert chromium.value(names) == "b.npz,a.npz"
+    assert browser.value(names) == "b.npz,a.npz"
     for head, order in (("Clip", "a.npz,b.npz"), ("Frames", "b.npz,a.npz"), ("Frames", "a.npz,b.npz")):
-        chromium.value(f"[...document.querySelectorAll('th button')].find(b => b.textContent === '{head}').click()")
-        assert chromium.value(names) == order
-    assert not chromium.complaints() and not [r for r in chromium.requests() if not r.startswith(("file:", "data:"))]
+        browser.value(f"[...document.querySelectorAll('th button')].find(b => b.textContent === '{head}').click()")
+        assert browser.value(names) == order
+    assert not browser.complaints() and not [r for r in browser.requests() if not r.startswith(("file:", "data:"))]
