@@ -122,7 +122,7 @@ def doubled(one: Detection, rng: np.random.Generator, *, off: float, confidence:
     return Detection(one.xy + shift, np.full(17, confidence), one.id)
 
 
-@pytest.mark.parametrize("off", [0.02, 0.08])
+@pytest.mark.parametrize("off", [pytest.param(0.02, marks=pytest.mark.slow), 0.08])
 def test_doubled_detections_take_nobody(off: float) -> None:
     """Two walkers cross a third, and a sixth of all detections come twice."""
     kept = 0
