@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import threading
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # before PyTorch: its threads would spin while others wait
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,15 @@ from fixtures.paths import shared_path
 # The process of pytest -n that only hands out tests reads this file too: what takes seconds to import, PyTorch above
 # all, is imported in the fixtures that need it, here and in fixtures/.
 pytest_plugins = [f"fixtures.{name}" for name in ("motions", "lift", "mpi_inf_3dhp_files", "browser", "documents")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on_behind() -> Iterator[None]:
+    """A refused command leaves its model's loading behind, in a thread: the next test begins when that has ended."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == "background":
+            thread.join(30)
 
 
 @pytest.fixture

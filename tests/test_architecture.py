@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,7 @@ def imports(path: Path, known: dict[str, Path]) -> Iterator[tuple[int, str]]:
                 yield node.lineno, full if full in known else str(node.module)
 
 
+@lru_cache
 def arrows() -> dict[str, dict[str, str]]:
     """For each module the modules of the package that it imports, and where."""
     known = modules()

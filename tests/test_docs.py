@@ -31,6 +31,8 @@ RUN = [
     *(f"docs/tutorials/{name}.md" for name in ("first_clip", "several_people")),
 ]
 """Pages whose Python examples are run; `fixtures.documents` makes what they name."""
+SLOW = r"posemamba\.(train|evaluate)\b|detect_|write_overlay|lift_many|from_pretrained|person="
+"""In examples that take seconds: training, detection, and a bundled model beyond one clip."""
 
 
 def _text(page: Path) -> str:
@@ -165,7 +167,7 @@ def _examples() -> Iterator[Any]:
         found = re.finditer(r"(<!-- not run: .+ -->\n)?^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
         for number, (reason, block) in enumerate((match.groups() for match in found), 1):
             if not reason:
-                slow = re.search(r"posemamba\.(train|evaluate)\b|detect_|write_overlay", block)
+                slow = re.search(SLOW, block)
                 marks = [pytest.mark.slow] if slow else []
                 yield pytest.param(page, block, id=f"{Path(page).stem}-{number}", marks=marks)
 

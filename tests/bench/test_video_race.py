@@ -109,6 +109,7 @@ def test_what_does_not_fit_is_refused(
     assert "--preset video" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_video_is_an_error_in_a_line(tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(b"no video")

@@ -238,13 +238,14 @@ def program(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_help_is_quick_and_needs_no_torch() -> None:
     script = "import sys, posemamba, posemamba.cli; assert not {'torch', 'numpy', 'av'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
-    done, asked = program(), CliRunner().invoke(cli.make_app(), ["--help"], env={"COLUMNS": "100"})
+    app = cli.make_app()
+    done, asked = program(), CliRunner().invoke(app, ["--help"], env={"COLUMNS": "100"})
     assert done.returncode == asked.exit_code == 0 and done.stderr == ""
     for command in (*COMMANDS, "data", "show"):
         for shown in (done.stdout, asked.output):
             assert re.search(rf"^\W*{command}  ", shown, re.MULTILINE), command
     for command, option in COMMANDS.items():
-        result = CliRunner().invoke(cli.make_app(), [command, "--help"])
+        result = CliRunner().invoke(app, [command, "--help"])
         assert result.exit_code == 0 and option in result.output, command
     assert cli.main(["--version"]) == 0
 

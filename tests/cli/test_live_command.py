@@ -51,7 +51,7 @@ def test_nonsense_is_refused_in_a_line(
     assert (tmp_path / "walk.mp4").read_bytes() == b"no video"
 
 
-@pytest.mark.parametrize("earlier", [None, "poses of before"])
+@pytest.mark.parametrize("earlier", [pytest.param(None, marks=pytest.mark.slow), "poses of before"])
 def test_a_file_that_is_no_video_leaves_nothing(
     earlier: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

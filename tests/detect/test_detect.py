@@ -40,6 +40,7 @@ class Script:
         raise AssertionError("not ours to close")
 
 
+@pytest.mark.slow
 def test_nobody_in_the_video(tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="the networks need the extra 'video'")
     path = write_grey(tmp_path / "grey.mp4")

@@ -41,19 +41,21 @@ def run(model: PoseMamba, x: Tensor) -> Tensor:
 def check(change: Change, model: PoseMamba, x: Tensor, fast: str, patch: pytest.MonkeyPatch, bound: float) -> None:
     """Before the change, with it, and after it was taken back: the right path, the plain model's numbers."""
     before = plainly(model, x)
-    for _ in range(3):  # a graph on a GPU from the second time on
+    for _ in range(3 if fast == "gpu" else 1):  # a graph on a GPU from the second time on
         assert model.execution(x).path == fast
         assert (run(model, x) - before).abs().max() < bound
     undo = change.make(model, patch)
     if fast == "gpu" and not change.counted and not change.reason:
         model.reload_weights()
+    got = []
     for _ in range(2):
-        got, choice = run(model, x), model.execution(x)
-        want = plainly(model, x)
-        assert (got - want).abs().max() < bound
+        got.append(run(model, x))
+        choice = model.execution(x)
         assert (choice.path, change.reason in choice.reason) == ("plain" if change.reason else fast, True), choice
-        features = model.features(x)
-        assert torch.equal(features, model.features(x)) or change.name == "part_in_training_mode"
+    want = plainly(model, x)
+    assert all((one - want).abs().max() < bound for one in got)
+    features = model.features(x)
+    assert torch.equal(features, model.features(x)) or change.name == "part_in_training_mode"
     assert not change.matters or (want - before).abs().max() > 10 * bound, "this changes nothing: no test of anything"
     if undo is None:
         return
@@ -61,14 +63,15 @@ def check(change: Change, model: PoseMamba, x: Tensor, fast: str, patch: pytest.
     if fast == "gpu" and not change.counted:
         model.reload_weights()
     assert model.execution(x).path == fast
-    assert (run(model, x) - plainly(model, x)).abs().max() < bound
+    restored, after = run(model, x), plainly(model, x)
+    assert (restored - after).abs().max() < bound
     if change.restores:
-        assert torch.equal(plainly(model, x), before)
+        assert torch.equal(after, before)
 
 
 @each_change
 def test_on_a_cpu_it_computes_the_changed_model(change: Change, monkeypatch: pytest.MonkeyPatch) -> None:
-    check(change, small_model(), torch.randn(2, 7, 17, 2), "cpu", monkeypatch, 1e-5)
+    check(change, small_model(), torch.randn(2, 3, 17, 2), "cpu", monkeypatch, 1e-5)
 
 
 @pytest.mark.gpu

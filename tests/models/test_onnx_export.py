@@ -27,7 +27,9 @@ def make(**changes: object) -> PoseMamba:
     return model
 
 
-@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "order", [pytest.param(o, marks=[pytest.mark.slow] * (o not in ("global_local", "bs_bt"))) for o in ORDERS]
+)
 def test_every_scan_order_agrees_with_pytorch(order: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="needs onnx")
     runtime = pytest.importorskip("onnxruntime", reason="needs onnxruntime")

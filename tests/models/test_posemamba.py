@@ -267,6 +267,7 @@ def test_compiled_as_a_whole_for_any_clips_and_frames(training: bool) -> None:
     assert len(graphs) == 1
 
 
+@pytest.mark.slow
 def test_a_model_with_compiled_layers_is_copied_and_pickled_without_them() -> None:
     model, x = tiny().eval(), torch.randn(1, 3, 17, 2)
     want = model(x)

@@ -80,6 +80,12 @@ def test_bad_input_is_one_line_and_touches_nothing(
         said = refused(capsys, "lift", path, "-o", earlier, "--weights", weights)
         assert message in said and path.name in said, f"{case}: {said}"
         assert snapshot(earlier) == before, case
+
+
+@pytest.mark.slow
+def test_bad_input_makes_no_folder(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "bad").mkdir()
+    for case, (path, _) in bad_sources(tmp_path / "bad").items():
         refused(capsys, "lift", path, "-o", tmp_path / "new" / "deep", "--weights", weights)
         assert not (tmp_path / "new").exists(), case
 

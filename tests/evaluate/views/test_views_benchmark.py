@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 from dataclasses import replace
@@ -20,7 +22,7 @@ from posemamba.evaluate.views.scores import SCORED, angle_errors, pose_errors
 from posemamba.io.keypoints.detected import read_detected
 from posemamba.utils.errors import PoseMambaError
 
-FRAMES = 40
+FRAMES = 24
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +50,22 @@ def evaluate(weights: Path, folder: Path, out: Path, *options: object) -> dict[s
     return result
 
 
-def test_a_made_up_person_is_scored_from_the_files_to_the_table(
-    folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture(scope="module")
+def scored(folder: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """The folder's scores, and what was printed."""
     before = snapshot(folder)
-    result = evaluate(weights, folder, tmp_path / "scores.json")
-    printed = capsys.readouterr().out
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        result = evaluate(weights, folder, tmp_path_factory.mktemp("scores") / "scores.json")
     assert snapshot(folder) == before, "joints that are there are not detected again"
+    return result, printed.getvalue()
+
+
+def test_a_made_up_person_is_scored_from_the_files_to_the_table(scored: tuple[dict[str, Any], str]) -> None:
+    result, printed = scored
     views = result["views"]
     assert [view["name"] for view in views] == [f"Trial1_cam0{i}" for i in (1, 2, 3, 4)]
     assert [view["camera"] for view in views] == ["cam01", "cam02", "cam03", "cam04"]
-    assert result["frames"] == FRAMES and any("40 to 45 frames" in note for note in result["notes"])
+    assert result["frames"] == FRAMES and any(f"{FRAMES} to {FRAMES + 5} frames" in note for note in result["notes"])
     for view in views:
         assert view["scored"] == 1
         noisy = view["name"].endswith("3")
@@ -88,10 +95,14 @@ def test_a_made_up_person_is_scored_from_the_files_to_the_table(
 
 
 def test_other_programs_joints_serve_as_well(
-    folder: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path,
+    weights: Path,
+    scored: tuple[dict[str, Any], str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """One view's joints as a plain file called like the video, without size and frame rate."""
-    same = evaluate(weights, folder, tmp_path / "a.json")["mean"]
+    same = scored[0]["mean"]
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     kept = read_detected(copy / "joints" / "Trial1_cam01" / "keypoints.npz").people[0]

@@ -78,6 +78,7 @@ def test_avi_with_b_frames(plain: Path, tmp_path: Path) -> None:
     check(copied(plain, tmp_path / "fine.avi", raw=True, ticks=20))
 
 
+@pytest.mark.slow
 def test_frames_that_were_read_are_freed(tmp_path: Path) -> None:
     """Also where Python collects no cycles for a while: it counts objects, and large frames are few."""
     with av.open(str(tmp_path / "still.mkv"), "w") as out:

@@ -13,7 +13,7 @@ from posemamba.ops.scan.orders import scan_map
 # (clips, frames, joints, inner width, rank); blocks of channels full and not, ranks of all alignments
 SIZES = [
     pytest.param((2, 1, 1, 16, 1), id="L1", marks=pytest.mark.slow),
-    pytest.param((1, 63, 1, 40, 3), id="L63"),
+    pytest.param((1, 63, 1, 40, 3), id="L63", marks=pytest.mark.slow),
     pytest.param((2, 13, 5, 128, 4), id="L65", marks=pytest.mark.slow),
     pytest.param((1, 40, 17, 64, 8), id="segments", marks=pytest.mark.slow),
 ]
