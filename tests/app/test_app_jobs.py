@@ -45,6 +45,7 @@ def test_jobs_are_there_again_and_damaged_ones_do_not_harm(store: Store) -> None
         good.replace('"options": {}', '"options": {"every": ["2"]}'),
         good.replace('"seconds": {}', '"seconds": {"lifting": "1"}'),
         good.replace('"notes": []', '"notes": [{}]'),
+        good.replace('"result": {}', f'"result": {{"people": {"[" * 300}{"]" * 300}}}'),
     ]
     for number, text in enumerate(damaged):
         folder = store.folder / "jobs" / f"{number:016x}"

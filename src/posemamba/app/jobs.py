@@ -23,6 +23,7 @@ from posemamba.io.inputs import KEYPOINT_SUFFIXES, VIDEO_SUFFIXES, Kind
 from posemamba.io.pictures import SUFFIXES as PICTURE_SUFFIXES
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path, make_folder
+from posemamba.utils.yaml_files import is_small
 
 State = Literal["new", "waiting", "running", "choose", "done", "failed", "cancelled"]
 """new: uploaded, not started; waiting: for its turn; choose: for the choice of a person."""
@@ -35,6 +36,8 @@ SUFFIXES: dict[str, Kind] = {
 """The files that can be uploaded, and how they are read."""
 _UPLOAD, _DELETED = re.compile(r"[0-9a-f]{16}\.part"), re.compile(r"\.deleted-[0-9a-f]{16}")
 _LONGEST_NAME = 120  # bytes
+_MOST_VALUES = 10**6
+"""Values of a job's state: thousands of people in a clip have some ten each."""
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\..*)?")
 
 
@@ -98,6 +101,8 @@ class Job:
         given = json.loads(text)
         if not isinstance(given, dict):
             raise ValueError("not an object")
+        if not is_small(given, most=_MOST_VALUES):
+            raise ValueError("nested too deeply, or too large")  # it is read, but could not be copied
         json.dumps(given, ensure_ascii=False, allow_nan=False).encode()  # as the page is told of it
         job = cls(**{one.name: given[one.name] for one in fields(cls) if one.name in given})
         for one in fields(cls):

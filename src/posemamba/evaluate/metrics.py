@@ -37,12 +37,14 @@ def align(pred: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
         pred, target: (..., F, J, 3).
 
     Returns:
-        (..., F, J, 3) the predictions, moved.
+        (..., F, J, 3) the predictions, moved; NaN in frames with joints that are not finite.
     """
     p, t = np.asarray(pred, np.float64), np.asarray(target, np.float64)
+    finite = (np.isfinite(p) & np.isfinite(t)).all((-2, -1), keepdims=True)
+    p, t = np.where(finite, p, 0), np.where(finite, t, np.nan)  # LAPACK fails on NaN
     p_mean, t_mean = p.mean(-2, keepdims=True), t.mean(-2, keepdims=True)
     p, t = p - p_mean, t - t_mean
-    u, s, vh = np.linalg.svd(np.swapaxes(p, -1, -2) @ t)
+    u, s, vh = np.linalg.svd(np.swapaxes(p, -1, -2) @ np.where(finite, t, 0))
     s[..., -1] *= (sign := np.sign(np.linalg.det(u @ vh)))
     u[..., -1] *= sign[..., None]  # a reflection would fit better: turn the weakest axis back
     scale = s.sum(-1) / np.maximum(np.square(p).sum((-2, -1)), 1e-12)

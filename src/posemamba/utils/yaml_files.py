@@ -50,8 +50,8 @@ def read_yaml(path: Path, what: str) -> Any:
     return value
 
 
-def is_small(value: Any) -> bool:
-    """Tell whether a value, its shared parts written out, has few values and few levels."""
+def is_small(value: Any, most: int = _MOST) -> bool:
+    """Tell whether a value, its shared parts written out, has few levels and at most so many values."""
     level, count = [value], 0
     for _ in range(_DEEPEST):
         level = [
@@ -63,6 +63,6 @@ def is_small(value: Any) -> bool:
         count += len(level)
         if not level:
             return True
-        if count > _MOST:
+        if count > most:
             return False
     return False

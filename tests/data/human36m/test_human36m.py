@@ -198,6 +198,27 @@ def test_a_copy_whose_parts_do_not_fit_is_converted_again(file: Path, kind: str)
     np.testing.assert_array_equal(again.joints, in_memory(file)["test"].joints)
 
 
+@pytest.mark.parametrize("part", ["train", "test", "test_factor", "test_target_mm"])
+@pytest.mark.parametrize("bad", [np.nan, -np.inf, 1e30])
+def test_a_copys_numbers_are_checked_where_they_are_read(file: Path, part: str, bad: float) -> None:
+    def read() -> None:
+        data = Human36M.open(file)
+        source = data.train_source(frames=9, stride=9)
+        source.batch(0, len(source))
+        list(data.test_batches(data.test_clips(9, protocol="all-frames"), 4))
+
+    read()
+    folder = file.with_name(file.name + ".posemamba")
+    numbers = np.load(folder / f"{part}.npy")
+    numbers.flat[0] = bad
+    (folder / f"{part}.npy").unlink()  # mapped, as above
+    np.save(folder / f"{part}.npy", numbers)
+    with pytest.raises(PoseMambaError, match=rf"/{part}\.npy: holds NaN, .* delete its folder .*\.posemamba:"):
+        read()
+    shutil.rmtree(folder)
+    read()
+
+
 def test_where_nothing_can_be_written_the_users_cache_is_taken(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = human36m_cache._write
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from posemamba.data.mocap.motions import TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motions, smooth
+from posemamba.data.mocap.motions import FILES, TEST_SUBJECTS, VALIDATION_SUBJECTS, load_motions, smooth
 from posemamba.poses.skeletons import H36M17
 from posemamba.utils.errors import PoseMambaError
 
@@ -25,6 +25,17 @@ def test_missing_files_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
     with pytest.raises(PoseMambaError, match=r"home/posemamba/mocap: "):
         load_motions()
+
+
+def test_files_without_a_clip_of_the_split_are_refused(tmp_path):
+    for name in FILES:
+        one = {"names": ["a"], "descriptions": ["walk"], "subjects": ["cmu_01"], "lengths": [4], "fps": 50.0}
+        np.savez(tmp_path / name, positions=np.ones((4, 17, 3), np.float16), parents=H36M17.parents, **one)
+    assert len(load_motions(tmp_path)) == 3
+    for split in ("test", "validation"):
+        with pytest.raises(PoseMambaError, match=f"no clip of the split '{split}'") as caught:
+            load_motions(tmp_path, split)
+        assert str(caught.value).startswith(f"{tmp_path}: ")
 
 
 def test_split_of_the_real_files(mocap_files):

@@ -12,6 +12,7 @@ from fixtures import mpi_inf_3dhp_files as files
 from posemamba.data.mpi_inf_3dhp import cache
 from posemamba.data.mpi_inf_3dhp.dataset import MpiInf3dhp
 from posemamba.data.mpi_inf_3dhp.file import TEST_FILE, TRAIN_FILE
+from posemamba.utils.errors import PoseMambaError
 
 
 def test_the_second_reading_maps_what_the_first_unpacked(mpi_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +50,22 @@ def test_a_damaged_copy_is_made_again(mpi_folder: Path) -> None:
         test = MpiInf3dhp.open(mpi_folder).test
         np.testing.assert_array_equal(test.mm, whole)
         assert test.sizes.min() > 1000 and test.xy.dtype == np.float32
+
+
+@pytest.mark.parametrize("array", ["xy", "mm"])
+def test_a_copys_joints_are_checked_where_they_are_read(mpi_folder: Path, array: str) -> None:
+    for name, read in (
+        (TEST_FILE, lambda: list(MpiInf3dhp.open(mpi_folder).test)),
+        (TRAIN_FILE, lambda: MpiInf3dhp.open(mpi_folder).train_source(frames=9, stride=1).batch(0, 630)),
+    ):
+        read()
+        [copy] = next(mpi_folder.rglob(f"{name}.posemamba")).iterdir()
+        joints = np.load(copy / f"{array}.npy")
+        joints[0, 3, 1] = np.nan
+        (copy / f"{array}.npy").unlink()  # it is mapped
+        np.save(copy / f"{array}.npy", joints)
+        with pytest.raises(PoseMambaError, match=rf"/{array}\.npy: holds NaN, .* delete its folder"):
+            read()
 
 
 def test_the_users_cache_folder_and_memory_where_nothing_can_be_written(

@@ -152,7 +152,7 @@ def _open(folder: Path, stamp: dict[str, int]) -> dict[str, Split] | None:
 
 
 def _is_whole(split: Split) -> bool:
-    """Tell whether videos and arrays fit each other, as `read_file` checks them; their numbers are not looked at."""
+    """Tell whether videos and arrays fit each other, as `read_file` checks them; numbers are checked when read."""
     start = 0
     for video in split.videos:
         if type(video.start) is not int or type(video.length) is not int or not isinstance(video.action, str):

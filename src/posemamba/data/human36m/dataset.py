@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.data.clips import ClipBatch
+from posemamba.data.copies import read_numbers
 from posemamba.data.human36m.cache import Split, in_memory, mapped
 from posemamba.data.human36m.file import CAMERAS, Video, find_file
 from posemamba.models.inputs import mirror
@@ -137,8 +138,8 @@ class Human36M:
             yield TestBatch(
                 input=joints[..., 3:5] if inputs == "exact" else joints[..., :2],
                 label=joints[..., 3:],
-                mm_per_unit=self.test.factor[index].astype(np.float64) * half[:, None],
-                target_mm=self.test.target_mm[index],
+                mm_per_unit=read_numbers(self.test.factor, index).astype(np.float64) * half[:, None],
+                target_mm=read_numbers(self.test.target_mm, index),
                 index=index,
                 confidence=torch.ones_like(joints[..., 2]) if inputs == "exact" else joints[..., 2],
             )
@@ -171,8 +172,8 @@ def _read(split: Split, clips: Clips, clip: int) -> NDArray[np.float32]:
     """(T, J, 6) one clip; read in one piece where it is not stretched."""
     if clips.length[clip] == clips.frames:
         start = int(clips.start[clip])
-        return split.joints[start : start + clips.frames]
-    return split.joints[clips.index(clip)]
+        return read_numbers(split.joints, slice(start, start + clips.frames))
+    return read_numbers(split.joints, clips.index(clip))
 
 
 class Human36MSource:
@@ -207,7 +208,8 @@ class Human36MSource:
         self.clips = cut_clips(split.videos, frames, stride)
         mm = [TYPICAL_MM_PER_UNIT] * len(split.videos)
         if split.factor is not None:
-            mm = [float(split.factor[v.start]) * CAMERAS[v.camera][0] / 2 for v in split.videos]
+            factors = read_numbers(split.factor, [v.start for v in split.videos])
+            mm = [float(f) * CAMERAS[v.camera][0] / 2 for f, v in zip(factors, split.videos, strict=True)]
         self._mm_per_unit = np.array(mm, np.float32)
         self._orders: dict[int, tuple[NDArray[np.int64], NDArray[np.bool_]]] = {}
 

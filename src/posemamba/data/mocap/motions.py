@@ -177,7 +177,8 @@ def load_motions(
         extra: further files of the same layout. They are for training: no other split has them.
 
     Raises:
-        PoseMambaError: no files, files of another layout or frame rate, or a held-out subject in an extra file.
+        PoseMambaError: no files, files of another layout or frame rate, no clip of the split, or a held-out subject in
+            an extra file.
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}, not one of {', '.join(SPLITS)}")
@@ -207,4 +208,10 @@ def load_motions(
         "test": lambda s: s in TEST_SUBJECTS,
         "all": lambda s: True,
     }[split]
-    return motions.select([i for i, s in enumerate(motions.subjects) if wanted(s)])
+    chosen = [i for i, s in enumerate(motions.subjects) if wanted(s)]
+    if not chosen:
+        raise PoseMambaError(
+            f"{path}: no clip of the split '{split}' in {', '.join(FILES)}: get the files again "
+            "(docs/train.md says where they come from)"
+        )
+    return motions.select(chosen)

@@ -69,7 +69,7 @@ def _load(folder: Path) -> Videos | None:
 
 
 def _are_whole(small: dict[str, NDArray[Any]], large: dict[str, NDArray[Any]]) -> bool:
-    """Tell whether arrays fit each other, as `read_file` makes them; the numbers of joints are not looked at."""
+    """Tell whether arrays fit each other, as `read_file` makes them; joints are checked where they are read."""
     videos, frames = len(small["lengths"]), int(small["lengths"].sum())
     kinds = {"names": "U", "lengths": "i", "sizes": "i", "xy": "f", "mm": "f", "valid": "b"}
     shapes: dict[str, tuple[int, ...]] = {"names": (videos,), "lengths": (videos,), "sizes": (videos, 2)}

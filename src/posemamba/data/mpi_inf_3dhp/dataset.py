@@ -20,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 
 from posemamba.data.clips import ClipBatch
+from posemamba.data.copies import read_numbers
 from posemamba.data.mpi_inf_3dhp.cache import read_cached
 from posemamba.data.mpi_inf_3dhp.file import SCORED, TEST_FILE, TRAIN_FILE, Videos, find_file, read_file
 from posemamba.models.inputs import mirror
@@ -167,7 +168,7 @@ class TrainSource:
         scale = torch.from_numpy(self._mm_per_unit[clips]).to(self.device)[:, None]
         turn = torch.from_numpy(mirrored).to(self.device)[:, None, None, None]
         if self._on_device is None:
-            xy, mm = torch.from_numpy(self._xy[rows]), torch.from_numpy(self._mm[rows])
+            xy, mm = (torch.from_numpy(read_numbers(array, rows)) for array in (self._xy, self._mm))
         else:
             index = torch.from_numpy(rows).to(self.device)
             xy, mm = self._on_device[0][index], self._on_device[1][index]
@@ -183,7 +184,7 @@ class TrainSource:
 
 
 def _tensor(array: NDArray[np.float32]) -> torch.Tensor:
-    return torch.from_numpy(np.array(array))  # a copy: mapped files cannot be written to
+    return torch.from_numpy(np.array(read_numbers(array)))  # a copy: mapped files cannot be written to
 
 
 def describe(files: dict[str, Path]) -> Iterator[str]:

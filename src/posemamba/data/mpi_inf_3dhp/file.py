@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.data.copies import read_numbers
 from posemamba.data.mpi_inf_3dhp.joints import to_h36m
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.reading import reader
@@ -90,7 +91,8 @@ class Videos:
     def __iter__(self) -> Iterator[Video]:
         for name, start, length, (width, height) in zip(self.names, self.starts, self.lengths, self.sizes, strict=True):
             part = slice(int(start), int(start + length))
-            yield Video(str(name), int(width), int(height), self.xy[part], self.mm[part], self.valid[part])
+            xy, mm = read_numbers(self.xy, part), read_numbers(self.mm, part)
+            yield Video(str(name), int(width), int(height), xy, mm, self.valid[part])
 
 
 def find_file(directory: Path, name: str) -> Path | None:
