@@ -365,7 +365,8 @@ def test_gaps_are_measured_in_time() -> None:
 def test_joints_that_are_never_found_are_said(lifter: Lifter) -> None:
     keypoints = walker_keypoints(10)
     keypoints.xy[:, [3, 6]] = np.nan
-    with pytest.warns(UserWarning, match="right_ankle, left_ankle: found in less than half"):
+    keypoints.source = "k.csv (assumed: 30 frames per second)"
+    with pytest.warns(UserWarning, match=r"^k\.csv: right_ankle, left_ankle: found in less than half"):
         poses = lifter(keypoints)
     assert np.isfinite(poses.xyz).all() and (poses.confidence[:, [3, 6]] == 0).all()
 

@@ -213,3 +213,11 @@ def test_common_layouts_of_checkpoints_are_read(model: PoseMamba, tmp_path: Path
     torch.save(state if key is None else {"epoch": 3, "lr": 1e-4, key: state}, tmp_path / "w.pth")
     again = PoseMamba.from_pretrained(str(tmp_path / "w.pth"), scan_order=model.config.scan_order)
     assert all(torch.equal(tensor, model.state_dict()[name]) for name, tensor in again.state_dict().items())
+
+
+def test_a_checkpoint_with_an_empty_layer_is_refused(model: PoseMamba, tmp_path: Path) -> None:
+    state, name = dict(model.state_dict()), "STEblocks.0.mlp.fc1.weight"
+    state[name] = state[name][:, :0]
+    torch.save({"model_pos": state}, tmp_path / "w.bin")
+    with pytest.raises(PoseMambaError, match=rf"w\.bin: not a PoseMamba's: its {name} is empty"):
+        load_model(tmp_path / "w.bin")

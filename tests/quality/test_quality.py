@@ -239,6 +239,7 @@ def test_left_and_right_exchanged_in_2d(points: Array) -> None:
     poses.keypoints.xy[swapped, 1:7] = poses.keypoints.xy[swapped, [4, 5, 6, 1, 2, 3]]
     quality = judged(poses)  # the lifted legs stay where they were, as they should
     assert [(f.check, f.part, f.first, f.last) for f in quality.faults] == [("swap", "legs", first, first + 3)]
+    assert quality.faults[0].text == "left and right legs change places in 2D"
     assert verdict(quality).look == [[first, first + 3]] and verdict(quality).avoid == []
     poses.xyz[swapped, 1:7] = poses.xyz[swapped, [4, 5, 6, 1, 2, 3]]
     quality = judged(poses)  # they went along
@@ -321,6 +322,16 @@ def test_clips_with_little_in_them(points: Array) -> None:
         quality = judged(flicker)
         assert kinds(quality) == {"not seen"} and quality.marked().sum() == 20
         assert "seen in 20 of 40 frames" in report(quality)
+        frozen = part(slice(0, 60))
+        frozen.keypoints.xy[:] = frozen.keypoints.xy[0]
+        assert any("the same in all frames" in remark for remark in judged(frozen).remarks)
+        assert not any("the same in all frames" in remark for remark in judged(part(slice(0, 60))).remarks)
+        equal = part(slice(0, 60))
+        equal.confidence[:] = equal.keypoints.confidence[:] = 0.9
+        remarks = judged(equal).remarks
+        assert (
+            "all joints have confidence 0.9: it tells none apart" in remarks[0] and "none was given" not in remarks[0]
+        )
         untold = part(slice(0, 60))
         untold.confidence[:] = untold.keypoints.confidence[:] = 1
         quality = judged(untold)

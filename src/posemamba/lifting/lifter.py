@@ -442,6 +442,7 @@ def _prepared(keypoints: Keypoints2D) -> Keypoints2D:
         PoseMambaError: the clip cannot be lifted.
     """
     name, frames = keypoints.source or "keypoints", len(keypoints)
+    name = name.partition(" (assumed: ")[0]  # reading the file has warned of it
     if frames == 0:
         raise PoseMambaError(f"{name}: holds zero frames, expected at least one")
     if np.isinf(keypoints.xy).any():

@@ -678,6 +678,8 @@ def read_released_checkpoint(path: Path) -> tuple[PoseMambaConfig, dict[str, Ten
             confidence=state["Spatial_patch_to_embedding.weight"].shape[1] == 3,
             mlp_ratio=state["STEblocks.0.mlp.fc1.weight"].shape[0] // state["STEblocks.0.mlp.fc1.weight"].shape[1],
         )
+    except ZeroDivisionError as error:
+        raise PoseMambaError(f"{path}: not a PoseMamba's: its STEblocks.0.mlp.fc1.weight is empty; damaged") from error
     except Exception as error:  # whatever names and shapes lead to
         raise PoseMambaError(
             f"{path}: its {len(state)} parameters (under 'model_pos' or a like key) are not a PoseMamba's: odd or "

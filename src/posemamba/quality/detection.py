@@ -30,6 +30,7 @@ SWAPPED = 0.1
 _LONGEST_SWAP = 1.0  # seconds: after a longer one, the frames before may have been the swapped ones
 _DOUBT_SECONDS = 0.3
 _DOUBTFUL_JOINTS = 9  # of 17: more than half
+_STILL_SECONDS = 1.0
 
 
 def check_detection(clip: JudgedClip) -> CheckResult:
@@ -62,12 +63,19 @@ def check_detection(clip: JudgedClip) -> CheckResult:
     for part, pairs in (("legs", LEG_PAIRS), ("arms", ARM_PAIRS)):
         for span in _swapped(clip, pairs):
             swaps += 1
-            result.faults.append(clip.fault("swap", part, span, "left and right change places in 2D"))
+            result.faults.append(clip.fault("swap", part, span, f"left and right {part} change places in 2D"))
     given = confidence[seen][keypoints.found[seen]]
     varies = bool(len(given) and not (given == given[0]).all())
     if len(given) and not varies:
         result.remarks.append(
             f"all joints have confidence {given[0]:g}: none was given, so all that are found are trusted"
+            if given[0] == 1  # the readers' value where a file has none
+            else f"all joints have confidence {given[0]:g}: it tells none apart, so all that are found are trusted"
+        )
+    xy = keypoints.xy[seen]
+    if len(xy) > clip.frames_in(_STILL_SECONDS) and np.array_equal(xy, np.broadcast_to(xy[:1], xy.shape), True):
+        result.remarks.append(
+            "the 2D joints are the same in all frames: nobody stands so still, so the picture or the detector stopped"
         )
     stands = posture(keypoints)
     if stands.remark:

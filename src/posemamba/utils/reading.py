@@ -106,6 +106,8 @@ def _problem(error: BaseException, what: str) -> str:
         return f"cannot be read as {what}: nested too deeply: damaged; write it again"
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})"
+    if isinstance(error, RuntimeError) and "password required" in str(error):  # zipfile's words
+        return f"cannot be read as {what}: encrypted with a password; write it again without one"
     return f"cannot be read as {what}: cut short or damaged ({cause(error)}); copy or write it again"
 
 

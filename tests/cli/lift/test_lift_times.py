@@ -65,7 +65,9 @@ def test_another_video_is_refused_before_the_work(
     assert "numbered up to 59" in said and "has only 50" in said and not (tmp_path / "out").exists()
 
 
-def test_a_pause_splits_the_clip_and_is_held_in_exports(weights: Path, tmp_path: Path) -> None:
+def test_a_pause_splits_the_clip_and_is_held_in_exports(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     times = np.r_[np.arange(30) / 50, 20 + np.arange(30) / 50]
     xy = keypoints(FRAMES).xy
     np.savez(tmp_path / "pause.npz", keypoints=xy, times=times, image_size=(320, 240), skeleton="h36m17")
@@ -73,6 +75,7 @@ def test_a_pause_splits_the_clip_and_is_held_in_exports(weights: Path, tmp_path:
     options = ["--weights", weights, "--no-flip", "--no-overlay", "--no-viewer", "--smooth"]
     for name in ("pause", "alone"):
         assert lifted(tmp_path / f"{name}.npz", "-o", tmp_path / name, *options, "--export", "bvh,trc") == 0
+        assert ("no frames at 0.58-20.00 s" in capsys.readouterr().out) == (name == "pause")
     both, first = (load_poses_npz(tmp_path / name / "poses.npz") for name in ("pause", "alone"))
     assert both.fps == 50 and both.details["segments"] == 2
     np.testing.assert_allclose(both.network.xyz[:30], first.network.xyz, atol=1e-3)  # nothing comes across

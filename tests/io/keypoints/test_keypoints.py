@@ -220,6 +220,7 @@ def test_broken_files_are_refused_in_one_line(tmp_path: Path) -> None:
         tmp_path: "is a directory",
         file("empty.npz", b""): "empty",
         file("text.txt", b"frame x y\n1 2 3\n"): "neither npz nor JSON nor csv",
+        file("sheet.csv", "frame;nose_x\n0;1\n".encode("utf-16")): "text in UTF-16; save it as UTF-8",
         file("cut.npz", whole[: len(whole) // 2]): "cut short",
         file("pickle.pkl", pickle.dumps(good)): "pickle.*not opened",
         tmp_path / "one.npy": r"single NumPy array.*savez",

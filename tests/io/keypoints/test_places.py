@@ -108,6 +108,9 @@ def test_world_landmarks_of_mediapipe_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(frames))
     with pytest.raises(PoseMambaError, match=r"metres from the body's middle \(MediaPipe's world landmarks\)"):
         read(path)
+    path.write_text(json.dumps([{"pose_world_landmarks": frame["pose_landmarks"]} for frame in frames]))
+    with pytest.raises(PoseMambaError, match=r"holds MediaPipe's world landmarks alone.*expected 'pose_landmarks'"):
+        read(path)
     for frame in frames:  # shares of a picture: a part of the body may be beyond its left side
         for landmark in frame["pose_landmarks"][0]:
             landmark["x"], landmark["y"] = 0.2 + landmark["x"] / 4, 0.5 + landmark["y"] / 4

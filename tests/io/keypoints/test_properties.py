@@ -392,7 +392,7 @@ def test_what_no_edit_is_likely_to_make(tmp_path: Path) -> None:
     assert huge != stream.getvalue() and len(huge) == len(stream.getvalue())
     for entry, encrypted, message in (
         (huge, 0, "more than a file of its size holds"),
-        (stream.getvalue(), 1, "encrypted"),
+        (stream.getvalue(), 1, "encrypted with a password"),
     ):
         archive = io.BytesIO()
         with zipfile.ZipFile(archive, "w") as file:

@@ -342,6 +342,23 @@ def test_csv_of_any_skeleton_by_names(tmp_path: Path, skeleton: Skeleton) -> Non
     same(found, truth)
 
 
+@pytest.mark.parametrize("mark", ";\t")
+def test_csv_with_decimal_commas(tmp_path: Path, mark: str) -> None:
+    """Spreadsheets write them where numbers have decimal commas; between quotes and commas they may be thousands."""
+    xy = clip(COCO17)[0]
+    head = ["frame", "time", *[f"{n}_{a}" for n in COCO17.joints for a in "xy"]]
+    rows = [[str(f), f"{f / 50:.2f}", *[f"{v:.3f}" for v in xy[f].ravel()]] for f in range(FRAMES)]
+    text = "\n".join(mark.join(cell.replace(".", ",") for cell in row) for row in [head, *rows])
+    found = people(write(tmp_path / "k.csv", text))
+    same(found, xy[None])
+    assert found[0].fps == 50
+    bare = "\n".join(mark.join(f"{v:.3f}".replace(".", ",") for v in row.ravel()) for row in clip(H36M17)[0])
+    same(people(write(tmp_path / "bare.csv", bare)), clip(H36M17)[:1])
+    quoted = ",".join(head) + "\n" + ",".join(["0", "0", *['"1,234"'] * 34])
+    with pytest.raises(PoseMambaError, match="line 2 holds '1,234' in place of a number"):
+        people(write(tmp_path / "quoted.csv", quoted))
+
+
 def test_human36m_tables(tmp_path: Path) -> None:
     """Usual names of Human3.6M's joints, 34 bare columns, and npz; MPI-INF-3DHP's joints are known by how they lie."""
     xy = clip(H36M17)[0]
@@ -384,7 +401,7 @@ def test_people_of_an_npz(tmp_path: Path) -> None:
     truth = clip(COCO17)
     truth[0, 2:] = np.nan
     np.savez(tmp_path / "k.npz", keypoints=truth, skeleton="coco17", fps=25, image_size=SIZE)
-    with pytest.warns(UserWarning, match="1 tracks left out, seen in fewer than 3 frames"):
+    with pytest.warns(UserWarning, match="1 track left out, seen in fewer than 3 frames"):
         found = read_people(tmp_path / "k.npz")
     np.testing.assert_allclose(found[0].xy, truth[1], rtol=1e-6)
     with pytest.warns(UserWarning, match=r"2 people.*up to 2 in a frame.*seen in 12 of 12"):

@@ -22,6 +22,7 @@ from posemamba.io.keypoints.detected import FILE as KEYPOINTS
 from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
 from posemamba.poses import Keypoints2D
 from posemamba.poses.keypoints import list_people
+from posemamba.poses.times import find_pauses
 from posemamba.utils.archives import read_npz
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.files import atomic_files
@@ -402,6 +403,8 @@ def report(
     print(f"{number}{one.path.name}: {'1 picture' if len(first) == 1 else length}, {seen}; {kept}{stages}")
     if len(results.people) > 1:
         print(f"  {tell_people(results)}")
+    if pauses := _pauses(times, float(first.details.get("max_gap_seconds", 1))):
+        print(f"  {pauses}")
     for path in written:
         print(f"  {path}")
     for text, files in results.notes.items():
@@ -410,6 +413,16 @@ def report(
         print(f"Quality: {line}")
     for line in units_note(results.poses).splitlines():
         _say(line, said)
+
+
+def _pauses(times: NDArray[np.float64], longest: float) -> str:
+    """Return a line about the pauses without frames, at which the clip is cut; empty if there is none."""
+    before = np.flatnonzero(find_pauses(times, longest))
+    if not len(before):
+        return ""
+    spans = [f"{times[i]:.2f}-{times[i + 1]:.2f} s" for i in before[:3]]
+    more = f" and {len(before) - 3} more" if len(before) > 3 else ""
+    return f"no frames at {', '.join(spans)}{more}: what comes before and after is lifted apart"
 
 
 def _say(line: str, said: set[str]) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import codecs
 import importlib
 import warnings
 from collections.abc import Callable
@@ -253,7 +254,8 @@ def read_people(
         kept = [t for t in raw.tracks if len(t) >= _FRAGMENT or raw.frames <= 10 or raw.numbered] or raw.tracks[:1]
         if left := len(raw.tracks) - len(kept[:MAX_PEOPLE]):
             warnings.warn(
-                f"{path.name}: {left} tracks left out, seen in fewer than {_FRAGMENT} frames"
+                f"{path.name}: {left} {'track' if left == 1 else 'tracks'} left out, "
+                f"seen in fewer than {_FRAGMENT} frames"
                 + (f" or beyond the {MAX_PEOPLE} people seen most" if len(kept) > MAX_PEOPLE else ""),
                 stacklevel=2,
             )
@@ -333,6 +335,8 @@ def _recognise(source: Source) -> str:
         found = "a Python pickle, which can run code and is not opened; save its arrays as npz"
     elif kind == "other" and _is_yolo(source):
         found = "one file of YOLO's labels is one frame; give the folder of all of them"
+    elif source.head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        found = "text in UTF-16; save it as UTF-8 (in a spreadsheet: CSV UTF-8)"
     else:
         found = f"neither npz nor JSON nor csv (it begins with {source.head[:8]!r})"
     raise PoseMambaError(f"{source.path}: {found}; known keypoint formats: {_list_formats()}")
@@ -360,6 +364,11 @@ def _recognise_json(source: Source) -> str:
         return "mmpose"
     if mediapipe.recognises(content):
         return "mediapipe"
+    if mediapipe.holds_world_alone(content):
+        raise PoseMambaError(
+            f"{source.path}: holds MediaPipe's world landmarks alone, metres from the body's middle; expected "
+            "'pose_landmarks', its places in the picture: write these"
+        )
     what = describe(content[0]) if isinstance(content, list) and content else describe(content)
     raise PoseMambaError(
         f"{source.path}: JSON with {what}; expected MMPose's [{{'frame_id': ..., 'instances': [...]}}], AlphaPose's "

@@ -177,7 +177,10 @@ def _places(
     if said := check_pixels(path, _some(xy)):
         remarks.append(f"{path.name}: {said}")
     if np.nanmax(confidence, initial=0) > 1.5:
-        remarks.append(f"{path.name}: confidences up to {np.nanmax(confidence):.3g}, expected 0 to 1: cut off at 1")
+        remarks.append(
+            f"{path.name}: confidences up to {np.nanmax(confidence):.3g}, expected 0 to 1: cut off at 1; "
+            "if they are depths or per cent, write the file without depths, or divided by 100"
+        )
     missing = np.isnan(xy).any(-1)
     confidence = np.where(missing, 0, np.clip(np.nan_to_num(confidence), 0, 1))
     return xy.astype(np.float32), confidence.astype(np.float32), remarks

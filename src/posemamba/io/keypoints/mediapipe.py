@@ -24,6 +24,7 @@ from posemamba.utils.errors import PoseMambaError
 _EXPECTED = "expected MediaPipe's frames: [{'pose_landmarks': [[{'x': ..., 'y': ..., 'visibility': ...}, ...]]}, ...]"
 _LISTS = ("frames", "results", "detections", "data", "poses", "landmarks")
 _LANDMARKS = ("pose_landmarks", "poseLandmarks", "landmarks", "keypoints", "pose")
+_WORLD = ("pose_world_landmarks", "poseWorldLandmarks", "world_landmarks", "worldLandmarks")
 _TIME = {"timestamp_ms": 1e-3, "timestamp_us": 1e-6, "timestamp": None, "time": None}
 """Keys of a frame's time, and seconds of their units; None: to be told by the numbers."""
 _FRAME = ("frame", "frame_id", "frame_index", "frame_idx", "frame_number", "frameIndex")
@@ -42,6 +43,12 @@ def recognises(content: Any) -> bool:
             people = _people(landmarks)
             return people is not None and len(people[0]) == len(BLAZEPOSE33)
     return bool(frames) and all(isinstance(f, dict) and any(k in f for k in _LANDMARKS[:2]) for f in frames)
+
+
+def holds_world_alone(content: Any) -> bool:
+    """Return True if JSON content is frames of MediaPipe's world landmarks, without the places in the picture."""
+    frames, _ = _list(content)
+    return bool(frames) and any(isinstance(f, dict) and any(k in f for k in _WORLD) for f in frames or ())
 
 
 def read(source: Source) -> RawPeople:

@@ -56,10 +56,22 @@ _TIME: dict[str, float | None] = {
 }
 """Columns of the frames' times, and seconds of their units; None: to be told by the numbers."""
 
+_DECIMAL = re.compile(r"(?<=\d),(?=\d)")
+_NUMBER = re.compile(r"\s*[-+]?\d+,\d+(e[-+]?\d+)?\s*", re.IGNORECASE)
+_LOOK = 1 << 16
+"""Characters after the first line in which a decimal comma is looked for."""
+
+
+def _with_point(cell: str) -> str:
+    return cell.replace(",", ".") if _NUMBER.fullmatch(cell) else cell
+
 
 @contextmanager
 def rows(path: Path) -> Iterator[Iterator[list[str]]]:
-    """Yield an iterator over the rows of a csv file, with any separator.
+    """Yield an iterator over the rows of a csv file, with any separator; decimal commas become points.
+
+    A comma is a decimal one only where another character separates the columns, as spreadsheets write it where numbers
+    have decimal commas.
 
     Raises:
         PoseMambaError: the file is not readable as text.
@@ -67,9 +79,12 @@ def rows(path: Path) -> Iterator[Iterator[list[str]]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
-            mark = max(",;\t", key=first.count)
+            names = _DECIMAL.sub("", first) if ";" in first or "\t" in first else first
+            mark = max(",;\t", key=names.count)
+            decimal = mark != "," and _DECIMAL.search(first + file.read(_LOOK))
             file.seek(0)
-            yield csv.reader(file, delimiter=mark)
+            reader = csv.reader(file, delimiter=mark)
+            yield ([_with_point(cell) for cell in row] for row in reader) if decimal else reader
     except UnicodeDecodeError:
         raise PoseMambaError(f"{path}: not a text file in UTF-8; write it again as csv") from None
     except OSError as error:
