@@ -627,8 +627,11 @@ def judge(box: Box, code: int, said: str, before: dict[str, bytes], after: dict[
     errors = [line for line in said.splitlines() if line.startswith("error:")]
     if "Traceback" in said or "Exception ignored" in said:
         return "FAILED", "a traceback"
-    if "unfinished" in "".join(after):
+    kept = "".join(re.findall(r"\(kept: .+\)$", errors[0]) if errors else [])  # found joints, which the next call uses
+    if any("unfinished" in name and str(box.folder / name) not in kept for name in after):
         return "FAILED", "temporary files stay"
+    if box.name == "doctor" and code == 1:  # it has found the problem
+        return "refused", ""
     if code == 0 and not errors:
         if box.name in WRITING and not any(after[name] != before.get(name) for name in after):
             return "FAILED", "exit code 0, and no results"
@@ -641,7 +644,6 @@ def judge(box: Box, code: int, said: str, before: dict[str, bytes], after: dict[
         return "FAILED", f"{len(errors)} lines of errors"
     printing = "> /dev/full" in box.shell or ">&-" in box.shell
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
-    kept = re.findall(r"\(kept: (.+)\)$", errors[0]) if errors else []  # found joints, which the next call uses
     changed = [name for name in changed if str(box.folder / name) not in kept]
     if changed and not printing:
         return "FAILED", f"refused, but {', '.join(sorted(changed))} changed"

@@ -150,3 +150,35 @@ def test_what_is_left_of_another_detector_is_told_in_a_line(
     with pytest.raises(PoseMambaError, match=r"keypoints\.unfinished: .*--restart") as caught:
         detect_people(video, detector=BlazePoseDetector(), unfinished=Unfinished(tmp_path / FILE, "a"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_disk_that_fills_up_is_told_once_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "out" / FILE
+    part = Unfinished(path, "a")
+
+    class Full:
+        """A file on a full disk: what is written stays in its buffer, and closing tries to write it again."""
+
+        closed = False
+
+        def seek(self, place: int) -> None: ...
+
+        def truncate(self) -> None: ...
+
+        def write(self, content: bytes) -> None: ...
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            self.closed = True
+            self.flush()
+
+    part._open()
+    assert part._file is not None and path.exists()
+    part._file.close()
+    part._file = full = Full()  # type: ignore[assignment]
+    with pytest.warns(UserWarning, match="cannot be written"):
+        part.save(frames(2), [0.0, 0.1], {}, complete=False)
+    part.close()
+    assert full.closed and not path.exists() and not path.parent.exists()

@@ -127,7 +127,7 @@ def _extras() -> Iterator[Finding]:
         ("hub", {"huggingface_hub": "huggingface_hub"}),
         ("cluster", {"ray": "ray", "fsspec": "fsspec"}),
     ):
-        found, missing, absent = [], [], []
+        found, missing, failing, absent = [], [], [], []
         if extra == "rtmpose":
             with contextlib.suppress(PoseMambaError):
                 load_runtime()  # never without its switch against reports
@@ -135,16 +135,20 @@ def _extras() -> Iterator[Finding]:
             try:
                 importlib.import_module(module)
                 found.append(f"{package} {_version(package)}")
-            except Exception as error:  # also one that loads half: another version of its parts, no memory
-                missing.append(f"{package} ({cause(error) if not isinstance(error, ImportError) else error})")
+            except ImportError as error:
+                missing.append(f"{package} ({error})")
                 absent.append(package)
-        if extra == "video" and not missing:
+            except Exception as error:  # one that loads half: another version of its parts, no memory, no temporary folder
+                failing.append(f"{package} ({cause(error)})")
+                absent.append(package)
+        if extra == "video" and not absent:
             try:
                 BlazePoseDetector().close()
             except PoseMambaError as error:
                 missing.append(f"BlazePose ({error})")
                 absent.append("BlazePose")
         lacks = f"; missing: {', '.join(missing)}: {install_command(extra)}" if missing else ""
+        lacks += f"; there, but failing: {', '.join(failing)}" if failing else ""
         about, text = f"extra '{extra}'", (", ".join(found) or "nothing of it is there") + lacks
         lost = "; ".join(work for work, needs in _NEEDS.items() if extra == "video" and needs.intersection(absent))
         yield Finding(about, text, lacks=f"{', '.join(absent)} missing: {lost}" if lost else "")

@@ -7,6 +7,7 @@ the file belongs; each other one holds frames, and the state of the detector aft
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 import warnings
@@ -127,16 +128,13 @@ class Unfinished:
         """Leave the file, if it holds frames, or those of another detection, for a run to come; else remove it."""
         if not len(self) and not (self.foreign and not self._end):
             self.discard()
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self._close_file()
 
     def discard(self) -> None:
         """Remove the file, and the folders that were made for it and are empty."""
         if self._file is not None:
             self.path.unlink(missing_ok=True)
-            self._file.close()
-            self._file = None
+        self._close_file()
         self._usable = False
         for folder in reversed(self._made):
             try:
@@ -150,6 +148,13 @@ class Unfinished:
         """Remove the file if it is of this detection and no run uses it, as its results are there."""
         left = cls(path, digest)
         left.close() if left.foreign else left.discard()
+
+    def _close_file(self) -> None:
+        """Close the file. What a full disk did not take is in its buffer still, and is given up: that was told before."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._file = None
 
     def _open(self) -> None:
         """Open and lock the file; it is made if it is not there."""
