@@ -138,7 +138,7 @@ def _extras() -> Iterator[Finding]:
             except ImportError as error:
                 missing.append(f"{package} ({error})")
                 absent.append(package)
-            except Exception as error:  # one that loads half: another version of its parts, no memory, no temporary folder
+            except Exception as error:  # one that loads half: no memory, no temporary folder
                 failing.append(f"{package} ({cause(error)})")
                 absent.append(package)
         if extra == "video" and not absent:

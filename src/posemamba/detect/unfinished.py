@@ -150,7 +150,7 @@ class Unfinished:
         left.close() if left.foreign else left.discard()
 
     def _close_file(self) -> None:
-        """Close the file. What a full disk did not take is in its buffer still, and is given up: that was told before."""
+        """Close the file, and give up what a full disk did not take: that was told before."""
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.close()
