@@ -227,7 +227,7 @@ def test_a_keypoint_file_becomes_a_result(serve: Callable[..., Server], browser:
     browser.until("document.querySelector('iframe') !== null")
 
     def fits() -> None:
-        assert browser.value("document.documentElement.scrollWidth <= innerWidth")
+        browser.until("document.documentElement.scrollWidth <= innerWidth")
 
     for size in ((1366, 768), (390, 844)):
         browser.screen(*size)
