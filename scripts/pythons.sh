@@ -13,7 +13,7 @@ export POSEMAMBA_SHARED
 
 find_python() {
     local path
-    for path in "$(command -v "python$1" || true)" "${PYENV_ROOT:-$HOME/.pyenv}"/versions/"$1".*/bin/python; do
+    for path in "$(command -v "python$1" || true)" "$(pyenv root 2>/dev/null || true)"/versions/"$1".*/bin/python; do
         # pyenv's shims exist for Pythons that it does not run, too
         if [ -x "$path" ] && [ "$("$path" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$1" ]; then
             printf '%s\n' "$path"

@@ -36,7 +36,7 @@ def _killed_within(folder: Path, moves: int) -> None:
             os._exit(9)
 
 
-@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fcntl, whose locks tell which run is gone")
 @pytest.mark.parametrize("moves", [-1, 0, 1])
 def test_a_killed_exchange_is_completed_by_the_next_run(tmp_path: Path, moves: int) -> None:
     for name in ("a.txt", "b.txt", "old.txt", "mine.txt"):
@@ -70,7 +70,7 @@ def test_nothing_is_exchanged_where_a_folder_is_in_the_way(tmp_path: Path) -> No
     assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fcntl, whose locks tell which run is gone")
 def test_what_a_killed_run_left_beside_a_file_goes(tmp_path: Path) -> None:
     (tmp_path / ".poses.unfinished.abc.csv").write_text("half")
     (tmp_path / ".poses.txt").write_text("somebody's")
@@ -121,7 +121,7 @@ def test_a_pipe_or_device_is_not_replaced(tmp_path: Path) -> None:
     assert pipe.is_fifo() and list(tmp_path.iterdir()) == [pipe]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="locks tell which run is gone")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fcntl, whose locks tell which run is gone")
 @pytest.mark.parametrize("name", ["", ".", "..", "../mine.txt", "a\0b", "\ud800", "x" * 300])
 def test_a_damaged_record_of_an_exchange_moves_and_removes_nothing(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "there"
