@@ -532,12 +532,19 @@ def test_ten_thousand_frames_of_five_people_are_drawn_as_quickly_as_few(
         browser.open(page.as_uri() + "#frame=0&theme=light")
         browser.value("pin(2, 5), setSpace('pelvis')")
         browser.settle()
-        spent[frames] = browser.value(
-            "(() => { const all = []; for (let k = 0; k < 300; k++) { const t = performance.now();"
-            "seek((k * 7919) % F); draw(); areas.flat.c.getImageData(0, 0, 1, 1);"
-            "areas.solid.c.getImageData(0, 0, 1, 1); all.push(performance.now() - t); }"
-            "all.sort((a, b) => a - b); return [all[150], all[285]]; })()"
-        )
+        # WebGL draws later, in another process: drawings not waited for pile up and hold up the next page.
+        drawings = [
+            browser.value(
+                f"(() => {{ const all = []; for (let k = {first}; k < {first + 50}; k++) {{"
+                "const t = performance.now();"
+                "seek((k * 7919) % F); draw(); areas.flat.c.getImageData(0, 0, 1, 1);"
+                "areas.solid.c.getImageData(0, 0, 1, 1); const { gl } = renderers[''];"
+                "if (gl) gl.readPixels(0, 0, 1, 1, gl.RGBA, gl.UNSIGNED_BYTE, new Uint8Array(4));"
+                "all.push(performance.now() - t); } return all; })()"
+            )
+            for first in range(0, 300, 50)
+        ]
+        spent[frames] = np.percentile(np.concatenate(drawings), [50, 95]).tolist()
         print(f"\n{frames} frames, {page.stat().st_size / 1e6:.1f} MB; drawing one: {spent[frames]} ms (median, 95 %)")
     assert spent[10_000][0] < 3 * spent[100][0] + 1
     browser.value(
