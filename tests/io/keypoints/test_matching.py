@@ -54,7 +54,9 @@ def test_numbers_from_1_are_told(tmp_path: Path) -> None:
     video = film(tmp_path / "v.mp4")
     path = tmp_path / "mmpose.json"
     instances = [[{"keypoints": xy.tolist(), "keypoint_scores": [0.9] * 17}] for xy in WALKER.xy]
-    for first, rows, at, lines in ((1, F, 0, 0), (0, F, 0, 0), (1, F - 5, 0, 1), (2, F - 1, 1, 0), (2, F - 2, 2, 0)):
+    known = ((1, F, 0, 0), (0, F, 0, 0), (2, F - 1, 1, 0), (2, F - 2, 2, 0))
+    open_ = ((1, F - 5, 0, 1), (2, F - 3, 2, 1))
+    for first, rows, at, lines in known + open_:
         meta = {"dataset_name": "h36m"}
         content = [{"frame_id": first + i, "instances": instances[i]} for i in range(rows)]
         path.write_text(json.dumps({"meta_info": meta, "instance_info": content}))

@@ -163,8 +163,8 @@ def _places(
         check_shares(path, _some(xy))
         if size is None:
             raise PoseMambaError(
-                f"{path}: coordinates are shares of the image's width and height, which the file lacks; "
-                "give them: --image-size WIDTHxHEIGHT"
+                f"{path}: coordinates are shares of the image's width and height, and the file gives no usable "
+                "size (numbers of pixels); give it: --image-size WIDTHxHEIGHT"
             )
         xy = xy * np.array(size, np.float64)
     largest = float(np.nanmax(np.abs(xy)))

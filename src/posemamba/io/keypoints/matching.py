@@ -147,6 +147,11 @@ def _by_number(path: Path, own: Numbering, video: VideoFacts) -> NDArray[np.intp
         base = told
     else:
         base = int(first == 1)
+        if first > 1 and own.last < count - 1:  # else numbers from 0 reach its end
+            _say(
+                f"{path.name}: its frames are numbered {first} to {own.last}, and nothing tells whether from 0 or "
+                f"1: number 0 is taken for the first of {video.path.name}; if it is 1, the joints are one frame late"
+            )
     if base and own.last < count:
         _say(f"{path.name}: its frames are numbered from 1: number 1 is taken for the first of {video.path.name}")
     return np.arange(own.frames) + first - base
