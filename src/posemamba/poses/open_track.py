@@ -1,7 +1,8 @@
 """A track that may continue: where its person is expected next, and how far from there a detection may be.
 
-Distances and reaches are shares of the body's longer side, speeds in the joints' unit of length in a frame. Shapes: J
-joints.
+Distances and reaches are shares of the body's longer side, speeds in the joints' unit of length in a frame.
+
+Shapes: J joints.
 """
 
 from __future__ import annotations
