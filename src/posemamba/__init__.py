@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from posemamba.live.session import LiveSession as LiveSession
     from posemamba.models.onnx_export import export_onnx as export_onnx
     from posemamba.models.posemamba import PoseMamba as PoseMamba
-    from posemamba.models.posemamba import PoseMambaConfig as PoseMambaConfig
+    from posemamba.models.posemamba_config import PoseMambaConfig as PoseMambaConfig
     from posemamba.models.registry import load_model as load_model
     from posemamba.pipeline.lift import lift as lift
     from posemamba.pipeline.many import lift_many as lift_many
@@ -69,7 +69,7 @@ _HOMES = {
     "LiveSession": "posemamba.live.session",
     "Poses3D": "posemamba.poses",
     "PoseMamba": "posemamba.models.posemamba",
-    "PoseMambaConfig": "posemamba.models.posemamba",
+    "PoseMambaConfig": "posemamba.models.posemamba_config",
     "PoseMambaError": "posemamba.utils.errors",
     "NetworkPoses": "posemamba.poses",
     "RefineOptions": "posemamba.refine.refinement",

@@ -34,7 +34,7 @@ def bone_lengths(places: Array) -> dict[str, Array]:
 @lru_cache(maxsize=1)
 def training_bodies(draws: int = 4000) -> dict[str, tuple[float, float, float]] | None:
     """5th, 50th and 95th percentile of bone lengths in training, in units of the trunk; None without motion capture."""
-    from posemamba.data.mocap.draw import BONE_HIGH, BONE_LOW
+    from posemamba.data.mocap.draw.body import BONE_HIGH, BONE_LOW
     from posemamba.data.mocap.motions import load_motions
 
     try:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from posemamba.detect import Detector, Mode, detect_people
 from posemamba.poses import Keypoints2D
+from posemamba.poses.detections import Detection
 from posemamba.poses.keypoints import choose_people
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 from studies.detector_noise.common import Array, person_unit
 

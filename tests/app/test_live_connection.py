@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from posemamba.live.poses import LivePose
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 BASE = "http://127.0.0.1:8765"

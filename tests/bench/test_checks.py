@@ -13,7 +13,7 @@ from posemamba.bench.bench import run_checks
 from posemamba.bench.plan import plan
 from posemamba.bench.report import Check
 from posemamba.bench.specs import MODELS, ModelSpec, parse_spec
-from posemamba.models import posemamba as model_module
+from posemamba.models import posemamba_block as block_module
 from posemamba.models.posemamba import PoseMamba
 from posemamba.ops.scan import selftest as checks
 from posemamba.utils.errors import PoseMambaError
@@ -88,13 +88,13 @@ def test_a_broken_scan_is_seen(
 def test_a_scan_that_is_broken_inside_the_model_is_seen(
     tiny: dict[str, ModelSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = model_module.scan
+    right = block_module.scan
 
     def wrong(u: Tensor, *args: Tensor, **options: object) -> Tensor:
         y = right(u, *args, **options)  # type: ignore[arg-type]
         return y if u.dtype == torch.float64 else y + 0.01 * u  # not a factor, which the norm after it takes out
 
-    monkeypatch.setattr(model_module, "scan", wrong)
+    monkeypatch.setattr(block_module, "scan", wrong)
     with pytest.raises(PoseMambaError, match="s in float32: differs from float64"):
         gate("s")
 

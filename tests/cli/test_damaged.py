@@ -269,7 +269,8 @@ def test_recipe_whose_base_is_a_circle_of_links(tmp_path: Path, capsys: pytest.C
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+    from posemamba.models.posemamba import PoseMamba
+    from posemamba.models.posemamba_config import PoseMambaConfig
     from posemamba.models.registry import save_model
 
     torch.manual_seed(0)

@@ -13,7 +13,7 @@ from fixtures.command_line import write_video
 from posemamba.detect import detect_people
 from posemamba.detect.blazepose import BlazePoseDetector
 from posemamba.detect.unfinished import FILE, Unfinished
-from posemamba.poses.tracking import Detection
+from posemamba.poses.detections import Detection
 from posemamba.utils.errors import PoseMambaError
 
 

@@ -185,7 +185,7 @@ class _Person:
     def __call__(self, rgb: Any, time: float) -> Any:
         from tests.fuzz.seeds import people_of
 
-        from posemamba.poses.tracking import Detection
+        from posemamba.poses.detections import Detection
 
         person = people_of(self.skeleton, 1)[0]
         self._frame = (self._frame + 1) % len(person)

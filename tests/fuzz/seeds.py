@@ -175,7 +175,8 @@ def _weights(folder: Path) -> None:
 
     from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
     from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+    from posemamba.models.posemamba import PoseMamba
+    from posemamba.models.posemamba_config import PoseMambaConfig
     from posemamba.models.registry import save_model
 
     torch.manual_seed(0)

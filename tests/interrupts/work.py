@@ -21,8 +21,8 @@ from posemamba.detect import unfinished
 from posemamba.io.video.writer import VideoWriter
 from posemamba.models.posemamba import PoseMamba
 from posemamba.models.registry import save_model
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.train import run as training
 
 FRAMES, STEPS = 40, 36

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33, H36M17
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 SIZE, FOCAL, AWAY = (640, 480), 640.0, 4.0

@@ -19,7 +19,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from fixtures.changed_models import CHANGES, Change, small_model
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, _blueprint
+from posemamba.models.posemamba import PoseMamba, _blueprint
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.fused import gpu
 from posemamba.ops.runtime import settings
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from posemamba.models.inputs import zoom_factor
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, StateSpace2D
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_block import StateSpace2D
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.scan import scan
 from posemamba.ops.scan.orders import ORDERS
 from posemamba.paper.scan_map import (

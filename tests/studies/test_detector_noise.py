@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from posemamba.data.augment import DIFFICULTY
 from posemamba.io.keypoints import write_keypoints_npz
 from posemamba.poses import Keypoints2D
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, H36M17
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 from studies import detector_noise as noise
 

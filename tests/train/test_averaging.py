@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from posemamba.cli import main
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.registry import load_model, save_model
 from posemamba.train.averaging import average_weights
 from posemamba.utils.errors import PoseMambaError

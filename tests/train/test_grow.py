@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.registry import save_model
 from posemamba.train.grow import grow
 from posemamba.train.initialisation import build_model

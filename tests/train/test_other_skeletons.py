@@ -13,7 +13,8 @@ from posemamba import Keypoints2D, cli, load_model
 from posemamba.lifting.joints import lift_joints
 from posemamba.lifting.lifter import Lifter
 from posemamba.models.inputs import mirror
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.poses.skeletons import BODY25, H36M17, HAND21, LIMB_ORDER, OTHERS, Skeleton, register_skeleton
 from posemamba.train.losses import bone_direction, temporal_consistency, total_loss
 from posemamba.utils.errors import PoseMambaError

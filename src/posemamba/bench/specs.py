@@ -16,7 +16,8 @@ from posemamba.models.hgmamba import HGMamba
 from posemamba.models.mixste import MixSTE
 from posemamba.models.motionagformer import MotionAGFormer
 from posemamba.models.motionbert import MotionBERT
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.stcformer import STCFormer
 from posemamba.ops.scan import selective_scan
 from posemamba.ops.scan.selftest import scan_inputs

@@ -103,8 +103,8 @@ def check_arguments(arguments: list[str]) -> None:
     Raises:
         PoseMambaError: they do not.
     """
+    from posemamba.cli.lift.checks import check_options
     from posemamba.cli.lift.options import LiftOptions
-    from posemamba.cli.lift.results import check_options
     from posemamba.io.inputs import find_inputs
     from posemamba.utils.errors import PoseMambaError
 

@@ -25,7 +25,8 @@ class DemoOptions:
 
 def demo(options: DemoOptions) -> None:
     """Lift a walking person made by formula, compare with the truth, and show the result. Needs no input."""
-    from posemamba.cli.lift.results import Results, can_draw, check_out, write_results
+    from posemamba.cli.lift.checks import can_draw, check_out
+    from posemamba.cli.lift.results import Results, write_results
     from posemamba.cli.loading import LifterAhead
     from posemamba.utils.progress import Stages
 

@@ -229,7 +229,7 @@ def _same(one: Path, other: str) -> bool:
 
 def _check_record(folder: Path, source: Source) -> None:
     """Reject a folder for the recording that holds something else."""
-    from posemamba.cli.lift.results import check_out
+    from posemamba.cli.lift.checks import check_out
     from posemamba.live.recording import VIDEO
 
     check_out(folder, folder / VIDEO, "video")

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, HALPE26, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.installation import expand
 from posemamba.utils.onnx_runtime import load_onnx_runtime

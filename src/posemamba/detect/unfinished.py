@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 
 from posemamba.io.keypoints.detected import UNFINISHED
-from posemamba.poses.tracking import Detection
+from posemamba.poses.detections import Detection
 from posemamba.utils.files import lock
 
 FILE = UNFINISHED

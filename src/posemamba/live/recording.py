@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.live.session import Seen
-from posemamba.poses.tracking import Detection
+from posemamba.poses.detections import Detection
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["VIDEO", "Recorder"]

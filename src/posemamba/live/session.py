@@ -25,10 +25,10 @@ from posemamba.lifting.looking import slow_curves
 from posemamba.live.placing import Placer, joint_weights
 from posemamba.live.poses import LivePose, judge_frame
 from posemamba.poses import Feet2D, Keypoints2D, NetworkPoses, Poses3D
+from posemamba.poses.detections import Detection
 from posemamba.poses.keypoints import find_jumps
 from posemamba.poses.mapping import to_h36m17
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.tracking import Detection
 from posemamba.poses.virtual_camera import Lens, VirtualCamera, check_roll, level_roll, look_along, mean_ray
 from posemamba.refine.angle_accuracy import expected_error, terms
 from posemamba.refine.angles import measure_angles, unseen_joints

@@ -13,7 +13,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig, StateSpace2D
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_block import StateSpace2D
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.scan.operator import STEP_FLOPS, projection_flops
 
 _NORM_MACS = 4  # per element of a LayerNorm, in the paper's count

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from posemamba.models.posemamba import STATES, Block, PoseMamba, StateSpace2D
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_block import STATES, Block, StateSpace2D
 from posemamba.ops.scan.orders import DIRECTIONS, scan_map
 from posemamba.utils.errors import require
 

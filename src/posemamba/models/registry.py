@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from posemamba.models.mixste import MixSTE, MixSTEConfig
     from posemamba.models.motionagformer import MotionAGFormer, MotionAGFormerConfig
     from posemamba.models.motionbert import MotionBERT, MotionBERTConfig
-    from posemamba.models.posemamba import PoseMambaConfig
+    from posemamba.models.posemamba_config import PoseMambaConfig
     from posemamba.models.stcformer import STCFormer, STCFormerConfig
 
 AnyModel: TypeAlias = "PoseMamba | MotionAGFormer | MotionBERT | MixSTE | STCFormer | HGMamba"
@@ -46,6 +46,7 @@ class Architecture:
     Attributes:
         label: the class's name, also in sentences.
         home: the module of the class and of its config, which is called as the class with "Config" after it.
+        config_home: the module of the config where that is another one; "": it is `home`.
         sizes: what `preset` takes; the first is the default.
         positional_embedding: name of the parameter with an entry on axis 1 for each frame, which can be cut for
             shorter clips; None: the architecture has none.
@@ -55,6 +56,7 @@ class Architecture:
     home: str
     sizes: tuple[str, ...]
     positional_embedding: str | None
+    config_home: str = field(default="", kw_only=True)
 
     @property
     def model(self) -> type[Any]:
@@ -65,12 +67,13 @@ class Architecture:
     @property
     def config(self) -> type[Any]:
         """The class of the model's `config`."""
-        config: type[Any] = getattr(importlib.import_module(self.home), f"{self.label}Config")
+        config: type[Any] = getattr(importlib.import_module(self.config_home or self.home), f"{self.label}Config")
         return config
 
     def made(self, part: object, suffix: str = "") -> bool:
         """Tell whether a model, or with the suffix "Config" a config, is of this architecture, without importing it."""
-        return any((c.__module__, c.__name__) == (self.home, self.label + suffix) for c in type(part).__mro__)
+        home = self.config_home or self.home if suffix else self.home
+        return any((c.__module__, c.__name__) == (home, self.label + suffix) for c in type(part).__mro__)
 
 
 class ModelConfig(BaseModel):
@@ -121,7 +124,11 @@ ARCHITECTURES: plugins.Registry[Architecture] = plugins.Registry(
     "architecture",
     {
         "posemamba": Architecture(
-            "PoseMamba", "posemamba.models.posemamba", ("s", "b", "l", "x"), "Temporal_pos_embed"
+            "PoseMamba",
+            "posemamba.models.posemamba",
+            ("s", "b", "l", "x"),
+            "Temporal_pos_embed",
+            config_home="posemamba.models.posemamba_config",
         ),
         "motionagformer": Architecture(
             "MotionAGFormer", "posemamba.models.motionagformer", ("s", "xs", "b", "l"), None

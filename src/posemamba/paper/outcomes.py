@@ -16,7 +16,8 @@ from posemamba.paper.tables import COUNTED, Row
 def counted(blocks: int, width: int, frames: int) -> dict[str, float]:
     """Count a model's parameters in millions, MACs in 10^9 and MACs of a frame in millions, as the paper does."""
     from posemamba.models.counting import count
-    from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+    from posemamba.models.posemamba import PoseMamba
+    from posemamba.models.posemamba_config import PoseMambaConfig
 
     with torch.device("meta"):
         model = PoseMamba(PoseMambaConfig(width=width, depth=blocks // 2, frames=frames))

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from posemamba.models.inputs import prepare_input
-from posemamba.models.posemamba import PoseMamba, StateSpace2D
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_block import StateSpace2D
 from posemamba.ops.runtime.caching import kept
 from posemamba.ops.scan import project
 from posemamba.ops.scan.orders import scan_map as order_tables

@@ -5,53 +5,21 @@ Shapes: P detections of a frame, T tracks, J joints, n frames of a track.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses.curves import known_median
+from posemamba.poses.detections import SAME_BODY, Detection, body_sizes, distances_between
+from posemamba.poses.frame_matching import FrameMatching, drop_doubles, drop_sure_doubles, tell_apart
+from posemamba.poses.open_track import NEW_REACH, STEADY_REACH, WIDEST_REACH, OpenTrack
 
 LOST_AFTER = 30
 """Frames without a match after which a track ends (about a second)."""
 
-# Detections over which the speed is measured. With three people who cross in one place, each missed in a tenth of the
-# frames, 7 of 100 synthetic clips had two people swapped with 6 detections, and 2 with 12.
-_SPEED_OVER = 12
-_SLOWING = 0.95  # factor of the speed in each frame without a detection
-# The distance of a detection from the person's expected position, in the median of the joints, up to which it matches:
-# shares of the body's longer side, for a new track and for one that has been followed for a while.
-_NEW, _STEADY = 0.5, 0.2
-_WIDER_PER_FRAME = 0.05  # for each frame without a detection
-_WIDEST = 1.0
-# Two detections of a frame are of one body if the median distance of their joints is at most this share of the smaller
-# one's longer side.
-_SAME_BODY = 0.12
-# Nearer ones are of one body even where two people meet. In 40 synthetic clips of three who cross, a sixth of their
-# detections doubled 0.02 or 0.08 of a body off, 39 and 38 kept everybody; without either rule 22 and 26.
-_SURELY_SAME = 0.03
 _POORER_REACH = 3  # times a track's mean error: the distance up to which it takes the poorer of two on one body
-_TOGETHER = 12  # frames in which a track that began on another one is seen beside it before it counts as much
-# Two tracks of one body lie on each other and move alike; two people who cross do not move alike.
-_SAME_PACE = 0.005  # of the body in a frame: the difference of the speeds of tracks that move alike
-_ONE_BODY_FOR = 5  # frames in a row in which two tracks lie on one body before the one seen less is taken for a double
-
-
-@dataclass
-class Detection:
-    """One person in one frame.
-
-    Attributes:
-        xy: (J, 2), NaN where a joint is missing; any unit of length, the same for all.
-        confidence: (J,), 0 to 1.
-        id: the detector's identity of this person in all frames (a track number, a name); None if it has none.
-    """
-
-    xy: NDArray[np.floating]
-    confidence: NDArray[np.floating]
-    id: Hashable = None
 
 
 @dataclass
@@ -86,109 +54,6 @@ class Track:
         return xy, confidence
 
 
-@dataclass(eq=False)
-class _Open:
-    """A track that may continue."""
-
-    number: int
-    id: Hashable
-    frames: list[int] = field(default_factory=list)
-    detections: list[Detection] = field(default_factory=list)
-    recent: deque[tuple[int, NDArray[np.float64]]] = field(default_factory=lambda: deque(maxlen=_SPEED_OVER))
-    speed: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
-    size: float = 0.0
-    error: float = _NEW  # of the predictions so far, a running mean; shares of the body
-    begun_on: _Open | None = None  # the track of a person on whom this one began; None once they have been told apart
-    together: int = 0  # frames in which both were seen since
-    lies_on: tuple[int, int] = (0, 0)  # the number of the track on whose body this one lies, and for how many frames
-
-    def add(self, frame: int, detection: Detection, name: Hashable, size: float, error: float | None) -> None:
-        self.frames.append(frame)
-        self.detections.append(detection)
-        if name is not None:
-            self.id = name
-        self.size = size if np.isfinite(size) and size > 0 else self.size
-        if error is not None:
-            self.error += 0.3 * (error - self.error)
-        self.recent.append((frame, np.asarray(detection.xy, np.float64)))
-        (first, earlier), (_, last) = self.recent[0], self.recent[-1]
-        if frame > first:
-            step = known_median((last - earlier).T)
-            self.speed = np.where(np.isfinite(step), step / (frame - first), 0.0)
-
-    def expected(self, frame: int) -> NDArray[np.float64]:
-        """Predict the joints in a frame, (J, 2): the last detection, moved at the recent speed, slowing down."""
-        gap = frame - self.frames[-1]
-        return self.recent[-1][1] + self.speed * (1 - _SLOWING**gap) / (1 - _SLOWING)
-
-    @property
-    def seniority(self) -> tuple[int, int]:
-        """The claim of a track on a detection that others expect, too: who is seen longer comes first."""
-        return len(self.frames), -self.number
-
-    def keeps_pace(self, other: _Open) -> bool:
-        """Return True if two tracks move alike."""
-        return float(np.linalg.norm(self.speed - other.speed)) <= _SAME_PACE * min(self.size, other.size)
-
-    def apart(self, other: _Open, frame: int) -> float:
-        """Return the distance of two tracks' expected positions, as a share of the smaller body."""
-        xy = np.stack([self.expected(frame), other.expected(frame)])
-        return float(_between(xy, np.array([self.size, other.size]))[0, 1])
-
-    def reach(self, frame: int, *, contested: bool = False) -> float:
-        """Return the largest distance of a detection from the expected position, as a share of the body.
-
-        It grows while the person is missed, unless a track that began on this one waits for a detection too.
-        """
-        near = min(max(_STEADY, 4 * self.error), _NEW)
-        return near if contested else min(near + _WIDER_PER_FRAME * (frame - self.frames[-1] - 1), _WIDEST)
-
-
-@dataclass(eq=False)
-class _Matching:
-    """The matching of one frame's detections to tracks, as far as it has come.
-
-    Attributes:
-        detections: all people in the frame.
-        ids: (P,) their ids; None where an id is not believed.
-        sizes: (P,) longer sides of the joints' boxes; NaN without joints.
-        score: (P,) mean confidence over all joints, 0 for a missing one.
-        between: (P, P) distances between detections, shares of the smaller body.
-        apart: (T, P) distances from the active tracks' expected positions, shares of the body.
-        rows: the row in `apart` of each active track, by its number.
-        free: detections that are not matched.
-        matches: the track of each matched detection, and its distance; None where nothing was expected.
-    """
-
-    detections: Sequence[Detection]
-    ids: list[Hashable]
-    sizes: NDArray[np.float64]
-    score: list[float]
-    between: NDArray[np.float64]
-    apart: NDArray[np.float64]
-    rows: dict[int, int]
-    free: list[int]
-    matches: dict[int, tuple[_Open, float | None]] = field(default_factory=dict)
-
-    def match(self, p: int, one: _Open) -> None:
-        """Match a free detection to a track."""
-        self.free.remove(p)
-        self.matches[p] = one, self.error(p, one)
-
-    def error(self, p: int, one: _Open) -> float | None:
-        """Return the distance of a detection from a track's expected position; None where nothing was expected."""
-        row = self.rows.get(one.number)
-        error = np.nan if row is None else float(self.apart[row, p])
-        return error if np.isfinite(error) else None
-
-    def on_one_body(self, p: int, q: int) -> bool:
-        return bool(self.between[p, q] <= _SAME_BODY)
-
-    def by_score(self, chosen: Iterable[int]) -> list[int]:
-        """Sort detections, the most confident first."""
-        return sorted(chosen, key=lambda p: -self.score[p])
-
-
 class Tracker:
     """A tracker of people frame by frame, e.g. of a live camera; for whole clips see `track`.
 
@@ -199,9 +64,9 @@ class Tracker:
 
     def __init__(self, *, lost_after: int = LOST_AFTER) -> None:
         self.lost_after = lost_after
-        self._active: list[_Open] = []
-        self._all: list[_Open] = []
-        self._by_id: dict[Hashable, _Open] = {}
+        self._active: list[OpenTrack] = []
+        self._all: list[OpenTrack] = []
+        self._by_id: dict[Hashable, OpenTrack] = {}
         self._last = -1
 
     def update(self, frame: int, detections: Sequence[Detection]) -> list[int | None]:
@@ -226,23 +91,23 @@ class Tracker:
         if not detections:
             return numbers
         xy = np.stack([d.xy for d in detections]).astype(np.float64)
-        sizes = _sizes(xy)
-        now = _Matching(
+        sizes = body_sizes(xy)
+        now = FrameMatching(
             detections,
             ids=[d.id for d in detections],
             sizes=sizes,
             score=[float((np.nan_to_num(d.confidence) * np.isfinite(d.xy).all(-1)).mean()) for d in detections],
-            between=_between(xy, sizes),
+            between=distances_between(xy, sizes),
             apart=self._apart(frame, xy, sizes),
             rows={t.number: i for i, t in enumerate(self._active)},
             free=[p for p in range(len(detections)) if np.isfinite(sizes[p])],
         )
-        _drop_sure_doubles(now)
+        drop_sure_doubles(now)
         self._settle_ids(frame, now)
         jumped = self._match_ids(now)
         self._match_places(frame, now, jumped)
-        _drop_doubles(now)
-        _tell_apart(now)
+        drop_doubles(now)
+        tell_apart(now)
         begun = self._begin(now)
         for p, (one, error) in now.matches.items():
             one.add(frame, detections[p], now.ids[p], float(sizes[p]), None if p in begun else error)
@@ -251,7 +116,7 @@ class Tracker:
                 self._by_id[now.ids[p]] = one
         return numbers
 
-    def _settle_ids(self, frame: int, now: _Matching) -> None:
+    def _settle_ids(self, frame: int, now: FrameMatching) -> None:
         """Leave an id that several detections share to one of them, or to none.
 
         Of detections on one body the most confident remains, the others are dropped. Of those that still share an id
@@ -272,7 +137,7 @@ class Tracker:
                 keeper = nearest if row[nearest] <= known.reach(frame) else None
             now.ids = [None if other == name and p != keeper else other for p, other in enumerate(now.ids)]
 
-    def _match_ids(self, now: _Matching) -> set[Hashable]:
+    def _match_ids(self, now: FrameMatching) -> set[Hashable]:
         """Match detections to the tracks of their ids, as the detector saw the picture; returns ids that jumped."""
         jumped: set[Hashable] = set()
         for p in list(now.free):
@@ -285,13 +150,13 @@ class Tracker:
                 continue
             error = now.error(p, known)
             single = not max(known.size, now.sizes[p]) > 0  # single joints, by which no jump can be told
-            if single or error is None or error <= _WIDEST:
+            if single or error is None or error <= WIDEST_REACH:
                 now.match(p, known)
             else:
                 jumped.add(now.ids[p])
         return jumped
 
-    def _match_places(self, frame: int, now: _Matching, jumped: set[Hashable]) -> None:
+    def _match_places(self, frame: int, now: FrameMatching, jumped: set[Hashable]) -> None:
         """Match free detections to the tracks that still wait, with the least sum of distances."""
         taken = {one.number for one, _ in now.matches.values()}
         waiting = [t for t in self._active if t.number in now.rows and t.number not in taken]
@@ -303,7 +168,7 @@ class Tracker:
         contested = {t.begun_on.number for t in waiting if t.begun_on is not None}
         reach = np.array([t.reach(frame, contested=t.number in contested) for t in waiting])
         cost = now.apart[np.ix_([now.rows[t.number] for t in waiting], free)] / reach[:, None]
-        narrower = np.fmax(reach / np.array([max(_POORER_REACH * t.error, 0.25 * _STEADY) for t in waiting]), 1)
+        narrower = np.fmax(reach / np.array([max(_POORER_REACH * t.error, 0.25 * STEADY_REACH) for t in waiting]), 1)
         for column, p in enumerate(free):
             if any(now.on_one_body(p, q) and now.score[p] < now.score[q] for q in range(len(now.ids))):
                 cost[:, column] = 0.5 + 0.5 * cost[:, column] * narrower  # the better detection is matched first
@@ -320,7 +185,7 @@ class Tracker:
                 now.match(free[column], waiting[row])
         self._respect_seniors(frame, now, waiting)
 
-    def _respect_seniors(self, frame: int, now: _Matching, waiting: Sequence[_Open]) -> None:
+    def _respect_seniors(self, frame: int, now: FrameMatching, waiting: Sequence[OpenTrack]) -> None:
         """Give a detection to the senior of two tracks that follow one body, or of which one began on the other."""
         for p, (one, _) in list(now.matches.items()):
             if one not in waiting or now.ids[p] is not None:
@@ -332,11 +197,11 @@ class Tracker:
                 error = now.error(p, senior)
                 if error is None or error > senior.reach(frame, contested=True):
                     continue
-                if one.begun_on is senior or (one.keeps_pace(senior) and one.apart(senior, frame) <= _SAME_BODY):
+                if one.begun_on is senior or (one.keeps_pace(senior) and one.apart(senior, frame) <= SAME_BODY):
                     now.matches[p] = senior, error
                     break
 
-    def _begin(self, now: _Matching) -> list[int]:
+    def _begin(self, now: FrameMatching) -> list[int]:
         """Begin a track with each free detection that is not one body with a more confident one; returns these."""
         older = list(now.matches)
         begun: list[int] = []
@@ -345,12 +210,12 @@ class Tracker:
             if not any(now.on_one_body(p, q) and None in (now.ids[p], now.ids[q]) for q in begun):
                 begun.append(p)
         for p in sorted(begun):
-            new = _Open(len(self._all) + 1, now.ids[p])
+            new = OpenTrack(len(self._all) + 1, now.ids[p])
             self._all.append(new)
             self._active.append(new)
             now.match(p, new)
         for place, p in enumerate(begun):
-            if near := [q for q in (*older, *begun[:place]) if now.between[p, q] <= _NEW]:
+            if near := [q for q in (*older, *begun[:place]) if now.between[p, q] <= NEW_REACH]:
                 now.matches[p][0].begun_on = now.matches[min(near, key=lambda q: now.between[p, q])][0]
         return begun
 
@@ -419,84 +284,3 @@ def track(
     for frame in sorted(frames):
         tracker.update(frame, frames[frame])
     return tracker.tracks(min_frames=min_frames)
-
-
-def _drop_sure_doubles(now: _Matching) -> None:
-    """Drop all but the most confident of detections that lie on each other exactly; ids that differ are believed."""
-    kept: list[int] = []
-    for p in now.by_score(now.free):
-        if any(now.between[p, q] <= _SURELY_SAME and None in (now.ids[p], now.ids[q]) for q in kept):
-            now.free.remove(p)
-        else:
-            kept.append(p)
-
-
-def _drop_doubles(now: _Matching) -> None:
-    """Keep the more confident of detections on one body, unless both continue tracks of two people who meet."""
-    places = {one.number: p for p, (one, _) in now.matches.items()}
-    for p in list(now.matches):
-        begun_on = now.matches[p][0].begun_on
-        on = None if begun_on is None else places.get(begun_on.number)
-        if on is not None and now.on_one_body(p, on) and None in (now.ids[p], now.ids[on]):
-            del now.matches[p]
-            now.free.append(p)
-    for p in now.by_score(now.free):
-        near = [q for q in now.matches if now.on_one_body(p, q)]
-        if not near:
-            continue
-        now.free.remove(p)
-        q = min(near, key=lambda q: now.between[p, q])
-        if now.score[p] > now.score[q] and now.ids[p] in (None, now.ids[q]):
-            one, _ = now.matches.pop(q)
-            now.matches[p] = one, now.error(p, one)
-
-
-def _tell_apart(now: _Matching) -> None:
-    """Judge which tracks are of one person.
-
-    The first claim of an older track ends where the one that began on it has been seen far off, or beside it for long.
-    It begins anew where two tracks lie on one body for long.
-    """
-    places = {one.number: p for p, (one, _) in now.matches.items()}
-    for p, (one, _) in now.matches.items():
-        on = [
-            other
-            for q, (other, _) in now.matches.items()
-            if q != p and now.on_one_body(p, q) and other.seniority > one.seniority and None in (now.ids[p], now.ids[q])
-        ]
-        if on:
-            number, frames = one.lies_on
-            one.lies_on = on[0].number, frames + 1 if number == on[0].number else 1
-            if one.lies_on[1] >= _ONE_BODY_FOR and one.keeps_pace(on[0]):
-                one.begun_on, one.together = on[0], 0
-            continue
-        one.lies_on = 0, 0
-        if one.begun_on is not None and (q := places.get(one.begun_on.number)) is not None:
-            one.together += 1
-            if now.between[p, q] > _NEW or one.together >= _TOGETHER:
-                one.begun_on = None
-
-
-def same_body(one: Detection, other: Detection) -> bool:
-    """Return True if two detections of a frame are of one body, by the median distance of their joints."""
-    xy = np.stack([one.xy, other.xy]).astype(np.float64)
-    return bool(_between(xy, _sizes(xy))[0, 1] <= _SAME_BODY)
-
-
-def _between(xy: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the median distances of joints between detections, (P, P), as shares of the smaller body's size.
-
-    NaN where two have no joint in common.
-    """
-    distance = known_median(np.sqrt(np.square(xy[:, None] - xy[None]).sum(-1)))
-    smaller = np.fmin(sizes[:, None], sizes[None])
-    return np.asarray(distance / np.where(smaller > 0, smaller, np.finfo(np.float64).tiny))
-
-
-def _sizes(xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the longer sides of the joints' boxes, (P, J, 2) to (P,); NaN without joints."""
-    missing = np.isnan(xy).any(-1, keepdims=True)
-    high = np.where(missing, -np.inf, xy).max(1)
-    low = np.where(missing, np.inf, xy).min(1)
-    sizes = np.where(np.isfinite(high), high - np.where(np.isfinite(low), low, 0), np.nan).max(-1)
-    return np.asarray(sizes)

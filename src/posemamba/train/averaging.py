@@ -8,7 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.registry import AnyModel, architecture_of, load_model, save_model
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.files import is_safetensors, read_card

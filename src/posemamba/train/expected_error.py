@@ -16,7 +16,8 @@ from torch import Tensor
 
 from posemamba.data.mocap.clips import MocapSource
 from posemamba.models.inputs import prepare_input
-from posemamba.models.posemamba import ErrorHead, PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import ErrorHead, PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.utils.progress import Progress
 
 

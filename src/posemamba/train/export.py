@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from posemamba.data.mocap.motions import ACKNOWLEDGEMENT, TEST_SUBJECTS, VALIDATION_SUBJECTS
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.registry import AnyModel, architecture_of, layers_of, load_model, save_model
 from posemamba.train.checkpoints import load_weights
 from posemamba.train.initialisation import build_model, config_of

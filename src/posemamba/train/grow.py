@@ -18,7 +18,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from posemamba.models.posemamba import STATES, PoseMambaConfig
+from posemamba.models.posemamba_block import STATES
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.scan.orders import DIRECTIONS
 from posemamba.utils.errors import PoseMambaError
 

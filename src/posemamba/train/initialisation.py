@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from pydantic import ValidationError
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.models.registry import ARCHITECTURES, AnyConfig, AnyModel, architecture_of, describe, load_model
 from posemamba.train.grow import grow
 from posemamba.train.recipe import Recipe

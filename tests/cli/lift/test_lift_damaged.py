@@ -13,8 +13,8 @@ from fixtures.command_line import lifted, refused
 from posemamba.demo.walker import walk
 from posemamba.io.motion.npz import load_poses_npz
 from posemamba.io.video.writer import VideoWriter
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.tracking import Detection
 
 pytest.importorskip("av", reason="videos need the extra 'video'")
 

@@ -1,4 +1,4 @@
-"""What a newcomer types: no -o, several clips at once, a photo; and angles out of saved poses."""
+"""What a newcomer types: a photo; and angles out of saved poses."""
 
 from __future__ import annotations
 
@@ -16,62 +16,6 @@ from posemamba.io.keypoints import write_keypoints_npz
 from posemamba.io.motion.npz import load_poses_npz
 
 FAST = ("--no-overlay", "--no-viewer")
-
-
-def test_without_out_the_folder_has_the_sources_name(
-    weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """In the working folder; a file of the same name at another place gets a folder of its own, and finds it again."""
-    for place in ("a", "b", "here"):
-        (tmp_path / place).mkdir()
-    for place, frames in (("a", 12), ("b", 15)):
-        write_keypoints_npz(tmp_path / place / "walk.npz", keypoints(frames))
-    monkeypatch.chdir(tmp_path / "here")
-    options = ("--weights", weights, *FAST)
-    for place in ("a", "b", "a", "b"):
-        assert lifted(tmp_path / place / "walk.npz", *options) == 0
-    assert sorted(p.name for p in Path().iterdir()) == ["walk_posemamba", "walk_posemamba_2"]
-    assert [len(load_poses_npz(p / "poses.npz")) for p in sorted(Path().iterdir())] == [12, 15]
-    assert capsys.readouterr().out.count("done already") == 2
-    (tmp_path / "b").rename(tmp_path / "moved")
-    (tmp_path / "b").mkdir()
-    assert lifted(tmp_path / "moved" / "walk.npz", *options) == 0 and "done already" in capsys.readouterr().out
-    write_keypoints_npz(tmp_path / "a" / "walk.npz", keypoints(13))  # made anew
-    assert lifted(tmp_path / "a" / "walk.npz", *options) == 0
-    assert sorted(p.name for p in Path().iterdir()) == ["walk_posemamba", "walk_posemamba_2"]
-    assert len(load_poses_npz(Path("walk_posemamba") / "poses.npz")) == 13
-    shutil.copy(tmp_path / "moved" / "walk.npz", tmp_path / "b" / "walk.npz")
-    # several sources have one folder, as with -o
-    assert lifted(tmp_path / "a" / "walk.npz", tmp_path / "b" / "walk.npz", *options) == 0
-    assert sorted(p.name for p in Path("posemamba_results").iterdir()) == [
-        *("a_walk_npz", "b_walk_npz", "summary.csv", "summary.html")
-    ]
-    capsys.readouterr()
-    Path("taken_posemamba").write_text("a file")
-    shutil.copy(tmp_path / "a" / "walk.npz", "taken.npz")
-    assert "taken_posemamba: is a file" in refused(capsys, "lift", "taken.npz")
-
-
-def test_of_many_clips_notes_are_said_once_and_each_has_its_number(
-    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name in "abc":
-        write_keypoints_npz(tmp_path / f"{name}.npz", keypoints())
-    (tmp_path / "bad.npz").write_bytes(b"PK and no more")
-    sources = [tmp_path / f"{name}.npz" for name in ("a", "bad", "b", "c")]
-    options = ["--weights", weights, *FAST, "--height", "1,83", "--export", "trc,bvh", "--rig", "unity"]
-    assert lifted(*sources, "-o", tmp_path / "out", *options) == 1
-    said = capsys.readouterr()
-    for line in (
-        "--height 1,83 is taken as 1.83 m",
-        "Sizes and distances rest on",
-        "3D joints are in metres",
-        "bvh itself",
-    ):
-        assert said.out.count(line) == 1, line
-    assert said.out.splitlines()[1].startswith("1 of 4, a.npz: 12 frames") and "3 of 4, b.npz: " in said.out
-    assert said.err.splitlines()[-1] == f"3 of 4 inputs are done, 1 failed: {tmp_path / 'bad.npz'}"
-    assert "JOINT LeftUpperLeg" in (tmp_path / "out" / "c" / "poses.bvh").read_text()
 
 
 def test_a_photos_overlay_is_a_picture(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,8 @@ import pytest
 from fixtures.command_line import FILES, keypoints, lifted, refused, snapshot, write_video
 from posemamba import cli
 from posemamba.io.motion.npz import load_poses_npz
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, H36M17
-from posemamba.poses.tracking import Detection
 
 
 def test_lifts_mmposes_json(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

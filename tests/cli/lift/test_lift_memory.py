@@ -22,7 +22,7 @@ import numpy as np
 import posemamba.detect.blazepose as blazepose
 from posemamba import cli
 from posemamba.poses.skeletons import BLAZEPOSE33
-from posemamba.poses.tracking import Detection
+from posemamba.poses.detections import Detection
 
 class Detector:
     skeleton, doubtful, state = BLAZEPOSE33, set(), {}

@@ -16,8 +16,8 @@ from posemamba.demo.walker import walk
 from posemamba.io.keypoints import read_people, write_keypoints_npz
 from posemamba.io.keypoints.detected import read_detected
 from posemamba.io.motion.npz import load_poses_npz
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.tracking import Detection
 from posemamba.utils.progress import listening
 
 FRAMES = 12

@@ -1,9 +1,8 @@
-"""Results appear together, replace earlier ones, and are not made twice."""
+"""Results appear together, and replace earlier ones."""
 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,30 +73,6 @@ def test_a_failure_while_writing_leaves_the_earlier_result(
     with pytest.raises(RuntimeError, match="a fault"):  # keeps its traceback
         cli.main(arguments)
     assert snapshot(out) == before
-
-
-def test_what_is_done_is_not_done_again(
-    source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out"
-    arguments = [source, "-o", out, "--weights", weights, "--no-overlay"]
-
-    def is_skipped(*more: object) -> bool:
-        before = {p: p.stat().st_mtime_ns for p in out.iterdir()} if out.exists() else {}
-        assert lifted(*arguments, *more) == 0
-        same = before == {p: p.stat().st_mtime_ns for p in out.iterdir()}
-        assert ("done already" in capsys.readouterr().out) == same
-        return same
-
-    assert not is_skipped() and is_skipped() and is_skipped("--device", "cpu")
-    assert not is_skipped("--again")
-    assert not is_skipped("--no-flip") and is_skipped("--no-flip") and not is_skipped()
-    (out / "viewer.html").unlink()
-    assert not is_skipped() and is_skipped()
-    os.utime(source, ns=(1, 1))
-    assert not is_skipped()
-    (out / "poses.npz").write_bytes(b"PK something else")
-    assert not is_skipped()
 
 
 def test_refined_and_exported(source: Path, weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

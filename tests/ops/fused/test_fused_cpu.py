@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.fused import cpu as fused_cpu
 
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fixtures.changed_models import CHANGES, small_model
 from posemamba.models.inputs import prepare_input
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops import fused
 from posemamba.ops.fused import gpu
 from posemamba.ops.fused.gpu import layers

@@ -6,7 +6,8 @@ import pytest
 import torch
 from test_scan import PATHS, assert_agree, make, run
 
-from posemamba.models.posemamba import PoseMamba, PoseMambaConfig
+from posemamba.models.posemamba import PoseMamba
+from posemamba.models.posemamba_config import PoseMambaConfig
 from posemamba.ops.runtime import settings
 from posemamba.ops.scan import ORDERS, by_joints, register_order
 from posemamba.ops.scan.orders import merges, scan_map

@@ -39,7 +39,8 @@ def lift(options: LiftOptions) -> int:
 
     Of several inputs one that fails does not stop the others (exit code 1). More: docs/lift.md.
     """
-    from posemamba.cli.lift.results import check_options, check_out, own_folder
+    from posemamba.cli.lift.checks import check_options, check_out
+    from posemamba.cli.lift.earlier_results import own_folder
     from posemamba.cli.lift.run import Worker
     from posemamba.io.inputs import default_folder, find_inputs
 
@@ -168,7 +169,7 @@ class Outcomes:
 
 def _lift_all(inputs: Sequence[Input], worker: Worker, summary: Summary) -> int:
     """Lift several inputs, keypoint files in batches of many; return the exit code."""
-    from posemamba.cli.lift.results import check_out
+    from posemamba.cli.lift.checks import check_out
 
     outcomes, start = Outcomes(inputs, worker, summary), time.monotonic()
 

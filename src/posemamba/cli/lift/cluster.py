@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from posemamba.cli.lift.checks import check_options, check_out
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import check_options, check_out
 from posemamba.cli.lift.stages import (
     DONE,
     FAILED,

@@ -1,14 +1,8 @@
-"""Results of one input: written together, recognised when the same is asked for again, and reported."""
+"""Results of one input, written together into a folder: poses, overlay, page, contact sheet, angles, exports."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
 import shutil
-import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -16,19 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.cli.lift.options import LiftOptions
-from posemamba.io.inputs import Input, Kind, digest
+from posemamba.cli.lift.earlier_results import RESULT, find_poses, marks_of
 from posemamba.io.keypoints.detected import FILE as KEYPOINTS
-from posemamba.io.keypoints.detected import Detected, is_detected, read_detected, write_detected
+from posemamba.io.keypoints.detected import Detected, is_detected, write_detected
 from posemamba.poses import Keypoints2D
-from posemamba.poses.keypoints import list_people
-from posemamba.poses.times import find_pauses
-from posemamba.utils.archives import read_npz
-from posemamba.utils.errors import PoseMambaError, require
+from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_files
 from posemamba.utils.memory import give_back
 from posemamba.utils.progress import Stages
-from posemamba.utils.reading import reading
 
 if TYPE_CHECKING:
     from posemamba.detect import Unfinished
@@ -40,11 +29,6 @@ if TYPE_CHECKING:
 SHEET = "people.jpg"
 PICTURED = 20_000
 """Frames of the longest video whose pictures are put into the page without being asked for: the video is read again."""
-# what lifting writes into a folder; of several people with their numbers
-RESULT = re.compile(
-    r"people\.jpg|overlay\.(mp4|png)|viewer\.html|angles(_\d+)?\.csv"
-    r"|(poses|motion)(_\d+)?\.(npz|json|csv|tidy\.csv|trc|bvh|glb)"  # motion: of earlier versions
-)
 
 _PHOTO, _VIDEO = 1440, 720
 """The largest heights of overlays in pixels."""
@@ -198,15 +182,6 @@ def _is_ours(file: Path, results: Results) -> bool:
     return is_detected(file) if file.name == KEYPOINTS else RESULT.fullmatch(file.name) is not None
 
 
-def find_kept(out: Path, digest: str) -> Detected | None:
-    """Return the joints that an earlier call kept of the same source with the same detector; None without them."""
-    try:
-        kept = read_detected(out / KEYPOINTS)
-    except PoseMambaError:
-        return None
-    return kept if kept.digest == digest else None
-
-
 def _order(name: str) -> tuple[int, str]:
     first = next((i for i, part in enumerate(("poses", "angles")) if name.startswith(part)), 2)
     return first, name
@@ -320,207 +295,3 @@ def _write_exports(folder: Path, results: Results) -> None:
             rig = results.rig if EXPORTS[name].has_rig else OWN
             for line in write_motion(folder / file, poses, name, world=results.world, rig=rig):
                 results.notes.setdefault(line, []).append(file)
-
-
-def find_poses(out: Path) -> list[Path]:
-    """Return the poses of each person in a folder of results."""
-    return [*out.glob("poses.npz"), *out.glob("poses_*.npz")] if out.is_dir() else []
-
-
-def own_folder(out: Path, source: Path) -> Path:
-    """Return the folder of that name, or a numbered one where it holds the results of another file."""
-    marks, number, free = set(marks_of(source)), 2, out
-    while any(others and not marks & others for others in _marks_in(free)):
-        free, number = out.with_name(f"{out.name}_{number}"), number + 1
-    return free
-
-
-def marks_of(source: Path) -> list[str]:
-    """Return two short hashes of a file: of its place, and of its name, size and time of change.
-
-    One stays the same where it is made anew, the other where it is moved.
-    """
-    return [mark_of_place(source.absolute()), digest({}, source)]
-
-
-def mark_of_place(place: str | Path) -> str:
-    """Return a short hash of a path or an address."""
-    return hashlib.sha256(os.fsencode(place)).hexdigest()[:12]
-
-
-def _marks_in(out: Path) -> list[set[str]]:
-    """Return the marks of the sources of a folder's results, by `marks_of`; empty ones: they are not known."""
-    found = []
-    for path in find_poses(out):
-        try:
-            with reading(path, "a result"):
-                details = json.loads(str(read_npz(path, ("header",))["header"]))["details"]
-                found.append(set(details.get("call", {}).get("source") or []))
-        except PoseMambaError:
-            continue
-    return found
-
-
-def is_done(out: Path, call: str) -> bool:
-    """Tell whether the results of the same call on the same input are all there."""
-    for path in find_poses(out):
-        try:
-            with reading(path, "a result"):
-                done = json.loads(str(read_npz(path, ("header",))["header"]))["details"]["call"]
-                if done["digest"] == call:
-                    return all((out / str(name)).is_file() for name in done["files"])
-        except PoseMambaError:
-            continue  # another file of that name
-    return False
-
-
-def report(
-    one: Input,
-    results: Results,
-    written: list[Path],
-    stages: Stages,
-    number: str = "",
-    said: set[str] | None = None,
-) -> None:
-    """Print what was lifted and written, how far it can be trusted, and what its numbers mean.
-
-    Args:
-        one, results, written, stages: the input, and what was made of it.
-        number: of the input among several, before its name.
-        said: notes that were printed before, which are left out; the new ones are put into it.
-    """
-    said = set() if said is None else said
-    from posemamba.quality.trust import verdicts
-
-    first = results.poses[0]
-    times = first.keypoints.frame_times()
-    if results.numbered or first.person != 1:
-        seen = "; ".join(f"person {p.person} seen in {int(p.seen.sum())}" for p in results.poses)
-    else:
-        seen = f"person seen in {int(first.seen.sum())}"
-    kept = f"joints kept by an earlier call ({KEYPOINTS}), " if results.kept else ""
-    length = f"{len(first)} frames ({times[-1] - times[0] + 1 / first.fps:.1f} s)"
-    print(f"{number}{one.path.name}: {'1 picture' if len(first) == 1 else length}, {seen}; {kept}{stages}")
-    if len(results.people) > 1:
-        print(f"  {tell_people(results)}")
-    if pauses := _pauses(times, float(first.details.get("max_gap_seconds", 1))):
-        print(f"  {pauses}")
-    for path in written:
-        print(f"  {path}")
-    for text, files in results.notes.items():
-        _say(f"  {', '.join(files)}: {text}", said)
-    for line in verdicts(results.poses):
-        print(f"Quality: {line}")
-    for line in units_note(results.poses).splitlines():
-        _say(line, said)
-
-
-def _pauses(times: NDArray[np.float64], longest: float) -> str:
-    """Return a line about the pauses without frames, at which the clip is cut; empty if there is none."""
-    before = np.flatnonzero(find_pauses(times, longest))
-    if not len(before):
-        return ""
-    spans = [f"{times[i]:.2f}-{times[i + 1]:.2f} s" for i in before[:3]]
-    more = f" and {len(before) - 3} more" if len(before) > 3 else ""
-    return f"no frames at {', '.join(spans)}{more}: what comes before and after is lifted apart"
-
-
-def _say(line: str, said: set[str]) -> None:
-    if line not in said:
-        print(line)
-    said.add(line)
-
-
-def units_note(people: Sequence[Poses3D]) -> str:
-    """Return the lines that say what the numbers in the results mean, and on which guesses they rest."""
-    first = people[0]
-    where = "camera's axes (x right, y down, z away), from the camera's centre"
-    if first.frame == "world":
-        where = "upright world (x right, y away, z up), from the floor below the camera"
-    refined = ", ".join(step.name + (" (estimated)" if step.estimate else "") for step in first.refined)
-    lines = [f"3D joints are in metres in the {where}" + (f"; refined: {refined}." if refined else ".")]
-    camera = first.network.camera
-    fov = f"a field of view of {camera.fov(first.keypoints.image_size):.0f} degrees across the picture"
-    known = {"given": " (--fov)", "file": ", as the file says", "guess": ", a guess (--fov)"}
-    rests = fov + known[camera.lens]
-    heights = [step for step in first.steps if step.name == "scale"]
-    if heights and heights[-1].estimate:
-        rests += f", and on a typical body of {heights[-1].parameters['height_m']:.2f} m (--height)"
-    elif heights:
-        rests += ", and on the given height"
-    lines.append(f"Sizes and distances rest on {rests}.")
-    return "\n".join(lines)
-
-
-def tell_people(results: Results) -> str:
-    """Return the line that says who is in the picture, who was taken, and how to choose."""
-    listed = list_people(results.people, [poses.keypoints for poses in results.poses])
-    seen = f"see {SHEET}, " if has_sheet(results) else ""
-    return f"{len(results.people)} people: {listed}; {seen}choose with --person"
-
-
-def check_options(options: LiftOptions, inputs: Sequence[Input]) -> None:
-    """Reject options that do not fit each other or the inputs.
-
-    Raises:
-        PoseMambaError: there is such an option.
-    """
-    from posemamba.refine.scale import check_height
-
-    options.reading.check(inputs)
-    if options.exports:
-        from posemamba.io.motion import EXPORTS
-
-        if unknown := [name for name in options.exports if name not in EXPORTS]:
-            more = "; Blender makes fbx of a glb" if unknown[0] == "fbx" else ""
-            known = ", ".join(EXPORTS)
-            raise PoseMambaError(f"--export names '{unknown[0]}', expected some of {known}, with commas{more}")
-    options.check_export(options.exports)
-    options.view.checked()
-    if options.refinement:
-        options.refine_options().check()
-    for height in options.heights:
-        check_height(height)
-
-
-def check_out(out: Path, source: Path | None = None, kind: Kind = "keypoints") -> None:
-    """Reject a folder for results that cannot be written.
-
-    Args:
-        out: the folder.
-        source, kind: the input, and how it is read; joints of videos and pictures are kept in the folder.
-
-    Raises:
-        PoseMambaError: it is a file, cannot be made, or results would overwrite the source or keypoints of the user's.
-    """
-    if out.exists() and not out.is_dir():
-        raise PoseMambaError(f"{out}: is a file, expected a folder for the results (-o)")
-    if out.is_symlink() and not out.exists():
-        raise PoseMambaError(f"{out}: is a link that leads nowhere; choose another folder (-o)")
-    nearest = next(d for d in (out.absolute(), *out.absolute().parents) if d.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise PoseMambaError(f"{out}: cannot be made or written to; choose another folder (-o)")
-    if source is not None and source.resolve().parent == out.resolve() and RESULT.fullmatch(source.name):
-        raise PoseMambaError(f"{source}: would be overwritten by the results; choose another folder (-o)")
-    if kind != "keypoints" and (out / KEYPOINTS).exists() and not is_detected(out / KEYPOINTS):
-        raise PoseMambaError(
-            f"{out / KEYPOINTS}: is no result of posemamba lift, or damaged, and would be overwritten; "
-            "delete it, or choose another folder (-o)"
-        )
-
-
-def can_draw(must: bool) -> bool:
-    """Tell whether the packages for overlay.mp4 are installed; warn if not.
-
-    Raises:
-        PoseMambaError: they are not, and the overlay `must` be drawn.
-    """
-    try:
-        require("av", "video")
-        require("PIL", "video")
-        return True
-    except PoseMambaError as error:
-        if must:
-            raise
-        warnings.warn(f"overlay.mp4 is left out: {error}", stacklevel=2)
-        return False

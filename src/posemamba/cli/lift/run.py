@@ -9,17 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from posemamba.cli.lift.checks import can_draw
+from posemamba.cli.lift.earlier_results import find_kept, is_done
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import (
-    Results,
-    can_draw,
-    find_kept,
-    is_done,
-    report,
-    tell_people,
-    write_people,
-    write_results,
-)
+from posemamba.cli.lift.report import report, tell_people
+from posemamba.cli.lift.results import Results, write_people, write_results
 from posemamba.cli.loading import LifterAhead
 from posemamba.io.inputs import Input, digest
 from posemamba.io.keypoints.detected import UNFINISHED, Detected

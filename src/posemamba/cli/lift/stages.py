@@ -22,8 +22,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from posemamba.cli.explaining import explain
+from posemamba.cli.lift.checks import check_out
+from posemamba.cli.lift.earlier_results import RESULT, mark_of_place
 from posemamba.cli.lift.options import LiftOptions
-from posemamba.cli.lift.results import RESULT, check_out, mark_of_place
 from posemamba.cli.lift.run import FatalError, Job, Worker
 from posemamba.cli.lift.summary import people_rows
 from posemamba.io.addresses import RemoteFolder, address_of, fetch, join, stand_in

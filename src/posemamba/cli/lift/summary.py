@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from posemamba.cli.lift.results import find_poses
+from posemamba.cli.lift.earlier_results import find_poses
 from posemamba.io.inputs import Input
 from posemamba.poses.trust import Trust
 from posemamba.show.summary import COLUMNS, MARK, ClipRow, write_summary_csv, write_summary_page

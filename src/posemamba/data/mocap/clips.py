@@ -17,7 +17,8 @@ from posemamba.data.augment import add_detector_errors
 from posemamba.data.cameras import look_at_people, project, see
 from posemamba.data.clips import ClipBatch
 from posemamba.data.mocap import recombine
-from posemamba.data.mocap.draw import ClipDrawer, ClipNumbers, Motion, Segment, to_device
+from posemamba.data.mocap.draw import ClipDrawer
+from posemamba.data.mocap.draw.numbers import ClipNumbers, Motion, Segment, to_device
 from posemamba.data.mocap.motions import Motions
 from posemamba.data.mocap.options import MocapOptions
 from posemamba.models.inputs import mirror

@@ -16,8 +16,8 @@ from posemamba.detect.blazepose.following import Follower
 from posemamba.detect.blazepose.landmarks import LandmarkNetwork, Landmarks
 from posemamba.detect.blazepose.networks import SIZES, Size
 from posemamba.detect.modes import MODES, Mode
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["SIZES", "BlazePoseDetector", "Size"]

@@ -10,8 +10,8 @@ from posemamba.detect.blazepose.finder import Found, PersonFinder, small_tiles, 
 from posemamba.detect.blazepose.following import Follower, is_followed
 from posemamba.detect.blazepose.landmarks import LandmarkNetwork
 from posemamba.detect.blazepose.networks import SIZES, Size
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 __all__ = ["OnePersonDetector"]

@@ -15,8 +15,8 @@ from typing import Any
 from posemamba.io.keypoints.layouts import LAYOUTS, Layout
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_frames, describe, triples
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, HALPE26
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected AlphaPose's list of {'image_id': ..., 'keypoints': [x, y, confidence, ...]}"

@@ -18,8 +18,8 @@ from posemamba.io.keypoints.layouts import KNOWN, LAYOUTS, take_bodies
 from posemamba.io.keypoints.names import match
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import LARGEST_GAP, Source, describe, listed, pixels, triples
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected COCO's {'images': [...], 'annotations': [{'image_id': ..., 'keypoints': [x, y, v, ...]}]}"

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.raw import recognise_17
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33, BODY25, COCO17, FEET, HALPE26, Skeleton
-from posemamba.poses.tracking import Detection
 
 _ABSENT = -1
 

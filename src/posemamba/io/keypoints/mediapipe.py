@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from posemamba.io.keypoints import table
 from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_order, in_shares
 from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, number, numbers, pixels
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected MediaPipe's frames: [{'pose_landmarks': [[{'x': ..., 'y': ..., 'visibility': ...}, ...]]}, ...]"

@@ -17,8 +17,8 @@ from posemamba.io.keypoints.frame_files import find_frames
 from posemamba.io.keypoints.layouts import LAYOUTS, take_bodies
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_finite, check_frames, describe, load_json, numbers
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected MMPose's predictions: a list of {'frame_id': ..., 'instances': [...]}"

@@ -15,7 +15,7 @@ from posemamba.io.keypoints.frame_files import OPENPOSE_NAME, find_frames
 from posemamba.io.keypoints.layouts import KNOWN, LAYOUTS, take_bodies
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_frames, describe, load_json, triples
-from posemamba.poses.tracking import Detection
+from posemamba.poses.detections import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected OpenPose's {'people': [{'pose_keypoints_2d': [x, y, confidence, ...]}]}"

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.places import broken, marks
+from posemamba.poses.detections import Detection, same_body
 from posemamba.poses.ranges import MOST_IN_A_FRAME
 from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
-from posemamba.poses.tracking import Detection, Track, same_body, track
+from posemamba.poses.tracking import Track, track
 from posemamba.utils.errors import PoseMambaError
 
 _LARGE = 10_000  # pixels: what lies beyond may be broken; for single joints within see `finishing`

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from posemamba.io.keypoints.names import match
 from posemamba.io.keypoints.raw import RawPeople, detection, follow, in_order, in_shares
 from posemamba.io.keypoints.source import Source, check_finite, check_frames
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import BLAZEPOSE33, H36M17, SKELETONS, Skeleton
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected a header that names joints, as in frame,left_hip_x,left_hip_y,left_hip_confidence,..."

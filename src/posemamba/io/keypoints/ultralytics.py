@@ -30,8 +30,8 @@ from posemamba.io.keypoints.source import (
     numbers,
     pixels,
 )
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected Ultralytics' detections: [{'keypoints': {'x': [...], 'y': [...], 'visible': [...]}, ...}, ...]"

@@ -16,8 +16,8 @@ from posemamba.io.keypoints.frame_files import find_frames
 from posemamba.io.keypoints.layouts import LAYOUTS, take_bodies
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_finite, check_frames
+from posemamba.poses.detections import Detection
 from posemamba.poses.skeletons import COCO17
-from posemamba.poses.tracking import Detection
 from posemamba.utils.errors import PoseMambaError
 
 _BOX = 5  # numbers before the joints: class and box

@@ -61,7 +61,8 @@ AVX512 = _target_has_avx512()
 
 
 # part of what a kernel contains, besides its own file
-_SOURCES = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in ("lanes.py", "cpu.py")))
+_FILES = ("lanes.py", "cpu_tiles.py", "cpu.py")
+_SOURCES = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in _FILES))
 
 
 def kernel(function: Any) -> Any:
