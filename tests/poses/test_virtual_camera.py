@@ -3,7 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from posemamba.poses.virtual_camera import VirtualCamera, focal_length, look_along, look_at_joints, roll_of
+from posemamba.poses.virtual_camera import (
+    VirtualCamera,
+    focal_length,
+    level_roll,
+    look_along,
+    look_at_joints,
+    roll_of,
+)
 
 CENTRE = np.array([960.0, 540.0])
 
@@ -81,3 +88,18 @@ def test_directions_that_no_camera_sees_are_refused() -> None:
 def test_the_guessed_focal_length_is_along_the_longer_side() -> None:
     assert np.isclose(focal_length((1920, 1080), 90), 960) and np.isclose(focal_length((1080, 1920), 90), 960)
     assert np.isclose(focal_length((1920, 1080)), 960 / np.tan(np.deg2rad(27.5)))
+
+
+def test_many_directions_at_once_are_as_one_by_one() -> None:
+    random = np.random.default_rng(5)
+    direction, roll = random.normal(size=(4, 7, 3)), random.uniform(-3, 3, (4, 7))
+    direction[..., 2] = np.abs(direction[..., 2]) + 0.1
+    rotation = look_along(direction, roll)
+    assert np.allclose(rotation @ rotation.swapaxes(-1, -2), np.eye(3), atol=1e-14)
+    levels = level_roll(direction, 0.4)
+    for at in np.ndindex(4, 7):
+        assert np.array_equal(rotation[at], look_along(direction[at], roll[at]))
+        assert levels[at] == level_roll(direction[at], 0.4)
+    direction[2, 3, 2] = -1
+    with pytest.raises(ValueError, match="in front of the camera"):
+        look_along(direction)

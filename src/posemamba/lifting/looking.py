@@ -51,10 +51,8 @@ def look_at_person(joints: Keypoints2D, spans: Sequence[Span], lens: Lens, roll:
             continue
         flat, at = ray[on, :2] / ray[on, 2:], times[start:end]
         curve = np.stack([np.interp(at, at[on], c) for c in slow_curves(at[on], flat, weight[on]).T], 1)
-        for frame, (x, y) in enumerate(curve, start=start):
-            direction = np.array([x, y, 1.0])
-            turned = 0.0 if radians is None else level_roll(direction, radians)
-            rotation[frame] = look_along(direction, turned)
+        direction = np.concatenate([curve, np.ones((len(curve), 1))], 1)
+        rotation[start:end] = look_along(direction, 0.0 if radians is None else level_roll(direction, radians))
     return replace(real, rotation=rotation)
 
 

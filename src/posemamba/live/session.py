@@ -314,9 +314,9 @@ class LiveSession:
             times = np.array([f.time for f in known])
             flat = np.stack([f.ray for f in known if f.ray is not None])
             curve = slow_curves(times, flat, np.array([f.joints for f in known]))
-            for i, (x, y) in enumerate(np.stack([np.interp(at, times, c) for c in curve.T], 1)):
-                direction = np.array([x, y, 1.0])
-                rotation[i] = look_along(direction, 0.0 if self._roll is None else level_roll(direction, self._roll))
+            x, y = (np.interp(at, times, c) for c in curve.T)
+            direction = np.stack([x, y, np.ones_like(x)], 1)
+            rotation = look_along(direction, 0.0 if self._roll is None else level_roll(direction, self._roll))
         return VirtualCamera(rotation, self._real.focal, self._real.centre, lens=self._real.lens)
 
     def _placed(

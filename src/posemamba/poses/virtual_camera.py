@@ -177,42 +177,52 @@ def check_roll(roll: float) -> float:
     return float(roll)
 
 
-def level_roll(direction: ArrayLike, roll: float) -> float:
+def level_roll(direction: ArrayLike, roll: float) -> Array:
     """Return the roll, for `look_along`, after which upright lines are upright in the picture of a rolled camera.
 
     Args:
-        direction: (3,) where the virtual camera looks, in the real camera's axes.
+        direction: (..., 3) where the virtual camera looks, in the real camera's axes.
         roll: radians by which the real camera is turned clockwise about its axis; its pitch counts as 0.
+
+    Returns:
+        (...) radians.
     """
     up = np.array([-math.sin(roll), -math.cos(roll), 0.0])
     return roll_of(look_along(direction) @ up)
 
 
-def look_along(direction: ArrayLike, roll: float = 0.0) -> Array:
-    """Return the rotation (3, 3) after which `direction` is the optical axis.
+def look_along(direction: ArrayLike, roll: ArrayLike = 0.0) -> Array:
+    """Return the rotation (..., 3, 3) after which `direction` is the optical axis.
 
     It is the smallest one, about an axis in the picture's plane, so that hardly any roll is added. Then the camera is
     rolled about its new axis, so that a picture that is rolled by `roll` comes out level.
 
     Args:
-        direction: (3,) in the real camera's axes, of any length, in front of the camera.
-        roll: radians by which the real camera is turned clockwise about its axis, as its holder sees it: an upright
-            line leans to the left in its picture. Where `up` is known in the real camera's axes, it is
-            ``roll_of(look_along(direction) @ up)``.
+        direction: (..., 3) in the real camera's axes, of any length, in front of the camera.
+        roll: (...) or one number, radians by which the real camera is turned clockwise about its axis, as its holder
+            sees it: an upright line leans to the left in its picture. Where `up` is known in the real camera's axes,
+            it is ``roll_of(look_along(direction) @ up)``.
 
     Raises:
-        ValueError: the direction is not finite, or not in front of the camera.
+        ValueError: a direction is not finite, or not in front of the camera.
     """
-    ray = np.asarray(direction, np.float64)
-    length = float(np.linalg.norm(ray))
-    if not (math.isfinite(length) and length > 0 and ray[2] > 0):
-        raise ValueError(f"direction is {ray.tolist()}, expected a finite one in front of the camera")
-    x, y, z = ray / length
+    rays = np.asarray(direction, np.float64)
+    x, y, z = rays[..., 0], rays[..., 1], rays[..., 2]
+    length = np.sqrt(x * x + y * y + z * z)
+    wrong = ~(np.isfinite(length) & (z > 0))
+    if wrong.any():
+        raise ValueError(f"direction is {rays[wrong].tolist()[0]}, expected a finite one in front of the camera")
+    x, y, z = x / length, y / length, z / length
     # Rodrigues' formula about (y, -x, 0), written out: no division by a sine that may be zero
     k = 1 / (1 + z)
-    rotation = np.array([[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]])
-    c, s = math.cos(roll), math.sin(roll)
-    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]]) @ rotation
+    rows = [[1 - k * x * x, -k * x * y, -x], [-k * x * y, 1 - k * y * y, -y], [x, y, z]]
+    c, s = np.broadcast_arrays(np.cos(roll), np.sin(roll), x)[:2]
+    rolled = [
+        [c * a - s * b for a, b in zip(*rows[:2], strict=True)],
+        [s * a + c * b for a, b in zip(*rows[:2], strict=True)],
+        rows[2],
+    ]
+    return np.stack([np.stack(row, -1) for row in rolled], -2)
 
 
 def look_at_joints(
@@ -265,17 +275,17 @@ def mean_ray(xy: ArrayLike, focal: float, centre: Array, weights: ArrayLike | No
     return np.where(counts[:, None] > 0, total / np.maximum(counts, 1)[:, None], [0.0, 0.0, 1.0]), counts
 
 
-def roll_of(up: ArrayLike) -> float:
+def roll_of(up: ArrayLike) -> Array:
     """Return the roll of a camera, for `look_along`, by the direction that is up in its picture.
 
     Args:
-        up: (2,) or more, x and y of what is up, in the real camera's axes (y down); (0, -1) is a level camera.
+        up: (..., 2 or more), x and y of what is up, in the real camera's axes (y down); (0, -1) is a level camera.
 
     Returns:
-        Radians from -pi to pi.
+        (...) radians from -pi to pi.
     """
-    x, y = np.asarray(up, np.float64)[:2]
-    return math.atan2(-x, -y)
+    way = np.asarray(up, np.float64)
+    return np.arctan2(-way[..., 0], -way[..., 1])
 
 
 def _rays(xy: Array, focal: float, centre: Array) -> Array:
