@@ -15,9 +15,10 @@ import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numba import njit, prange
+from numba import prange
 from torch import Tensor
 
+from posemamba.ops.scan.cpu_memory import allocate, clear, copy, release
 from posemamba.ops.scan.cpu_tiles import (
     SLOT,
     STATES,
@@ -42,127 +43,120 @@ if "NUMBA_THREADING_LAYER" not in os.environ and numba_config.THREADING_LAYER ==
     numba_config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 
-@njit
-def floats(count):  # type: ignore[no-untyped-def]
-    """Allocate `count` float32, aligned to a vector, as a load across two cache lines costs twice."""
-    memory = np.empty(count + WIDTH, dtype=np.float32)
-    start = (-(memory.ctypes.data >> 2)) % WIDTH
-    return memory[start : start + count]
-
-
 @kernel
-def _forward(u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out, group):  # type: ignore[no-untyped-def]
-    clips, L, D = u.shape
-    K, R = weight.shape[0], weight.shape[1]
+def _forward(  # type: ignore[no-untyped-def]
+    u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, out, group, clips, L, D, K, R
+):
     width = R + 2 * STATES
     groups = (D // WIDTH + group - 1) // group
     for item in prange(clips * groups):
         clip, start = item // groups, (item % groups) * group
         blocks = min(group, D // WIDTH - start)
-        rows, scratch = floats(TILE * width), floats(TILE * 3 * WIDTH)
-        state = floats(blocks * VECS).reshape((blocks, VECS))
+        rows = allocate(TILE * width + TILE * 3 * WIDTH + blocks * VECS)
+        scratch = rows + TILE * width * 4
+        states = scratch + TILE * 3 * WIDTH * 4
         for k in range(K):
-            state[:] = 0
+            merge = merged >> k & 1
+            clear(states, blocks * VECS)
             for step in range(0, L, TILE):
                 count = min(TILE, L - step)
-                tokens_ = tokens.ctypes.data + (k * L + step) * 4
-                proj_ = proj.ctypes.data + clip * L * K * width * 4
-                gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, merged[k] * inside)
+                tokens_ = tokens + (k * L + step) * 4
+                gather(proj + clip * L * K * width * 4, tokens_, partner, rows, count, K, R, k, merge * inside)
                 for block in range(blocks):
                     at = (start + block) * WIDTH * 4
                     forward_tile(
-                        u.ctypes.data + clip * L * D * 4 + at,
-                        rows.ctypes.data,
-                        weight.ctypes.data + k * R * D * 4 + at,
-                        a2.ctypes.data + k * STATES * D * 4 + at,
-                        ds.ctypes.data + k * D * 4 + at,
-                        bias.ctypes.data + k * D * 4 + at,
+                        u + clip * L * D * 4 + at,
+                        rows,
+                        weight + k * R * D * 4 + at,
+                        a2 + k * STATES * D * 4 + at,
+                        ds + k * D * 4 + at,
+                        bias + k * D * 4 + at,
                         tokens_,
-                        partner.ctypes.data,
-                        out.ctypes.data + clip * L * D * 4 + at,
-                        state[block].ctypes.data,
-                        scratch.ctypes.data,
-                        count, D, R, merged[k], 1 if k == 0 else 0,
+                        partner,
+                        out + clip * L * D * 4 + at,
+                        states + block * VECS * 4,
+                        scratch,
+                        count, D, R, merge, 1 if k == 0 else 0,
                     )  # fmt: skip
+        release(rows)
 
 
 @kernel
 def _backward(
     u, proj, weight, a2, ds, bias, tokens, partner, merged, inside, credit,
-    dout, du, dproj, dweight, da, dds, dbias, group,
+    dout, du, dproj, dweight, da, dds, dbias, group, clips, L, D, K, R,
 ):  # type: ignore[no-untyped-def]  # fmt: skip
-    clips, L, D = u.shape
-    K, R = weight.shape[0], weight.shape[1]
     width = R + 2 * STATES
-    tiles, groups = (L + CHUNK - 1) // CHUNK, dproj.shape[1]
+    tiles, groups = (L + CHUNK - 1) // CHUNK, (D // WIDTH + group - 1) // group
     for item in prange(clips * groups):
         clip, part = item // groups, item % groups
         blocks = min(group, D // WIDTH - part * group)
-        rows, drows, scratch = floats(CHUNK * width), floats(CHUNK * width), floats(CHUNK * SLOT)
-        dBC, ddelta = floats(CHUNK * 2 * VECS), floats(CHUNK * blocks * WIDTH)
-        starts = floats(tiles * blocks * VECS).reshape((tiles, blocks, VECS))  # states before each tile
-        state = floats(blocks * VECS).reshape((blocks, VECS))
-        proj_ = proj.ctypes.data + clip * L * K * width * 4
-        columns, first = clip * L * D * 4 + part * group * WIDTH * 4, part * group * WIDTH * 4
+        kept = blocks * VECS  # floats of the states of all blocks
+        memory = allocate(CHUNK * (SLOT + 2 * VECS + blocks * WIDTH + 2 * width) + (tiles + 1) * kept)
+        scratch = memory
+        dBC = scratch + CHUNK * SLOT * 4
+        ddelta = dBC + CHUNK * 2 * VECS * 4
+        states = ddelta + CHUNK * blocks * WIDTH * 4  # in the backward pass their gradient
+        starts = states + kept * 4  # states before each tile
+        rows = starts + tiles * kept * 4
+        drows = rows + CHUNK * width * 4
+        columns, first = (clip * L * D + part * group * WIDTH) * 4, part * group * WIDTH * 4
         for k in range(K):
-            add_rows, sums = merged[k] * inside, clip * K + k
+            merge, sums = merged >> k & 1, clip * K + k
             for forward in (True, False):
-                state[:] = 0  # in the backward pass the gradient of the state
+                clear(states, kept)
                 for i in range(tiles):
                     tile = i if forward else tiles - 1 - i
                     step = tile * CHUNK
                     count = min(CHUNK, L - step)
-                    tokens_ = tokens.ctypes.data + (k * L + step) * 4
-                    gather(proj_, tokens_, partner.ctypes.data, rows.ctypes.data, count, K, R, k, add_rows)
-                    dBC[:] = 0
+                    tokens_ = tokens + (k * L + step) * 4
+                    gather(proj + clip * L * K * width * 4, tokens_, partner, rows, count, K, R, k, merge * inside)
+                    clear(dBC, CHUNK * 2 * VECS)
                     for block in range(blocks):
                         at = block * WIDTH * 4
-                        u_ = u.ctypes.data + columns + at
-                        weight_ = weight.ctypes.data + k * R * D * 4 + first + at
-                        a2_ = a2.ctypes.data + k * STATES * D * 4 + first + at
-                        bias_ = bias.ctypes.data + k * D * 4 + first + at
+                        state, before = states + block * VECS * 4, starts + (tile * kept + block * VECS) * 4
+                        u_ = u + columns + at
+                        weight_ = weight + k * R * D * 4 + first + at
+                        a2_ = a2 + k * STATES * D * 4 + first + at
+                        bias_ = bias + k * D * 4 + first + at
                         if forward:
-                            starts[tile, block] = state[block]
+                            copy(state, before, VECS)
                             states_tile(
-                                u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
-                                state[block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
-                            )  # fmt: skip
+                                u_, rows, weight_, a2_, bias_, tokens_, partner, state, scratch, count, D, R, merge
+                            )
                             continue
                         replay_tile(
-                            u_, rows.ctypes.data, weight_, a2_, bias_, tokens_, partner.ctypes.data,
-                            starts[tile, block].ctypes.data, scratch.ctypes.data, count, D, R, merged[k],
-                        )  # fmt: skip
+                            u_, rows, weight_, a2_, bias_, tokens_, partner, before, scratch, count, D, R, merge
+                        )
                         gradient_tile(
-                            rows.ctypes.data,
+                            rows,
                             a2_,
-                            ds.ctypes.data + k * D * 4 + first + at,
+                            ds + k * D * 4 + first + at,
                             tokens_,
-                            dout.ctypes.data + columns + at,
-                            scratch.ctypes.data,
-                            state[block].ctypes.data,
-                            du.ctypes.data + columns + at,
-                            dBC.ctypes.data,
-                            ddelta.ctypes.data + at,
-                            da.ctypes.data + sums * STATES * D * 4 + first + at,
-                            dds.ctypes.data + sums * D * 4 + first + at,
-                            dbias.ctypes.data + sums * D * 4 + first + at,
-                            count, D, R, blocks * WIDTH, partner.ctypes.data, merged[k] * credit,
+                            dout + columns + at,
+                            scratch,
+                            state,
+                            du + columns + at,
+                            dBC,
+                            ddelta + at,
+                            da + sums * STATES * D * 4 + first + at,
+                            dds + sums * D * 4 + first + at,
+                            dbias + sums * D * 4 + first + at,
+                            count, D, R, blocks * WIDTH, partner, merge * credit,
                         )  # fmt: skip
                     if forward:
                         continue
                     rows_gradient(
-                        rows.ctypes.data,
-                        weight.ctypes.data + k * R * D * 4 + first,
-                        dBC.ctypes.data,
-                        ddelta.ctypes.data,
-                        dweight.ctypes.data + sums * R * D * 4 + first,
-                        drows.ctypes.data,
+                        rows,
+                        weight + k * R * D * 4 + first,
+                        dBC,
+                        ddelta,
+                        dweight + sums * R * D * 4 + first,
+                        drows,
                         count, D, R, blocks * WIDTH,
                     )  # fmt: skip
-                    scatter(
-                        dproj.ctypes.data + item * L * K * width * 4, tokens_, partner.ctypes.data, drows.ctypes.data,
-                        count, K, R, k, add_rows,
-                    )  # fmt: skip
+                    scatter(dproj + item * L * K * width * 4, tokens_, partner, drows, count, K, R, k, merge * inside)
+        release(memory)
 
 
 def _arguments(
@@ -190,9 +184,15 @@ def _arguments(
 
 
 def with_threads(kernel: Any, *arguments: Any) -> None:
-    """Run a kernel with PyTorch's number of threads."""
+    """Run a kernel with PyTorch's number of threads; of an array, which must be contiguous, it gets the address."""
     numba.set_num_threads(max(1, min(torch.get_num_threads(), numba_config.NUMBA_NUM_THREADS)))
-    kernel(*arguments)
+    kernel(*(_address(x) if isinstance(x, np.ndarray) else x for x in arguments))
+
+
+def _address(array: Any) -> int:
+    if not array.flags.c_contiguous:
+        raise ValueError(f"a kernel got an array of strides {array.strides} for shape {array.shape}, not contiguous")
+    return int(array.ctypes.data)
 
 
 def scan_tokens(u: Any, proj: Any, weights: list[Any], maps: ScanMap, out: Any) -> None:
@@ -204,12 +204,15 @@ def scan_tokens(u: Any, proj: Any, weights: list[Any], maps: ScanMap, out: Any) 
         out: is set.
     """
     B, L, D = u.shape
+    K, R = weights[0].shape[:2]
     group = _blocks_of_an_item(B, D // WIDTH)
-    with_threads(_forward, u, proj.reshape(B, L, len(weights[0]), -1), *weights, *_tables(maps), 1, out, group)
+    with_threads(_forward, u, proj, *weights, *_tables(maps), 1, out, group, B, L, D, K, R)
 
 
-def _tables(maps: ScanMap) -> tuple[Any, Any, Any]:
-    return maps.tokens.numpy(), maps.partner.numpy(), np.array(maps.merged, dtype=np.int64)
+def _tables(maps: ScanMap) -> tuple[Any, Any, int]:
+    """Return the tables of tokens and of limb partners, and the directions that merge them as bits of a number."""
+    merged = sum(1 << k for k, flag in enumerate(maps.merged) if flag)
+    return maps.tokens.numpy(), maps.partner.numpy(), merged
 
 
 def _blocks_of_an_item(clips: int, blocks: int) -> int:
@@ -228,7 +231,9 @@ def forward(
     arguments = _arguments(u, proj, dt_weight, dt_bias, A, Ds, maps)
     B, L, wide = arguments[0].shape
     out = torch.empty(B, L, wide)
-    with_threads(_forward, *arguments, int(inside), out.numpy(), _blocks_of_an_item(B, wide // WIDTH))
+    K, R = arguments[2].shape[:2]
+    group = _blocks_of_an_item(B, wide // WIDTH)
+    with_threads(_forward, *arguments, int(inside), out.numpy(), group, B, L, wide, K, R)
     return out[..., : u.shape[-1]].reshape(u.shape).to(u.dtype)
 
 
@@ -246,7 +251,7 @@ def backward(
     dproj = torch.zeros(B, -(-wide // WIDTH // group), *arguments[1].shape[1:])
     sums = [torch.zeros(B, K, *rows, wide) for rows in ((R,), (STATES,), (), ())]
     written = (x.numpy() for x in (dout, du, dproj, *sums))
-    with_threads(_backward, *arguments, int(inside), int(credit), *written, group)
+    with_threads(_backward, *arguments, int(inside), int(credit), *written, group, B, T * J, wide, K, R)
     dweight, dA, dDs, dbias = (x[..., :D].sum(0) for x in sums)
     return (
         du[..., :D].reshape(u.shape),

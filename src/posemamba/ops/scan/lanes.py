@@ -61,7 +61,7 @@ AVX512 = _target_has_avx512()
 
 
 # part of what a kernel contains, besides its own file
-_FILES = ("lanes.py", "cpu_tiles.py", "cpu.py")
+_FILES = ("lanes.py", "cpu_memory.py", "cpu_tiles.py", "cpu.py")
 _SOURCES = hashlib.sha256(b"".join((Path(__file__).parent / name).read_bytes() for name in _FILES))
 
 

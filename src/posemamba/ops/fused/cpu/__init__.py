@@ -59,7 +59,7 @@ class _Fingerprint:
         from posemamba.ops.scan.cpu import with_threads
 
         value = np.empty(self._pieces.shape[1], dtype=np.uint64)
-        with_threads(fingerprint, *self._pieces, value)
+        with_threads(fingerprint, *self._pieces, value, len(value))
         return value
 
     def changed(self) -> bool:
@@ -148,24 +148,28 @@ def _forward(fast: _FastModel, x_BTJC: Tensor) -> Tensor:
     B, T, J, _ = x_BTJC.shape
     E, D, N = layout.width, 2 * layout.width, B * T * J
     maps = scan_map(layout.scan_order, T, J, layout.limb_order)
-    x, y, inner, gate, u, proj = kernels.buffers(N, (E, D, D, D, D, fast.weights.layers[0].x_proj.shape[0]))
+    first: Any = fast.weights.layers[0]
+    P, H, items = len(first.x_proj), len(first.bias_1), kernels.whole_items(N) // kernels.TOKENS
+    x, y, inner, gate, u, proj = kernels.buffers(N, (E, D, D, D, D, P))
     x_BTJE = torch.from_numpy(x)[:N].view(B, T, J, E)
     x_BTJE.copy_(F.linear(layout.placed(x_BTJC), ends.embed_weight, ends.embed_bias) + ends.joint_embedding)
     spatial = ends.spatial_norm_weight.numpy(), ends.spatial_norm_bias.numpy()
     temporal = ends.temporal_norm_weight.numpy(), ends.temporal_norm_bias.numpy()
     eps, eps_inner = layout.eps, layout.inner_eps
 
-    cpu.with_threads(kernels.enter, x, inner, gate, *fast.layers[0].start, eps)
+    cpu.with_threads(kernels.enter, x, inner, gate, *fast.layers[0].start, eps, items, E, D)
     for i, layer in enumerate(fast.layers):
-        cpu.with_threads(kernels.convolve, inner, u, proj, *layer.middle, B, T, J)
+        cpu.with_threads(kernels.convolve, inner, u, proj, *layer.middle, B, T, J, items, D, P)
         cpu.scan_tokens(
             u[:N].reshape(B, T * J, D), proj[:N].reshape(B, T * J, -1), layer.scan, maps, y[:N].reshape(B, T * J, D)
         )
         following: Any = fast.layers[min(i + 1, len(fast.layers) - 1)].start
         go_on = 0 < i < len(fast.layers) - 1  # after the first layer the embedding of frames comes in between
         norm = spatial if i % 2 == 0 else temporal
-        cpu.with_threads(kernels.leave, x, y, gate, inner, *layer.end, *norm, *following, eps_inner, eps, go_on)
+        cpu.with_threads(
+            kernels.leave, x, y, gate, inner, *layer.end, *norm, *following, eps_inner, eps, go_on, items, E, D, H
+        )
         if i == 0:
             x_BTJE += ends.frame_embedding[:T, None]
-            cpu.with_threads(kernels.enter, x, inner, gate, *following, eps)
+            cpu.with_threads(kernels.enter, x, inner, gate, *following, eps, items, E, D)
     return x_BTJE

@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from torch import Tensor
 
-from posemamba.ops.scan.cpu import floats
+from posemamba.ops.scan.cpu_memory import allocate, clear, release
 from posemamba.ops.scan.lanes import AVX512, F32, WIDTH, ForwardLanes, Lanes, Vec, kernel
 
 ROWS = 6  # by up to 4 vectors, without AVX-512 by one: the sums of a product that stay in registers
@@ -181,83 +181,79 @@ def _enter(x, out_x, out_z, normed, zeros, norm_weight, norm_bias, weight_x, wei
 
 
 @kernel
-def enter(x, inner, gate, norm_weight, norm_bias, weight_x, weight_z, eps):  # type: ignore[no-untyped-def]
-    """x (N, E) to both halves of the in-projection, (N, D) each; N a multiple of TOKENS."""
-    E, D = x.shape[1], inner.shape[1]
-    for item in prange(x.shape[0] // TOKENS):
+def enter(x, inner, gate, norm_weight, norm_bias, weight_x, weight_z, eps, items, E, D):  # type: ignore[no-untyped-def]
+    """x (N, E) to both halves of the in-projection, (N, D) each; N = items * TOKENS."""
+    for item in prange(items):
         row = item * TOKENS * BYTES
-        normed, zeros = floats(TOKENS * E), floats(D)
-        zeros[:] = 0
+        normed = allocate(TOKENS * E + D)
+        zeros = normed + TOKENS * E * BYTES
+        clear(zeros, D)
         _enter(
-            x.ctypes.data + row * E, inner.ctypes.data + row * D, gate.ctypes.data + row * D,
-            normed.ctypes.data, zeros.ctypes.data, norm_weight.ctypes.data, norm_bias.ctypes.data,
-            weight_x.ctypes.data, weight_z.ctypes.data, eps, E, D,
+            x + row * E, inner + row * D, gate + row * D, normed, zeros, norm_weight, norm_bias, weight_x, weight_z,
+            eps, E, D,
         )  # fmt: skip
+        release(normed)
 
 
 @kernel
-def convolve(inner, u, proj, taps, bias, x_proj, clips, frames, joints):  # type: ignore[no-untyped-def]
+def convolve(  # type: ignore[no-untyped-def]
+    inner, u, proj, taps, bias, x_proj, clips, frames, joints, items, D, outputs
+):
     """u (N, D) = SiLU of the depth-wise convolution of `inner`; proj = its projections for the scan."""
-    D, outputs = inner.shape[1], proj.shape[1]
     tokens = clips * frames * joints
-    for item in prange(inner.shape[0] // TOKENS):
-        zeros = floats(max(D, outputs))
-        zeros[:] = 0
+    for item in prange(items):
+        zeros = allocate(max(D, outputs))
+        clear(zeros, max(D, outputs))
         for token in range(item * TOKENS, min((item + 1) * TOKENS, tokens)):
             t, j = token // joints % frames, token % joints
-            here, nothing = inner.ctypes.data + token * D * BYTES, zeros.ctypes.data
+            here = inner + token * D * BYTES
             frame, joint = joints * D * BYTES, D * BYTES
             left, right, before, after = j > 0, j < joints - 1, t > 0, t < frames - 1
             rows = (
-                here - frame - joint if before and left else nothing,
-                here - frame if before else nothing,
-                here - frame + joint if before and right else nothing,
-                here - joint if left else nothing,
+                here - frame - joint if before and left else zeros,
+                here - frame if before else zeros,
+                here - frame + joint if before and right else zeros,
+                here - joint if left else zeros,
                 here,
-                here + joint if right else nothing,
-                here + frame - joint if after and left else nothing,
-                here + frame if after else nothing,
-                here + frame + joint if after and right else nothing,
+                here + joint if right else zeros,
+                here + frame - joint if after and left else zeros,
+                here + frame if after else zeros,
+                here + frame + joint if after and right else zeros,
             )
-            _taps(rows, taps.ctypes.data, bias.ctypes.data, u.ctypes.data + token * D * BYTES, D)
+            _taps(rows, taps, bias, u + token * D * BYTES, D)
         row = item * TOKENS * BYTES
-        _products(
-            u.ctypes.data + row * D, x_proj.ctypes.data, zeros.ctypes.data, proj.ctypes.data + row * outputs, D, outputs
-        )
+        _products(u + row * D, x_proj, zeros, proj + row * outputs, D, outputs)
+        release(zeros)
 
 
 @kernel
 def leave(  # type: ignore[no-untyped-def]
     x, y, gate, inner, out_norm_weight, out_norm_bias, weight_out, norm2_weight, norm2_bias, weight_1, bias_1,
     weight_2, bias_2, last_weight, last_bias, norm_weight, norm_bias, weight_x, weight_z, eps_inner, eps, go_on,
+    items, E, D, H,
 ):  # fmt: skip
     """From the scan's output y to the end of the layer, with the norm that follows it; x is changed in place.
 
     With `go_on` also the start of the next layer, whose norm and in-projection are the last weights.
     """
-    E, D, H = x.shape[1], y.shape[1], bias_1.shape[0]
-    for item in prange(x.shape[0] // TOKENS):
+    for item in prange(items):
         row = item * TOKENS * BYTES
-        gated, narrow, hidden, zeros = floats(TOKENS * D), floats(TOKENS * E), floats(TOKENS * H), floats(max(D, H))
-        zeros[:] = 0
-        x_, z_ = x.ctypes.data + row * E, gate.ctypes.data + row * D
-        _gated_norm(
-            y.ctypes.data + row * D, z_, out_norm_weight.ctypes.data, out_norm_bias.ctypes.data, gated.ctypes.data,
-            eps_inner, D,
-        )  # fmt: skip
-        _products(gated.ctypes.data, weight_out.ctypes.data, zeros.ctypes.data, narrow.ctypes.data, D, E)
-        _norm_of_sum(
-            x_, narrow.ctypes.data, norm2_weight.ctypes.data, norm2_bias.ctypes.data, gated.ctypes.data, eps, E
-        )
-        _products(gated.ctypes.data, weight_1.ctypes.data, bias_1.ctypes.data, hidden.ctypes.data, E, H)
-        _gelu(hidden.ctypes.data, TOKENS * H)
-        _products(hidden.ctypes.data, weight_2.ctypes.data, bias_2.ctypes.data, narrow.ctypes.data, H, E)
-        _norm_of_sum(x_, narrow.ctypes.data, last_weight.ctypes.data, last_bias.ctypes.data, x_, eps, E)
+        gated = allocate(TOKENS * (D + E + H) + max(D, H))
+        narrow = gated + TOKENS * D * BYTES
+        hidden = narrow + TOKENS * E * BYTES
+        zeros = hidden + TOKENS * H * BYTES
+        clear(zeros, max(D, H))
+        x_, z_ = x + row * E, gate + row * D
+        _gated_norm(y + row * D, z_, out_norm_weight, out_norm_bias, gated, eps_inner, D)
+        _products(gated, weight_out, zeros, narrow, D, E)
+        _norm_of_sum(x_, narrow, norm2_weight, norm2_bias, gated, eps, E)
+        _products(gated, weight_1, bias_1, hidden, E, H)
+        _gelu(hidden, TOKENS * H)
+        _products(hidden, weight_2, bias_2, narrow, H, E)
+        _norm_of_sum(x_, narrow, last_weight, last_bias, x_, eps, E)
         if go_on:
-            _enter(
-                x_, inner.ctypes.data + row * D, z_, gated.ctypes.data, zeros.ctypes.data,
-                norm_weight.ctypes.data, norm_bias.ctypes.data, weight_x.ctypes.data, weight_z.ctypes.data, eps, E, D,
-            )  # fmt: skip
+            _enter(x_, inner + row * D, z_, gated, zeros, norm_weight, norm_bias, weight_x, weight_z, eps, E, D)
+        release(gated)
 
 
 def _load_intrinsic(bits: int) -> Any:
@@ -276,6 +272,19 @@ def _load_intrinsic(bits: int) -> Any:
 
 
 _two_numbers, _one_number = _load_intrinsic(64), _load_intrinsic(32)
+
+
+@intrinsic
+def _keep(typingctx, address, offset, value):
+    """Store 64 bits at an address and an offset in bytes."""
+
+    def codegen(context, builder, signature, args):
+        builder.store(args[2], builder.inttoptr(builder.add(*args[:2]), ir.PointerType()), align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.uint64), codegen
+
+
 _ODD, _HALF = np.uint64(0x9E3779B97F4A7C15), np.uint64(32)
 
 
@@ -287,17 +296,18 @@ def _mix(value, bits):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fingerprint(addresses, counts, values):  # type: ignore[no-untyped-def]
+def fingerprint(addresses, counts, values, n):  # type: ignore[no-untyped-def]
     """values (n,) uint64 = hashes of pieces of memory, (n,) addresses and counts of float32 numbers.
 
     A single number that changes always changes the hash; the order of numbers counts. Eight chains side by side, since
     each waits for its products.
     """
-    for i in prange(addresses.shape[0]):
-        at, end = addresses[i], addresses[i] + counts[i] * BYTES
+    for i in prange(n):
+        at, count = np.int64(_two_numbers(addresses, 8 * i)), np.int64(_two_numbers(counts, 8 * i))
+        end = at + count * BYTES
         a, b, c, d = np.uint64(1), np.uint64(2), np.uint64(3), np.uint64(4)
         e, f, g, h = np.uint64(5), np.uint64(6), np.uint64(7), np.uint64(8)
-        for _ in range(counts[i] // 16):
+        for _ in range(count // 16):
             a, b = _mix(a, _two_numbers(at, 0)), _mix(b, _two_numbers(at, 8))
             c, d = _mix(c, _two_numbers(at, 16)), _mix(d, _two_numbers(at, 24))
             e, f = _mix(e, _two_numbers(at, 32)), _mix(f, _two_numbers(at, 40))
@@ -306,7 +316,7 @@ def fingerprint(addresses, counts, values):  # type: ignore[no-untyped-def]
         while at < end:
             a = _mix(a, _one_number(at, 0))
             at += BYTES
-        values[i] = _mix(_mix(_mix(_mix(_mix(_mix(_mix(a, b), c), d), e), f), g), h)
+        _keep(values, 8 * i, _mix(_mix(_mix(_mix(_mix(_mix(_mix(a, b), c), d), e), f), g), h))
 
 
 def whole_items(tokens: int) -> int:
