@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 
@@ -19,6 +20,17 @@ from fixtures.paths import shared_path
 # The process of pytest -n that only hands out tests reads this file too: what takes seconds to import, PyTorch above
 # all, is imported in the fixtures that need it, here and in fixtures/.
 pytest_plugins = [f"fixtures.{name}" for name in ("motions", "lift", "mpi_inf_3dhp_files", "browser", "documents")]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported for the tests stays: the garbage collector does not look for garbage there, again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)
