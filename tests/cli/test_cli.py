@@ -248,6 +248,7 @@ def test_help_is_quick_and_needs_no_torch() -> None:
         result = CliRunner().invoke(app, [command, "--help"])
         assert result.exit_code == 0 and option in result.output, command
     assert cli.main(["--version"]) == 0
+    assert cli.command_of("lift") is cli.command_of("lift"), "made once"
 
 
 @pytest.mark.slow

@@ -14,8 +14,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
@@ -77,6 +77,12 @@ def make_app(only: str | None = None) -> typer.Typer:
     return app
 
 
+@cache
+def command_of(only: str | None) -> Callable[..., Any]:
+    """Return what runs a command's line: made once in a process, as making takes as long as a short command itself."""
+    return typer.main.get_command(make_app(only))
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code: 0, 2 for what is the user's to mend, 130 when interrupted.
 
@@ -95,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             _check_folder(arguments)
             with sign_of_life():
-                app = make_app(arguments[0] if arguments else None)
-                code = app(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
+                run = command_of(arguments[0] if arguments and arguments[0] in COMMANDS else None)
+                code = run(arguments or ["--help"], prog_name="posemamba", standalone_mode=False)
                 sys.stdout.flush()
         except PoseMambaError as error:
             return _complain(str(error), error)

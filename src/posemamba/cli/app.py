@@ -8,7 +8,7 @@ import sys
 import threading
 import webbrowser
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -119,11 +119,8 @@ def check_arguments(arguments: list[str]) -> None:
     check_options(options, find_inputs(options.sources, options.out, keypoints=options.format is not None))
 
 
-@cache
 def _lift_command() -> Any:
     """Return ``posemamba lift`` as click's command."""
-    import typer
+    from posemamba.cli import command_of
 
-    from posemamba.cli import make_app
-
-    return typer.main.get_command(make_app("lift")).commands["lift"]  # type: ignore[attr-defined]  # a group
+    return command_of("lift").commands["lift"]  # type: ignore[attr-defined]  # a group

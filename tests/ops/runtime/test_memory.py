@@ -69,7 +69,7 @@ def test_the_command_line_says_it_in_one_line(
     def fails(*given: object, **named: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore.")
 
-    monkeypatch.setattr(cli, "make_app", lambda only: fails)
+    monkeypatch.setattr(cli, "command_of", lambda only: fails)
     assert cli.main(["evaluate", "posemamba-s"]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "memory ran out (CUDA out of memory. Tried to allocate 2.00 GiB.)" in said
