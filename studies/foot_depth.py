@@ -31,7 +31,7 @@ from posemamba.evaluate.mocap.noise import JITTER, FixedNumbers, benchmark_detec
 from posemamba.evaluate.mocap.scenes import CAMERAS, benchmark_cameras
 from posemamba.lifting.feet import LENGTHS, foot_depths, leg_axes, most_likely, shank_lengths
 from posemamba.lifting.lifter import Lifter
-from posemamba.poses import Keypoints2D
+from posemamba.poses import Keypoints2D, NetworkPoses
 from posemamba.poses.mapping import find_feet, to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, FEET_ANKLES, FEET_SIDES, H36M17
 from posemamba.utils.errors import PoseMambaError
@@ -55,8 +55,8 @@ class Sight:
     Attributes:
         clip: its name; motions that learn leave it out.
         kind: ``exact``, ``noisy`` or ``real``.
-        xyz: (F, 17, 3) lifted, pixels at the pelvis's depth.
-        offsets: (F, 4, 2) from the ankle in the picture, pixels.
+        xyz: (F, 17, 3) lifted, pixels at the pelvis's depth, in the virtual camera's axes, as all that follows.
+        offsets: (F, 4, 2) from the ankle in its picture, pixels.
         true: (F, 4, 3) from the ankle, millimetres; NaN where it is not known.
         shanks: (F, 2, 3) true shanks of the left and the right leg, ankle to knee, any unit.
         mm: (F,) millimetres per pixel at the pelvis's depth.
@@ -171,10 +171,35 @@ def motion_sights(body: Array, name: str, number: int, lifter: Lifter) -> list[S
             keypoints = Keypoints2D(pixels, sure, H36M17, (WIDTH, round(WIDTH * aspect)), FPS)
             true = (target[:, 17:] - target[:, ANKLES]) * mm[:, None, None]
             shanks = np.stack([target[:, 5] - target[:, 6], target[:, 2] - target[:, 3]], 1)
-            offsets = (feet + corner) * WIDTH / 2 - pixels[:, ANKLES]
-            xyz = lifter(keypoints).xyz.astype(float)
-            sights.append(Sight(name, kind, xyz, offsets, true, shanks, mm, target[:, :17] * mm[:, None, None]))
+            feet = (feet + corner) * WIDTH / 2
+            body_mm = target[:, :17] * mm[:, None, None]
+            sights.append(_sight(name, kind, lifter(keypoints), pixels[:, ANKLES], feet, true, shanks, mm, body_mm))
     return sights
+
+
+def _sight(
+    clip: str,
+    kind: str,
+    poses: NetworkPoses,
+    ankles: Array,
+    feet: Array,
+    true: Array,
+    shanks: Array,
+    mm: Array,
+    body: Array | None = None,
+) -> Sight:
+    """Make a sight of what the real camera sees, in the picture and the axes of the virtual one that lifted."""
+    camera = poses.camera
+    return Sight(
+        clip,
+        kind,
+        poses.xyz.astype(float),
+        camera.see(feet) - camera.see(ankles),
+        camera.turn(true),
+        camera.turn(shanks),
+        mm,
+        None if body is None else camera.turn(body),
+    )
 
 
 def real_sights(folder: Path, lifter: Lifter) -> list[Sight]:
@@ -201,11 +226,11 @@ def real_sights(folder: Path, lifter: Lifter) -> list[Sight]:
         flat, points = to_h36m17(detected), find_feet(detected)
         assert points is not None
         true = 1000 * (world @ view["R"].T + view["t"])
-        offsets = points.xy.astype(float) - flat.xy[:, ANKLES]
         mm = 1000 * view["ref"][:, 0, 2] / view["K"][0, 0]
         of_feet = true[:, 4:] - true[:, [1, 1, 3, 3]]
         shanks = np.stack([true[:, 2] - true[:, 3], true[:, 0] - true[:, 1]], 1)
-        sights.append(Sight("real", "real", lifter(detected).xyz.astype(float), offsets, of_feet, shanks, mm))
+        ankles, feet_xy = flat.xy[:, ANKLES].astype(float), points.xy.astype(float)
+        sights.append(_sight("real", "real", lifter(detected), ankles, feet_xy, of_feet, shanks, mm))
     return sights
 
 
