@@ -31,7 +31,7 @@ from posemamba.evaluate.mocap.noise import JITTER, FixedNumbers, benchmark_detec
 from posemamba.evaluate.mocap.scenes import CAMERAS, benchmark_cameras
 from posemamba.lifting.feet import LENGTHS, foot_depths, leg_axes, most_likely, shank_lengths
 from posemamba.lifting.lifter import Lifter
-from posemamba.poses import Keypoints2D
+from posemamba.poses import Keypoints2D, NetworkPoses
 from posemamba.poses.mapping import find_feet, to_h36m17
 from posemamba.poses.skeletons import BLAZEPOSE33, FEET_ANKLES, FEET_SIDES, H36M17
 from posemamba.utils.errors import PoseMambaError
@@ -55,9 +55,9 @@ class Sight:
     Attributes:
         clip: its name; motions that learn leave it out.
         kind: ``exact``, ``noisy`` or ``real``.
-        xyz: (F, 17, 3) lifted, pixels at the pelvis's depth.
-        offsets: (F, 4, 2) from the ankle in the picture, pixels.
-        true: (F, 4, 3) from the ankle, millimetres; NaN where it is not known.
+        xyz: (F, 17, 3) lifted, pixels at the pelvis's depth, in the virtual camera's axes, as all that follows.
+        offsets: (F, 4, 2) from the ankle in its picture, pixels.
+        true: (F, 4, 3) from the ankle, millimetres, x and y as in the picture; NaN where it is not known.
         shanks: (F, 2, 3) true shanks of the left and the right leg, ankle to knee, any unit.
         mm: (F,) millimetres per pixel at the pelvis's depth.
         body: (F, 17, 3) true joints in the unit of `true`; None for a real clip.
@@ -169,12 +169,45 @@ def motion_sights(body: Array, name: str, number: int, lifter: Lifter) -> list[S
         ):
             pixels = (joints + corner) * WIDTH / 2
             keypoints = Keypoints2D(pixels, sure, H36M17, (WIDTH, round(WIDTH * aspect)), FPS)
-            true = (target[:, 17:] - target[:, ANKLES]) * mm[:, None, None]
-            shanks = np.stack([target[:, 5] - target[:, 6], target[:, 2] - target[:, 3]], 1)
-            offsets = (feet + corner) * WIDTH / 2 - pixels[:, ANKLES]
-            xyz = lifter(keypoints).xyz.astype(float)
-            sights.append(Sight(name, kind, xyz, offsets, true, shanks, mm, target[:, :17] * mm[:, None, None]))
+            feet = (feet + corner) * WIDTH / 2
+            places = 1000 * view.camera_xyz[k].numpy()
+            body_mm = target[:, :17] * mm[:, None, None]
+            sights.append(_sight(name, kind, lifter(keypoints), pixels[:, ANKLES], feet, places, mm, body_mm))
     return sights
+
+
+def _sight(
+    clip: str,
+    kind: str,
+    poses: NetworkPoses,
+    ankles: Array,
+    feet: Array,
+    places: Array,
+    mm: Array,
+    body: Array | None = None,
+) -> Sight:
+    """Make a sight of what the real camera sees, in the picture and the axes of the virtual one that lifted.
+
+    Args:
+        ankles, feet: (F, 4, 2) pixels of the real picture.
+        places: (F, 21, 3) true joints and feet, millimetres in the real camera's axes; only pelvis, knees, ankles and
+            feet count.
+        mm: (F,) millimetres per pixel of the real picture at the pelvis's depth.
+    """
+    camera = poses.camera
+    pelvis = np.concatenate([(poses.keypoints.xy[:, :1] - camera.centre) / camera.focal, np.ones((len(mm), 1, 1))], -1)
+    turned = camera.turn(places)
+    turned[..., :2] *= turned[:, :1, 2:] / turned[..., 2:]  # as in the picture at the pelvis's depth
+    return Sight(
+        clip,
+        kind,
+        poses.xyz.astype(float),
+        camera.see(feet) - camera.see(ankles),
+        turned[:, 17:] - turned[:, ANKLES],
+        np.stack([turned[:, 5] - turned[:, 6], turned[:, 2] - turned[:, 3]], 1),
+        mm * camera.turn(pelvis)[:, 0, 2],
+        None if body is None else camera.turn(body),
+    )
 
 
 def real_sights(folder: Path, lifter: Lifter) -> list[Sight]:
@@ -200,12 +233,12 @@ def real_sights(folder: Path, lifter: Lifter) -> list[Sight]:
         detected = Keypoints2D(view["lm"][..., :2], view["lm"][..., 3], BLAZEPOSE33, size, float(view["fps"]))
         flat, points = to_h36m17(detected), find_feet(detected)
         assert points is not None
-        true = 1000 * (world @ view["R"].T + view["t"])
-        offsets = points.xy.astype(float) - flat.xy[:, ANKLES]
-        mm = 1000 * view["ref"][:, 0, 2] / view["K"][0, 0]
-        of_feet = true[:, 4:] - true[:, [1, 1, 3, 3]]
-        shanks = np.stack([true[:, 2] - true[:, 3], true[:, 0] - true[:, 1]], 1)
-        sights.append(Sight("real", "real", lifter(detected).xyz.astype(float), offsets, of_feet, shanks, mm))
+        places = np.full((len(world), 21, 3), np.nan)
+        places[:, 0] = 1000 * view["ref"][:, 0]
+        places[:, [2, 3, 5, 6, *range(17, 21)]] = 1000 * (world @ view["R"].T + view["t"])
+        mm = places[:, 0, 2] / view["K"][0, 0]
+        ankles, feet_xy = flat.xy[:, ANKLES].astype(float), points.xy.astype(float)
+        sights.append(_sight("real", "real", lifter(detected), ankles, feet_xy, places, mm))
     return sights
 
 

@@ -41,6 +41,13 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "acceleration, 95 %": lambda n: n["smoothness"]["raw"]["p95"],
 }
 
+LARGEST = {
+    "expected error": "expected error, mean (mm)",
+    "reprojection": "reprojection, mean of body",
+    "bones": "bones, mean spread",
+}
+"""Series with a limit for frames, and the number that has one for clips."""
+
 
 @dataclass
 class Sample:
@@ -128,6 +135,11 @@ def measure_checks(weights: str, split: str, every: int) -> str:
             "",
             f"{name}, frame by frame: rank correlation with the frame's error {every:.2f}; within clips {within:.2f}",
         ]
+    lines += ["", "| largest value | of a clip | of a frame |", "|---|---|---|"]
+    for series, name in LARGEST.items():
+        of_clips = np.array([_float(NUMBERS[name](s.lifted.numbers)) for s in found])
+        of_frames = np.concatenate([s.lifted.series[series] for s in found])
+        lines.append(f"| {series} | {_percentile(of_clips, 100):.3g} | {_percentile(of_frames, 100):.3g} |")
     lines += ["", "| one part | its joint's error there | elsewhere in these clips |", "|---|---|---|"]
     for check in ("bone", "flip", "bend", "reprojection"):
         there, beside = _joint_errors(found, check)
