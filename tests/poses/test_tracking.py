@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from posemamba.poses.detections import Detection
-from posemamba.poses.tracking import Track, Tracker, track
+from posemamba.poses.detections import Detection, Track
+from posemamba.poses.tracking import Tracker, track
 
 FRAMES = 150
 

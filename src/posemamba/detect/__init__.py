@@ -23,10 +23,10 @@ from posemamba.detect.unfinished import Unfinished
 from posemamba.io.video.clip import Frame, Source, VideoInfo
 from posemamba.io.video.reading import probe, read_frames
 from posemamba.poses import Keypoints2D
-from posemamba.poses.detections import Detection
+from posemamba.poses.detections import Detection, Track
 from posemamba.poses.keypoints import choose_people
 from posemamba.poses.skeletons import Skeleton
-from posemamba.poses.tracking import Track, track
+from posemamba.poses.tracking import track
 from posemamba.utils.ahead import ahead
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.progress import Progress

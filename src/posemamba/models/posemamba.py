@@ -36,7 +36,6 @@ from posemamba.weights.files import (
     read_weights,
 )
 from posemamba.weights.names import find
-from posemamba.weights.writing import write_folder
 
 HEAD_EPS = 1e-5
 """The epsilon of the head's norm."""
@@ -173,6 +172,8 @@ class PoseMamba(nn.Module):
         Raises:
             PoseMambaError: the folder cannot be written.
         """
+        from posemamba.weights.writing import write_folder
+
         write_folder(folder, self, "posemamba", self.config, self.card if card is None else card, half)
 
     def push_to_hub(

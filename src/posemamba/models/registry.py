@@ -21,7 +21,6 @@ from posemamba.utils import plugins
 from posemamba.utils.errors import PoseMambaError
 from posemamba.weights.files import build, is_safetensors, parse_config, read_card, read_weights
 from posemamba.weights.names import find
-from posemamba.weights.writing import write_weights
 
 if TYPE_CHECKING:
     from posemamba.models.hgmamba import HGMamba, HGMambaConfig
@@ -198,6 +197,8 @@ def save_model(
     Returns:
         The files.
     """
+    from posemamba.weights.writing import write_weights
+
     return write_weights(path, model, architecture_of(model), model.config, card, half, shard_bytes)
 
 

@@ -1,6 +1,6 @@
-"""Detections of people in one frame: how large each body is, how far apart two are, and whether they are one body.
+"""Detections of people in a frame, and of one over time: a body's size, how far apart two are, whether they are one.
 
-Shapes: P detections of a frame, J joints.
+Shapes: P detections of a frame, n frames of a track, J joints.
 """
 
 from __future__ import annotations
@@ -31,6 +31,38 @@ class Detection:
     xy: NDArray[np.floating]
     confidence: NDArray[np.floating]
     id: Hashable = None
+
+
+@dataclass
+class Track:
+    """One person over time, in the frames in which they were seen.
+
+    Attributes:
+        frames: (n,) increasing frame numbers.
+        xy: (n, J, 2), NaN where a joint is missing.
+        confidence: (n, J).
+        id: the detector's last identity of this person; None if it has none.
+    """
+
+    frames: NDArray[np.int64]
+    xy: NDArray[np.floating]
+    confidence: NDArray[np.floating]
+    id: Hashable = None
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def over(self, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Expand the track to `frames` frames from 0 on.
+
+        Returns:
+            xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there.
+        """
+        joints = self.xy.shape[1]
+        xy = np.full((frames, joints, 2), np.nan, np.float32)
+        confidence = np.zeros((frames, joints), np.float32)
+        xy[self.frames], confidence[self.frames] = self.xy, self.confidence
+        return xy, confidence
 
 
 def same_body(one: Detection, other: Detection) -> bool:

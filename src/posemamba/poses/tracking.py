@@ -6,13 +6,12 @@ Shapes: P detections of a frame, T tracks, J joints, n frames of a track.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.poses.curves import known_median
-from posemamba.poses.detections import SAME_BODY, Detection, body_sizes, distances_between
+from posemamba.poses.detections import SAME_BODY, Detection, Track, body_sizes, distances_between
 from posemamba.poses.frame_matching import FrameMatching, drop_doubles, drop_sure_doubles, tell_apart
 from posemamba.poses.open_track import NEW_REACH, STEADY_REACH, WIDEST_REACH, OpenTrack
 
@@ -20,38 +19,6 @@ LOST_AFTER = 30
 """Frames without a match after which a track ends (about a second)."""
 
 _POORER_REACH = 3  # times a track's mean error: the distance up to which it takes the poorer of two on one body
-
-
-@dataclass
-class Track:
-    """One person over time, in the frames in which they were seen.
-
-    Attributes:
-        frames: (n,) increasing frame numbers.
-        xy: (n, J, 2), NaN where a joint is missing.
-        confidence: (n, J).
-        id: the detector's last identity of this person; None if it has none.
-    """
-
-    frames: NDArray[np.int64]
-    xy: NDArray[np.floating]
-    confidence: NDArray[np.floating]
-    id: Hashable = None
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def over(self, frames: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Expand the track to `frames` frames from 0 on.
-
-        Returns:
-            xy (frames, J, 2), NaN where not seen, and confidence (frames, J), 0 there.
-        """
-        joints = self.xy.shape[1]
-        xy = np.full((frames, joints, 2), np.nan, np.float32)
-        confidence = np.zeros((frames, joints), np.float32)
-        xy[self.frames], confidence[self.frames] = self.xy, self.confidence
-        return xy, confidence
 
 
 class Tracker:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from posemamba.io.video.picture import ArrayPicture, small_rgb
 from posemamba.poses import Poses3D
 from posemamba.utils.errors import PoseMambaError, require
 from posemamba.utils.progress import Progress
@@ -48,6 +47,8 @@ class PagePictures:
 
     def take(self, frame: Frame) -> None:
         """Take a frame of the video, as its reader gives it, if it is one of those that are kept."""
+        from posemamba.io.video.picture import small_rgb
+
         if frame.index % self.every == 0:
             self.add(frame.index, small_rgb(frame.picture, self.height))
 
@@ -56,6 +57,8 @@ class PagePictures:
         if index % self.every:
             return
         from PIL import Image
+
+        from posemamba.io.video.picture import ArrayPicture, small_rgb
 
         buffer = io.BytesIO()
         Image.fromarray(small_rgb(ArrayPicture(rgb), self.height)).save(buffer, "JPEG", quality=self._quality)

@@ -305,7 +305,7 @@ def _recognise(source: Source) -> str:
             f"expected keypoints ({_list_formats()})"
         )
     if kind == "npz":
-        from posemamba.io.keypoints import detected, reconstruction
+        from posemamba.io.keypoints import detected
 
         if detected.recognises(source.names):
             return "posemamba"
@@ -316,7 +316,12 @@ def _recognise(source: Source) -> str:
                 return "videopose3d"
             if detectron2.recognises_detections(source.names):
                 return "detectron2"
-        return "reconstruction" if reconstruction.recognises(source.names) else "npz"
+        if "reconstruction" in source.names:
+            from posemamba.io.keypoints import reconstruction
+
+            if reconstruction.recognises(source.names):
+                return "reconstruction"
+        return "npz"
     if kind == "json":
         return _recognise_json(source)
     if kind == "csv":

@@ -21,8 +21,8 @@ from posemamba.io.keypoints.names import match
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, check_finite, check_frames
 from posemamba.io.keypoints.table import cells, pick, rows
+from posemamba.poses.detections import Track
 from posemamba.poses.skeletons import Skeleton
-from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _EXPECTED = "expected DeepLabCut's header rows: scorer, perhaps individuals, bodyparts and coords"

@@ -19,9 +19,9 @@ from posemamba.io.keypoints.npz import load_arrays
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, describe, number, pixels
 from posemamba.poses import Keypoints2D
+from posemamba.poses.detections import Track
 from posemamba.poses.ranges import CLOSEST, FARTHEST, FASTEST, SLOWEST
 from posemamba.poses.skeletons import get_skeleton
-from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path
 from posemamba.utils.reading import reader, reading

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from posemamba.io.keypoints.raw import RawPeople, detection, follow
 from posemamba.io.keypoints.source import Source, check_finite, describe, pixels
-from posemamba.poses.detections import Detection
+from posemamba.poses.detections import Detection, Track
 from posemamba.poses.skeletons import COCO17, H36M17, Skeleton
-from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 # The heat map's peak probability is small even for correct joints; Detectron2 draws joints above this one.

@@ -16,10 +16,10 @@ from posemamba.io.keypoints.raw import RawPeople, choose_skeleton
 from posemamba.io.keypoints.source import LARGEST_GAP, LARGEST_IMAGE
 from posemamba.io.keypoints.times import AGREES_WITH_USER, settle
 from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.detections import Track
 from posemamba.poses.posture import posture
 from posemamba.poses.skeletons import FEET, Skeleton
 from posemamba.poses.times import check_rate
-from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _ASSUMED_FPS = 30.0

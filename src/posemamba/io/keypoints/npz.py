@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source, listed
 from posemamba.poses import Feet2D, Keypoints2D
+from posemamba.poses.detections import Track
 from posemamba.poses.skeletons import FEET, get_skeleton
-from posemamba.poses.tracking import Track
 from posemamba.utils.archives import npz_names, read_npz
 from posemamba.utils.errors import PoseMambaError
 from posemamba.utils.files import atomic_path

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from posemamba.io.keypoints.places import broken, marks
-from posemamba.poses.detections import Detection, same_body
+from posemamba.poses.detections import Detection, Track, same_body
 from posemamba.poses.ranges import MOST_IN_A_FRAME
 from posemamba.poses.skeletons import COCO17, H36M17, MPI3DHP17, SKELETONS, Skeleton
-from posemamba.poses.tracking import Track, track
 from posemamba.utils.errors import PoseMambaError
 
 _LARGE = 10_000  # pixels: what lies beyond may be broken; for single joints within see `finishing`
@@ -96,6 +95,8 @@ def follow(path: Path, people: Mapping[int, Sequence[Detection]], frames: int) -
         raise PoseMambaError(
             f"{path}: instances with {' and '.join(map(str, sorted(joints)))} joints, expected the same number in all"
         )
+    from posemamba.poses.tracking import track  # files of tracks need none
+
     nameless = _shared_ids(people)
     for person in (person for persons in people.values() for person in persons):
         person.id = None if person.id in nameless else person.id

@@ -12,8 +12,8 @@ import numpy as np
 from posemamba.io.keypoints.npz import load_arrays
 from posemamba.io.keypoints.raw import RawPeople
 from posemamba.io.keypoints.source import Source
+from posemamba.poses.detections import Track
 from posemamba.poses.skeletons import H36M17
-from posemamba.poses.tracking import Track
 from posemamba.utils.errors import PoseMambaError
 
 _KEY = "reconstruction"
